@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from itertools import count
@@ -37,6 +38,9 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nob
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
 _COLLECTS_AFTER = (50_000, 20, 100)  # as a server does (lanes/process_main.py)
 _NUMBERS = count(1)
+_TESTS = Path(__file__).parent
+_ABOVE_THE_STORE = frozenset({"accounts", "admin", "alerts", "reports", "setup"})
+_ON_POSTGRES: Counter[Path] = Counter()
 _PATIENT: dict[str, Any] = {
     "login_failures_per_client_max": 1_000_000,
     "login_failures_per_source_max": 1_000_000,
@@ -75,8 +79,23 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of the tests of a file that run on both stores, mark all but each sixth one on PostgreSQL as wide.
+
+    So it is above the store, where all that is said to a database goes by way of SQLAlchemy.
+    """
+    call = getattr(item, "callspec", None)
+    is_on_postgres = call is not None and call.params.get("make_place") == "postgres"
+    if is_on_postgres and item.path.relative_to(_TESTS).parts[0] in _ABOVE_THE_STORE:
+        if _ON_POSTGRES[item.path] % 6:
+            item.add_marker("wide")
+        _ON_POSTGRES[item.path] += 1
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has a target of its own."""
+    """Leave out what has a target of its own; begin with what needs a browser: one process has one then."""
+    items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
     for marker in ("long", "wide"):
         if marker not in str(config.option.markexpr):
             left_out = pytest.mark.skip(reason=f"make test-{marker} runs it")

@@ -35,6 +35,7 @@ def _try(page: Page, tag: str, operation: str, **parameters: str) -> Locator:
     return block.locator(".live-responses-table .response").first
 
 
+@pytest.mark.wide
 def test_who_is_signed_in_tries_out_as_that_administrator(browser: Browser, site: DashboardSite) -> None:
     """The cookie and the CSRF token of the sign-in; a reader and a change."""
     with browser.person(site, "ada") as page:

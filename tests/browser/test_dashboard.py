@@ -185,6 +185,7 @@ def tab_to(page: Page, name: str) -> None:
     pytest.fail(f"no Tab leads to {name}")
 
 
+@pytest.mark.wide
 def test_two_who_end_the_same_session_at_once_are_both_told_what_became_of_it(
     browser: Browser, site: DashboardSite
 ) -> None:
@@ -205,6 +206,7 @@ def test_two_who_end_the_same_session_at_once_are_both_told_what_became_of_it(
         heading(second, "1 of 2 seats in use in Twice")
 
 
+@pytest.mark.wide
 def test_a_form_that_comes_too_late_is_there_again_as_it_was_typed(
     browser: Browser, site: DashboardSite
 ) -> None:
@@ -245,6 +247,7 @@ def test_a_countdown_that_reaches_zero_fades_its_row(browser: Browser, site: Das
         expect(row.locator("time[data-time=in]")).to_have_text("0 s")
 
 
+@pytest.mark.wide
 def test_colours_follow_the_system_and_then_the_readers_choice(browser: Browser, site: DashboardSite) -> None:
     """And stay chosen on the next page."""
     with browser.person(site, "vera", color_scheme="dark") as page:
@@ -281,6 +284,7 @@ def test_times_are_in_the_readers_zone_with_the_exact_one_on_hover(
         assert shown == there
 
 
+@pytest.mark.wide
 def test_ten_thousand_seats_are_a_page_like_any_other(browser: Browser, site: DashboardSite) -> None:
     """100 rows of them at a time, and all of them can be ended."""
     with browser.person(site) as page:
@@ -299,6 +303,7 @@ def test_ten_thousand_seats_are_a_page_like_any_other(browser: Browser, site: Da
         expect(page.locator("main")).to_contain_text("10,000 seats are free")
 
 
+@pytest.mark.wide
 def test_a_link_on_another_site_finds_the_reader_signed_in(browser: Browser, site: DashboardSite) -> None:
     """A cookie that is SameSite=Strict is not sent with it; the page asks for itself once more."""
     with browser.person(site) as page:
@@ -327,7 +332,7 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("name", few(PAGES, 2))
+@pytest.mark.parametrize("name", few(PAGES, 1))
 def test_nothing_keeps_anybody_from_using_a_page(browser: Browser, site: DashboardSite, name: str) -> None:
     """WCAG 2.2 AA as far as axe can tell, in light and dark; no wider than a telephone; names of any kind."""
     with browser.person(site) as page:
@@ -337,6 +342,7 @@ def test_nothing_keeps_anybody_from_using_a_page(browser: Browser, site: Dashboa
         browser.show(page, name)
 
 
+@pytest.mark.wide
 def test_nothing_keeps_anybody_from_signing_in(browser: Browser, site: DashboardSite) -> None:
     """Also after a wrong password."""
     with browser.window() as page:

@@ -67,6 +67,7 @@ def test_a_licence_is_chosen_agreed_to_and_counts(
     assert site.take("Client1").status_code == 200
 
 
+@pytest.mark.wide
 def test_a_text_that_is_refused_stays_in_the_form(browser: Browser, site: DashboardSite) -> None:
     """With what is wrong above it, which gets the focus."""
     stranger = TestVendor("kauri", "stock")
@@ -91,6 +92,7 @@ def test_a_text_that_is_refused_stays_in_the_form(browser: Browser, site: Dashbo
         expect(page.get_by_role("status").first).to_have_text("Vendor kauri is trusted for stock.")
 
 
+@pytest.mark.wide
 def test_a_gap_and_a_grace_are_seen_and_read(browser: Browser, site: DashboardSite) -> None:
     """The table beside the picture has every step, for who cannot see it."""
     with browser.person(site, "vera") as page:

@@ -119,6 +119,7 @@ def test_no_table_is_wider_than_the_screen_and_a_row_on_a_phone_names_its_cells(
         assert page.evaluate(COVERED) == []
 
 
+@pytest.mark.wide
 def test_a_long_name_leaves_its_place_to_the_mark_that_chooses_it(
     browser: Browser, site: DashboardSite
 ) -> None:
@@ -144,6 +145,7 @@ def test_the_tab_that_is_open_and_its_neighbours_are_all_on_a_phone(
             assert box["x"] + box["width"] <= PHONE[0]
 
 
+@pytest.mark.wide
 def test_the_word_before_a_field_stands_in_its_line(browser: Browser, site: DashboardSite) -> None:
     """Date and time of an end wrap together with what they are called."""
     with browser.person(site, "ada", size=PHONE) as page:

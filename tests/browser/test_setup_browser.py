@@ -45,6 +45,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
+@pytest.mark.wide
 def test_a_denial_is_read_with_who_held_the_seats(browser: Browser, site: DashboardSite) -> None:
     with browser.person(site) as page:
         page.goto(f"{site.admin_url}/denials{HERE}")
@@ -80,6 +81,7 @@ def test_usage_answers_how_many_seats_while_the_slider_moves(browser: Browser, s
         browser.show(page, "usage")
 
 
+@pytest.mark.wide
 def test_the_peaks_are_downloaded_as_the_command_line_writes_them(
     browser: Browser, site: DashboardSite, tmp_path: Path
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_pool_is_widened_and_the_server_honours_it(browser: Browser, site: Das
     assert site.take("Client2", scope="orders").json()["seats"] == 1
 
 
+@pytest.mark.wide
 def test_a_client_is_added_with_a_secret_that_is_copied_and_works(
     browser: Browser, site: DashboardSite
 ) -> None:
@@ -150,6 +153,7 @@ def test_a_client_is_added_with_a_secret_that_is_copied_and_works(
     assert asked.status_code == 200
 
 
+@pytest.mark.wide
 def test_who_was_second_sees_both_versions_and_chooses(browser: Browser, site: DashboardSite) -> None:
     path = f"{site.admin_url}/set-up/users/edit{HERE}&name=C5"
     with browser.person(site) as page:
@@ -169,6 +173,7 @@ def test_who_was_second_sees_both_versions_and_chooses(browser: Browser, site: D
         expect(page.get_by_label("Name in full")).to_have_value("Theirs")
 
 
+@pytest.mark.wide
 def test_what_ends_with_a_removal_is_said_before(browser: Browser, site: DashboardSite) -> None:
     with browser.person(site) as page:
         page.goto(f"{site.admin_url}/set-up/clients/edit{HERE}&name=Client5")
@@ -200,7 +205,7 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("name", few(PAGES, 2))
+@pytest.mark.parametrize("name", few(PAGES, 1))
 def test_every_page_is_for_everybody(browser: Browser, site: DashboardSite, name: str) -> None:
     """Axe finds nothing in light and dark, and on a phone nothing is wider than the screen."""
     with browser.person(site) as page:

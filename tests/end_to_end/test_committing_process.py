@@ -16,6 +16,7 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from support.callers import GRANT, TENANT, opened, rows, with_secrets
 from support.command_line import run
+from support.many import few
 from support.operating import events, has_read_what_was_sent, health, is_closed, sid_of
 from support.running import PATIENCE_S, RunningServer, children, is_over
 from support.waiting import until
@@ -32,7 +33,7 @@ def data(tmp_path: Path) -> Path:
 class TestCommittingProcess:
     """The process that commits: a part of the server, for who starts and stops one."""
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("number", few([signal.SIGTERM, signal.SIGINT], 1))
     @pytest.mark.anyio
     async def test_a_signal_to_all_processes_of_a_server_lets_nobody_down(
         self, tmp_path: Path, number: signal.Signals

@@ -257,6 +257,7 @@ def test_the_how_to_shows_what_the_example_has() -> None:
     assert {line.strip() for line in "".join(blocks).splitlines()} <= written
 
 
+@pytest.mark.wide
 def test_the_one_line_of_the_readme_runs_it(tmp_path: Path) -> None:
     """examples/README.md."""
     port = example.free_port()

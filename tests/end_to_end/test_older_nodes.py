@@ -4,6 +4,8 @@ import subprocess
 from importlib.metadata import version as version_of
 from pathlib import Path
 
+import pytest
+
 from support.callers import rows
 from support.next_version import NEXT, NextVersion
 from support.operating import environment
@@ -39,6 +41,7 @@ def test_the_last_step_is_refused_while_an_older_server_runs_and_done_when_it_ha
         assert f"is at schema {NEXT} now" in done.stdout
 
 
+@pytest.mark.wide
 def test_the_last_step_is_done_under_an_older_server_where_that_is_said(tmp_path: Path) -> None:
     """`--force`, as the refusal says: for a node that is known to be gone."""
     version = NextVersion(tmp_path / "next")

@@ -18,6 +18,7 @@ from licet.store.opening import SQLITE_NAME
 from support.callers import TENANT
 from support.command_line import run
 from support.made_once import copied_from
+from support.many import few
 from support.nursery import Program, ran
 from support.operating import command, environment
 from support.running import PATIENCE_S
@@ -160,7 +161,7 @@ class TestStarting:
 class TestDemo:
     """`licet demo` leaves nothing behind."""
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("number", few([signal.SIGTERM, signal.SIGINT], 1))
     def test_a_demo_that_is_stopped_leaves_no_directory_behind(
         self, tmp_path: Path, number: signal.Signals
     ) -> None:

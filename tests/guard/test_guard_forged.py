@@ -28,6 +28,7 @@ from support.forging import (
     rest,
 )
 from support.http_site import Site
+from support.many import few
 from support.seat_memories import Database, Time
 from support.signed_server import SignedServer
 
@@ -70,14 +71,18 @@ def test_a_number_has_one_holder_and_changes_hands_as_seldom_as_is_sold(
     server: SignedServer, strategy: Strategy
 ) -> None:
     """In an hour at most 1 + (2 * 3600 + 600 + 600) / 60 times, whatever the tokens say."""
-    step_s = 20 if strategy in {ahead, back} else 5  # which try much at each step
+    step_s = 40 if strategy in {ahead, back} else 10  # which try much at each step
     attacker = attacked(server, OneProcess(now_s=server.time.now_s), strategy, step_s=step_s)
     attacker.record.must_keep_to_the_bound()
     hand_overs = attacker.record.hand_overs(1)
     assert 1 <= len(hand_overs) <= 141
 
 
-@pytest.mark.parametrize(("step_s", "people"), [(30, 1000), pytest.param(10, 3000, marks=pytest.mark.wide)])
+@pytest.mark.parametrize(
+    ("server", "step_s", "people"),
+    few([(kind, *many) for many in ((30, 1000), (10, 3000)) for kind in ("introspection", "jwt")], 1),
+    indirect=["server"],
+)
 def test_a_thousand_people_get_five_seats(server: SignedServer, step_s: int, people: int) -> None:
     """Each of them with a fresh token in turn: numbers are counted apart, and no sixth one is."""
     memory = OneProcess(now_s=server.time.now_s)
@@ -123,7 +128,7 @@ TRIES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tries=TRIES)
 def test_no_way_of_making_tokens_does_better(tries: list[Any]) -> None:
     """At random."""
@@ -141,8 +146,20 @@ def test_no_way_of_making_tokens_does_better(tries: list[Any]) -> None:
         guard.close()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("strategy", [back, greedy], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    ("server", "strategy", "kind"),
+    few(
+        [
+            (tokens, strategy, kind)
+            for strategy in (greedy, back)
+            for kind in ("sqlite", "postgresql")
+            for tokens in ("introspection", "jwt")
+        ],
+        4,
+    ),
+    indirect=["server"],
+    ids=lambda it: getattr(it, "__name__", it),
+)
 def test_two_processes_of_an_api_are_one(
     server: SignedServer, strategy: Strategy, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -25,6 +25,7 @@ from licet.setup.change import changing
 from licet.store import schema
 from support.examples import end, grant, jim_test, refresh, view
 from support.kinds import Place
+from support.many import few
 from support.report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 
 YEAR_MS = 365 * DAY_MS
@@ -107,10 +108,8 @@ def reports(site: Site) -> list[Usage]:
 @pytest.mark.parametrize(
     ("make_place", "seed"),
     [
-        *(("sqlite", seed) for seed in range(3)),
-        *(pytest.param("sqlite", seed, marks=pytest.mark.wide) for seed in range(3, 6)),
-        ("postgres", 0),
-        *(pytest.param("postgres", seed, marks=pytest.mark.wide) for seed in range(1, 6)),
+        *few((("sqlite", seed) for seed in range(6)), 1),
+        *few((("postgres", seed) for seed in range(6)), 1),
     ],
     indirect=["make_place"],
 )

@@ -67,6 +67,7 @@ def test_a_signed_pool_that_costs_a_grant_too_much_is_said() -> None:
     assert "1.250" in [*signed.report(found)][1]
 
 
+@pytest.mark.wide
 def test_a_fifth_more_work_in_python_is_a_loss(
     grant: counting.Counts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

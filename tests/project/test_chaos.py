@@ -88,7 +88,7 @@ class TestBroken:
     @pytest.mark.parametrize(
         ("store", "broken", "kind"),
         [
-            ("sqlite", "stale", "over_issued"),
+            pytest.param("sqlite", "stale", "over_issued", marks=pytest.mark.wide),
             pytest.param("postgres", "lockless", "over_issued", marks=pytest.mark.wide),
             pytest.param("sqlite", "forgetful", "lost_grant", marks=pytest.mark.long),
             pytest.param("sqlite", "remembering", "undone_logoff", marks=pytest.mark.long),

@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 from collections.abc import Iterator
+from functools import cache
 from textwrap import dedent
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from licet.protocol.errors import Refusal
 from licet.protocol.metadata import tenant_at
 from licet.web.public import PublicApp
 from support.described import send_all
+from support.many import few
 from support.paths import DOCS
 from support.running import RunningServer
 from support.served_tenant import ServedTenant, suspend
@@ -28,16 +30,12 @@ METHODS = frozenset({"get", "head", "post"})
 
 # The same requests at every run. That data which fits is accepted cannot be asked: no schema tells which
 # refresh token is one.
-API = schemathesis.openapi.from_dict(
-    DOCUMENT,
-    config=schemathesis.Config.from_dict(
-        {
-            "generation": {"deterministic": True, "max-examples": 50, "database": "none"},
-            "parameters": {"tenant": "Jim_Test"},
-            "checks": {"positive_data_acceptance": {"enabled": False}},
-        }
-    ),
-)
+SETTINGS: dict[str, Any] = {
+    "generation": {"deterministic": True, "database": "none"},
+    "parameters": {"tenant": "Jim_Test"},
+    "checks": {"positive_data_acceptance": {"enabled": False}},
+}
+API = schemathesis.openapi.from_dict(DOCUMENT, config=schemathesis.Config.from_dict(SETTINGS))
 ASKED = [
     (path, method) for path, item in DOCUMENT["paths"].items() for method in sorted(METHODS & item.keys())
 ]
@@ -326,17 +324,29 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.url
 
 
+@pytest.mark.parametrize("examples", few([15, 50], 1))
 @pytest.mark.parametrize(("path", "method"), ASKED)
-def test_any_request_gets_an_answer_of_the_document(path: str, method: str, url: str) -> None:
+def test_any_request_gets_an_answer_of_the_document(path: str, method: str, examples: int, url: str) -> None:
     """Schemathesis sends what fits the document and what does not, without credentials that are right."""
-    send_all(API, path, method, lambda case: case.call_and_validate(base_url=url))
+    send_all(api(examples), path, method, lambda case: case.call_and_validate(base_url=url))
 
 
+@cache
+def api(examples: int) -> Any:
+    """What makes so many requests of an operation."""
+    generation = {**SETTINGS["generation"], "max-examples": examples}
+    config = schemathesis.Config.from_dict({**SETTINGS, "generation": generation})
+    return schemathesis.openapi.from_dict(DOCUMENT, config=config)
+
+
+@pytest.mark.parametrize("examples", few([15, 50], 1))
 @pytest.mark.parametrize(
     ("path", "method"),
     [it for it in ASKED if it not in {("/{tenant}/logoff", "get"), ("/{tenant}/licences", "get")}],
 )
-def test_any_request_of_a_client_that_authenticates_gets_one_too(path: str, method: str, url: str) -> None:
+def test_any_request_of_a_client_that_authenticates_gets_one_too(
+    path: str, method: str, examples: int, url: str
+) -> None:
     """The same behind the check of the client."""
 
     def send(case: Case[Any]) -> None:
@@ -345,4 +355,4 @@ def test_any_request_of_a_client_that_authenticates_gets_one_too(path: str, meth
                 case.body.pop(name, None)
         case.call_and_validate(base_url=url, auth=("Api", PASSWORD))
 
-    send_all(API, path, method, send)
+    send_all(api(examples), path, method, send)

@@ -257,6 +257,7 @@ def _end(site: DashboardSite) -> str:
         return instant(pool.expires_at_ms)
 
 
+@pytest.mark.wide
 def test_a_browser_has_pickers_and_shows_the_end_by_its_own_clock(
     browser: Browser, site: DashboardSite
 ) -> None:

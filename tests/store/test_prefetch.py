@@ -23,7 +23,8 @@ from licet.store.postgres import book as postgres_book
 from licet.store.rows import rows_of
 from licet.store.sqlite import book as sqlite_book
 from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh
-from support.kinds import Place
+from support.kinds import KINDS, Place
+from support.many import few
 from support.signed_pools import put_licences, text_of, trust
 from support.whole_book import Everything
 
@@ -402,7 +403,11 @@ OMISSIONS = {
 }
 
 
-@pytest.mark.parametrize("left_out", OMISSIONS)
+@pytest.mark.parametrize(
+    ("make_place", "left_out"),
+    few([(kind, left_out) for kind in KINDS for left_out in OMISSIONS], len(OMISSIONS)),
+    indirect=["make_place"],
+)
 def test_what_a_batch_needs_is_not_too_much(
     make_place: Callable[[int], Place],
     monkeypatch: pytest.MonkeyPatch,

@@ -263,7 +263,7 @@ KINDS = [Duplicates.CLIENT, Duplicates.USER]
 
 
 @pytest.mark.parametrize("duplicates", KINDS)
-@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("examples", [4, pytest.param(60, marks=pytest.mark.wide)])
 def test_numbers_are_what_a_model_counts_whatever_happens(
     in_files: Callable[[int], Place], examples: int, duplicates: Duplicates
 ) -> None:

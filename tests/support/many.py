@@ -7,6 +7,11 @@ import pytest
 
 
 def few(examples: Iterable[Any], count: int) -> list[Any]:
-    """What `pytest.mark.parametrize` takes: these examples, those after the first `count` marked wide."""
-    marked = enumerate(examples)
-    return [pytest.param(it, marks=() if at < count else pytest.mark.wide) for at, it in marked]
+    """What `pytest.mark.parametrize` takes: these examples, those after the first `count` marked wide.
+
+    A tuple has the values of several parameters.
+    """
+    return [
+        pytest.param(*(it if isinstance(it, tuple) else (it,)), marks=() if at < count else pytest.mark.wide)
+        for at, it in enumerate(examples)
+    ]

@@ -85,10 +85,14 @@ def ran(project: pytest.Pytester, *arguments: str, **outcomes: int) -> pytest.Ru
 
 
 def test_a_project_has_the_fixtures_when_licet_is_installed(project: pytest.Pytester) -> None:
-    """Without a line of set-up, with warnings as errors; tests with the same tenant do not meet.
+    """Without a line of set-up, with warnings as errors; tests with the same tenant do not meet."""
+    project.makepyfile(test_one=TESTS)
+    ran(project, passed=5)
 
-    Each worker of pytest-xdist has a server of its own: what one turns, the other does not notice.
-    """
+
+@pytest.mark.wide
+def test_each_worker_of_xdist_has_a_server_of_its_own(project: pytest.Pytester) -> None:
+    """What one turns, the other does not notice."""
     project.makepyfile(test_one=TESTS, test_two=TESTS)
     ran(project, "-n", "2", "--dist", "loadfile", passed=10)
 

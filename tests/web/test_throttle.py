@@ -8,6 +8,7 @@ from licet.clock import ManualClock
 from licet.lanes.hashing import TooManyFailures
 from licet.web.source import source_of
 from licet.web.throttle import SPARE_PER_CLIENT, Subject, Throttle
+from support.many import few
 
 CLIENT, OTHER, NOBODY = (1, "TestClientId"), (1, "Client1"), (0, "Nobody")
 HERE, THERE = "192.0.2.1", "198.51.100.1"
@@ -170,10 +171,11 @@ class TestClient:
 class TestNetworks:
     """An IPv6 source, and what is around it."""
 
-    def test_a_hundred_thousand_addresses_of_a_64_are_one_source(self, clock: ManualClock) -> None:
+    @pytest.mark.parametrize("number", few([20_000, 100_000], 1))
+    def test_all_addresses_of_a_64_are_one_source(self, clock: ManualClock, number: int) -> None:
         """RFC 4291 2.5.4: each host has as many; and there is one counter for them."""
         limit = throttle(clock, per_client=1_000_000, per_source=60, keys=10_000)
-        many = (f"2001:db8:1:2::{at >> 16:x}:{at & 0xFFFF:x}" for at in range(100_000))
+        many = (f"2001:db8:1:2::{at >> 16:x}:{at & 0xFFFF:x}" for at in range(number))
         assert guesses(limit, CLIENT, many) == 60
         assert len(limit._of_sources) == 3  # the /64, the /56 and the /48
 

@@ -22,6 +22,7 @@ from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from support.described import send_all
+from support.many import few
 from support.paths import DOCS
 from support.running import RunningServer
 
@@ -57,8 +58,8 @@ LEFT_OUT = {
     "addAdmin",
     "changeUser",
 }
-SETTINGS = {
-    "generation": {"deterministic": True, "max-examples": 5, "database": "none"},
+SETTINGS: dict[str, Any] = {
+    "generation": {"deterministic": True, "database": "none"},
     "phases": {"coverage": {"enabled": False}, "stateful": {"enabled": False}},
     "parameters": PARAMETERS,
     "checks": {
@@ -81,9 +82,11 @@ ASKED = [
 
 
 @cache
-def schema() -> Any:
-    """What makes requests of the document."""
-    return schemathesis.openapi.from_dict(document(), config=schemathesis.Config.from_dict(SETTINGS))
+def schema(examples: int) -> Any:
+    """What makes so many requests of each operation of the document."""
+    generation = {**SETTINGS["generation"], "max-examples": examples}
+    config = schemathesis.Config.from_dict({**SETTINGS, "generation": generation})
+    return schemathesis.openapi.from_dict(document(), config=config)
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -201,9 +204,14 @@ def test_what_is_asked_is_all_that_the_document_has() -> None:
     assert len(ASKED) + len(LEFT_OUT) == len(described)
 
 
+@pytest.mark.parametrize("examples", few([2, 5], 1))
 @pytest.mark.parametrize(("path", "method"), ASKED)
-def test_any_request_gets_an_answer_of_the_document(path: str, method: str, asked: tuple[str, str]) -> None:
+def test_any_request_gets_an_answer_of_the_document(
+    path: str, method: str, examples: int, asked: tuple[str, str]
+) -> None:
     """Schemathesis sends what fits the document and what does not, as an owner."""
     url, key = asked
     headers = {"Authorization": f"Bearer {key}"}
-    send_all(schema(), path, method, lambda case: case.call_and_validate(base_url=url, headers=headers))
+    send_all(
+        schema(examples), path, method, lambda case: case.call_and_validate(base_url=url, headers=headers)
+    )

@@ -228,6 +228,7 @@ def test_pages_of_the_list_tell_each_range_once(site: Site, ada: Reader) -> None
     assert ada.get(f"/failures{HERE}&after=AAAA").status_code == 404
 
 
+@pytest.mark.wide
 def test_a_person_finds_a_request_and_reads_the_list(browser: Browser, site: Site) -> None:
     """In a browser: axe finds nothing, and nothing is wider than a telephone."""
     with browser.person(site, "ada") as page:

@@ -177,6 +177,7 @@ def test_the_navigation_shows_how_many_pools_have_an_alert(browser: Browser, sit
         browser.show(page, "alerts-raised")
 
 
+@pytest.mark.wide
 def test_on_a_phone_rows_are_cards_and_all_pages_are_in_the_navigation(
     browser: Browser, site: DashboardSite
 ) -> None:
