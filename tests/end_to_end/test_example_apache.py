@@ -8,7 +8,8 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from support.proxies import EXAMPLES, example, fronting, started
+from support.ports import free_port
+from support.proxies import EXAMPLES, fronting, started
 from support.running import PATIENCE_S, RunningServer
 
 
@@ -33,7 +34,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """One of each, for all tests of this file, which leave it as they found it."""
     base = tmp_path_factory.mktemp("site")
     (base / "licet").mkdir()
-    licet, api = example.free_port(), example.free_port()
+    licet, api = free_port(), free_port()
     program = "jobs.py" if request.param == "apache" else "with_guard.py"
     api_command = [sys.executable, str(EXAMPLES / "jobs_api" / program), str(api)]
     if request.param == "guard":
@@ -122,7 +123,7 @@ def test_while_licet_is_down_nobody_new_gets_in(site: Site) -> None:
 @pytest.mark.parametrize("name", ["apache", "guard"])
 def test_the_one_line_of_the_readme_runs_it(name: str, tmp_path: Path) -> None:
     """examples/README.md."""
-    port = example.free_port()
+    port = free_port()
     command = [sys.executable, str(EXAMPLES / "run.py"), name, "--port", str(port)]
     with started(command, port, tmp_path / "log", TMPDIR=str(tmp_path)):
         assert httpx.get(f"http://127.0.0.1:{port}/jobs", timeout=PATIENCE_S).status_code == 401

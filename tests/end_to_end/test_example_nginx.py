@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from support.ports import free_port
 from support.proxies import EXAMPLES, example, fronting, started
 from support.running import PATIENCE_S, RunningServer
 
@@ -75,7 +76,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One for all tests of this file, which leave it as they found it."""
     base = tmp_path_factory.mktemp("site")
     (base / "licet").mkdir()
-    licet, api = example.free_port(), example.free_port()
+    licet, api = free_port(), free_port()
     with (
         RunningServer(base / "licet", port=licet) as running,
         started([sys.executable, str(EXAMPLES / "jobs_api" / "jobs.py"), str(api)], api, base / "api"),
@@ -260,7 +261,7 @@ def test_the_how_to_shows_what_the_example_has() -> None:
 @pytest.mark.wide
 def test_the_one_line_of_the_readme_runs_it(tmp_path: Path) -> None:
     """examples/README.md."""
-    port = example.free_port()
+    port = free_port()
     command = [sys.executable, str(EXAMPLES / "run.py"), "nginx", "--port", str(port)]
     with started(command, port, tmp_path / "log", TMPDIR=str(tmp_path)):
         assert httpx.get(f"http://127.0.0.1:{port}/jobs", timeout=PATIENCE_S).status_code == 401

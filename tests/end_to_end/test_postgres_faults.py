@@ -22,6 +22,7 @@ from licet.cli import app
 from licet.extras import how_to_install
 from licet.lanes.commit import apply_all, commit
 from licet.ledger.commands import Denied, Granted
+from licet.store import postgres as package
 from licet.store.contract import Purpose, Store
 from licet.store.errors import SchemaOutdated, StoreUnavailable
 from licet.store.postgres.store import PostgresStore
@@ -318,6 +319,7 @@ class TestTheCommandLine:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A base of SQLite needs no driver of PostgreSQL."""
+        monkeypatch.setattr("licet.store.postgres", package)  # which is there again at the end
         for name in [it for it in sys.modules if it.startswith("licet.store.postgres")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "psycopg", None)

@@ -4,7 +4,6 @@ What an assertion has to say is in test_client_assertions.py, claim by claim.
 """
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ from licet.credentials.client_assertions import ASSERTION_CHARS_MAX, SIGNING_ALG
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from support.keyed import GRANT, SIGNER, SIGNERS, WHO, Keyed, refused
+from support.ports import free_port
 from support.running import PATIENCE_S, RunningServer
 from support.served_tenant import AWAY, ServedTenant
 from support.signing import ALGORITHMS, Signer, claims, proof
@@ -38,9 +38,7 @@ class Published(RunningServer):
     issuer = "https://licence.example.com"
 
     def __init__(self, data: Path, **settings: Any) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         super().__init__(data, port=self.port, public_url=self.issuer, **settings)
         with self.store() as store, changing(store, "a test") as change:
             if not change.tenants()["Jim_Test"].clients[WHO].keys:

@@ -1,7 +1,6 @@
 """A restored store does not know which assertions were used since its copy was made: they are refused."""
 
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from licet.credentials.client_assertions import LEEWAY_S, USABLE_S_MAX, may_be_u
 from licet.journal.restores import keep_restore
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
+from support.ports import free_port
 from support.running import PATIENCE_S, RunningServer
 from support.signing import Signer, claims, proof
 
@@ -63,9 +63,7 @@ def site(tmp_path: Path) -> Iterator[Restored]:
     """A server whose clock stands still, by one name wherever it listens."""
     data = tmp_path / "data"
     data.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with RunningServer(data, manual_clock=True, port=port, public_url=ISSUER) as server:
         yield Restored(server, port, tmp_path / "copy.db")
 

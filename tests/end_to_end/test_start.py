@@ -21,6 +21,7 @@ from support.made_once import copied_from
 from support.many import few
 from support.nursery import Program, ran
 from support.operating import command, environment
+from support.ports import free_port
 from support.running import PATIENCE_S
 from support.waiting import until
 
@@ -133,8 +134,7 @@ class TestStarting:
     def test_of_two_servers_that_start_at_once_on_one_port_one_is_refused_clearly(self, data: Path) -> None:
         """Exit code 2: whoever is a moment later."""
         for _ in range(2):
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = free.getsockname()[1]
+            port = free_port()
             rivals = [
                 Program(
                     command("serve", "--data", data, "--port", str(port)),

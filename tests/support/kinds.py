@@ -18,6 +18,7 @@ from licet.clock import Clock, ManualClock
 from licet.model import Tenant
 from licet.store import schema
 from licet.store.contract import Store
+from licet.store.postgres import connection
 from licet.store.postgres.store import PostgresStore
 from licet.store.sqlite import store as sqlite
 from licet.store.sqlite.store import SqliteStore
@@ -156,4 +157,10 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
 
 def open_postgres(url: str, _: Clock) -> Store:
     """A store in a database, whose clock it is. It is patient: tests run beside others on one machine."""
-    return PostgresStore(url, answer_s=PATIENCE_S)
+    waits = {"BUSY_S": PATIENCE_S, "CONNECT_S": PATIENCE_S}  # of the connection that is made now
+    before = {name: vars(connection)[name] for name in waits}
+    vars(connection).update(waits)
+    try:
+        return PostgresStore(url, answer_s=PATIENCE_S)
+    finally:
+        vars(connection).update(before)

@@ -13,7 +13,6 @@ PostgreSQL refuses to run as root; then it runs as `nobody`, in a directory of n
 
 import os
 import shutil
-import socket
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,8 @@ from tempfile import mkdtemp
 from typing import Any, Literal, Self
 
 import psycopg
+
+from support.ports import free_port
 
 WARY = "wary"  # a user that has to authenticate, by the password `PASSWORD`
 PASSWORD = "swordfish"
@@ -60,7 +61,7 @@ class Postgres:
         self.directory = directory or Path(mkdtemp(prefix="licet-postgres-"))
         self.directory.mkdir(exist_ok=True)
         self.data = self.directory / "data"
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             os.chown(self.directory, _NOBODY, _NOBODY)
@@ -196,10 +197,3 @@ class Postgres:
 def _version(programs: Path) -> int:
     """The major version, by the name of the directory; the first one has none in it."""
     return int(programs.parent.name.removeprefix("pginstall") or 0)
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port

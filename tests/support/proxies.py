@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from support.paths import ROOT
+from support.ports import free_port
 from support.running import PATIENCE_S
 
 EXAMPLES = ROOT / "examples"
@@ -45,7 +46,7 @@ _NEEDS = {
 def fronting(name: str, directory: Path, licet: int, api: int) -> Iterator[str]:
     """The URL of such a proxy between these two ports and everybody else, until the end of the block."""
     must_be_there(name)
-    port = example.free_port()
+    port = free_port()
     directory.mkdir()
     ports = {example.LICET: licet, example.API: api, example.FRONT: port}
     with started(example.placed(name, directory, ports), port, directory / "log"):

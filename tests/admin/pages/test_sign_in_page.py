@@ -1,9 +1,7 @@
 """Signing in to the dashboard, out of it, and what happens when that has expired: by HTTP, no browser."""
 
-import socket
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from email.message import Message
 from http.cookiejar import Cookie, CookieJar
 from pathlib import Path
@@ -15,6 +13,7 @@ from licet.accounts.sign_ins import Lives
 from licet.model import Role
 from support.browser import Browser
 from support.dashboard import PASSWORD, DashboardSite, Reader, add_admin, heading, hidden, reader_of
+from support.ports import free_port
 from support.running import RunningServer
 
 END = "/seats/end?tenant=Jim_Test"
@@ -291,8 +290,7 @@ def sent_back(jar: CookieJar, url: str) -> bool:
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
     """A server that knows its proxy's name, and not the proxy."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     with DashboardSite(tmp_path_factory.mktemp("tls"), admin_url=ADMIN_URL, admin_port=port) as site:
         site.admin_url = f"http://127.0.0.1:{port}"
         yield site
