@@ -125,6 +125,13 @@ def _add_scale(verbs: Any) -> None:
     parser = verbs.add_parser("scale", help="cost against how much there is")
     parser.add_argument("--curve", action="append", choices=[*scale.CURVES, "nodes"], default=[])
     parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        action="append",
+        default=[],
+        help="so many live sessions, 1,000 to 1,000,000 without it",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="that count")
     parser.add_argument("--seconds", type=int, default=3, help="of a round of a server")
     parser.set_defaults(do=_scale)
@@ -132,7 +139,7 @@ def _add_scale(verbs: Any) -> None:
 
 def _scale(asked: argparse.Namespace) -> None:
     curves = asked.curve or [*scale.CURVES, "nodes"]
-    length = scale.Length(asked.rounds, asked.seconds)
+    length = scale.Length(asked.rounds, asked.seconds, tuple(asked.sessions))
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
         found = scale.measure(curves, tuple(asked.store) or KINDS, length, Path(scratch))
     path = _new_result("scale")

@@ -67,10 +67,20 @@ CURVES = {
 
 
 class Length(NamedTuple):
-    """How many rounds count, and the seconds of one of a server's."""
+    """How many rounds count, the seconds of one of a server's, and other numbers of live sessions.
+
+    Ten million are filled in some minutes, and take 2 to 4 GB of the disk of the temporary directory.
+    """
 
     rounds: int
     seconds: int
+    sessions: tuple[int, ...] = ()
+
+    def of(self, curve: Curve) -> Curve:
+        """A curve with the points that are wanted."""
+        if curve.name != "sessions" or not self.sessions:
+            return curve
+        return curve._replace(points={count: Shape(sessions=count) for count in self.sessions})
 
 
 def measure(names: Sequence[str], stores: tuple[str, ...], length: Length, directory: Path) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def measure(names: Sequence[str], stores: tuple[str, ...], length: Length, direc
                 found["curves"][name] = {kind.name: _nodes(kind, length, directory) for kind in shared}
             else:
                 found["curves"][name] = {
-                    kind.name: _curve(CURVES[name], kind, length, directory) for kind in there
+                    kind.name: _curve(length.of(CURVES[name]), kind, length, directory) for kind in there
                 }
     return found
 
