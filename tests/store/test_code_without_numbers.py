@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from licet.refusal import Code
 from licet.store import migrate, schema
 from licet.store.errors import Contradiction, SchemaUnknown, StillInUse
-from licet.store.migrate import _config, check_current, current, finish, upgrade
+from licet.store.migrate import _config, check_current, current, finish, is_unfinished, upgrade
 from licet.store.nodes import store_now_ms
 from licet.store.opening import SQLITE_NAME, StoreAt
 from support.hold_site import end, wait
@@ -60,6 +60,16 @@ def test_no_licence_is_installed_before_the_upgrade_is_finished(site: Site) -> N
     assert refused.value.code is Code.OLDER_NODES
     with site.store.transaction() as transaction:
         finish(transaction.connection, transaction.now_ms)
+    put(site, licence())
+
+
+def test_a_licence_is_installed_during_an_upgrade_from_a_version_that_knows_numbers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A last step that is left to do keeps out nobody who could give such a seat wrongly."""
+    monkeypatch.setattr(migrate, "COMPATIBLE_FROM", "9001")
+    with site.store.reading() as connection:
+        assert is_unfinished(connection)
     put(site, licence())
 
 

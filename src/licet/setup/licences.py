@@ -48,7 +48,7 @@ from licet.store.licences_read import (
     vendor_of,
     verified,
 )
-from licet.store.migrate import is_unfinished
+from licet.store.migrate import may_have_older_code
 from licet.store.nodes import is_silent, read_nodes
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def _must_know_numbers(connection: Connection, now_ms: int, tenant: str) -> None
     text = ""
     if older:
         text = f"servers of a version that knows no signed pools still run: {', '.join(older)}; stop them"
-    elif is_unfinished(connection):
+    elif may_have_older_code(connection, NUMBERS_FROM):
         text = "a server of a version that knows no signed pools could still start on this store"
     if text:
         text = f"{text}, and finish the upgrade first"

@@ -81,6 +81,12 @@ def is_unfinished(connection: Connection) -> bool:
     return schema is not None and schema.post < COMPATIBLE_FROM
 
 
+def may_have_older_code(connection: Connection, step: str) -> bool:
+    """Whether code that is older than a schema may work on the tables: no later `post` step keeps it out."""
+    schema = current(connection)
+    return schema is not None and schema.post < step
+
+
 def upgrade(connection: Connection, report: Report = lambda *_: None) -> None:
     """Bring the tables to this version, as far as code of the previous version can still work on them.
 
