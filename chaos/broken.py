@@ -4,6 +4,7 @@
 - `stale`: whether a seat is free is decided on a number that may be a moment old, as without a lock.
 - `forgetful`: an outcome is answered before it is durable, and now and then it never becomes so.
 - `remembering`: an introspection is answered from what was read a moment ago.
+- `folding away`: denials are taken from the entries of the journal, and added to nothing.
 - `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
 - `leaking`: a seat is not given back when the last of its sessions ends.
 - `hasty`: neither a seat nor its number is held after the last token.
@@ -16,13 +17,17 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from sqlalchemy import Connection, delete
+
 from licet.guard import OneProcess, SqlMemory
+from licet.journal import folding
 from licet.lanes.commit import apply_all, commit
 from licet.ledger import rules, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
 from licet.model import EndReason, NoSeatReason, Pool, Session
 from licet.server import commits as lane
+from licet.store import schema
 from licet.store.contract import LiveSessions, Purpose, Store
 from licet.store.sqlite import store as sqlite
 
@@ -111,6 +116,14 @@ def _leak_seats() -> None:
     rules._ending = ending
 
 
+def _fold_denials_away() -> None:
+    def away(connection: Connection, entries_max: int) -> int:
+        del entries_max
+        return connection.execute(delete(schema.denial_entry)).rowcount
+
+    folding._FOLD_DENIALS = {"sqlite": away, "postgresql": away}
+
+
 def _let_go_of_seats() -> None:
     seat_life.held_until = lambda *_: 0
 
@@ -141,6 +154,7 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "forgetful": _answer_before_it_is_durable,
     "remembering": _remember_what_was_read,
     "leaking": _leak_seats,
+    "folding away": _fold_denials_away,
     "letting go": _let_go_of_seats,
     HASTY: _hold_no_number,
     BLIND: _let_everybody_in,

@@ -6,6 +6,9 @@ A client may die: then it never comes back to its sessions, and nobody gives bac
 sessions that are over as well, because what is over has to stay over. In a signed tenant it calls an API too,
 behind a guard that counts, with tokens that live and with those of sessions that are over.
 
+Every second tenant has a node that nearly all of its requests go to, so that what a node remembers of it is
+of use, and wrong if somebody else has written since; those of the others go to any.
+
 Some hold a seat as a program at work does: they renew it a few times, before half of its life or after, and
 are silent until the life is nearly over. A server that believes what was written of their seat at first, and
 not its last renewal, gives it to somebody else meanwhile.
@@ -38,6 +41,7 @@ CALLS_MAX = 6  # one after the other
 KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
 KEPT_TTL_S_MAX = 20  # a session that lives longer has its next request soon enough
 RENEWALS_MAX = 3
+AT_HOME = 0.95  # of the requests of a tenant that has one node for its own, as a proxy by path gives it
 ERROR_STATUS = 400
 UNAVAILABLE_STATUS = 503
 HANDED_OVER = "handed over"  # a guard says it of a number, and of nothing else
@@ -89,8 +93,8 @@ class Load:
         self.apis = [Line(port) for port in spec.apis]
         self._writer = writer
         self._actors = [
-            Actor(self, tenant, client, random.Random(self.dice.getrandbits(64)))
-            for tenant in spec.tenants
+            Actor(self, tenant, client, random.Random(self.dice.getrandbits(64)), _home_of(at, spec))
+            for at, tenant in enumerate(spec.tenants)
             for client in tenant.clients
             for _ in range(spec.actors_per_client)
         ]
@@ -128,8 +132,11 @@ class Load:
 class Actor:
     """One client at work: a request at a time."""
 
-    def __init__(self, load: Load, tenant: TenantSite, client: ClientSite, dice: random.Random) -> None:
+    def __init__(
+        self, load: Load, tenant: TenantSite, client: ClientSite, dice: random.Random, home: int | None
+    ) -> None:
         self._load = load
+        self._home = home
         self._dice = dice
         self._tenant = tenant.name
         self._client = client.client_id
@@ -289,7 +296,8 @@ class Actor:
         path = f"{self._tenant}/{endpoint}" if endpoint else self._tenant
         request = post(path, authorization or self._secrets[0], form)
         lines = self._load.lines if endpoint else self._load.apis
-        node = self._dice.randrange(len(lines))
+        is_at_home = endpoint and self._home is not None and self._dice.random() < AT_HOME
+        node = self._home if is_at_home and self._home is not None else self._dice.randrange(len(lines))
         while (connection := await lines[node].take()) is None:
             await asyncio.sleep(UNREACHED_S)
             node = self._dice.randrange(len(lines))
@@ -335,6 +343,11 @@ class Actor:
             before_us = now_us() - self._ttl_us
             for held in [held for held in self._held if held.received_us < before_us]:
                 self._end(held)
+
+
+def _home_of(at: int, spec: Spec) -> int | None:
+    """The node that nearly all requests of a tenant go to; every second one has none."""
+    return at // 2 % len(spec.ports) if at % 2 else None
 
 
 def _sid(answer: Answer | None) -> str:

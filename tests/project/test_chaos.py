@@ -93,6 +93,7 @@ class TestBroken:
             pytest.param("sqlite", "forgetful", "lost_grant", marks=pytest.mark.long),
             pytest.param("sqlite", "remembering", "undone_logoff", marks=pytest.mark.long),
             pytest.param("sqlite", "leaking", "tables", marks=pytest.mark.long),
+            pytest.param("sqlite", "folding away", "tables", marks=pytest.mark.wide),
             pytest.param("sqlite", "letting go", "over_issued", marks=pytest.mark.wide),
             pytest.param("sqlite", "hasty", "early_number", marks=pytest.mark.wide),
             pytest.param("sqlite", "blind", "two_holders", marks=pytest.mark.wide),
