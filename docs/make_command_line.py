@@ -75,9 +75,11 @@ def _verbs(group: Any, names: tuple[str, ...]) -> Iterator[tuple[str, str, Any]]
 
 def _section(name: str, command: Any) -> str:
     lines = [f"## {name}", ""]
+    verbs = ""
     if isinstance(command, TyperGroup):
         verbs = ", ".join(f"[`{verb}`](#{name.replace(' ', '-')}-{verb})" for verb in command.commands)
-        return "\n".join([*lines, _text(command.help), "", f"Its verbs: {verbs}.", ""])
+        if not command.invoke_without_command:
+            return "\n".join([*lines, _text(command.help), "", f"Its verbs: {verbs}.", ""])
     arguments = [_usage(it) for it in command.params if it.param_type_name == "argument"]
     examples = []
     for paragraph in (command.help or "").split("\n\n"):
@@ -89,7 +91,8 @@ def _section(name: str, command: Any) -> str:
     lines += ["```text", " ".join([name, *arguments, "[OPTIONS]"]), "```", ""]
     if rows := [_row(it) for it in command.params if it.name not in _GIVEN]:
         lines += ["| argument or option | what it is |", "| --- | --- |", *rows, ""]
-    return "\n".join([*lines, *(["Example:", "", *examples] if examples else [])])
+    lines += ["Example:", "", *examples] if examples else []
+    return "\n".join([*lines, *([f"Its verbs: {verbs}.", ""] if verbs else [])])
 
 
 def _usage(argument: Any) -> str:

@@ -27,6 +27,8 @@ NEEDED = {
     "pool set": "full",
     "session end": "--all --yes",
     "usage": "",
+    "usage true-up": "",
+    "usage harvest": "",
     "journal": "",
     "key rotate": "",
     "webhook deliveries": "",
@@ -44,7 +46,7 @@ def options(group: Any, *names: str) -> Iterator[tuple[str, str]]:
         true = command.callback() if not names else command  # of the root: imports the verb
         if isinstance(true, TyperGroup):
             yield from options(true, *names, name)
-        else:
+        if not isinstance(true, TyperGroup) or true.invoke_without_command:
             verb = " ".join((*names, name))
             yield from ((verb, it.opts[0]) for it in true.params if it.metavar in READ)
 

@@ -40,7 +40,7 @@ _PANELS = {
     "Look": (
         Verb("seats", "look.seats", "seats", "Who holds which seat, since when and until when."),
         Verb("top", "look.top", "top", "The same, live; ends sessions."),
-        Verb("usage", "look.usage", "usage", "Peaks, denials and seat-hours."),
+        Verb("usage", "look.usage_verbs", "app", "Peaks, denials, seat-hours; true-up, idle seats."),
         Verb("journal", "look.journal", "journal", "What happened, and who did what."),
         Verb("alerts", "look.alerts", "alerts", "What is raised now: pools that are nearly full."),
         Verb("session", "look.session", "app", "List sessions, and end them."),

@@ -36,9 +36,19 @@ class PlainCommand(TyperCommand):
 class PlainGroup(TyperGroup):
     """A noun."""
 
+    def __init__(self, *arguments: Any, help: str | None = None, **options: Any) -> None:  # noqa: A002 - typer's
+        super().__init__(*arguments, help=_unfolded(help), **options)
+
     def get_params(self, ctx: Any) -> Any:
         """The options, as the help shows them."""
         return _plain(super().get_params(ctx))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run its verb, or itself, and note its own tenant and data for the advice in an error."""
+        named = {name: ctx.params[name] for name in ("tenant", "data") if name in ctx.params}
+        if named:
+            ctx.meta[NAMED] = named
+        return super().invoke(ctx)
 
 
 def _plain(params: Any) -> Any:

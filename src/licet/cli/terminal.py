@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 # All other `..._ms` are instants.
-DURATIONS = frozenset({"held_ms", "idle_ms", "wait_median_ms", "wait_longest_ms"})
+DURATIONS = frozenset({"held_ms", "idle_ms", "wait_median_ms", "wait_longest_ms", "overdraft_ms"})
 _RENAMED = {"initials": "user"}  # as in other verbs
 PIPED_COLUMNS = 120  # where the width is unknown
 NEARLY_FULL = 0.8

@@ -15,21 +15,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from licet.journal.summary import QUARTER
 from licet.journal.wants import Want, wants
 from licet.model import Duplicates, EndReason, Tenant, Value
-from licet.reports.effective_seats import effective_seats
-from licet.reports.live import _all_of
 from licet.reports.seats_advice import Advice, advise
 from licet.reports.seats_needed import SPARED, seats_needed
+from licet.reports.timeline import PoolNow, pools_of, timeline
 from licet.reports.true_denials import TrueDenials, true_denials
 from licet.reports.usage_queries import DeniedClient, Span, Step, day_of, hour_of
 from licet.reports.usage_queries import Session as SessionKey
-from licet.store import schema
 from licet.store.journal_rows import idle_since
 from licet.units import HOUR_MS, MINUTE_MS
 
@@ -171,10 +169,7 @@ def usage(
     from_ms -= from_ms % MINUTE_MS
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     span = Span(connection, tenant.id, from_ms, end_ms, now_ms, zone)
-    pools = {
-        row.name: _Pool(row.id, row.duplicates, effective_seats(row, tenant, now_ms).seats)
-        for row in connection.execute(_all_of(schema.pool, tenant))
-    }
+    pools = pools_of(connection, tenant, now_ms)
     events = _Events(
         span.denied(), span.sessions(), wants(connection, tenant, from_ms, end_ms, now_ms=now_ms)
     )
@@ -229,21 +224,13 @@ class _Events:
         )
 
 
-class _Pool(NamedTuple):
-    """A pool with the seats that count now."""
-
-    id: int
-    duplicates: str
-    seats: int
-
-
-def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, events: _Events) -> PoolUsage:
+def _pool_usage(span: Span, tenant: Tenant, name: str, pool: PoolNow | None, events: _Events) -> PoolUsage:
     taken = span.taken(pool.id) if pool else ()
-    timeline = _timeline(span, name, pool, taken)
+    steps = timeline(span, name, pool, taken, span.steps(name))
     denied, wanted = events.denied(name), events.wants(name)
-    hours = _parts(span, span.edges(hour_of, HOUR_MS), timeline, denied, wanted)
+    hours = _parts(span, span.edges(hour_of, HOUR_MS), steps, denied, wanted)
     # A day and a half after midnight is in the next day, however the clocks are changed.
-    days = _parts(span, span.edges(day_of, 36 * HOUR_MS), timeline, denied, wanted)
+    days = _parts(span, span.edges(day_of, 36 * HOUR_MS), steps, denied, wanted)
     held = _held(span, tenant, name, taken)
     remaining, advice = _remaining(tenant, pool, denied)
     peak = max((part.peak for part in days), default=0)
@@ -251,7 +238,7 @@ def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, event
         pool=name,
         seats=pool.seats if pool else None,
         peak=peak,
-        peak_at_ms=_peak_at_ms(span, name, timeline, peak),
+        peak_at_ms=_peak_at_ms(span, name, steps, peak),
         hours=hours,
         days=days,
         heat=_heat(hours, span.zone),
@@ -267,40 +254,11 @@ def _pool_usage(span: Span, tenant: Tenant, name: str, pool: _Pool | None, event
     )
 
 
-def _timeline(span: Span, name: str, pool: _Pool | None, taken: Sequence[Row[Any]]) -> list[Step]:
-    """How use changed, beginning with what was in use before the span.
-
-    Seats that expired and are not swept yet expired after the last row of their pool.
-    """
-    steps = [_before(span, name, pool, taken), *span.steps(name)]
-    for seat in taken:
-        if seat.expires_at_ms <= span.now_ms and span.includes(seat.expires_at_ms):
-            last = steps[-1]
-            minute = max(last.minute, seat.expires_at_ms // MINUTE_MS)
-            steps.append(Step(minute, last.in_use, max(0, last.in_use - 1), last.seats))
-    if pool and span.includes(span.now_ms):
-        live = sum(seat.expires_at_ms > span.now_ms for seat in taken)
-        steps.append(Step(max(steps[-1].minute, span.now_ms // MINUTE_MS), live, live, pool.seats))
-    return steps
-
-
-def _before(span: Span, name: str, pool: _Pool | None, taken: Sequence[Row[Any]]) -> Step:
-    """What was in use when the span began."""
-    row = span.last_before(name)
-    if row is not None:
-        expired = sum(seat.expires_at_ms < span.from_ms for seat in taken)
-        in_use, seats = max(0, row.in_use - expired), row.seats
-    else:  # Nothing was written, or it is no longer kept.
-        in_use = sum(seat.taken_at_ms < span.from_ms <= seat.expires_at_ms for seat in taken)
-        seats = pool.seats if pool else 0
-    return Step(span.minutes.start - 1, in_use, in_use, seats)
-
-
-def _peak_at_ms(span: Span, name: str, timeline: Sequence[Step], peak: int) -> int:
+def _peak_at_ms(span: Span, name: str, steps: Sequence[Step], peak: int) -> int:
     """The minute in which a peak was reached first."""
-    if timeline[0].in_use >= peak:
+    if steps[0].in_use >= peak:
         return span.from_ms
-    step = next((step for step in timeline if step.peak >= peak), None)
+    step = next((step for step in steps if step.peak >= peak), None)
     if step is None:
         return span.from_ms
     quarter = step.minute - step.minute % QUARTER
@@ -314,7 +272,7 @@ def _peak_at_ms(span: Span, name: str, timeline: Sequence[Step], peak: int) -> i
 def _parts(
     span: Span,
     edges: Sequence[int],
-    timeline: Sequence[Step],
+    steps: Sequence[Step],
     denied: Iterable[DeniedClient],
     wanted: Iterable[Want],
 ) -> tuple[Peak, ...]:
@@ -330,16 +288,16 @@ def _parts(
     parts = []
     at = 0
     for part, (from_ms, until_ms) in enumerate(pairwise(edges)):
-        peak = timeline[at].in_use
-        while at + 1 < len(timeline) and timeline[at + 1].minute * MINUTE_MS < until_ms:
+        peak = steps[at].in_use
+        while at + 1 < len(steps) and steps[at + 1].minute * MINUTE_MS < until_ms:
             at += 1
-            peak = max(peak, timeline[at].peak)
+            peak = max(peak, steps[at].peak)
         parts.append(
             Peak(
                 from_ms=from_ms,
                 until_ms=min(until_ms, span.now_ms),
                 peak=peak,
-                seats=timeline[at].seats,
+                seats=steps[at].seats,
                 denials=denials[part],
                 turned_away=turned_away[part],
             )
@@ -430,7 +388,7 @@ def _denials(denied: Iterable[DeniedClient]) -> tuple[Denials, ...]:
 
 
 def _remaining(
-    tenant: Tenant, pool: _Pool | None, denied: Sequence[DeniedClient]
+    tenant: Tenant, pool: PoolNow | None, denied: Sequence[DeniedClient]
 ) -> tuple[tuple[Remaining, ...], Advice]:
     """The denials that would have remained, by the number of seats, as long as one more would help.
 

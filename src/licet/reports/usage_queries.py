@@ -7,13 +7,13 @@ longer kept, a sum that the span cuts counts as a whole.
 A span is half open. What the rows mean together is in `licet.reports.usage`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, func, literal_column, select
 
 from licet.journal.folding import first_minute
 from licet.journal.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
@@ -187,6 +187,35 @@ class Span:
             *(Step(row.quarter * QUARTER, row.peak, row.in_use, row.seats) for row in self._all(summed)),
             *self._steps_of_minutes(pool, parts.behind),
         ]
+
+    def steps_by_minute(self, pool: str) -> list[Step]:
+        """How use changed, minute by minute as far back as minutes are kept, and before by quarters."""
+        usage, kept_from = schema.usage_minute.c, self.minutes_kept_from
+        rows = self._all(
+            select(usage.minute, usage.peak, usage.in_use, usage.seats)
+            .where(self._mine(schema.usage_minute), usage.pool == pool)
+            .where(_within(usage.minute, range(max(kept_from, self.minutes.start), self.minutes.stop)))
+            .order_by(usage.minute)
+        )
+        summed = self.steps(pool) if self._is_cut else ()
+        return [
+            *(step for step in summed if step.minute < kept_from),
+            *(Step(row.minute, row.peak, row.in_use, row.seats) for row in rows),
+        ]
+
+    def endings(self, pool: str) -> Mapping[str, Counter[str]]:
+        """How many sessions of each client ended for which reason, as far back as minutes are kept."""
+        whole = schema.whole_journal.c
+        key = (whole.client_id, whole.reason)
+        found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for row in self._all(
+            select(*key, func.sum(whole.times).label("times"))
+            .where(self._mine(schema.whole_journal), whole.kind == literal_column("'ended'"))
+            .where(whole.pool == pool, _within(whole.minute, self.minutes))
+            .group_by(*key)
+        ):
+            found[row.client_id][row.reason] += int(row.times)
+        return found
 
     def _steps_of_minutes(self, pool: str, minutes: range) -> Iterator[Step]:
         table, usage = schema.usage_minute, schema.usage_minute.c

@@ -253,3 +253,16 @@ def test_failed_authentications_are_seen_by_whom_they_concern(site: AdminSite) -
     hidden = site.call("GET", "/refused-requests/1-1", "viewer of Other").json()
     nothing = site.call("GET", "/refused-requests/1-9", "viewer of Other").json()
     assert {**hidden, "request_id": ""} == {**nothing, "request_id": ""}
+
+
+def test_a_true_up_and_a_harvest_are_those_of_the_last_month(site: AdminSite) -> None:
+    """By days of the tenant's zone; a span may be chosen as for the usage."""
+    granted = [site.ask(f"c{number}") for number in (1, 2, 3)]
+    assert granted
+    report = site.get(f"{OF_JIM}/usage/true-up")
+    assert len(report["pools"][0]["days"]) == 30
+    assert report["pools"][0].items() >= {"pool": "full", "overdraft_s": 0, "is_signed": False}.items()
+    assert len(site.get(f"{OF_JIM}/usage/true-up?reach=7d")["pools"][0]["days"]) == 7
+    assert site.get(f"{OF_JIM}/usage/harvest")["pools"][0]["pool"] == "full"
+    mistaken = mistakes(site.call("GET", f"{OF_JIM}/usage/harvest?reach=7d&from=2023-01-01"))
+    assert mistaken.keys() == {"query:reach"}

@@ -64,7 +64,9 @@ def router() -> APIRouter:
 
 def openapi_document(application: FastAPI) -> dict[str, Any]:
     """What describes an application that has the API."""
-    return document(application, dict(map(_needed, _routes())), (*SHOWN, *alert_responses.SHOWN))
+    return document(
+        application, dict(map(_needed, _routes())), (*SHOWN, *alert_responses.SHOWN, *usage.SHOWN)
+    )
 
 
 def _routes() -> Iterator[APIRoute]:

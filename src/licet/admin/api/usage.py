@@ -3,6 +3,7 @@
 The figures are those of the pages and of `licet usage`.
 """
 
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from typing import Annotated
 
@@ -14,9 +15,12 @@ from licet.admin.api import openapi
 from licet.admin.api.call import Reading
 from licet.admin.api.moments import Span, Within
 from licet.admin.api.parameters import TenantPath, Zone
+from licet.admin.api.wire import shape_of
 from licet.admin.problems import FieldError, invalid
 from licet.model import Tenant
 from licet.refusal import Code
+from licet.reports.harvest import Harvest, harvest
+from licet.reports.true_up import TrueUp, true_up
 from licet.reports.usage import Usage, usage
 from licet.reports.usage_queries import Reach
 from licet.units import DAY_MS
@@ -24,31 +28,75 @@ from licet.zones import find_zone
 
 SPAN_MS_MAX = 400 * DAY_MS  # as long as the journal is kept, by default
 
+SHOWN = (shape_of(Harvest), shape_of(TrueUp))
+
 usages = APIRouter(prefix="/tenants/{tenant}", tags=["Usage"])
+
+
+ReachAsked = Annotated[Reach | None, Query(description="A span that ends now, instead of from and until.")]
+Bounds = Callable[[Tenant, int], tuple[int, int, tzinfo]]
 
 
 @usages.get("/usage", operation_id="getUsage", **openapi.one(Usage, 404))
 async def get_usage(
-    call: Reading,
-    tenant: TenantPath,
-    within: Within,
-    reach: Annotated[
-        Reach | None, Query(description="A span that ends now, instead of from and until.")
-    ] = None,
-    zone: Zone = None,
+    call: Reading, tenant: TenantPath, within: Within, reach: ReachAsked = None, zone: Zone = None
 ) -> Response:
     """Peaks, seat-hours, denials, and what more seats would have changed."""
-    where, now_ms = zone_of(zone), call.now_ms()
+    bounds = _bounds(within, reach, Reach.DAY, zone)
+
+    def read(connection: Connection, known: Tenant) -> Usage:
+        now_ms = call.now_ms()
+        from_ms, until_ms, where = bounds(known, now_ms)
+        return usage(connection, known, from_ms, until_ms, now_ms=now_ms, zone=where)
+
+    return await call.show_of(tenant, read)
+
+
+@usages.get("/usage/true-up", operation_id="getTrueUp", **openapi.one(TrueUp, 404))
+async def get_true_up(
+    call: Reading, tenant: TenantPath, within: Within, reach: ReachAsked = None, zone: Zone = None
+) -> Response:
+    """What each pool used above its seats, by day, and the true denials; of the last 30 days by default."""
+    bounds = _bounds(within, reach, Reach.MONTH, zone)
+
+    def read(connection: Connection, known: Tenant) -> TrueUp:
+        now_ms = call.now_ms()
+        from_ms, until_ms, where = bounds(known, now_ms)
+        return true_up(connection, known, from_ms, until_ms, now_ms=now_ms, zone=where)
+
+    return await call.show_of(tenant, read)
+
+
+@usages.get("/usage/harvest", operation_id="getHarvest", **openapi.one(Harvest, 404))
+async def get_harvest(
+    call: Reading, tenant: TenantPath, within: Within, reach: ReachAsked = None, zone: Zone = None
+) -> Response:
+    """Which seats are held idle, and who never logs off; of the last 30 days by default."""
+    bounds = _bounds(within, reach, Reach.MONTH, zone)
+
+    def read(connection: Connection, known: Tenant) -> Harvest:
+        now_ms = call.now_ms()
+        from_ms, until_ms, _ = bounds(known, now_ms)
+        return harvest(connection, known, from_ms, until_ms, now_ms=now_ms)
+
+    return await call.show_of(tenant, read)
+
+
+def _bounds(within: Span, reach: Reach | None, usual: Reach, zone: str | None) -> Bounds:
+    """What gives the span that is asked for, and the zone of its days, once the tenant is known.
+
+    Raises Problem.
+    """
+    named = zone_of(zone)
     if reach is not None and within != Span():
         message = "Either a reach, or from and until."
         raise invalid(FieldError(pointer="query:reach", code=Code.NOT_TOGETHER, message=message))
 
-    def read(connection: Connection, known: Tenant) -> Usage:
-        zone = where or known.zone
-        from_ms, until_ms = _bounded(within.bounds(zone), reach or Reach.DAY, now_ms, zone)
-        return usage(connection, known, from_ms, until_ms, now_ms=now_ms, zone=zone)
+    def bounds(known: Tenant, now_ms: int) -> tuple[int, int, tzinfo]:
+        where = named or known.zone
+        return (*_bounded(within.bounds(where), reach or usual, now_ms, where), where)
 
-    return await call.show_of(tenant, read)
+    return bounds
 
 
 def _bounded(asked: dict[str, int | None], reach: Reach, now_ms: int, zone: tzinfo) -> tuple[int, int]:

@@ -39,6 +39,52 @@ class Denials:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HarvestClient:
+    """For how long a client held seats of a pool, how much of that idle, and how its sessions ended.
+
+    `idle_share` is 0 to 1. `user_name` is empty when the user was removed.
+    """
+
+    client_id: str
+    user: str
+    user_name: str
+    held_s: float
+    idle_s: float
+    idle_share: float
+    logoffs: int
+    expired: int
+    never_logs_off: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarvestPool:
+    """A pool in a span.
+
+    The client that held seats idle for the longest time comes first. `unused` are the enabled
+    clients that may ask for a seat of the pool, and held none.
+    """
+
+    pool: str
+    seats: int
+    peak: int
+    held_s: float
+    idle_s: float
+    true_denials: int
+    clients: tuple[HarvestClient, ...]
+    unused: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harvest:
+    """The pools of a tenant in a span."""
+
+    tenant: str
+    from_: datetime
+    until: datetime
+    pools: tuple[HarvestPool, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeatCell:
     """One hour of the week, by the reader's clock: Monday is 0.
 
@@ -168,6 +214,47 @@ class PoolUsage:
     advice: Advice
     sessions: Tally
     true_denials: TrueDenials
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueUpDay:
+    """One day of a pool.
+
+    `seats` is their number at its end, without overdraft. `peak` is the most in use at once, and
+    `overdraft_peak` the most above the seats. `overdraft_s` is the time above the seats, each seat
+    counted. `true_denials` is how many wanted a seat that day and got none.
+    """
+
+    from_: datetime
+    until: datetime
+    seats: int
+    peak: int
+    overdraft_peak: int
+    overdraft_s: float
+    true_denials: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueUpPool:
+    """A pool in a span: each of its days, and the same of all of them together."""
+
+    pool: str
+    is_signed: bool
+    peak: int
+    overdraft_peak: int
+    overdraft_s: float
+    true_denials: int
+    days: tuple[TrueUpDay, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrueUp:
+    """The pools of a tenant in a span."""
+
+    tenant: str
+    from_: datetime
+    until: datetime
+    pools: tuple[TrueUpPool, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

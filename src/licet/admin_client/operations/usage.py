@@ -5,7 +5,7 @@ Made by `docs/make_admin_client.py`; edit that instead.
 
 from datetime import date
 
-from licet.admin_client.answers.usage import Usage
+from licet.admin_client.answers.usage import Harvest, TrueUp, Usage
 from licet.admin_client.caller import Caller
 from licet.admin_client.words import Reach
 
@@ -30,5 +30,45 @@ class UsageCalls(Caller):
             "GET",
             ("tenants", tenant, "usage"),
             Usage,
+            query={"reach": reach, "zone": zone, "from": from_, "until": until},
+        )
+
+    def get_true_up(
+        self,
+        tenant: str,
+        *,
+        reach: Reach | None = None,
+        zone: str | None = None,
+        from_: date | str | None = None,
+        until: date | str | None = None,
+    ) -> TrueUp:
+        """What each pool used above its seats, by day, and the true denials; of the last 30 days by default.
+
+        It needs the role viewer.
+        """
+        return self._ask(
+            "GET",
+            ("tenants", tenant, "usage", "true-up"),
+            TrueUp,
+            query={"reach": reach, "zone": zone, "from": from_, "until": until},
+        )
+
+    def get_harvest(
+        self,
+        tenant: str,
+        *,
+        reach: Reach | None = None,
+        zone: str | None = None,
+        from_: date | str | None = None,
+        until: date | str | None = None,
+    ) -> Harvest:
+        """Which seats are held idle, and who never logs off; of the last 30 days by default.
+
+        It needs the role viewer.
+        """
+        return self._ask(
+            "GET",
+            ("tenants", tenant, "usage", "harvest"),
+            Harvest,
             query={"reach": reach, "zone": zone, "from": from_, "until": until},
         )

@@ -7,7 +7,6 @@ of this machine's zone. It only reads the store. The figures are those of the da
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from licet.cli.errors import Refused, WrongUse
+from licet.cli.look.spans import Days, From, Until, only_of_a_verb, span_of
 from licet.cli.options import AsJson, Data, TenantName, exclusive
 from licet.cli.output import note, progress, show_json
 from licet.cli.stores import chosen_tenant, opened
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from licet.reports.usage import Denials, HeatCell, Held, Peak, PoolUsage, Tally, Usage
-
-DAYS = 7
-DAYS_MAX = 3660  # ten years: more is not useful
 
 _LONG_DAYS = 62  # a longer span may take seconds to read
 _BARS_MAX = 62  # more days than these are drawn as weeks
@@ -51,15 +48,6 @@ _REASONS = {
 }
 
 
-Days = Annotated[
-    int | None,
-    typer.Option("--days", min=1, max=DAYS_MAX, metavar="N", help=f"The last N days, with today: {DAYS}."),
-]
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="TIME", help="When it begins, such as 2026-06-01 or 2026-06-01T08:00."),
-]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="When it ends; by default now.")]
 PeaksBy = Annotated[By, typer.Option("--by", help="Peaks by day or by hour.")]
 CsvFile = Annotated[
     str | None, typer.Option("--csv", metavar="FILE", help="Write the peaks as CSV; - is the output.")
@@ -69,6 +57,7 @@ PngFile = Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw
 
 
 def usage(
+    ctx: typer.Context,
     *,
     days: Days = None,
     from_: From = None,
@@ -88,6 +77,8 @@ def usage(
 
     Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
+    if only_of_a_verb(ctx):
+        return
     from licet.reports.beginnings import made_at_ms
     from licet.reports.usage import usage as read_usage
 
@@ -99,7 +90,7 @@ def usage(
     if sum(file == "-" for file, _ in pictures) > 1:
         raise WrongUse("only one picture can be the output; name a file for the other")
     now_ms = SystemClock().now_ms()
-    from_ms, until_ms = _span(days, from_, until, now_ms)
+    from_ms, until_ms = span_of(days, from_, until, now_ms)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
         is_long = until_ms - from_ms > _LONG_DAYS * 24 * HOUR_MS
@@ -119,40 +110,6 @@ def usage(
     else:
         console = page()
         console.print(*_drawn(found, by, console), sep="\n")
-
-
-def _span(days: int | None, from_: str | None, until: str | None, now_ms: int) -> tuple[int, int]:
-    """The begin and end of the span.
-
-    Raises WrongUse.
-    """
-    if days is not None and (from_ or until):
-        raise WrongUse("--days, or --from and --until, not both")
-    if until and not from_:
-        raise WrongUse("--until needs --from")
-    if from_:
-        from_ms, until_ms = _moment("--from", from_), _moment("--until", until) if until else now_ms
-    else:
-        midnight = local(now_ms).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-        from_ms, until_ms = _ms(midnight - timedelta(days=(days or DAYS) - 1)), now_ms
-    if from_ms >= now_ms:
-        raise WrongUse(f"--from is in the future: {from_}")
-    if from_ms >= until_ms:
-        raise WrongUse(f"--until is not after --from: {until}")
-    if from_ms < 0 or until_ms - from_ms > (DAYS_MAX + 1) * 24 * HOUR_MS:
-        raise WrongUse(f"at most {DAYS_MAX} days from --from on")
-    return from_ms, until_ms
-
-
-def _moment(option: str, text: str) -> int:
-    try:
-        return _ms(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        raise WrongUse(f"{option} is a time like 2026-06-01 or 2026-06-01T08:00, not {text[:40]!r}") from None
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
 
 
 def _write_csv(target: str, found: "Usage", by: By) -> None:

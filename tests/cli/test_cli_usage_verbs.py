@@ -1,0 +1,66 @@
+"""`licet usage true-up` and its other verbs: what they print, and what they refuse."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from licet.model import Pool
+from support.cli_reports_site import Site
+from support.command_line import run
+from support.examples import end, grant, jim_test
+
+
+def report(site: Site, verb: str, *arguments: str) -> str:
+    """What a verb of `licet usage` prints."""
+    return run("usage", verb, "--data", str(site.data), *arguments).stdout
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A pool of one seat; an hour ago two wanted it while it was in use, and one of them got it later."""
+    site = Site(
+        tmp_path_factory.mktemp("usage"), jim_test(pools=[Pool(id=1, name="full", seats=1)]), ago_s=3600
+    )
+    site.do(grant(1, 1), grant(2, 2), grant(3, 3))
+    site.clock.advance(seconds=300)
+    site.do(end(1), grant(2, 4))
+    site.clock.advance(seconds=60)
+    site.do(end(4))
+    yield site
+    site.store.close()
+
+
+def test_a_true_up_is_a_line_a_day(site: Site) -> None:
+    """With the sentence of the pool first."""
+    text = report(site, "true-up", "--days", "2")
+    assert "full (not signed): peak 1, no overdraft, 1 true denial" in text
+
+
+def test_the_csv_of_a_true_up_has_the_days_of_all_pools(site: Site) -> None:
+    """On standard output."""
+    rows = list(csv.DictReader(io.StringIO(report(site, "true-up", "--csv", "-"))))
+    assert len(rows) == 31
+    assert sum(int(row["true_denials"]) for row in rows) == 1
+    assert {row["overdraft_hours"] for row in rows} == {"0.0"}
+
+
+def test_json_has_all_of_a_true_up(site: Site) -> None:
+    """Durations in seconds."""
+    (pool,) = json.loads(report(site, "true-up", "--json"))["pools"]
+    assert (pool["peak"], pool["overdraft_s"], pool["true_denials"]) == (1, 0, 1)
+
+
+def test_a_harvest_says_who_held_no_seat(site: Site) -> None:
+    """Those that held one are listed."""
+    text = report(site, "harvest")
+    assert "full: 1 seat, peak 1, 1 true denial" in text
+    assert "5 clients held no seat: Client2, Client3, Client4, Client5, Client6" in text
+
+
+def test_an_option_before_the_verb_is_refused(site: Site) -> None:
+    """It would count for nothing."""
+    done = site.run("usage", "--days", "7", "true-up", exit_code=2)
+    assert "options stand after the verb: licet usage true-up ..." in done.stderr
