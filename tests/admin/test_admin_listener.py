@@ -194,7 +194,7 @@ def test_a_port_that_somebody_has_is_told_before_anything_is_served(tmp_path: Pa
 
 def test_nothing_of_it_is_imported_before_the_public_listener_answers() -> None:
     """A start takes no longer for it: neither FastAPI nor templates."""
-    program = "import sys, licet.server.wiring, licet.cli.run.serve; print(*sys.modules)"
+    program = "import sys, licet.cli.run.serving; print(*sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )

@@ -21,8 +21,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import fields
 
+from licet.lanes.begun import COMMAND
 from licet.lanes.frames import Failed, Frames, Reply, decode_replies, frame
-from licet.lanes.process_main import COMMAND, commit_until_closed
+from licet.lanes.process_main import commit_until_closed
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.model import Value
 from licet.store.errors import (

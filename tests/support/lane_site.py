@@ -22,9 +22,10 @@ from anyio import fail_after
 from anyio.lowlevel import checkpoint
 
 from licet.clock import ManualClock
+from licet.lanes.begun import COMMAND
 from licet.lanes.frames import frame
 from licet.lanes.process import Committer
-from licet.lanes.process_main import COMMAND, start
+from licet.lanes.process_main import start
 from licet.ledger.commands import Command, Outcome, Sweep, Swept
 from licet.platforms import processes
 from licet.store.opening import SQLITE_NAME, StoreAt

@@ -43,7 +43,7 @@ _NEEDED: Final = (
     "licet.admin.http",
     "licet.telemetry.metrics",
     *(f"licet.cli.look.{name}" for name in ("alerts", "journal", "seats", "session", "token", "usage")),
-    *(f"licet.cli.run.{name}" for name in ("check", "demo", "init", "migrate", "serve")),
+    *(f"licet.cli.run.{name}" for name in ("check", "demo", "init", "migrate", "serve", "serving")),
     *(f"licet.cli.set_up.{name}" for name in ("admin", "client", "key", "pool", "scope", "setup_file")),
     *(f"licet.cli.set_up.{name}" for name in ("tenant", "user", "webhook")),
     *(f"licet.cli.vendor.{name}" for name in ("keys", "listing", "reading", "signing", "verbs")),

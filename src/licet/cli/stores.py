@@ -100,8 +100,18 @@ def opened(at: StoreAt | Path | None) -> Iterator[Store]:
 
 
 def _open(at: StoreAt) -> Store:
-    try:
+    with advising(at):
         return at.open(SystemClock())
+
+
+@contextmanager
+def advising(at: StoreAt) -> Iterator[None]:
+    """Add to a fault of a store that is opened within the block what to do.
+
+    Raises StoreUnavailable and SchemaOutdated.
+    """
+    try:
+        yield
     except SchemaOutdated as fault:
         raise SchemaOutdated(f"{fault}; run: licet migrate --data {quoted(str(at.data))}") from fault
     except SchemaUnknown as fault:

@@ -42,6 +42,8 @@ class CommitFault(Exception):
 class Committer(asyncio.Protocol):
     """The server's side. `start` makes the process, with its end of the socket pair.
 
+    `begun` is the first one, where it has been started already, and our end.
+
     Use it from one event loop. It calls `on_end` with the reason when the process ended by itself;
     `saw_version` with the version of the set-up that the process decides on; `committed` after each batch,
     with how many commands it had, how many seconds it took, and what it counted.
@@ -51,6 +53,7 @@ class Committer(asyncio.Protocol):
         self,
         start: Callable[[socket.socket], "subprocess.Popen[bytes]"],
         *,
+        begun: "tuple[subprocess.Popen[bytes], socket.socket] | None" = None,
         on_end: Callable[[str], None],
         saw_version: Callable[[int], None],
         committed: Callable[[int, float, Mapping[str, int]], None] = lambda *_: None,
@@ -58,6 +61,7 @@ class Committer(asyncio.Protocol):
         answer_within_s: float = math.inf,
     ) -> None:
         self._start = start
+        self._begun = begun
         self._on_end = on_end
         self._saw_version = saw_version
         self._committed = committed
@@ -76,13 +80,16 @@ class Committer(asyncio.Protocol):
 
     async def open(self) -> None:
         """Start the process. What is submitted at once waits until it is ready."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = self._start(theirs)
-            except BaseException:
-                ours.close()
-                raise
+        if self._begun is None:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    self._process = self._start(theirs)
+                except BaseException:
+                    ours.close()
+                    raise
+        else:
+            (self._process, ours), self._begun = self._begun, None
         self._frames = Frames()
         self._ended.clear()
         await self._loop.create_connection(lambda: self, sock=ours)

@@ -1,7 +1,8 @@
-"""Commits for a server: the process `python -m licet.lanes.process_main FD`, which the server starts.
+"""Commits for a server, which starts this process: `python -m licet.lanes.process_main [postgres] FD`.
 
 FD is its end of a socket pair. The store's location comes by standard input, so that a password in it appears
-in no argument list and no environment. The process ends when the server closes its end, or is gone.
+in no argument list and no environment. Until it comes, the process imports what it will need. It ends when
+the server closes its end, or is gone.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from licet.clock import Clock, SystemClock
+from licet.lanes.begun import FOR_POSTGRES
 from licet.lanes.commit import commit
 from licet.lanes.contract import BATCH_MAX
 from licet.lanes.frames import Failed, Frames, Reply, decode_commands, frame
@@ -27,12 +29,11 @@ from licet.platforms.processes import ignore_stop_signals, receive_now, start_wi
 from licet.store.contract import Store
 from licet.store.counters import taken
 from licet.store.errors import StoreUnavailable
-from licet.store.opening import StoreAt
+from licet.store.opening import StoreAt, import_store
 
 if TYPE_CHECKING:
     import subprocess
 
-COMMAND: Final = (sys.executable, "-m", "licet.lanes.process_main")
 _READ_BYTES: Final = 256 * 1024
 
 Work = Callable[[Sequence[Command]], Sequence[Outcome | Exception]]
@@ -55,17 +56,26 @@ def start(
     It has a session of its own: Ctrl-C is for the server, which ends it when all is answered.
     """
     process = start_with_socket(command, theirs)
+    instruct(process, at, identity, batch_max)
+    return process
+
+
+def instruct(process: "subprocess.Popen[bytes]", at: StoreAt, identity: str, batch_max: int) -> None:
+    """Say to a process that was started what it is to do; `identity` is that of the server's own store."""
     assert process.stdin is not None
     # It may have ended already: its end of the socket pair shows that.
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
         pipe.write(msgspec.msgpack.encode(_Order(os.fsencode(at.data), at.url, identity, batch_max)))
-    return process
 
 
 def run(clock: Clock) -> None:
     """Be the process; `clock` is for a store that has none of its own."""
     ignore_stop_signals()
-    order = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Order)
+    import_store(for_postgres=FOR_POSTGRES in sys.argv[1:-1])
+    message = sys.stdin.buffer.read()
+    if not message:
+        return  # The server has ended before it had an order.
+    order = msgspec.msgpack.decode(message, type=_Order)
     with socket.socket(fileno=int(sys.argv[-1])) as connection:
         commits = _Commits(StoreAt(Path(os.fsdecode(order.data)), order.url), order.identity, clock)
         commit_until_closed(

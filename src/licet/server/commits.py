@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 
+from licet.lanes.begun import Begun
 from licet.lanes.commit import commit
 from licet.lanes.contract import Submitter
 from licet.lanes.process import Committer
+from licet.lanes.process_main import instruct
 from licet.lanes.process_main import start as start_committer
 from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
@@ -40,8 +42,9 @@ async def process_of(
     at: StoreAt,
     command: Sequence[str],
     log: Log,
+    begun: Begun | None = None,
 ) -> Commits:
-    """Commit in a process that `command` starts, which opens the store itself.
+    """Commit in a process that `command` starts, which opens the store itself; `begun` is the first one.
 
     Raises StoreUnavailable when it cannot be started.
     """
@@ -50,8 +53,12 @@ async def process_of(
         measures.restarts += 1
         log.error("committing_process_ended", detail=why)
 
+    first = None if begun is None else begun.taken()
+    if first is not None:
+        instruct(first[0], at, store.identity, settings.batch_commands_max)
     committer = Committer(
         partial(start_committer, command, at, store.identity, settings.batch_commands_max),
+        begun=first,
         on_end=ended,
         saw_version=SetupFollower(store).follow,
         committed=measures.committed,

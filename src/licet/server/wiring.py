@@ -16,7 +16,8 @@ from licet.clock import Clock, SystemClock, wall_ms
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME as KEYRING_NAME
 from licet.credentials.passwords import Passwords, Remembered
-from licet.lanes.process_main import COMMAND as COMMITTER
+from licet.lanes.begun import COMMAND as COMMITTER
+from licet.lanes.begun import Begun
 from licet.lanes.process_main import spare_the_collector
 from licet.lanes.thread import Lane
 from licet.log import Log
@@ -51,8 +52,8 @@ from licet.web.throttle import Throttle
 class Server:
     """One running Licet: construct it and `await run()`, which returns when the server has ended.
 
-    `loads_dashboard`: at the start, and not at the first request to it.
-    The constructor raises StoreUnavailable, SchemaOutdated, KeyringUnusable, CertificateUnusable.
+    `loads_dashboard`: at the start, and not at the first request to it. `begun` will commit, where it runs
+    already. The constructor raises StoreUnavailable, SchemaOutdated, KeyringUnusable, CertificateUnusable.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Server:
         *,
         admin_listening: socket.socket | None = None,
         loads_dashboard: bool = False,
+        begun: Begun | None = None,
     ) -> None:
+        self._begun = begun
         self._loads_dashboard = loads_dashboard
         self._settings = settings
         self._listening = listening
@@ -76,9 +79,13 @@ class Server:
         port = listening.getsockname()[1]
         self._public_url = settings.base_url(port)
         self._certificate = self._certificate_of(settings)
-        self._keys = Keys(settings.data / KEYRING_NAME, self._public_url)
         self._store_at = StoreAt(settings.data, settings.store_url())
         self._store = self._store_at.open(clock or SystemClock())
+        try:
+            self._keys = Keys(settings.data / KEYRING_NAME, self._public_url)
+        except BaseException:
+            self._store.close()
+            raise
         self._clock = self._store.clock
         self._node = ThisNode(
             self._store,
@@ -170,6 +177,7 @@ class Server:
             at=self._store_at,
             command=self._committer,
             log=self._log,
+            begun=self._begun,
         )
 
     def _read(self, sids: Sequence[bytes]) -> list[Read]:

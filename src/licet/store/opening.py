@@ -5,7 +5,8 @@ no extra installed.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -97,6 +98,12 @@ class StoreAt(NamedTuple):
             with _extra():
                 from licet.store.postgres.backup import dump_store  # noqa: PLC0415 - see above
             dump_store(self.url, file)
+
+
+def import_store(*, for_postgres: bool) -> None:
+    """Import what opening a store needs; where that is missing, opening it will say so."""
+    with suppress(ImportError):
+        import_module(f"licet.store.{'postgres' if for_postgres else 'sqlite'}.store")
 
 
 @contextmanager

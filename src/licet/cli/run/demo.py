@@ -21,7 +21,8 @@ from licet.cli.options import actor
 from licet.cli.run.demo_cast import FULL_SEATS, MEMBERS, POOLS
 from licet.cli.run.demo_history import DAYS, OPERATOR, History
 from licet.cli.run.demo_lines import lines
-from licet.cli.run.serve import AdminPort, Host, Port, TlsCertificate, TlsKey, run
+from licet.cli.run.serve import AdminPort, Host, Port, TlsCertificate, TlsKey
+from licet.cli.run.serving import run
 from licet.clock import Clock, ManualClock, SystemClock
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring

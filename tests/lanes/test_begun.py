@@ -1,0 +1,80 @@
+"""The process that commits, started before the server is ready for it: what becomes of it, order or none."""
+
+from pathlib import Path
+
+import pytest
+
+from licet.lanes.begun import Begun, beginning
+from licet.lanes.process import Committer
+from licet.lanes.process_main import instruct, start
+from licet.ledger.commands import Granted
+from licet.store.opening import StoreAt
+from support.examples import grant
+from support.kinds import SqlitePlaces
+from support.lane_site import HANGS_AFTER_S, STRICT, identity_of
+from support.store_site import START_MS, begin
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """The event loop that the server runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture
+def data(sqlite_places: SqlitePlaces, tmp_path: Path) -> Path:
+    """A directory with a store of `Jim_Test`."""
+    begin(sqlite_places.make(tmp_path, START_MS)).close()
+    return tmp_path
+
+
+def _ended(begun: Begun) -> int | None:
+    return begun._process.poll()
+
+
+@pytest.mark.anyio
+async def test_it_commits_as_soon_as_it_has_its_order(data: Path) -> None:
+    """And the one that is started after it, when it has ended, gets the same."""
+    at, identity = StoreAt(data), identity_of(data)
+    with beginning(for_postgres=False, command=STRICT) as begun:
+        assert begun is not None
+        taken = begun.taken()
+        instruct(taken[0], at, identity, 10)
+        committer = Committer(
+            lambda theirs: start(STRICT, at, identity, 10, theirs),
+            begun=taken,
+            on_end=pytest.fail,
+            saw_version=lambda _: None,
+        )
+        await committer.open()
+        assert isinstance(await committer.submit(grant(1, 1)), Granted)
+        assert committer.pid == taken[0].pid
+    assert taken[0].poll() is None  # it is its taker's
+    assert isinstance(await committer.submit(grant(1, 2)), Granted)
+    await committer.close()
+    assert taken[0].returncode == 0
+
+
+def test_one_that_nobody_takes_is_gone_at_the_end() -> None:
+    """A server that cannot start leaves nothing behind."""
+    with beginning(for_postgres=False, command=STRICT) as begun:
+        assert begun is not None
+        assert _ended(begun) is None
+    assert _ended(begun) is not None
+
+
+def test_one_that_gets_no_order_ends_by_itself_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """As when the server is killed while it starts: the end of its pipe is all that the process sees."""
+    with beginning(for_postgres=False, command=STRICT) as begun:
+        assert begun is not None
+        assert begun._process.stdin is not None
+        begun._process.stdin.close()
+        assert begun._process.wait(HANGS_AFTER_S) == 0
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+
+
+def test_where_it_cannot_be_started_the_server_goes_on_without() -> None:
+    """It will say so when it needs one, as ever."""
+    with beginning(for_postgres=False, command=["/nowhere"]) as begun:
+        assert begun is None
