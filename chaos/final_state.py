@@ -49,8 +49,12 @@ def check_final(
 
 
 def _check_seats(plan: TenantPlan, sessions: Iterable[SessionRow], final: Final, findings: Findings) -> None:
-    """A seat is held while one of its sessions lives and until its hold is over, and not longer (L4, L18)."""
+    """A seat is held while one of its sessions lives and until its hold is over, and not longer (L4, L18).
+
+    Where nothing is held, its row may say less than its sessions, and must be there all the same.
+    """
     name, until_ms = plan.name, dict[str, int]()
+    is_exact = bool(plan.hold_s or plan.signed)
     for seat in final.seats if plan.hold_s else ():
         held_ms = seat.issued_at_ms + plan.hold_s * 1000
         if seat.tenant == name and held_ms > final.now_ms:
@@ -61,10 +65,12 @@ def _check_seats(plan: TenantPlan, sessions: Iterable[SessionRow], final: Final,
     seats = {
         row.holder: row.expires_at_ms
         for row in final.seats
-        if row.tenant == name and row.expires_at_ms > final.now_ms
+        if row.tenant == name and (row.expires_at_ms > final.now_ms or row.holder in until_ms)
     }
     for holder in sorted(until_ms.keys() | seats.keys()):
-        if until_ms.get(holder) != seats.get(holder):
+        last_ms, row_ms = until_ms.get(holder), seats.get(holder)
+        is_behind = not is_exact and last_ms is not None and row_ms is not None and row_ms < last_ms
+        if last_ms != row_ms and not is_behind:
             text = f"{holder} has sessions until {until_ms.get(holder)}, a seat until {seats.get(holder)}"
             findings.add("tables", f"{name}: {text}")
 

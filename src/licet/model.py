@@ -417,7 +417,7 @@ class Session(Value, frozen=True, kw_only=True, array_like=True):
 
 
 class Seat(Value, frozen=True, kw_only=True):
-    """One unit of a pool, in use by one holder until `expires_at_ms`.
+    """One unit of a pool, in use by one holder until `expires_at_ms`; its row may say less (`seat_rows.py`).
 
     That is when the last of its sessions expires, or its hold is over, whichever is later (L18). `client_id`
     and `initials` say whose grant took it. `issued_at_ms` is when the newest token was issued with it, of all

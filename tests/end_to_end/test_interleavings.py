@@ -283,7 +283,7 @@ SELECT hex(sid) FROM session WHERE pool_id IS NOT NULL AND expires_at_ms > :now_
 AND NOT EXISTS (SELECT 1 FROM seat WHERE seat.pool_id = session.pool_id AND seat.holder = session.holder)
 """
 _SEATS_NOT_OF_THEIR_SESSIONS = """
-SELECT * FROM seat WHERE expires_at_ms IS NOT (
+SELECT * FROM seat WHERE expires_at_ms > (
   SELECT max(expires_at_ms) FROM session WHERE session.pool_id = seat.pool_id AND session.holder = seat.holder
 )
 """

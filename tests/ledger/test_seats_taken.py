@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from licet.ledger.book import GrantDenied, SeatFreed, SeatKept, SeatTaken, SessionEnded, SessionStarted
 from licet.ledger.commands import Denied, Ended, Granted, ScopeRefused, Sweep, Swept
-from licet.ledger.rules import ScopeGrant, holder_of, resolve_scope
+from licet.ledger.holders import holder_of
+from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason, NoSeatReason, Scope
 from support.desk import SESSION_MS, Desk, denied, fill, limited
 from support.examples import (

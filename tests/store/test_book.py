@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from licet.ledger.commands import Denied, Ended, Granted, Sweep, Swept
+from licet.ledger.prefetch import SPARE
 from licet.model import Seat, Session, TokenFormat
 from licet.store import schema
 from licet.store.contract import Store
@@ -16,6 +17,7 @@ from support.examples import (
     REPORTS,
     TWINS,
     VIEW,
+    client,
     end,
     grant,
     jim_test,
@@ -166,19 +168,18 @@ class TestWhatABookHolds:
         assert book_of(store, view(1, 20)).in_use == {}
         assert book_of(store, Sweep(sessions_max=100)).in_use == {1: 5, 2: 5, 9: 1}
 
-    def test_it_holds_the_seats_that_expire_first_where_grants_may_fill_a_pool(
-        self, place: Place, store: Store
-    ) -> None:
-        """As many seats as the batch can move and one more, those that expire first."""
-        stagger(place, store, *(grant(key, key) for key in (3, 1, 5, 2, 4)))
-        earliest = [(1, f"client:{name}") for name in ("Client2", "TestClientId", "Client4")]
-        book = book_of(store, refresh(3, 3), refresh(1, 1), grant(6, 6))
-        assert sorted(book.seats, key=lambda key: book.seats[key].expires_at_ms) == earliest
-
-    def test_it_holds_one_seat_however_many_clients_of_a_batch_are_denied(self, store: Store) -> None:
-        """None of them has a seat that may move, so the first to expire is known."""
-        do(store, *(grant(key, key) for key in range(1, 6)))
-        assert len(book_of(store, *(grant(6, number) for number in range(6, 20))).seats) == 1
+    def test_it_holds_the_seats_that_expire_first_where_grants_may_fill_a_pool(self, place: Place) -> None:
+        """As many seats as the batch can move and one more, those that expire first; and some to spare."""
+        many = tuple(client(key, f"Client{key}", f"C{key}") for key in range(1, 31))
+        tenant = jim_test(pools=(replace(FULL, seats=25),), clients=many)
+        store = begin(place, tenant)
+        stagger(place, store, *(grant(key, key) for key in range(1, 26)))
+        expected = [(1, f"client:Client{key}") for key in range(1, 4 + SPARE)]
+        book = book_of(store, refresh(1, 1), refresh(2, 2), grant(26, 26))
+        assert sorted(book.seats, key=lambda key: book.seats[key].expires_at_ms) == expected
+        # However many clients are denied: none of them has a seat that may move.
+        denied = book_of(store, *(grant(key, key) for key in range(26, 31)))
+        assert len(denied.seats) == 1 + SPARE
 
     def test_a_denied_client_learns_the_earliest_expiry_whatever_its_batch_renews_and_ends(
         self, place: Place, store: Store

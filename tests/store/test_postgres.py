@@ -309,14 +309,15 @@ class TestPlans:
         indexes = [line.split(" using ")[1].split(" on ")[0] for line in scans if " using " in line]
         assert sorted(indexes) == [
             *["ix_seat_pool_id_expires_at_ms"] * 2,
-            *["ix_session_client_key_expires_at_ms"] * 3,
+            *["ix_session_client_key_expires_at_ms"] * 6,
             "ix_session_expires_at_ms",
-            "ix_session_user_seat",
+            *["ix_session_user_seat"] * 4,
             *["pk_seat"] * 2,
             *["pk_seat_free"] * 2,
             "uq_session_sid",
         ]
         assert [line for line in scans if "Seq Scan" in line] == ["->  Seq Scan on setup"]
+        assert sum("using uq_client_tenant_id_client_id" in line for line in plan) == 3
         filters = {line for line in plan if line.startswith("Filter:")}
         assert not [line for line in filters if "client_key" in line or "sid =" in line]
 

@@ -14,7 +14,7 @@ from sqlalchemy import update
 
 from licet.ledger.book import Book, SeatFreed, SeatKey, SeatTaken
 from licet.ledger.commands import Command, Grant, Outcome, Sweep, UseAssertion
-from licet.ledger.prefetch import Need, Sharing
+from licet.ledger.prefetch import SPARE, Need, Sharing
 from licet.ledger.rules import apply, free_expired
 from licet.model import Duplicates, Pool, Scope, Seat, Session, Tenant
 from licet.store import schema
@@ -121,6 +121,17 @@ EXAMPLES = (
     # What is not the last to expire is when it is renewed, and then it ends, by name and by the limit.
     steps([("grant", 1, 2)], [("grant", 2, 2)], [("refresh", 1), ("end", 1)]),
     steps([("grant", 1, 2)], [("grant", 2, 2)], [("refresh", 1), ("grant", 1, None)]),
+    # The same on a seat whose row was written when the second one began.
+    [
+        *steps([("grant", 1, 2)]),
+        (None, 700_000, [("grant", 2, 2)]),
+        *steps([("refresh", 1), ("end", 1)]),
+    ],
+    [
+        *steps([("grant", 1, 2)]),
+        (None, 700_000, [("grant", 2, 2)]),
+        *steps([("refresh", 1), ("grant", 1, None)]),
+    ],
     # Not the last one ends on a seat that is held.
     steps([("grant", 1, 4)], [("grant", 2, 4)], [("end", 1)]),
     # Two numbers that came back are asked for at once.
@@ -388,7 +399,8 @@ OMISSIONS = {
         sqlite=("_COUNTED_EXPIRED", "WHERE", NOTHING), postgres=("counted_expired", "WHERE", NOTHING)
     ),
     "earliest": Omission(
-        method=earliest, postgres=("earliest", "(SELECT count(*) FROM held WHERE pool_id = counted.id) +", "")
+        method=earliest,
+        postgres=("earliest", "(SELECT count(*) FROM held WHERE pool_id = counted.id) +", f"-{SPARE} +"),
     ),
     "others matter, last": Omission(
         method=matter_unless("last"), postgres=("others_matter", "expires_at_ms >= (", "0 >= (")

@@ -44,7 +44,7 @@ _TABLES = [table.name for table in reversed(schema.metadata.sorted_tables) if ta
 _EMPTY = ";".join(
     [
         *(f"DELETE FROM {name}" for name in _TABLES),  # noqa: S608 - names of our own
-        "UPDATE setup SET version = 1",
+        "UPDATE setup SET version = 1, seats_lag = true, writer = 0",
         "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'",
     ]
 )

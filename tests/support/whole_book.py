@@ -1,12 +1,14 @@
 """A book that holds all that a store has, to compare with one that holds what a batch needs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Table, select
 
 from licet.ledger.book import Book
 from licet.ledger.numbers import Numbers
+from licet.ledger.seat_rows import said
 from licet.model import Seat, Session, Tenant
 from licet.store import schema
 from licet.store.rows import SEAT, SESSION, to_seat, to_session
@@ -19,8 +21,10 @@ class Everything:
         self._tenants = tenants
         self._now_ms = now_ms
         self._in_use = {row.id: row.in_use for row in connection.execute(select(schema.pool))}
-        self._seats: list[Seat] = [to_seat(row) for row in _rows(connection, schema.seat, SEAT)]
+        self._rows: list[Seat] = [to_seat(row) for row in _rows(connection, schema.seat, SEAT)]
+        self._rows_lag: bool = connection.execute(select(schema.setup.c.seats_lag)).scalar_one()
         sessions = [to_session(row) for row in _rows(connection, schema.session, SESSION, "number")]
+        self._seats = [_as_it_is(row, sessions) for row in self._rows]
         self._sessions: list[Session] = [it for it in sessions if it.expires_at_ms > now_ms]
         expired = [it for it in sessions if it.expires_at_ms <= now_ms]
         self._expired = sorted(expired, key=lambda session: session.expires_at_ms)
@@ -61,7 +65,15 @@ class Everything:
                 )
                 for row in self._signed
             },
+            rows={row.key: self._row(row, without_expired_of) for row in self._rows},
+            rows_lag=self._rows_lag,
         )
+
+    def _row(self, row: Seat, without_expired_of: set[int]) -> Seat:
+        """That of a pool that a batch has nothing to do with is not found to be behind by then."""
+        if row.pool_id not in without_expired_of:
+            return row
+        return replace(row, expires_at_ms=max(row.expires_at_ms, self._now_ms + 1))
 
     def live(self, tenant_id: int) -> list[Session]:
         """The sessions of a tenant that live, the newest first."""
@@ -71,6 +83,13 @@ class Everything:
     def pools(self) -> set[int]:
         """The ids of all pools."""
         return set(self._in_use)
+
+
+def _as_it_is(row: Seat, sessions: Iterable[Session]) -> Seat:
+    """The seat of a row, which may say less than the session that holds it for the longest."""
+    sharing = [it for it in sessions if it.seat_key == row.key]
+    last = max(sharing, key=lambda session: session.expires_at_ms, default=None)
+    return row if last is None else said(row, last.expires_at_ms, last.renewed_at_ms)
 
 
 def _rows(connection: Connection, table: Table, columns: str, order: str | None = None) -> list[Any]:

@@ -20,6 +20,7 @@ from licet.alerts.pool_seats import seats_now
 from licet.model import Tenant, shared_from
 from licet.seat_sources import addresses
 from licet.store import schema
+from licet.store.seats_now import is_over, lives
 from licet.store.upserts import insert_into
 from licet.units import DAY_MS
 
@@ -63,12 +64,12 @@ def shared_seats(connection: Connection, tenants: Mapping[int, Tenant], now_ms: 
 def _over(connection: Connection, pool: Row[Any], least: int | None, now_ms: int) -> Iterator[SharedSeat]:
     seat, notice = schema.seat.c, schema.shared_seat.c
     same = and_(seat.pool_id == notice.pool_id, seat.holder == notice.holder)
-    is_over: ColumnElement[bool] = or_(
-        seat.holder.is_(None), seat.expires_at_ms <= now_ms, notice.raised_at_ms <= now_ms - DAY_MS
+    ended: ColumnElement[bool] = or_(
+        seat.holder.is_(None), is_over(now_ms), notice.raised_at_ms <= now_ms - DAY_MS
     )
     query = select(schema.shared_seat).outerjoin(schema.seat, same).where(notice.pool_id == pool.id)
     if least is not None:
-        query = query.where(or_(is_over, _addresses() < least))
+        query = query.where(or_(ended, _addresses() < least))
     for row in connection.execute(query):
         yield SharedSeat(
             pool.id, pool.tenant_id, row.holder, False, row.client_id, row.addresses, row.raised_at_ms, {}
@@ -81,7 +82,7 @@ def _new(connection: Connection, pool: Row[Any], least: int, seats: int, now_ms:
     query = (
         select(schema.seat)
         .outerjoin(schema.shared_seat, same)
-        .where(seat.pool_id == pool.id, seat.expires_at_ms > now_ms, _addresses() >= least)
+        .where(seat.pool_id == pool.id, lives(now_ms), _addresses() >= least)
         .where(notice.holder.is_(None))
         .order_by(_addresses().desc(), seat.holder)
         .limit(REPORTED_MAX)

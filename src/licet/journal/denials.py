@@ -35,6 +35,7 @@ from licet.model import NoSeatReason, Tenant, Value
 from licet.seat_sources import most_addresses
 from licet.store import schema
 from licet.store.paging import LIMIT, read_cursor
+from licet.store.seats_now import EXPIRES_AT_MS, lives
 from licet.units import MINUTE_MS
 
 HOLDERS_MAX = 500
@@ -218,14 +219,14 @@ def _still_taken(tenant: Tenant, pool: str, at_ms: int) -> Select[Any]:
             seat.initials,
             func.coalesce(user.c.name, "").label("name"),
             seat.taken_at_ms,
-            seat.expires_at_ms.label("freed_at_ms"),
+            EXPIRES_AT_MS.label("freed_at_ms"),
             literal(1).label("times"),
             literal(0).label("addresses"),
             seat.sources,
         )
         .join_from(schema.seat, schema.pool, of_pool)
         .outerjoin(user, same_user)
-        .where(schema.pool.c.tenant_id == tenant.id, seat.taken_at_ms <= at_ms, seat.expires_at_ms > at_ms)
+        .where(schema.pool.c.tenant_id == tenant.id, seat.taken_at_ms <= at_ms, lives(at_ms))
         .order_by(seat.taken_at_ms)
         .limit(HOLDERS_MAX)
     )

@@ -11,6 +11,7 @@ from licet.ledger.commands import Command, Outcome
 from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import Collided, StoreUnavailable
+from licet.store.memory import only_renews
 
 COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so even one is rare
 
@@ -57,6 +58,12 @@ def _one_by_one(store: Store, commands: Sequence[Command]) -> list[Outcome | Exc
 
 def apply_all(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:
     """Decide these commands, in their order, within a transaction."""
+    known = transaction.recall(commands)
+    if known is not None:
+        outcomes = [apply(known, command, transaction.now_ms) for command in commands]
+        if only_renews(known):
+            transaction.save(known)
+            return outcomes
     book = transaction.load(commands)
     free_expired(book, transaction.now_ms)
     outcomes = [apply(book, command, transaction.now_ms) for command in commands]

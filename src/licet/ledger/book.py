@@ -43,9 +43,13 @@ class SeatTaken(Value, frozen=True, kw_only=True):
 
 
 class SeatKept(Value, frozen=True, kw_only=True):
-    """A seat in use now expires at another moment; `seat` is as it is now."""
+    """A seat in use now expires at another moment; `seat` is as it is now.
+
+    `is_due`: its row must say so, whatever it says now (`seat_rows.py`).
+    """
 
     seat: Seat
+    is_due: bool = False
 
 
 class SeatFreed(Value, frozen=True, kw_only=True):
@@ -99,7 +103,10 @@ class Book:
     `sessions` are alive; `expired` are not, and wait for a sweep. `in_use` counts the seats of each pool.
     `started` lists the live sessions of each client that a grant may have to end, oldest first, and
     `live_sessions` counts all of them. `assertions_used` are those that are used, by client and `jti`.
-    `numbers` are those that nobody has, of each signed pool. `changes` are what was applied, in order.
+    `numbers` are those that nobody has, of each signed pool. `rows` are the seats as their rows say, which
+    may be behind them where `rows_lag` (`seat_rows.py`). Where a book does not hold all seats of a pool,
+    `others_from_ms` is the moment before which none of the others expires. `changes` are what was applied,
+    in order.
     """
 
     def __init__(
@@ -114,6 +121,9 @@ class Book:
         started: Mapping[int, Iterable[bytes]] | None = None,
         assertions_used: Iterable[tuple[int, bytes]] = (),
         numbers: dict[int, Numbers] | None = None,
+        rows: Mapping[SeatKey, Seat] | None = None,
+        rows_lag: bool = False,
+        others_from_ms: Mapping[int, int] | None = None,
     ) -> None:
         self.tenants = tenants
         self.in_use_before = dict(in_use or {})
@@ -126,6 +136,9 @@ class Book:
         self.started = {key: dict.fromkeys(sids) for key, sids in (started or {}).items()}
         self.assertions_used = set(assertions_used)
         self.numbers = {} if numbers is None else numbers
+        self.rows = {**self.seats, **(rows or {})}
+        self.rows_lag = rows_lag
+        self.others_from_ms = others_from_ms or {}
         self.changes: list[Change] = []
         self._expiries: dict[int, list[tuple[int, str]]] = {}
         for session in sessions:
@@ -133,6 +146,8 @@ class Book:
 
     def earliest_expiry(self, pool_id: int) -> int:
         """When the first of the seats of a pool expires; at least one is in the book.
+
+        It is an earlier moment where that seat may be one that is not in the book.
 
         A pool that is asked for has a heap of expiries from then on. Where a seat has another expiry by now,
         or is free, the old one stays until it comes up: a batch of denials looks at each seat once.
@@ -146,7 +161,7 @@ class Book:
             expires_at_ms, holder = heap[0]
             seat = self.seats.get((pool_id, holder))
             if seat is not None and seat.expires_at_ms == expires_at_ms:
-                return expires_at_ms
+                return min(expires_at_ms, self.others_from_ms.get(pool_id, expires_at_ms))
             heappop(heap)
 
     def apply(self, changes: Iterable[Change]) -> None:
@@ -223,6 +238,7 @@ class Writes:
         self.sessions_gone: list[bytes] = []
         self.seats_new: dict[SeatKey, Seat] = {}
         self.seats_kept: dict[SeatKey, Seat] = {}
+        self.seats_due: set[SeatKey] = set()  # of those that are kept
         self.seats_gone: dict[SeatKey, Seat] = {}
         self.assertions_used: list[AssertionUsed] = []
         self.numbers_gone: dict[NumberKey, None] = {}
@@ -239,6 +255,8 @@ class Writes:
                     self._take_seat(change)
                 case SeatKept(seat=seat):
                     self._put_seat(seat, is_new=False)
+                    if change.is_due:
+                        self.seats_due.add(seat.key)
                 case SeatFreed():
                     self._free_seat(change)
                 case AssertionUsed():
@@ -259,6 +277,7 @@ class Writes:
         if is_new and (gone := self.seats_gone.get(seat.key)) is not None and not gone.number | seat.number:
             del self.seats_gone[seat.key]
             is_new = False  # Freed and taken again in one batch: its row is still there.
+            self.seats_due.add(seat.key)
         is_new = is_new or seat.key in self.seats_new
         (self.seats_new if is_new else self.seats_kept)[seat.key] = seat
 

@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 from licet.ledger.book import SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
-from licet.ledger.rules import SESSION_HOLDER, holder_of
+from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
 from licet.model import Duplicates, Pool, Seat, Session, Tenant
 
 EVER_MS = 2**62
+SPARE = 8  # a guess: seats that expire first by their rows, of which one may be the first indeed
 
 
 class Sharing(NamedTuple):
@@ -165,12 +166,15 @@ class Need:
         The answer to a denied client says when the first seat expires. A batch moves no seats but those that
         are `held` and were found, so that of one more than these one stays where it is.
 
+        The rows say what they do only at least (`said`), so that some more are looked at. Where the first
+        seat may still be another one, the answer is the moment before which none of those expires.
+
         One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 1, or 2 where
-        one of them is that of `A`.
+        one of them is that of `A`; and `SPARE` more.
         """
         found = Counter(pool_id for pool_id, _ in held)
         return {
-            pool_id: found[pool_id] + 1
+            pool_id: found[pool_id] + 1 + SPARE
             for pool_id, grants in self.grants.items()
             if pool_id in in_use and in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
         }
@@ -221,6 +225,11 @@ class Need:
             or ending.sid in self.renewed
             or (ending.sid in self.ended and self.has_hold(seat.tenant_id, seat.pool_id))
         )
+
+    # said: a seat's row may say less than its sessions (`seat_rows.py`), swept or not. So with each seat that
+    # is loaded, whatever clause asks for it, comes the session that holds it for the longest, and the book
+    # has the seat as both say; a sweep of a session counts the pool of its seat.
+    #   `S1` was renewed, and the row of its seat was not written: the seat expires with `S1`.
 
     def has_hold(self, tenant_id: int, pool_id: int) -> bool:
         """Whether the seats of a pool are held for their holders when their last session is over (L18)."""

@@ -43,6 +43,7 @@ from licet.ledger.commands import (
     Swept,
     UseAssertion,
 )
+from licet.ledger.holders import holder_of
 from licet.ledger.seat_life import free_at, latest_expiry, lives_until, with_token_of, without
 from licet.ledger.signed_pools import (
     access_ttl_s_of,
@@ -56,7 +57,6 @@ from licet.ledger.signed_pools import (
 from licet.licences.steps import Step
 from licet.model import (
     Client,
-    Duplicates,
     EndReason,
     GrantType,
     NoSeatReason,
@@ -66,9 +66,6 @@ from licet.model import (
     Tenant,
     Value,
 )
-
-# The prefix of a holder's name: a client and a user of the same name never share a seat.
-CLIENT_HOLDER, USER_HOLDER, SESSION_HOLDER = (f"{kind}:" for kind in ("client", "user", "session"))
 
 
 class ScopeGrant(Value, frozen=True, kw_only=True):
@@ -111,6 +108,12 @@ def free_expired(book: Book, now_ms: int) -> None:
     expired = [seat for seat in book.seats.values() if seat.expires_at_ms <= now_ms]
     expired.sort(key=lambda seat: seat.expires_at_ms)
     book.apply(_freed(book, seat, seat.expires_at_ms) for seat in expired)
+    # A row that has expired while a session of its seat lives would be found again and again.
+    book.apply(
+        SeatKept(seat=book.seats[key], is_due=True)
+        for key, row in book.rows.items()
+        if row.expires_at_ms <= now_ms and key in book.seats
+    )
 
 
 def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Change]]:
@@ -233,16 +236,7 @@ def _taken_or_kept(
     remaining = latest_expiry(book, seat, without=superseded)
     # A seat on hold may have been taken for another user, for whom its client stood then.
     seat = replace(seat, initials=client.user.initials, expires_at_ms=remaining or 0)
-    return SeatKept(seat=with_token_of(book, seat, session, session.address))
-
-
-def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
-    """Who a seat of this pool is counted for (L2)."""
-    if pool.duplicates is Duplicates.CLIENT:
-        return CLIENT_HOLDER + client.client_id
-    if pool.duplicates is Duplicates.USER:
-        return USER_HOLDER + client.user.initials
-    return SESSION_HOLDER + sid.hex()
+    return SeatKept(seat=with_token_of(book, seat, session, session.address), is_due=bool(superseded))
 
 
 def _denied(
@@ -394,7 +388,7 @@ def _ending(
         if left is None:
             changes.append(_freed(book, seat, now_ms))
         elif left != seat:
-            changes.append(SeatKept(seat=left))
+            changes.append(SeatKept(seat=left, is_due=True))
     return changes
 
 

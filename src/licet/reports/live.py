@@ -12,6 +12,7 @@ from licet.model import Tenant, Value
 from licet.reports.effective_seats import effective_seats
 from licet.seat_sources import addresses
 from licet.store import schema
+from licet.store.seats_now import SEAT, lives
 
 # The columns of a session's client, and of the client's user.
 WHOSE = (schema.client.c.client_id, schema.client.c.initials, schema.user.c.name)
@@ -142,9 +143,9 @@ def _live_sessions(tenant: Tenant, now_ms: int) -> Select[Any]:
 def _live_seats(tenant: Tenant, now_ms: int) -> Select[Any]:
     seat, user = schema.seat, schema.user
     return (
-        select(seat, func.coalesce(user.c.name, "").label("name"))
-        .outerjoin(user, same_user(seat))
-        .where(seat.c.tenant_id == tenant.id, seat.c.expires_at_ms > now_ms)
+        select(*SEAT, func.coalesce(user.c.name, "").label("name"))
+        .select_from(seat.outerjoin(user, same_user(seat)))
+        .where(seat.c.tenant_id == tenant.id, lives(now_ms))
         .order_by(seat.c.taken_at_ms, seat.c.holder)
     )
 

@@ -17,6 +17,7 @@ from licet.ledger.signed_pools import room_of, seats_of
 from licet.model import Pool
 from licet.reports.seats_on_hold import seats_on_hold
 from licet.store import schema
+from licet.store.seats_now import is_over
 
 OTHERS = "(others)"  # not a valid name of a tenant, pool or scope
 SCOPES_MAX = 20  # of one pool of a tenant, in whatever order clients ask for scopes
@@ -122,11 +123,7 @@ def _each(named: ColumnElement[bool], now_ms: int, *, is_signed: bool) -> Select
     pool, seat, tenant = schema.pool, schema.seat, schema.tenant
     # A tenant may require a licence: then a pool in none gives no seat (L13).
     seats = pool.c.seats if is_signed else case((tenant.c.licence_required, 0), else_=pool.c.seats)
-    expired = (
-        select(func.count())
-        .where(seat.c.pool_id == pool.c.id, seat.c.expires_at_ms <= now_ms)
-        .scalar_subquery()
-    )
+    expired = select(func.count()).where(seat.c.pool_id == pool.c.id, is_over(now_ms)).scalar_subquery()
     return (
         select(
             pool.c.id,

@@ -18,6 +18,7 @@ from licet.reports.seats_on_hold import has_hold, seats_on_hold
 from licet.reports.usage_queries import day_of
 from licet.store import schema
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.seats_now import EXPIRES_AT_MS, is_over, lives
 from licet.units import DAY_MS, MINUTE_MS, QUARTER_MS
 
 
@@ -245,8 +246,8 @@ class _Reading:
         """The pools, when their next seats are free, and what was in use when the last 24 hours began."""
         pool, seat = schema.pool, schema.seat
         next_free = (
-            select(func.min(seat.c.expires_at_ms))
-            .where(seat.c.pool_id == pool.c.id, seat.c.expires_at_ms > self._now_ms)
+            select(func.min(EXPIRES_AT_MS))
+            .where(seat.c.pool_id == pool.c.id, lives(self._now_ms))
             .scalar_subquery()
         )
         minute, summed, first = schema.usage_minute, schema.usage_summary, self._quarters.start
@@ -270,9 +271,9 @@ class _Reading:
         """The seats that have expired and are not swept yet."""
         pool, seat = schema.pool, schema.seat
         return (
-            select(seat.c.pool_id, seat.c.expires_at_ms)
+            select(seat.c.pool_id, EXPIRES_AT_MS.label("expires_at_ms"))
             .join_from(pool, seat, seat.c.pool_id == pool.c.id)
-            .where(self._mine(pool), seat.c.expires_at_ms <= self._now_ms)
+            .where(self._mine(pool), is_over(self._now_ms))
         )
 
     def _query_sessions(self) -> Select[Any]:

@@ -29,13 +29,14 @@ from sqlalchemy import (
 )
 
 from licet.journal.minute_sql import equal
-from licet.ledger.rules import USER_HOLDER
+from licet.ledger.holders import USER_HOLDER
 from licet.model import Tenant, Value
 from licet.reports.live import WHOSE, LiveSession, live, live_session, same_user
 from licet.seat_sources import addresses
 from licet.setup.holds import until_held
 from licet.store import schema
 from licet.store.paging import LIMIT, bounded, read_cursor, write_cursor
+from licet.store.seats_now import SEAT, lives
 
 SESSIONS_SHOWN_MAX = 20
 SEATS_NAMED_MAX = 200  # parameters of one statement, well below the limit of any engine
@@ -127,8 +128,8 @@ def seats_held(
     if after is not None:
         place = tuple_(seat.c.taken_at_ms, seat.c.pool_id, seat.c.holder)
         fits.append(place > tuple_(*map(literal, read_cursor(after, tuple[int, int, str]))))
-    query = (
-        select(seat, func.coalesce(user.c.name, "").label("name"))
+    query: Select[Any] = (
+        select(*SEAT, func.coalesce(user.c.name, "").label("name"))
         .select_from(joined)
         .where(*fits)
         .order_by(seat.c.taken_at_ms, seat.c.pool_id, seat.c.holder)
@@ -191,7 +192,7 @@ def sessions_on_seats(
     wanted = {(pool.id, holder) for name, holder in places if (pool := tenant.pool_named(name))}
     if not wanted:
         return []
-    fits = [seat.tenant_id == tenant.id, seat.expires_at_ms > now_ms]
+    fits = [seat.tenant_id == tenant.id, lives(now_ms)]
     named = tuple_(seat.pool_id, seat.holder).in_(wanted)
     return _on_seats(connection, tenant, now_ms, select(seat.pool_id, seat.holder).where(*fits, named))
 
@@ -261,14 +262,14 @@ def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
     in_use = (
         select(func.count())
         .join_from(schema.pool, schema.seat, seat.pool_id == pool.id)
-        .where(pool.tenant_id == tenant_id, seat.expires_at_ms > now_ms)
+        .where(pool.tenant_id == tenant_id, lives(now_ms))
     )
     return "-".join(str(count or 0) for count in (*found, connection.execute(in_use).scalar()))
 
 
 def _seats_that_fit(tenant: Tenant, now_ms: int, only: HolderFilter) -> list[ColumnElement[bool]]:
     seat, session = schema.seat.c, schema.session.c
-    fits = [seat.tenant_id == tenant.id, seat.expires_at_ms > now_ms]
+    fits = [seat.tenant_id == tenant.id, lives(now_ms)]
     if only.pool:
         pool = tenant.pool_named(only.pool)
         fits.append(seat.pool_id == (pool.id if pool else -1))

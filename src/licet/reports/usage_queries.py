@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table
 from licet.journal.folding import first_minute
 from licet.journal.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
 from licet.store import schema
+from licet.store.seats_now import SEAT
 from licet.units import HOUR_MS, MINUTE_MS, QUARTER_MS
 
 
@@ -171,8 +172,7 @@ class Span:
 
     def taken(self, pool_id: int) -> Sequence[Row[Any]]:
         """The seats that did not come back yet, although they may have expired, by expiry."""
-        seat = schema.seat
-        return self._all(select(seat).where(seat.c.pool_id == pool_id).order_by(seat.c.expires_at_ms))
+        return self._all(select(*SEAT).where(schema.seat.c.pool_id == pool_id).order_by("expires_at_ms"))
 
     def steps(self, pool: str) -> list[Step]:
         """How use changed, by quarters of an hour."""

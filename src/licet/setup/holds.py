@@ -14,6 +14,7 @@ from licet.model import Pool, Tenant
 from licet.setup.end_sessions import sweep_all
 from licet.store import schema
 from licet.store.contract import Transaction
+from licet.store.seats_now import raise_rows
 
 
 def held_differently(before: Tenant, after: Tenant) -> list[Pool]:
@@ -28,6 +29,7 @@ def held_differently(before: Tenant, after: Tenant) -> list[Pool]:
 
 def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
     """Write again until when the seats of a pool are in use; `tenant` and `pool` are as after the change."""
+    raise_rows(transaction.connection, pool.id)
     seat, session, now_ms = schema.seat, schema.session.c, transaction.now_ms
     in_use = (seat.c.pool_id == pool.id, seat.c.expires_at_ms > now_ms)
     live = (

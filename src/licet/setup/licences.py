@@ -50,6 +50,7 @@ from licet.store.licences_read import (
 )
 from licet.store.migrate import may_have_older_code
 from licet.store.nodes import is_silent, read_nodes
+from licet.store.seats_now import raise_rows
 
 if TYPE_CHECKING:
     from licet.setup.change import SetupChange
@@ -372,6 +373,7 @@ def _count_anew(change: "SetupChange", setup: "TenantSetup") -> None:
 
 def _number_seats(connection: Connection, pool: Pool) -> None:
     """Give the seats in use of a pool that becomes signed numbers, the oldest first."""
+    raise_rows(connection, pool.id)
     seat = schema.seat.c
     query = select(seat.holder).where(seat.pool_id == pool.id).order_by(seat.taken_at_ms, seat.holder)
     holders = [*connection.execute(query).scalars()]

@@ -63,6 +63,12 @@ class Transaction(Protocol):
     def connection(self) -> "Connection":
         """For changes of the set-up that must hold together with what the ledger decides."""
 
+    def recall(self, commands: Sequence[Command]) -> Book | None:
+        """A book of these commands from what the store remembers, as `licet.store.memory` says; else None.
+
+        What is decided on it counts only where it `only_renews`.
+        """
+
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as of this transaction.
 

@@ -31,8 +31,8 @@ from licet.store.nodes import is_silent, read_nodes
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0007"  # the last pre step: what this code needs
-COMPATIBLE_FROM = "0006"  # the last post step: the oldest code that may work when all steps are done
+HEAD = "0008"  # the last pre step: what this code needs
+COMPATIBLE_FROM = "0008"  # the last post step: the oldest code that may work when all steps are done
 
 Kind = Literal["pre", "post"]
 Report = Callable[[int, int], None]  # gets the steps done, and of how many

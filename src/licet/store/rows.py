@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from msgspec.structs import astuple
 
 from licet.ledger.book import Book, Writes
+from licet.ledger.seat_rows import is_near
 from licet.ledger.signed_pools import room_of
 from licet.model import Seat, Session
 from licet.store.journal_rows import Folded
@@ -71,7 +72,11 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         seats_gone=list(writes.seats_gone),
         numbers_gone=list(writes.numbers_gone),
         seats_new=[astuple(seat) for seat in writes.seats_new.values()],
-        seats_kept=[astuple(seat)[:-1] for seat in writes.seats_kept.values()],
+        seats_kept=[
+            astuple(seat)[:-1]
+            for key, seat in writes.seats_kept.items()
+            if key in writes.seats_due or not book.rows_lag or not is_near(book, seat)
+        ],
         numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()],
         numbers_counted=[(key, *numbers) for key, numbers in counted.items()],
         assertions_used=[astuple(assertion) for assertion in writes.assertions_used],

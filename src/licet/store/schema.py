@@ -47,7 +47,19 @@ from licet.store.table_parts import tenant_id as _tenant_id
 
 # One row: `version` grows with every change of the set-up, so that a server sees by one query whether its
 # snapshot is current.
-setup = Table("setup", metadata, Column("version", BigInteger, nullable=False))
+setup = Table(
+    "setup",
+    metadata,
+    Column("version", BigInteger, nullable=False),
+    # Who wrote sessions or seats last: a random number of each store that a process has open. Another one
+    # than one's own means that what one remembers of them may be wrong. On PostgreSQL, where batches of
+    # several tenants run beside each other, a batch sets that of its tenants (`tenant.writer`), and a change
+    # of the set-up, which is alone, this one.
+    Column("writer", BigInteger, nullable=False, server_default="0"),
+    # Whether a seat's row may say less than its sessions (`ledger/seat_rows.py`), and who writes sets
+    # `writer`: no code that does not know of it works on these tables any more.
+    Column("seats_lag", Boolean, nullable=False, server_default=text("false")),
+)
 
 tenant = Table(
     "tenant",
@@ -64,6 +76,7 @@ tenant = Table(
     Column("time_zone", Text, nullable=False, server_default="UTC"),  # of dates that name no zone
     # Whether a pool in no licence gives no seat (L13).
     Column("licence_required", Boolean, nullable=False, server_default=text("false")),
+    Column("writer", BigInteger, nullable=False, server_default="0"),  # as `setup.writer`, on PostgreSQL
     # Only the journal of a removed tenant is left, which is deleted in pieces; its name is free again.
     Column("removed_at_ms", BigInteger),
     sqlite_autoincrement=True,  # a number is never given twice
@@ -260,6 +273,7 @@ partial_index(
     where="substr(holder, 1, 5) = 'user:'",
 )
 
+# A row may say less of a seat than its sessions do: read seats by `seats_now.py`.
 seat = Table(
     "seat",
     metadata,

@@ -11,15 +11,17 @@ The rules:
   together and ordered as in that index, and `+ 0` keeps the planner from another index on a column.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import Cursor
 
-from licet.ledger.book import Book
+from licet.ledger.book import Book, SeatKey
+from licet.ledger.holders import CLIENT_HOLDER, USER_HOLDER
 from licet.ledger.numbers import Numbers
-from licet.ledger.prefetch import EVER_MS, Need
-from licet.ledger.rules import CLIENT_HOLDER, USER_HOLDER
+from licet.ledger.prefetch import EVER_MS, SPARE, Need
+from licet.ledger.seat_rows import said
 from licet.model import Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
@@ -29,7 +31,7 @@ from licet.store.rows import SESSION, to_seat, to_session
 _NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 # Rows of several kinds have one shape, that of a session with `kind` before it.
-_MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _POOL, _CLIENT, _NUMBER = range(8)
+_MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _EARLY, _POOL, _CLIENT, _NUMBER = range(9)
 
 # A part with OFFSET 0 is evaluated by itself for each row before it, so that all its conditions on a row can
 # use the index. `now` is a value that is known before.
@@ -52,6 +54,35 @@ def _pools_of_expired(asked: str) -> str:
         f" WHERE {asked} > 0 AND in_use > 0"
     )
 
+
+def _has(columns: str, values: str) -> str:
+    """SQL: a session has these values; its expiry is the index's next column."""
+    columns = f"({columns}, expires_at_ms)"
+    return f"{columns} > ({values}, 0) AND {columns} <= ({values}, {_EVER})"
+
+
+# Of a row of seats: when the last of its sessions expires or did, swept or not, and when that was renewed;
+# the `said` of `licet.ledger.prefetch`. A seat that is a session's own has a row that says it.
+_SAID = f"""
+LEFT JOIN LATERAL (
+  (
+    SELECT newest.* FROM (
+      SELECT key FROM client WHERE starts_with(seat.holder, '{CLIENT_HOLDER}')
+      AND client.tenant_id = seat.tenant_id
+      AND client.client_id = substr(seat.holder, {len(CLIENT_HOLDER) + 1}) OFFSET 0
+    ) AS sharer CROSS JOIN LATERAL (
+      SELECT expires_at_ms, renewed_at_ms FROM session WHERE {_has("client_key", "sharer.key")}
+      AND pool_id = seat.pool_id AND holder = seat.holder
+      ORDER BY client_key DESC, expires_at_ms DESC LIMIT 1
+    ) AS newest
+  ) UNION ALL (
+    SELECT expires_at_ms, renewed_at_ms FROM session
+    WHERE starts_with(seat.holder, '{USER_HOLDER}') AND substr(holder, 1, 5) = '{USER_HOLDER}'
+    AND {_has("pool_id, holder", "seat.pool_id, seat.holder")}
+    ORDER BY pool_id DESC, holder DESC, expires_at_ms DESC LIMIT 1
+  )
+) AS said ON true
+"""
 
 # The parts of the statement that loads a batch, named after the clauses of `licet.ledger.prefetch`; each may
 # use those before it. `moment` and `touched` are this store's own: the time, and the sessions found so far.
@@ -106,6 +137,7 @@ PARTS = {
     FROM (
       SELECT pool_id, 0 AS grants, {_UNSIGNED} AS room, 0 AS room_until_ms FROM touched WHERE ending
       UNION ALL SELECT id, 0, {_UNSIGNED}, 0 FROM sweep_pools
+      UNION ALL SELECT pool_id, 0, {_UNSIGNED}, 0 FROM sweep WHERE pool_id IS NOT NULL
       UNION ALL SELECT * FROM unnest(
         %(pools)s::bigint[], %(grants)s::integer[], %(rooms_of_pools)s::bigint[], %(rooms_until)s::bigint[]
       )
@@ -127,7 +159,7 @@ PARTS = {
     "earliest": f"""
   SELECT seat.* FROM counted CROSS JOIN LATERAL (
     SELECT * FROM seat WHERE counted.may_fill AND pool_id = counted.id AND expires_at_ms > {_NOW}
-    ORDER BY expires_at_ms LIMIT (SELECT count(*) FROM held WHERE pool_id = counted.id) + 1
+    ORDER BY expires_at_ms LIMIT (SELECT count(*) FROM held WHERE pool_id = counted.id) + 1 + {SPARE}
   ) AS seat""",
     "others_matter": f"""
   SELECT DISTINCT client_key, pool_id, holder, sessions_max
@@ -163,21 +195,24 @@ PARTS = {
 def statement_of(parts: Mapping[str, str]) -> str:
     """The statement that loads a batch, made of these parts."""
     named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
-    seats = "tenant_id, number, client_id, pool_id, holder, taken_at_ms, issued_at_ms, expires_at_ms,"
-    seats += " initials || ' ' || sources"
+    columns = "tenant_id number client_id pool_id holder taken_at_ms issued_at_ms expires_at_ms initials"
+    seats = ", ".join(f"seat.{column}" for column in columns.split())
+    seats += " || concat(' ', coalesce(said.expires_at_ms, 0), ' ', coalesce(said.renewed_at_ms, 0), ' ',"
+    seats += " seat.sources)"
     return f"""
 WITH {named}
-SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, NULL::bigint AS client_key,
-  NULL AS scope, NULL::bigint AS pool_id, NULL AS holder, moment.now_ms AS started_at_ms,
+SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id,
+  setup.seats_lag::integer::bigint AS client_key, NULL AS scope, NULL::bigint AS pool_id, NULL AS holder,
+  moment.now_ms AS started_at_ms,
   NULL::bigint AS renewed_at_ms, NULL::bigint AS expires_at_ms, NULL AS address
   FROM moment, setup
 UNION ALL SELECT {_NAMED}, {SESSION} FROM named
 UNION ALL SELECT {_NAMED}, {SESSION} FROM sharing
 UNION ALL SELECT {_OLDEST}, {SESSION} FROM oldest
 UNION ALL SELECT {_EXPIRED}, {SESSION} FROM sweep
-UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM held
-UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM counted_expired
-UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM earliest
+UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM held AS seat {_SAID}
+UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM counted_expired AS seat {_SAID}
+UNION ALL SELECT {_EARLY}, NULL, {seats} FROM earliest AS seat {_SAID}
 UNION ALL SELECT {_POOL}, NULL, room, NULL, NULL, id, NULL, in_use, numbers_used, numbers_from_ms, NULL
   FROM counted
 UNION ALL SELECT {_NUMBER}, NULL, NULL, NULL, NULL, pool_id, NULL, number, NULL, from_ms, NULL FROM numbers
@@ -259,7 +294,10 @@ class Loaded:
         self._used = used
         self._sessions: dict[bytes, Session] = {}
         self._expired: list[Session] = []
-        self._seats: list[Seat] = []
+        self._seats: dict[SeatKey, Seat] = {}
+        self._rows: dict[SeatKey, Seat] = {}  # of those that are behind
+        self._rows_lag = False
+        self._early: dict[int, list[Seat]] = {}  # those that expire first, as their rows say
         self._in_use: dict[int, int] = {}
         self._live_sessions: dict[int, int] = {}
         self._started: dict[int, list[bytes]] = {}
@@ -273,7 +311,7 @@ class Loaded:
         return Book(
             tenants=tenants,
             in_use=self._in_use,
-            seats=self._seats,
+            seats=self._seats.values(),
             sessions=self._sessions.values(),
             expired=self._expired,
             live_sessions=self._live_sessions,
@@ -283,11 +321,31 @@ class Loaded:
                 pool_id: Numbers(used=used, from_ms=from_ms, free=self._free.get(pool_id, ()))
                 for pool_id, used, from_ms in self._numbered
             },
+            rows=self._rows,
+            rows_lag=self._rows_lag,
+            others_from_ms=self._others_from_ms(),
         )
 
+    def _others_from_ms(self) -> dict[int, int]:
+        """Of pools of which not every seat was loaded: before which moment no other one expires."""
+        loaded = Counter(pool_id for pool_id, _ in self._seats)
+        return {
+            pool_id: max(row.expires_at_ms for row in rows)
+            for pool_id, rows in self._early.items()
+            if loaded[pool_id] < self._in_use[pool_id]
+        }
+
+    def _add_seat(self, columns: list[Any], *, is_early: bool) -> None:
+        row, expires_at_ms, issued_at_ms = _seat(columns)
+        seat = self._seats[row.key] = said(row, expires_at_ms, issued_at_ms)
+        if seat is not row:
+            self._rows[row.key] = row
+        if is_early:
+            self._early.setdefault(row.pool_id, []).append(row)
+
     def _add(self, kind: int, row: list[Any]) -> None:
-        if kind == _SEAT_ROW:
-            self._seats.append(_seat(row))
+        if kind in {_SEAT_ROW, _EARLY}:
+            self._add_seat(row, is_early=kind == _EARLY)
         elif kind == _POOL:
             self._in_use[row[4]] = row[6]
             if row[1] >= 0:
@@ -297,7 +355,7 @@ class Loaded:
         elif kind == _CLIENT:
             self._live_sessions[row[2]] = row[6]
         elif kind == _MOMENT:
-            self.version, self.now_ms = row[1], row[6]
+            self.version, self._rows_lag, self.now_ms = row[1], bool(row[2]), row[6]
         elif kind == _EXPIRED:
             self._expired.append(to_session(row))
         else:
@@ -337,7 +395,11 @@ def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) 
     return raw.execute(_TENANTS_OF_EXPIRED.encode(), [least_ms, *[sessions_max] * 3], prepare=True)
 
 
-def _seat(row: Sequence[Any]) -> Seat:
-    _, tenant_id, number, client_id, pool_id, holder, taken, issued, expires, initials_and_sources = row
-    initials, _, sources = initials_and_sources.partition(" ")  # Initials have no space.
-    return to_seat((pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources, number))
+def _seat(row: Sequence[Any]) -> tuple[Seat, int, int]:
+    """The seat as its row says; and when the last of its sessions expires, and was renewed, else 0."""
+    _, tenant_id, number, client_id, pool_id, holder, taken, issued, expires, more = row
+    initials, last, newest, *sources = more.split(" ", 3)  # Initials have no space.
+    seat = to_seat(
+        (pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, "".join(sources), number)
+    )
+    return seat, int(last), int(newest)

@@ -293,6 +293,9 @@ class _Batch:
         """A batch has none: it has locked some tenants and not the set-up."""
         raise AssertionError("a batch changes no set-up")
 
+    def recall(self, commands: Sequence[Command]) -> Book | None:
+        """None: nothing is remembered."""
+
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `licet.ledger.prefetch` says."""
         assert not self.now_ms, "a batch loads once"
@@ -374,6 +377,9 @@ class _Change:
         """For changes of the set-up that must hold together with what the ledger decides."""
         self._changes_setup = True
         return self._connection
+
+    def recall(self, commands: Sequence[Command]) -> Book | None:
+        """None: nothing is remembered."""
 
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `licet.ledger.prefetch` says."""

@@ -16,13 +16,14 @@ import msgspec
 
 from licet.ledger.book import Book, SeatKey
 from licet.ledger.commands import Command
+from licet.ledger.holders import CLIENT_HOLDER
 from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import Need, Sharing
-from licet.ledger.rules import CLIENT_HOLDER
+from licet.ledger.seat_rows import said
 from licet.model import Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.errors import Contradiction
-from licet.store.rows import DENIAL, SEAT, SESSION, Saving, rows_of, to_seat, to_session
+from licet.store.rows import DENIAL, SEAT, SESSION, Row, Saving, rows_of, to_seat, to_session
 from licet.store.unfolded import COUNT_UNFOLDED, Unfolded
 from licet.units import MINUTE_MS
 
@@ -33,7 +34,20 @@ _LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX 
 
 _COLUMNS = f"hex({SESSION.replace('sid,', 'sid),', 1)}"
 _SESSIONS = f"SELECT json_group_array(json_array({_COLUMNS})) FROM"
-_SEATS = f"SELECT json_group_array(json_array({SEAT})) FROM"
+# Of a seat: when the last of its sessions expires or did, swept or not, and when that was renewed; `said` in
+# `licet.ledger.prefetch`. A seat that is a session's own has a row that says it.
+_SAID = (
+    "CASE substr(seat.holder, 1, 5) WHEN 'clien' THEN json((SELECT json_array(expires_at_ms, renewed_at_ms)"
+    " FROM session WHERE client_key = (SELECT key FROM client WHERE client.tenant_id = seat.tenant_id"
+    f" AND client.client_id = substr(seat.holder, {len(CLIENT_HOLDER) + 1}))"
+    " AND session.pool_id = seat.pool_id AND session.holder = seat.holder"
+    " ORDER BY session.expires_at_ms DESC LIMIT 1))"
+    " WHEN 'user:' THEN json((SELECT json_array(expires_at_ms, renewed_at_ms) FROM session"
+    " WHERE substr(session.holder, 1, 5) = 'user:'"
+    " AND session.pool_id = seat.pool_id AND session.holder = seat.holder"
+    " ORDER BY session.expires_at_ms DESC LIMIT 1)) END"
+)
+_SEATS = f"SELECT json_group_array(json_array({SEAT}, {_SAID})) FROM"
 
 # Each is named after the clause of `licet.ledger.prefetch` that asks for it.
 _NAMED = f"{_SESSIONS} session WHERE expires_at_ms > ? AND sid IN (%s)"
@@ -64,6 +78,7 @@ _COUNTED = "SELECT in_use FROM pool WHERE id = ?"
 _COUNTED_EXPIRED = f"{_SEATS} seat WHERE pool_id = ? AND expires_at_ms <= ?"
 _EARLIEST = (
     f"{_SEATS} (SELECT * FROM seat WHERE pool_id = ? AND expires_at_ms > ? ORDER BY expires_at_ms LIMIT ?)"
+    " AS seat"
 )
 _SHARING_OF_CLIENT = (
     f"{_SESSIONS} (SELECT * FROM session"
@@ -226,28 +241,31 @@ def load_book(
     sessions_at_most: dict[int, int],
     now_ms: int,
     commands: Sequence[Command],
+    *,
+    rows_lag: bool,
 ) -> Book:
     """The book of these commands, as `licet.ledger.prefetch` says.
 
     `sessions_at_most` remembers how many live sessions a client has at most, by its key: a client whose
     limit cannot be reached is not counted again.
     """
-    return _Loading(raw, Need(commands, tenants), sessions_at_most, now_ms).book(tenants)
+    return _Loading(raw, Need(commands, tenants), sessions_at_most, now_ms).book(tenants, rows_lag=rows_lag)
 
 
-def save_book(raw: sqlite3.Connection, book: Book, unfolded: Unfolded) -> None:
-    """Write the net effect of the book's changes, and the journal of them (L11).
+def save_book(raw: sqlite3.Connection, book: Book, unfolded: Unfolded) -> Saving[Sequence[Row]]:
+    """Write the net effect of the book's changes, and the journal of them (L11); return it.
 
     Raises Contradiction.
     """
-    saving = rows_of(book)
-    if saving.denials:
+    saved = rows_of(book)
+    if saved.denials:
         if unfolded.must_look:
             unfolded.found(*raw.execute(COUNT_UNFOLDED).fetchone())
-        saving = unfolded.bounded(saving)
-    for bulk, rows in zip(_WRITES, saving, strict=True):
+        saved = unfolded.bounded(saved)
+    for bulk, rows in zip(_WRITES, saved, strict=True):
         if rows:
             bulk.run(raw, rows)
+    return saved
 
 
 class _Loading:
@@ -265,9 +283,11 @@ class _Loading:
         self._live: dict[int, int] = {}
         self._expired: list[Session] = []
         self._seats: dict[SeatKey, Seat] = {}
+        self._rows: dict[SeatKey, Seat] = {}  # of those that are behind
+        self._others_from_ms: dict[int, int] = {}
         self._in_use: dict[int, int] = {}
 
-    def book(self, tenants: Mapping[int, Tenant]) -> Book:
+    def book(self, tenants: Mapping[int, Tenant], *, rows_lag: bool) -> Book:
         need = self._need
         self._add(read_live(self._raw, [*need.renewed, *need.ended], self._now_ms))
         self._load_oldest()
@@ -276,7 +296,9 @@ class _Loading:
         held = [*self._seats]
         self._load_counted(need.counted(ending) | self._load_swept())
         for pool_id, seats in need.earliest(self._in_use, held, self._now_ms).items():
-            self._add_seats(_EARLIEST, pool_id, self._now_ms, seats)
+            found = self._add_seats(_EARLIEST, pool_id, self._now_ms, seats)
+            if len(found) == seats:
+                self._others_from_ms[pool_id] = max(row.expires_at_ms for row in found)
         for sharing in need.sharing(ending, self._seats):
             self._load_sharing(sharing)
         return Book(
@@ -289,6 +311,9 @@ class _Loading:
             started=self._oldest,
             assertions_used=self._used_assertions(),
             numbers=self._numbers() if need.numbers else None,
+            rows=self._rows,
+            rows_lag=rows_lag,
+            others_from_ms=self._others_from_ms,
         )
 
     def _load_oldest(self) -> None:
@@ -326,7 +351,9 @@ class _Loading:
         if not limit:
             return set()
         self._expired += _read_sessions(self._raw, _SWEEP, self._now_ms, limit)
-        return {*_json(self._raw, _SWEEP_POOLS, self._now_ms, limit)}
+        # With the pools of the sessions: a seat must be back before what its sessions said of it is gone.
+        pools = {pool_id for session in self._expired if (pool_id := session.pool_id) is not None}
+        return pools.union(_json(self._raw, _SWEEP_POOLS, self._now_ms, limit))
 
     def _load_counted(self, pool_ids: Iterable[int]) -> None:
         for pool_id in pool_ids:
@@ -362,10 +389,16 @@ class _Loading:
     def _add(self, sessions: Iterable[Session]) -> None:
         self._sessions.update((session.sid, session) for session in sessions)
 
-    def _add_seats(self, statement: str, *parameters: object) -> None:
-        for row in _json(self._raw, statement, *parameters):
-            seat = to_seat(row)
-            self._seats[seat.key] = seat
+    def _add_seats(self, statement: str, *parameters: object) -> list[Seat]:
+        """Add the seats that a statement finds; return them as their rows say."""
+        found = []
+        for *columns, newest in _json(self._raw, statement, *parameters):
+            row = to_seat(columns)
+            found.append(row)
+            seat = self._seats[row.key] = row if newest is None else said(row, *newest)
+            if seat is not row:
+                self._rows[row.key] = row
+        return found
 
 
 def _read_sessions(raw: sqlite3.Connection, statement: str, *parameters: object) -> Iterator[Session]:

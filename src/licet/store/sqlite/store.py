@@ -7,6 +7,7 @@ go through SQLAlchemy.
 """
 
 import math
+import secrets
 import sqlite3
 import threading
 import time
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -21,20 +23,26 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from licet.clock import Clock
-from licet.ledger.book import Book, Change
+from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
 from licet.ledger.commands import Command
 from licet.model import Tenant
 from licet.platforms import files
 from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, Purpose
 from licet.store.counters import count
 from licet.store.errors import Contradiction, StoreUnavailable
+from licet.store.memory import Memory
 from licet.store.migrate import check_current, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Tenants, read_version
 from licet.store.sqlite.book import load_book, read_live, read_numbered, save_book
 from licet.store.unfolded import Unfolded
 
-_SETUP_VERSION = "SELECT version FROM setup"
+if TYPE_CHECKING:
+    from licet.store.rows import Row, Saving
+
+_SETUP = "SELECT version, seats_lag, writer FROM setup"
+_SIGN = "UPDATE setup SET writer = ?"
+_OF_NO_SEAT = (GrantDenied, AssertionUsed)
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
 _WAIT_S = 0.01
 _STEPS = 100_000  # of SQLite's virtual machine, a millisecond or so
@@ -71,7 +79,8 @@ class SqliteStore:
         self.counted: Counter[str] = Counter()
         self._tenants = Tenants()
         self._data_version = 0
-        self._sessions_at_most: dict[int, int] = {}
+        self._memory = Memory()
+        self._writer_id = secrets.randbits(62) + 1
         self._unfolded = Unfolded()
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -158,28 +167,40 @@ class SqliteStore:
 
         Raises StoreUnavailable, Contradiction.
         """
-        del purpose
         with self._write_lock, _faults():
             raw = _driver(self._writer)
             raw.execute("BEGIN IMMEDIATE")
             try:
                 self._must_be_there()
-                now_ms, at_most = self.clock.now_ms(), self._remembered(raw)
-                transaction = SqliteTransaction(self._writer, self._tenants, at_most, self._unfolded, now_ms)
+                now_ms, row = self.clock.now_ms(), _SetupRow(*raw.execute(_SETUP).fetchone())
+                memory = self._remembered(raw, row)
+                transaction = SqliteTransaction(
+                    self._writer, self._tenants, memory, self._unfolded, row, now_ms, purpose
+                )
                 yield transaction
+                if transaction.writes_seats and row.writer != self._writer_id:
+                    raw.execute(_SIGN, (self._writer_id,))
                 raw.execute("COMMIT")
+                transaction.remember()
                 count(self.counted, transaction.changes)
+            except BaseException:
+                self._memory.forget()  # It may be committed all the same.
+                raise
             finally:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
 
-    def _remembered(self, raw: sqlite3.Connection) -> dict[int, int]:
-        """How many live sessions each client has at most; empty when another connection has written since."""
-        data_version = raw.execute(_DATA_VERSION).fetchone()[0]
-        if data_version != self._data_version:
-            self._data_version = data_version
-            self._sessions_at_most.clear()
-        return self._sessions_at_most
+    def _remembered(self, raw: sqlite3.Connection, row: "_SetupRow") -> Memory:
+        """What is known of seats and sessions: nothing when another one has written of them since."""
+        if row.seats_lag:
+            if row.writer != self._writer_id:
+                self._memory.forget()
+        else:  # A process of the version before does not say that it wrote.
+            data_version = raw.execute(_DATA_VERSION).fetchone()[0]
+            if data_version != self._data_version:
+                self._data_version = data_version
+                self._memory.forget()
+        return self._memory
 
     def read_sessions(self, sids: Sequence[bytes]) -> LiveSessions:
         """Those of these sessions that live at the store's now, with the numbers of their seats.
@@ -285,24 +306,37 @@ class _Reporter:
         return time.monotonic() > self._until_s
 
 
+class _SetupRow(NamedTuple):
+    """The row of the set-up: its version, and what it says of seats."""
+
+    version: int
+    seats_lag: int
+    writer: int
+
+
 class SqliteTransaction:
     """One write transaction; see `contract.Transaction`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made in one place
         self,
         connection: Connection,
         tenants: Tenants,
-        sessions_at_most: dict[int, int],
+        memory: Memory,
         unfolded: Unfolded,
+        row: _SetupRow,
         now_ms: int,
+        purpose: Purpose,
     ) -> None:
         self.now_ms = now_ms
         self.changes: list[Change] = []  # that were saved
+        self._saved: tuple[Book, Saving[Sequence[Row]]] | None = None
+        self._memory = memory
+        self._row = row
+        self._purpose = purpose
         self._connection = connection
         self._raw = _driver(connection)
         self._tenants = tenants
-        self._version: int = self._raw.execute(_SETUP_VERSION).fetchone()[0]
-        self._sessions_at_most = sessions_at_most
+        self._version = row.version
         self._unfolded = unfolded
         self._changes_setup = False
 
@@ -312,19 +346,50 @@ class SqliteTransaction:
         self._changes_setup = True
         return self._connection
 
+    @property
+    def writes_seats(self) -> bool:
+        """Whether others must forget what they know of seats and sessions."""
+        if self._changes_setup and self._purpose is not Purpose.UPKEEP:
+            return True
+        return not all(isinstance(change, _OF_NO_SEAT) for change in self.changes)
+
+    def recall(self, commands: Sequence[Command]) -> Book | None:
+        """The book of these commands where they only renew what is known; else None."""
+        if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
+            return None
+        sids = self._memory.renewing(commands)
+        if sids is None:
+            return None
+        sessions = {it.sid: it for it in read_live(self._raw, sids, self.now_ms)} if sids else {}
+        return self._memory.recall(commands, self._current_tenants(), sessions, self.now_ms)
+
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `licet.ledger.prefetch` says."""
-        tenants = self._current_tenants()
-        return load_book(self._raw, tenants, self._sessions_at_most, self.now_ms, commands)
+        return load_book(
+            self._raw,
+            self._current_tenants(),
+            self._memory.sessions_at_most,
+            self.now_ms,
+            commands,
+            rows_lag=bool(self._row.seats_lag),
+        )
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""
-        save_book(self._raw, book, self._unfolded)
+        self._saved = (book, save_book(self._raw, book, self._unfolded))
         self.changes += book.changes
+
+    def remember(self) -> None:
+        """Keep in mind what this transaction has committed, or that more was changed than seats."""
+        if self._purpose is Purpose.SETUP:
+            if self.writes_seats:
+                self._memory.forget()
+        elif self._saved is not None and self._row.seats_lag:
+            self._memory.learn(*self._saved)
 
     def _current_tenants(self) -> dict[int, Tenant]:
         if self._changes_setup:
-            version: int = self._raw.execute(_SETUP_VERSION).fetchone()[0]
+            version = read_version(self._connection)
             if version != self._version:  # A set-up that is not committed yet is not cached.
                 return Tenants().refresh(self._connection, version)
         if self._version == self._tenants.version:

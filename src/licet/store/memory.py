@@ -1,0 +1,141 @@
+"""Remembers in a process what a renewal needs to know of a holder's seat, so that it needs no read of it.
+
+A grant to a holder that has its seat, and a refresh, move nothing between holders. The ledger decides them
+like all else, but on a book that is filled from memory: with the row of each seat, and how many sessions each
+client has at most. What it decided counts only if it is nothing but renewals; else the store loads a book,
+and the ledger decides again.
+
+The rules:
+
+- What is remembered holds as long as nobody else writes sessions or seats: whoever does, sets `setup.writer`
+  or `tenant.writer`, and a store that finds another writer there calls `forget`. So does a change of the
+  set-up, here or elsewhere. A process of a version that sets no writer may be at work until `setup.seats_lag`
+  is true: until then a store remembers nothing here.
+- `learn` is called after COMMIT only: what failed was never known.
+- Rows are remembered, not seats: a row is true at least (`licet.ledger.seat_rows`), and shows whether it must
+  be written again.
+- Both maps are bounded: a full one is emptied.
+
+    memory = Memory()
+    sids = memory.renewing(commands)             # None: something else is asked
+    book = memory.recall(commands, tenants, sessions, now_ms, rows_lag=True)
+    ... decide; if only_renews(book): save, COMMIT, memory.learn(book, saved)
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from licet.ledger.book import Book, SeatKept, SeatKey, SessionRenewed, SessionStarted
+from licet.ledger.commands import Command, Grant, Refresh
+from licet.ledger.holders import SESSION_HOLDER, holder_of
+from licet.model import Seat, Session, Tenant
+from licet.store.rows import Saving, to_seat
+
+SEATS_MAX: Final = 200_000  # some 80 MB at most
+CLIENTS_MAX: Final = 1_000_000
+_RENEWALS = (SessionStarted, SessionRenewed, SeatKept)
+
+
+class Memory:
+    """What one open store remembers.
+
+    `sessions_at_most` is how many live sessions a client has at most, by its key.
+    """
+
+    def __init__(self, seats_max: int = SEATS_MAX, clients_max: int = CLIENTS_MAX) -> None:
+        self.sessions_at_most: dict[int, int] = {}
+        self._rows: dict[SeatKey, Seat] = {}
+        self._seats_max = seats_max
+        self._clients_max = clients_max
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self.sessions_at_most.clear()
+        self._rows.clear()
+
+    def row(self, key: SeatKey) -> Seat | None:
+        """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
+        return self._rows.get(key)
+
+    def renewing(self, commands: Sequence[Command]) -> list[bytes] | None:
+        """The sessions to be refreshed, where these are only grants and refreshes; else None."""
+        sids = []
+        for command in commands:
+            if isinstance(command, Refresh):
+                sids.append(command.sid)
+            elif not isinstance(command, Grant):
+                return None
+        return sids
+
+    def recall(
+        self,
+        commands: Sequence[Command],
+        tenants: Mapping[int, Tenant],
+        sessions: Mapping[bytes, Session],
+        now_ms: int,
+    ) -> Book | None:
+        """A book of these grants and refreshes; None where too little is known, or more may happen.
+
+        `sessions` are the live ones of those that are to be refreshed.
+        """
+        rows: dict[SeatKey, Seat] = {}
+        asking: dict[int, int] = {}
+        for command in commands:
+            if isinstance(command, Refresh):
+                session = sessions.get(command.sid)
+                key = None if session is None else session.seat_key
+            else:
+                assert isinstance(command, Grant)
+                tenant = tenants.get(command.tenant_id)
+                client = None if tenant is None else tenant.clients_by_key.get(command.client_key)
+                if tenant is None or client is None:
+                    return None
+                asked = asking[client.key] = asking.get(client.key, 0) + 1
+                at_most = self.sessions_at_most.get(client.key)
+                if at_most is None or at_most + asked > client.sessions_max:  # L8
+                    return None
+                pool = None if command.pool_id is None else tenant.pools.get(command.pool_id)
+                key = None if pool is None else (pool.id, holder_of(pool, client, command.sid))
+            if key is not None and key not in rows:
+                row = self._rows.get(key)
+                if row is None or row.expires_at_ms <= now_ms:
+                    return None
+                rows[key] = row
+        for client_key, asked in asking.items():
+            self.sessions_at_most[client_key] += asked
+        return Book(
+            tenants=tenants,
+            in_use={key[0]: 0 for key in rows},  # Nobody asks: see `only_renews`.
+            seats=rows.values(),
+            sessions=sessions.values(),
+            live_sessions={key: self.sessions_at_most[key] - asked for key, asked in asking.items()},
+            rows_lag=True,
+        )
+
+    def learn(self, book: Book, saved: Saving[Sequence[Any]]) -> None:
+        """Remember the rows that a book had, and those that were written of it. Call it after COMMIT."""
+        known = self._rows
+        for key in saved.seats_gone:
+            known.pop((key[0], key[1]), None)
+        for key, row in book.rows.items():
+            if key in book.seats and not key[1].startswith(SESSION_HOLDER):
+                known[key] = row
+            else:
+                known.pop(key, None)
+        for columns in saved.seats_new:
+            seat = to_seat(columns)
+            if not seat.holder.startswith(SESSION_HOLDER):
+                known[seat.key] = seat
+        for columns in saved.seats_kept:
+            key = (columns[0], columns[1])
+            if key in known:
+                known[key] = to_seat((*columns, known[key].number))
+        if len(known) > self._seats_max:
+            known.clear()
+        if len(self.sessions_at_most) > self._clients_max:
+            self.sessions_at_most.clear()
+
+
+def only_renews(book: Book) -> bool:
+    """Whether what was decided on a recalled book counts: nothing of what it does not know was asked."""
+    return all(isinstance(change, _RENEWALS) for change in book.changes)
