@@ -10,12 +10,19 @@ _FORM = (b"content-type", b"application/x-www-form-urlencoded")
 class Whole(Exchange):
     """A request that is here with its body; its client waits for ever."""
 
-    __slots__ = ("_body",)
-
     def __init__(
-        self, path: str, *, method: str = "GET", address: str = "127.0.0.1", form: bytes | None = None
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        address: str = "127.0.0.1",
+        form: bytes | None = None,
+        authorization: bytes | None = None,
     ) -> None:
-        super().__init__(method, path, b"", [] if form is None else [_FORM], address)
+        headers = [] if form is None else [_FORM]
+        if authorization is not None:
+            headers.append((b"authorization", authorization))
+        super().__init__(method, (path, b""), headers, dict(headers), address)
         self._body = form or b""
 
     async def body(self) -> bytes:

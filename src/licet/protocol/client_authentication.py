@@ -18,6 +18,9 @@ from licet.credentials.client_assertions import parse as parse_assertion
 from licet.protocol.errors import OAuthError, invalid_assertion, invalid_client, invalid_request
 from licet.protocol.message import Credentials, Request, form_decode, required
 
+NAMING = frozenset({"client_id", "client_secret", "client_assertion", "client_assertion_type"})
+"""The parameters of a form that say which client asks, or authenticate it."""
+
 CLIENT_ID_CHARS_MAX = 128
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # characters that a form encoding does not change
 SECRET_CHARS_MAX = 256  # a longer one is refused before it is hashed

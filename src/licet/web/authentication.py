@@ -37,6 +37,7 @@ from licet.protocol.errors import (
 from licet.protocol.message import Credentials
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
+from licet.web.known_headers import KnownHeaders, Proven, secret_of
 from licet.web.source import source_of
 from licet.web.throttle import KNOWN_MAX, Throttle
 
@@ -81,20 +82,41 @@ class Authenticator:
         self._upgrade = upgrade
         self._hashed = hashed
         self.hashing = Hashing(workers=workers, queue_max=queue_max)
+        self._headers = KnownHeaders()
         self._beside = 0
         self._restored_at_ms = 0  # the latest restore that still matters
 
+    def seen(self, header: bytes | None) -> Proven | None:
+        """Whose Authorization header this was, where a client authenticated by it before."""
+        return None if header is None else self._headers.entry(header)
+
+    def recheck(self, seen: Proven, tenant: Tenant | None) -> Client | None:
+        """The client that a header seen before authenticates now; None where it has to be checked anew."""
+        now_ms = self._clock.now_ms()
+        found = secret_of(seen, tenant, now_ms)
+        if found is None:
+            return None
+        client, kept = found
+        self.secrets_used[kept.secret_id] = now_ms
+        return client
+
     async def check(
-        self, tenant: Tenant | None, credentials: Credentials, address: str, gone: Gone | None = None
+        self,
+        tenant: Tenant | None,
+        credentials: Credentials,
+        address: str,
+        gone: Gone | None = None,
+        *,
+        header: bytes | None = None,
     ) -> Client:
-        """The client that these credentials authenticate.
+        """The client that these credentials authenticate; `header` is where they are from, if from one.
 
         Where it waits for a hash and `gone` returns meanwhile, it gives its place back.
         Raises OAuthError, QueueFull.
         """
         for client_id, secret in credentials.candidates:
             client = _usable(tenant, client_id)
-            if tenant is not None and self._authenticates_at_once(tenant, client, secret):
+            if tenant is not None and self._authenticates_at_once(tenant, client, secret, header):
                 assert client is not None
                 return client
         try:
@@ -202,12 +224,16 @@ class Authenticator:
         """End the worker threads."""
         self.hashing.close()
 
-    def _authenticates_at_once(self, tenant: Tenant, client: Client | None, secret: str) -> bool:
+    def _authenticates_at_once(
+        self, tenant: Tenant, client: Client | None, secret: str, header: bytes | None
+    ) -> bool:
         if secret.startswith(SECRET_PREFIX):
             now_ms = self._clock.now_ms()
             kept = self._client_secrets.find(client, secret, now_ms)
-            if kept is not None:
+            if kept is not None and client is not None:
                 self.secrets_used[kept.secret_id] = now_ms
+                if header is not None:
+                    self._headers.add(header, tenant, client, secret, kept)
             return kept is not None
         return (
             client is not None and client.password_allowed and self._remembered.knows(tenant, client, secret)

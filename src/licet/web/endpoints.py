@@ -7,7 +7,10 @@ What a request means is in `licet.protocol`, who may have a seat in `licet.ledge
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
@@ -16,7 +19,7 @@ from licet.lanes.contract import Submitter
 from licet.ledger.commands import Command, End, Outcome
 from licet.model import Client, EndReason, Session, Tenant
 from licet.protocol import forward_auth, introspect, licences, logoff, metadata, revoke, token
-from licet.protocol.client_authentication import audiences, read_credentials
+from licet.protocol.client_authentication import NAMING, audiences, read_credentials
 from licet.protocol.errors import no_token
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
@@ -64,8 +67,7 @@ class Endpoints:
 
     async def token(self, exchange: Exchange) -> Response:
         """A grant or a refresh."""
-        request = await exchange.request()
-        tenant, client = await self.authenticate(exchange, request, "token")
+        request, tenant, client = await self._authenticated(exchange, "token")
         command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
         outcome = await self._commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)
@@ -75,10 +77,9 @@ class Endpoints:
         exchange.must_be_clear()
         if (sent := logoff.bearer(exchange.authorization)) is not None:
             return await self._logoff_bearer(exchange, sent)
-        if exchange.content_type is None:
+        if b"content-type" not in exchange.fields:
             raise no_token()
-        request = await exchange.request()
-        tenant, client = await self.authenticate(exchange, request, "logoff")
+        request, tenant, client = await self._authenticated(exchange, "logoff")
         end = logoff.read_form(request, tenant, client, self.tokens)
         return logoff.respond(await self._commits.submit(end))
 
@@ -94,8 +95,7 @@ class Endpoints:
 
     async def revoke(self, exchange: Exchange) -> Response:
         """The end of a session (RFC 7009)."""
-        request = await exchange.request()
-        tenant, client = await self.authenticate(exchange, request, "revoke")
+        request, tenant, client = await self._authenticated(exchange, "revoke")
         end = revoke.read(request, tenant, client, self.tokens)
         if end is not None:
             await self._commits.submit(end)
@@ -103,8 +103,7 @@ class Endpoints:
 
     async def introspect(self, exchange: Exchange) -> Response:
         """Whether a token is active (RFC 7662)."""
-        request = await exchange.request()
-        tenant, client = await self.authenticate(exchange, request, "introspect")
+        request, tenant, client = await self._authenticated(exchange, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
         read = await self._reads.submit(question.sid) if question else _NO_SESSION
         issuer = metadata.issuer(self._public_url, tenant)
@@ -134,6 +133,26 @@ class Endpoints:
         read = await self._reads.submit(access.sid)
         return forward_auth.respond(asked, access, read.session, tenant, read.now_ms)
 
+    async def _authenticated(self, exchange: Exchange, endpoint: str) -> tuple[Request, Tenant, Client]:
+        """A request with a form, whole, with the tenant and the client that it authenticates.
+
+        A header by which a client authenticated before is not read again, but whose it is counts only beside
+        a form that names no client, and by the set-up of the instant at which the form is here.
+        Raises OAuthError, QueueFull, StoreUnavailable, Disconnected.
+        """
+        seen = self._authenticator.seen(exchange.authorization)
+        request = await exchange.request(is_known=seen is not None)
+        if seen is not None:
+            tenant = self._find_tenant(exchange.tenant)
+            if tenant is not None and NAMING.isdisjoint(request.form):
+                client = self._authenticator.recheck(seen, tenant)
+                if client is not None:
+                    exchange.named = client.client_id
+                    return request, tenant, client
+            request = replace(request, basic=exchange.basic())
+        tenant, client = await self.authenticate(exchange, request, endpoint)
+        return request, tenant, client
+
     async def authenticate(
         self, exchange: Exchange, request: Request, endpoint: str
     ) -> tuple[Tenant, Client]:
@@ -156,11 +175,13 @@ class Endpoints:
                 self._commits.submit,
             )
         else:
-            client = await self._authenticator.check(tenant, credentials, exchange.address, exchange.gone)
+            header = None if request.basic is None else exchange.authorization
+            check = partial(self._authenticator.check, gone=exchange.gone, header=header)
+            client = await check(tenant, credentials, exchange.address)
             while (now := self._find_tenant(exchange.tenant)) is not tenant:
                 # It waited for a hash, and the password may have been changed meanwhile.
                 tenant = now
-                client = await self._authenticator.check(tenant, credentials, exchange.address, exchange.gone)
+                client = await check(tenant, credentials, exchange.address)
         exchange.is_authenticating = False
         assert tenant is not None  # without a tenant no client is authenticated
         return tenant, client

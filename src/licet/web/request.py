@@ -5,7 +5,7 @@ of a connection's bytes, and bytes of the other.
 """
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from licet.credentials.client_assertions import Assertion
 from licet.model import Tenant
@@ -32,46 +32,29 @@ class Disconnected(Exception):
 class Exchange:
     """One request: what its endpoint and the log know of it."""
 
-    __slots__ = (
-        "address",
-        "audiences",
-        "authorization",
-        "content_length",
-        "content_type",
-        "credentials",
-        "headers",
-        "is_ambiguous",
-        "is_authenticating",
-        "method",
-        "named",
-        "path",
-        "query",
-        "request_id",
-        "scheme",
-        "tenant",
-    )
+    scheme = "http"
+    request_id = ""
+    tenant = ""  # its name in the path
+    credentials: Sent | None = None
+    audiences: frozenset[str] = frozenset()
+    named: str | None = None  # the client, where there are no credentials: of the form, or by its header
+    is_authenticating = False  # a refusal meanwhile is a failed authentication
 
     def __init__(
-        self, method: str, path: str, query: bytes, headers: Headers, address: str, *, scheme: str = "http"
+        self,
+        method: str,
+        target: tuple[str, bytes],
+        headers: Headers,
+        fields: Mapping[bytes, bytes],
+        address: str,
     ) -> None:
+        """`target` is the path, unescaped, and the query; `fields` are the headers, of a name the last."""
         self.method = method
-        self.path = path
-        self.query = query
+        self.path, self.query = target
         self.headers = headers
+        self.fields = fields
         self.address = address
-        self.scheme = scheme
-        self.request_id = ""
-        self.tenant = ""  # its name in the path
-        self.credentials: Sent | None = None
-        self.audiences: frozenset[str] = frozenset()
-        self.named: str | None = None  # the client_id of a form, where there are no credentials
-        self.is_authenticating = False  # a refusal meanwhile is a failed authentication
-        fields = dict(headers)
         self.authorization = fields.get(b"authorization")
-        self.content_type = fields.get(b"content-type")
-        length = fields.get(b"content-length")
-        self.content_length = 0 if length is None else int(length)
-        self.is_ambiguous = len(fields) < len(headers) and _is_repeated(b"authorization", headers)
 
     @abstractmethod
     async def body(self) -> bytes:
@@ -81,17 +64,17 @@ class Exchange:
     async def gone(self) -> None:
         """Return when the client no longer waits, once the body is here."""
 
-    async def request(self) -> Request:
-        """The request with its body, once its head allows it.
+    async def request(self, *, is_known: bool = False) -> Request:
+        """The request with its body, once its head allows it; `is_known`: its Authorization is not read.
 
         A request that its head makes wrong is refused before a client that waits for `100 Continue` sends the
         body (RFC 9110 10.1.1). Raises OAuthError, Disconnected.
         """
         self.must_be_clear()
-        check_content_type(self.content_type)
-        if self.content_length > BODY_BYTES_MAX:
+        check_content_type(self.fields.get(b"content-type"))
+        if int(self.fields.get(b"content-length", 0)) > BODY_BYTES_MAX:
             raise body_too_large()
-        basic = None if self.authorization is None else parse_basic(self.authorization)
+        basic = None if is_known else self.basic()
         form = parse_form(await self.body())
         return Request(tenant=self.tenant, basic=basic, form=form, address=self.address)
 
@@ -101,16 +84,23 @@ class Exchange:
         Raises OAuthError, Disconnected.
         """
         self.must_be_clear()
-        basic = None if self.authorization is None else parse_basic(self.authorization)
+        basic = self.basic()
         await self.body()
         return Request(tenant=self.tenant, basic=basic, form={}, address=self.address)
+
+    def basic(self) -> Credentials | None:
+        """The credentials of its Authorization header, if it has one.
+
+        Raises OAuthError.
+        """
+        return None if self.authorization is None else parse_basic(self.authorization)
 
     def must_be_clear(self) -> None:
         """Return unless there are two Authorization headers, either of which could be meant.
 
         Raises OAuthError.
         """
-        if self.is_ambiguous:
+        if len(self.fields) < len(self.headers) and _is_repeated(b"authorization", self.headers):
             raise invalid_request("There are two Authorization headers.")
 
     def known_client_id(self, tenant: Tenant | None) -> str | None:

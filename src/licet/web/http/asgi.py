@@ -5,7 +5,7 @@ back, and that only the connection knows how to end.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -19,11 +19,12 @@ from licet.web.http.head import scope_of
 class AsgiHttpProtocol(GuardedHttpProtocol):
     """One connection to an ASGI application."""
 
-    def _begin(self, version: str, *, expects_100: bool) -> UnderWay:
+    def _begin(self, fields: Mapping[bytes, bytes], *, expects_100: bool) -> UnderWay:
+        del fields
         scope = scope_of(
             self.url,
             method=self.parser.get_method(),
-            version=version,
+            version=self.parser.get_http_version(),
             headers=self.headers,
             ends=(self.server, self.client),
             scheme=self.scheme or "http",

@@ -18,6 +18,7 @@ import asyncio
 import contextvars
 import os
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol
 
 import httptools
@@ -214,8 +215,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._start(under_way)
 
     @abstractmethod
-    def _begin(self, version: str, *, expects_100: bool) -> UnderWay:
-        """What answers the request whose head is here."""
+    def _begin(self, fields: Mapping[bytes, bytes], *, expects_100: bool) -> UnderWay:
+        """What answers the request whose head is here; `fields` are its headers, of a name the last."""
 
     @abstractmethod
     def _start(self, under_way: UnderWay) -> None:
@@ -338,7 +339,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         expects_100 = expected is not None and version == "1.1" and expected.lower() == b"100-continue"
         # An answer that begins before the request is whole ends the connection; see on_message_complete.
         self._reusable = version == "1.1" and self.parser.should_keep_alive()
-        self._starting = self._under_way = self._begin(version, expects_100=expects_100)
+        self._starting = self._under_way = self._begin(fields, expects_100=expects_100)
         self._step(_HEAD_COMPLETE)
         if not self.flow.write_paused:  # else it has to read first: another request gives it no more time
             self._deadline = NEVER

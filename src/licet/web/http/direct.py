@@ -13,7 +13,7 @@ A scope, messages and a task for each request would cost more than half of what 
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ from licet.web.http.head import path_of, target_of
 from licet.web.request import Disconnected, Exchange
 
 HEADS_MAX = 64  # that are kept as bytes; the usual ones are a handful
+TARGETS_MAX = 64  # that are kept as read, 2 MiB at worst: tenants have a handful of endpoints each
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_CONTENT = 204  # it has neither a length nor a body (RFC 9110 8.6)
@@ -63,8 +64,8 @@ class DirectHttpProtocol(GuardedHttpProtocol):
             self._end()
         self.on_response_complete()
 
-    def _begin(self, version: str, *, expects_100: bool) -> UnderWay:  # noqa: ARG002 - needs no scope
-        return DirectExchange(self, expects_100=expects_100)
+    def _begin(self, fields: Mapping[bytes, bytes], *, expects_100: bool) -> UnderWay:
+        return DirectExchange(self, fields, expects_100=expects_100)
 
     def _start(self, under_way: UnderWay) -> None:
         assert isinstance(under_way, DirectExchange)
@@ -74,42 +75,30 @@ class DirectHttpProtocol(GuardedHttpProtocol):
 class DirectExchange(Exchange):
     """One request and its answer."""
 
-    __slots__ = (
-        "_answer",
-        "_body",
-        "_connection",
-        "_expects_100",
-        "_is_alone",
-        "_is_gone",
-        "_is_last",
-        "_is_whole",
-        "_waiting",
-        "response_complete",
-        "response_started",
-    )
+    response_started = False
+    response_complete = False
+    _body = b""
+    _answer = b""  # while it waits for the client
+    _is_whole = False
+    _is_alone = False  # the client sends no more
+    _is_gone = False
+    _is_last = True  # until the whole request is here
+    _waiting: asyncio.Future[None] | None = None
 
-    def __init__(self, connection: DirectHttpProtocol, *, expects_100: bool) -> None:
-        raw_path, query = target_of(connection.url)
+    def __init__(
+        self, connection: DirectHttpProtocol, fields: Mapping[bytes, bytes], *, expects_100: bool
+    ) -> None:
         client = connection.client
         super().__init__(
             connection.parser.get_method().decode("ascii"),
-            path_of(raw_path),
-            query,
+            _target(connection.url),
             connection.headers,
+            fields,
             client[0] if client else "",
-            scheme=connection.scheme or "http",
         )
+        self.scheme = connection.scheme or "http"
         self._connection = connection
         self._expects_100 = expects_100
-        self._body = b""
-        self._answer = b""  # while it waits for the client
-        self._is_whole = False
-        self._is_alone = False  # the client sends no more
-        self._is_gone = False
-        self._is_last = True  # until the whole request is here
-        self._waiting: asyncio.Future[None] | None = None
-        self.response_started = False
-        self.response_complete = False
 
     # For the application
 
@@ -219,6 +208,13 @@ class DirectExchange(Exchange):
     def _has_changed(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+@lru_cache(TARGETS_MAX)
+def _target(target: bytes) -> tuple[str, bytes]:
+    """The path of a request target, unescaped, and its query."""
+    raw_path, query = target_of(target)
+    return path_of(raw_path), query
 
 
 @lru_cache(HEADS_MAX)
