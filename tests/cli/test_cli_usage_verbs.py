@@ -64,3 +64,22 @@ def test_an_option_before_the_verb_is_refused(site: Site) -> None:
     """It would count for nothing."""
     done = site.run("usage", "--days", "7", "true-up", exit_code=2)
     assert "options stand after the verb: licet usage true-up ..." in done.stderr
+
+
+def test_what_if_has_what_was_recorded_its_replay_and_the_other_set_up(site: Site) -> None:
+    """With one seat more nobody is turned away; the error of the replay stands below."""
+    recorded, today, other, error = report(site, "what-if", "--seats", "3", "--days", "2").splitlines()[1:]
+    assert recorded.split() == ["recorded", "1", "2", "1", "1"]
+    assert today.split()[2:] == ["1", "0s", "20m", "1", "2", "1", "1"]
+    assert other.split()[2:] == ["3", "0s", "20m", "3", "0", "0", "0"]
+    assert error == (
+        "replayed, today's set-up misses the recorded peak by 0.0%, and the recorded true denials by 0.0%"
+    )
+
+
+def test_what_if_refuses_a_pool_that_is_not_there(site: Site) -> None:
+    """It names those that are."""
+    done = run("usage", "what-if", "--data", str(site.data), "--pool", "none", exit_code=1)
+    assert "there is no pool none" in done.stderr
+    done = run("usage", "what-if", "--data", str(site.data), "--hold", "2d", exit_code=2)
+    assert "--hold is 0 s to 1d; this is not: '2d'" in done.stderr

@@ -29,6 +29,7 @@ NEEDED = {
     "usage": "",
     "usage true-up": "",
     "usage harvest": "",
+    "usage what-if": "",
     "journal": "",
     "key rotate": "",
     "webhook deliveries": "",

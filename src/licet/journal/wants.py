@@ -31,6 +31,8 @@ from licet.units import HOUR_MS, MINUTE_MS
 # The reasons of denials that one more seat would have avoided; `reserved` and `queued` are of rules to come.
 CURED_BY_SEATS = frozenset({"all_in_use", "no_seats", "reserved", "queued"})
 
+KNOWN_MAX = 100  # a want that is longer is of a client in a loop
+
 _GRANTED: ColumnElement[str] = literal_column("'granted'")
 _Key = tuple[str, str]  # a pool and a holder
 
@@ -38,7 +40,8 @@ _Key = tuple[str, str]  # a pool and a holder
 class Want(NamedTuple):
     """A holder wanted a seat of a pool. `client_id` and `initials` are those of the first denial.
 
-    `served_at_ms` is when it got one. `is_over` is whether that is decided.
+    `served_at_ms` is when it got one. `is_over` is whether that is decided. `known_at_ms` are the instants of
+    attempts that the journal has, `KNOWN_MAX` at most.
     """
 
     pool: str
@@ -49,6 +52,7 @@ class Want(NamedTuple):
     last_at_ms: int
     served_at_ms: int | None
     is_over: bool
+    known_at_ms: tuple[int, ...] = ()
 
     @property
     def is_turned_away(self) -> bool:
@@ -189,17 +193,31 @@ def _wants_of(
             served_at_ms = _served(want, grants, min(part.first_at_ms, want.last_at_ms + ttl_ms - 1))
             if served_at_ms is None and part.first_at_ms - want.last_at_ms < ttl_ms:
                 want = want._replace(
-                    attempts=want.attempts + part.times, last_at_ms=max(want.last_at_ms, part.last_at_ms)
+                    attempts=want.attempts + part.times,
+                    last_at_ms=max(want.last_at_ms, part.last_at_ms),
+                    known_at_ms=(want.known_at_ms + _instants(part))[:KNOWN_MAX],
                 )
                 continue
             yield want._replace(served_at_ms=served_at_ms, is_over=True)
         want = Want(
-            pool, part.client_id, part.initials, part.times, part.first_at_ms, part.last_at_ms, None, False
+            pool=pool,
+            client_id=part.client_id,
+            initials=part.initials,
+            attempts=part.times,
+            first_at_ms=part.first_at_ms,
+            last_at_ms=part.last_at_ms,
+            served_at_ms=None,
+            is_over=False,
+            known_at_ms=_instants(part),
         )
     if want is not None:
         served_at_ms = _served(want, grants, min(now_ms, want.last_at_ms + ttl_ms - 1))
         is_over = served_at_ms is not None or now_ms >= want.last_at_ms + ttl_ms
         yield want._replace(served_at_ms=served_at_ms, is_over=is_over)
+
+
+def _instants(denied: _Denied) -> tuple[int, ...]:
+    return (denied.first_at_ms,) if denied.times == 1 else (denied.first_at_ms, denied.last_at_ms)
 
 
 def _split(denied: _Denied, grants: Sequence[int]) -> Iterator[_Denied]:

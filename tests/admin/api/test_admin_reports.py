@@ -266,3 +266,14 @@ def test_a_true_up_and_a_harvest_are_those_of_the_last_month(site: AdminSite) ->
     assert site.get(f"{OF_JIM}/usage/harvest")["pools"][0]["pool"] == "full"
     mistaken = mistakes(site.call("GET", f"{OF_JIM}/usage/harvest?reach=7d&from=2023-01-01"))
     assert mistaken.keys() == {"query:reach"}
+
+
+def test_what_if_replays_a_pool_of_the_tenant(site: AdminSite) -> None:
+    """With today's set-up and another; of a span of 31 days at most, and a pool that is there."""
+    site.grant("c1")
+    found = site.get(f"{OF_JIM}/usage/what-if?pool=full&seats=0&hold_s=60")
+    assert (found["recorded_peak"], found["today"]["peak"], found["other"]["peak"]) == (1, 1, 0)
+    assert found["other_setup"].items() >= {"seats": 0, "hold_s": 60}.items()
+    problem(site.call("GET", f"{OF_JIM}/usage/what-if?pool=none"), 404, "not-found")
+    long = site.call("GET", f"{OF_JIM}/usage/what-if?pool=full&reach=90d")
+    assert mistakes(long).keys() == {"query:until"}

@@ -129,6 +129,8 @@ def call(site: AdminSite, operation_id: str, at: tuple[str, str], who: str) -> A
         options = {"content": content, "headers": {"content-type": "application/toml"}}
     if operation_id == "listHolders":
         path += "?pool=full&at=2026-01-01"
+    if operation_id == "getWhatIf":
+        path += "?pool=full"
     return site.call(method, path.format_map(NAMES), who, if_match="*", **options)
 
 

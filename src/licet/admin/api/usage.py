@@ -12,23 +12,26 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from licet.admin.api import openapi
-from licet.admin.api.call import Reading
+from licet.admin.api.call import Reading, there
 from licet.admin.api.moments import Span, Within
-from licet.admin.api.parameters import TenantPath, Zone
+from licet.admin.api.parameters import LINE, TenantPath, Zone
 from licet.admin.api.wire import shape_of
-from licet.admin.problems import FieldError, invalid
-from licet.model import Tenant
+from licet.admin.problems import FieldError, Problem, invalid
+from licet.model import HOLD_S_MAX, SEATS_MAX, TTL_S_MAX, Duplicates, Tenant
 from licet.refusal import Code
 from licet.reports.harvest import Harvest, harvest
 from licet.reports.true_up import TrueUp, true_up
 from licet.reports.usage import Usage, usage
 from licet.reports.usage_queries import Reach
+from licet.reports.what_if.report import Other, WhatIf, what_if
+from licet.reports.what_if.visits import TooManyVisits
 from licet.units import DAY_MS
 from licet.zones import find_zone
 
 SPAN_MS_MAX = 400 * DAY_MS  # as long as the journal is kept, by default
 
-SHOWN = (shape_of(Harvest), shape_of(TrueUp))
+REPLAY_MS_MAX = 31 * DAY_MS  # some seconds for a thousand clients
+SHOWN = (shape_of(Harvest), shape_of(TrueUp), shape_of(WhatIf))
 
 usages = APIRouter(prefix="/tenants/{tenant}", tags=["Usage"])
 
@@ -78,6 +81,42 @@ async def get_harvest(
         now_ms = call.now_ms()
         from_ms, until_ms, _ = bounds(known, now_ms)
         return harvest(connection, known, from_ms, until_ms, now_ms=now_ms)
+
+    return await call.show_of(tenant, read)
+
+
+@usages.get("/usage/what-if", operation_id="getWhatIf", **openapi.one(WhatIf, 404, 409))
+async def get_what_if(  # noqa: PLR0917 - what of a pool is another
+    call: Reading,
+    tenant: TenantPath,
+    within: Within,
+    pool: Annotated[str, Query(min_length=1, max_length=64, pattern=LINE)],
+    reach: ReachAsked = None,
+    zone: Zone = None,
+    seats: Annotated[int | None, Query(ge=0, le=SEATS_MAX)] = None,
+    overdraft: Annotated[int | None, Query(ge=0, le=SEATS_MAX)] = None,
+    hold_s: Annotated[int | None, Query(ge=0, le=HOLD_S_MAX)] = None,
+    session_ttl_s: Annotated[int | None, Query(ge=1, le=TTL_S_MAX)] = None,
+    duplicates: Duplicates | None = None,
+) -> Response:
+    """What another set-up of a pool would have done: a replay, of the last 7 days by default, 31 at most."""
+    bounds = _bounds(within, reach, Reach.WEEK, zone)
+    other = Other(
+        seats=seats, overdraft=overdraft, hold_s=hold_s, session_ttl_s=session_ttl_s, duplicates=duplicates
+    )
+
+    def read(connection: Connection, known: Tenant) -> WhatIf:
+        now_ms = call.now_ms()
+        from_ms, until_ms, _ = bounds(known, now_ms)
+        if until_ms - from_ms > REPLAY_MS_MAX:
+            message = "A span that is replayed has 31 days at most."
+            raise invalid(FieldError(pointer="query:until", code=Code.OUT_OF_RANGE, message=message))
+        of_pool = there(known.pool_named(pool), "pool", pool)
+        try:
+            return what_if(connection, known, of_pool, other, from_ms, until_ms, now_ms=now_ms)
+        except TooManyVisits:
+            text = "There are more visits in this span than can be replayed. A shorter span has fewer."
+            raise Problem(409, "not-possible", text) from None
 
     return await call.show_of(tenant, read)
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from licet.admin_client.words import Duplicates
+
 
 @dataclass(frozen=True, kw_only=True)
 class Burst:
@@ -217,6 +219,36 @@ class PoolUsage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What would have been: the most seats at once, and what became of those who wanted one.
+
+    `wants` is how many were denied at first; `served` got a seat later, `turned_away` got none
+    (true denials). The waits are those of the served. `waiting` had not got one when the span
+    ended.
+    """
+
+    peak: int
+    grants: int
+    wants: int
+    served: int
+    turned_away: int
+    waiting: int
+    wait_median_s: float
+    wait_longest_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is replayed: seats, the overdraft above them, the hold, `session_ttl`, and who shares a seat.."""
+
+    seats: int
+    overdraft: int
+    hold_s: int
+    session_ttl_s: int
+    duplicates: Duplicates
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrueUpDay:
     """One day of a pool.
 
@@ -266,3 +298,25 @@ class Usage:
     until: datetime
     pools: tuple[PoolUsage, ...]
     unlicensed: Tally
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhatIf:
+    """A pool in a span: what was recorded, what a replay with today's set-up gives, and with another one.
+
+    `peak_error` and `turned_away_error` are by which part the replay of today's set-up misses the
+    recorded peak and the recorded true denials: 0.01 is one per cent.
+    """
+
+    tenant: str
+    pool: str
+    from_: datetime
+    until: datetime
+    recorded_peak: int
+    recorded: TrueDenials
+    today_setup: Setup
+    today: Replayed
+    peak_error: float
+    turned_away_error: float
+    other_setup: Setup
+    other: Replayed

@@ -5,9 +5,9 @@ Made by `docs/make_admin_client.py`; edit that instead.
 
 from datetime import date
 
-from licet.admin_client.answers.usage import Harvest, TrueUp, Usage
+from licet.admin_client.answers.usage import Harvest, TrueUp, Usage, WhatIf
 from licet.admin_client.caller import Caller
-from licet.admin_client.words import Reach
+from licet.admin_client.words import Duplicates, Reach
 
 
 class UsageCalls(Caller):
@@ -71,4 +71,41 @@ class UsageCalls(Caller):
             ("tenants", tenant, "usage", "harvest"),
             Harvest,
             query={"reach": reach, "zone": zone, "from": from_, "until": until},
+        )
+
+    def get_what_if(
+        self,
+        tenant: str,
+        *,
+        pool: str,
+        reach: Reach | None = None,
+        zone: str | None = None,
+        seats: int | None = None,
+        overdraft: int | None = None,
+        hold_s: int | None = None,
+        session_ttl_s: int | None = None,
+        duplicates: Duplicates | None = None,
+        from_: date | str | None = None,
+        until: date | str | None = None,
+    ) -> WhatIf:
+        """What another set-up of a pool would have done: a replay, of the last 7 days by default, 31 at most.
+
+        It needs the role viewer.
+        """
+        return self._ask(
+            "GET",
+            ("tenants", tenant, "usage", "what-if"),
+            WhatIf,
+            query={
+                "pool": pool,
+                "reach": reach,
+                "zone": zone,
+                "seats": seats,
+                "overdraft": overdraft,
+                "hold_s": hold_s,
+                "session_ttl_s": session_ttl_s,
+                "duplicates": duplicates,
+                "from": from_,
+                "until": until,
+            },
         )

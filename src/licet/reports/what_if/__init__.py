@@ -1,0 +1,1 @@
+"""Replays the journal with another set-up."""

@@ -1,0 +1,130 @@
+"""Answers what another set-up of a pool would have done, beside what was, and with which error.
+
+Today's set-up is replayed too (`replay.py`). By how much that misses what was recorded is the error of the
+method, also where the set-up was changed within the span, and is reported with the answer.
+
+The module only reads.
+"""
+
+from sqlalchemy import Connection
+
+from licet.journal.wants import wants
+from licet.ledger.signed_pools import room_of, seats_of
+from licet.model import Duplicates, Pool, Tenant, Value
+from licet.reports.timeline import pools_of, timeline
+from licet.reports.true_denials import TrueDenials, true_denials
+from licet.reports.usage_queries import Span
+from licet.reports.what_if.replay import Replayed, Setup, replay
+from licet.reports.what_if.visits import visits
+from licet.units import MINUTE_MS
+
+
+class Other(Value, frozen=True, kw_only=True):
+    """What of a pool is to be another; None is as it is today. Times are in seconds."""
+
+    seats: int | None = None
+    overdraft: int | None = None
+    hold_s: int | None = None
+    session_ttl_s: int | None = None
+    duplicates: Duplicates | None = None
+
+
+class WhatIf(Value, frozen=True, kw_only=True):
+    """A pool in a span: what was recorded, what a replay with today's set-up gives, and with another one.
+
+    `peak_error` and `turned_away_error` are by which part the replay of today's set-up misses the recorded
+    peak and the recorded true denials: 0.01 is one per cent.
+    """
+
+    tenant: str
+    pool: str
+    from_ms: int
+    until_ms: int
+    recorded_peak: int
+    recorded: TrueDenials
+    today_setup: Setup
+    today: Replayed
+    peak_error: float
+    turned_away_error: float
+    other_setup: Setup
+    other: Replayed
+
+
+def what_if(  # noqa: PLR0917 - what of which pool, from when until when
+    connection: Connection,
+    tenant: Tenant,
+    pool: Pool,
+    other: Other,
+    from_ms: int,
+    until_ms: int,
+    *,
+    now_ms: int,
+) -> WhatIf:
+    """Replay a span, which ends now at the latest, with today's set-up and with another.
+
+    Raises TooManyVisits.
+    """
+    from_ms -= from_ms % MINUTE_MS
+    end_ms = until_ms if until_ms < now_ms else now_ms + 1
+    wanted = [it for it in wants(connection, tenant, from_ms, end_ms, now_ms=now_ms) if it.pool == pool.name]
+    found = visits(connection, tenant, pool.name, wanted, from_ms, end_ms, now_ms)
+    today_setup = today_of(tenant, pool, now_ms)
+    other_setup = _other(today_setup, other)
+    today = replay(found, today_setup, recorded_ttl_s=tenant.session_ttl_s, until_ms=end_ms)
+    changed = today
+    if other_setup != today_setup:
+        changed = replay(found, other_setup, recorded_ttl_s=tenant.session_ttl_s, until_ms=end_ms)
+    peak = _recorded_peak(connection, tenant, pool.name, from_ms, end_ms, now_ms)
+    recorded = true_denials(wanted)
+    return WhatIf(
+        tenant=tenant.name,
+        pool=pool.name,
+        from_ms=from_ms,
+        until_ms=min(until_ms, now_ms),
+        recorded_peak=peak,
+        recorded=recorded,
+        today_setup=today_setup,
+        today=today,
+        peak_error=_error(today.peak, peak),
+        turned_away_error=_error(today.turned_away, recorded.turned_away),
+        other_setup=other_setup,
+        other=changed,
+    )
+
+
+def today_of(tenant: Tenant, pool: Pool, now_ms: int) -> Setup:
+    """The set-up of a pool that counts now."""
+    seats = seats_of(pool, now_ms)
+    return Setup(
+        seats=seats,
+        overdraft=room_of(pool, now_ms) - seats,
+        hold_s=tenant.hold_s_of(pool),
+        session_ttl_s=tenant.session_ttl_s,
+        duplicates=pool.duplicates,
+    )
+
+
+def _other(today: Setup, other: Other) -> Setup:
+    def of(value: int | None, now: int) -> int:
+        return now if value is None else value
+
+    return Setup(
+        seats=of(other.seats, today.seats),
+        overdraft=of(other.overdraft, today.overdraft),
+        hold_s=of(other.hold_s, today.hold_s),
+        session_ttl_s=of(other.session_ttl_s, today.session_ttl_s),
+        duplicates=today.duplicates if other.duplicates is None else other.duplicates,
+    )
+
+
+def _recorded_peak(  # noqa: PLR0917 - of which pool, from when until when
+    connection: Connection, tenant: Tenant, pool: str, from_ms: int, end_ms: int, now_ms: int
+) -> int:
+    span = Span(connection, tenant.id, from_ms, end_ms, now_ms, None)
+    known = pools_of(connection, tenant, now_ms)[pool]
+    steps = timeline(span, pool, known, span.taken(known.id), span.steps(pool))
+    return max(step.peak for step in steps)
+
+
+def _error(replayed: int, recorded: int) -> float:
+    return round(abs(replayed - recorded) / max(recorded, 1), 4)

@@ -1,0 +1,150 @@
+"""What another set-up would have done: the ledger replays the journal, today's set-up to today's figures."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from licet.journal.folding import fold_journal
+from licet.ledger.commands import Sweep
+from licet.model import Duplicates, Pool
+from licet.reports.what_if.replay import Setup, replay
+from licet.reports.what_if.report import Other, WhatIf, what_if
+from licet.reports.what_if.visits import Visit
+from support.examples import TWINS, client, end, grant, jim_test, refresh
+from support.kinds import Place
+from support.report_site import DAY_MS, NOON_MS, Site
+from support.working_days import WorkingDays
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+CLIENTS = tuple(client(key, f"Client{key}", f"{key:02}") for key in range(1, 25))
+TODAY = Setup(seats=1, overdraft=0, hold_s=0, session_ttl_s=1200, duplicates=Duplicates.CLIENT)
+
+
+@pytest.fixture
+def place(make_place: Callable[[int], Place]) -> Iterator[Place]:
+    """An empty store at noon."""
+    place = make_place(NOON_MS)
+    yield place
+    place.close()
+
+
+def asked(site: Site, **other: Any) -> WhatIf:
+    """What would have been since noon of the first day."""
+    pool = site.tenant.pools[1]
+    with site.store.reading() as connection:
+        return what_if(
+            connection, site.tenant, pool, Other(**other), NOON_MS, site.now_ms, now_ms=site.now_ms
+        )
+
+
+def one(visits: list[Visit], **changes: Any) -> Any:
+    """The replay of visits with some other set-up."""
+    until_ms = NOON_MS + DAY_MS
+    return replay(visits, replace(TODAY, **changes), recorded_ttl_s=1200, until_ms=until_ms)
+
+
+def visit(client_id: str, granted: float | None, ended: float | None, *denied: float, **more: Any) -> Visit:
+    """A visit, in minutes behind noon."""
+
+    def at(minutes: float | None) -> int | None:
+        return None if minutes is None else NOON_MS + round(minutes * MINUTE_MS)
+
+    denied_at = tuple(NOON_MS + round(it * MINUTE_MS) for it in denied)
+    return Visit(client_id, client_id * 2, denied_at, at(granted), at(ended), more.get("has_expired", False))
+
+
+def test_todays_set_up_gives_todays_peaks_and_denials_of_generated_days(place: Place) -> None:
+    """Within one per cent, whether or not the journal is folded."""
+    site = Site(place, jim_test(pools=[Pool(id=1, name="full", seats=10)], clients=CLIENTS))
+    WorkingDays(site, clients=len(CLIENTS), days=2).play()
+    site.do(Sweep(sessions_max=1000))
+    for _ in range(2):
+        found = asked(site)
+        assert found.recorded_peak == 10
+        assert found.recorded.turned_away > 5
+        assert found.peak_error <= 0.01
+        assert found.turned_away_error <= 0.01
+        assert found.today.grants == sum(
+            pool.sessions.grants for pool in site.usage(NOON_MS, site.now_ms).pools
+        )
+        assert found.other == found.today
+        more = asked(site, seats=24)
+        assert (more.today, more.other.turned_away, more.other.wants) == (found.today, 0, 0)
+        assert more.other.peak > 10
+        fewer = asked(site, seats=5)
+        assert fewer.other.peak == 5
+        assert fewer.other.turned_away > found.today.turned_away
+        while fold_journal(site.store):
+            pass
+
+
+def test_who_was_turned_away_gets_a_seat_where_there_is_one_more(place: Place) -> None:
+    """It keeps it as long as visits usually last; who was there before the span counts as well."""
+    site = Site(place, jim_test(pools=[Pool(id=1, name="full", seats=1)]))
+    site.do(grant(1, 1), grant(2, 2))
+    for _ in range(3):
+        site.clock.advance(seconds=900)
+        site.do(refresh(1, 1))
+    site.do(end(1))
+    found = asked(site)
+    assert (found.recorded_peak, found.recorded.turned_away) == (1, 1)
+    assert (found.today.peak, found.today.turned_away, found.today.grants) == (1, 1, 1)
+    more = asked(site, seats=2).other
+    assert (more.peak, more.turned_away, more.grants) == (2, 0, 2)
+
+
+def test_overdraft_is_more_seats() -> None:
+    """Those above the seats give as well."""
+    visits = [visit("A", 0, 60), visit("B", None, None, 10)]
+    assert one(visits).turned_away == 1
+    assert one(visits, overdraft=1).turned_away == 0
+
+
+def test_a_shorter_session_ttl_gives_back_what_expires_sooner() -> None:
+    """A had its last token at minute 10; B asked once, at minute 20."""
+    visits = [visit("A", 0, 30, has_expired=True), visit("B", None, None, 20)]
+    assert one(visits).turned_away == 1
+    assert one(visits, session_ttl_s=600).turned_away == 0
+    assert one(visits, session_ttl_s=601).turned_away == 1
+
+
+def test_a_hold_keeps_a_seat_after_its_last_token() -> None:
+    """B came a minute after A had logged off, and no later: one minute of hold turns it away."""
+    visits = [visit("A", 0, 30), visit("B", 31, 60)]
+    assert one(visits).wants == 0
+    held = one(visits, hold_s=120)
+    assert (held.wants, held.served, held.wait_longest_ms) == (1, 1, MINUTE_MS)
+    assert one(visits, hold_s=59).wants == 0
+
+
+def test_who_shares_a_seat_can_be_another() -> None:
+    """Two clients of one user need one seat where seats are counted by user (L2)."""
+    both = [visit("A", 0, 60), visit("B", None, None, 10)]
+    shared = [it._replace(initials="XY") for it in both]
+    assert one(shared, duplicates=Duplicates.USER).turned_away == 0
+    assert one(both, duplicates=Duplicates.USER).turned_away == 1
+
+
+def test_who_got_a_seat_and_gets_none_tries_again_until_its_visit_would_be_over() -> None:
+    """B gets the seat when A leaves; C, whose visit is short, gets none."""
+    visits = [visit("A", 0, 15), visit("B", 5, 60), visit("C", 6, 9)]
+    found = one(visits, seats=1)
+    assert (found.peak, found.wants, found.served, found.turned_away) == (1, 2, 1, 1)
+    assert found.wait_longest_ms == 10 * MINUTE_MS
+
+
+def test_what_is_there_before_the_span_is_there_in_its_replay(place: Place) -> None:
+    """A session that began before, and one that has not ended; and two clients of one user."""
+    pool = Pool(id=1, name="full", seats=1, duplicates=Duplicates.USER)
+    site = Site(place, jim_test(pools=[pool], clients=TWINS))
+    site.do(grant(1, 1))
+    site.clock.advance(seconds=600)
+    from_ms = site.now_ms
+    site.do(refresh(1, 1), grant(2, 2), grant(3, 3))
+    site.clock.advance(seconds=60)
+    with site.store.reading() as connection:
+        found = what_if(connection, site.tenant, pool, Other(), from_ms, site.now_ms, now_ms=site.now_ms)
+    assert (found.recorded_peak, found.today.peak, found.today.wants) == (1, 1, 1)
