@@ -1,0 +1,236 @@
+"""What a process remembers of seats holds only until somebody else writes (`licet.store.memory`).
+
+Each writer that there is writes here from a real process of its own, while this one has a store open.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from licet.cli import app
+from licet.clock import ManualClock, SystemClock
+from licet.journal.folding import fold_journal
+from licet.ledger.commands import Command, Denied, Granted, SessionUnknown, Sweep
+from licet.model import EndReason
+from licet.setup.end_sessions import end_sessions
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+from licet.store.memory import Memory
+from licet.store.sqlite.store import SqliteStore
+from support.examples import BY_USER, CLIENTS, EACH, FULL, TWINS, end, grant, jim_test, refresh, sid, view
+from support.kinds import Place, SqlitePlaces
+from support.store_site import SESSION_S, Undone, begin, do, in_use, rows
+
+START_MS = SystemClock().now_ms()  # as the command line, which has a process and a clock of its own
+ONE = replace(FULL, seats=1)
+
+
+@pytest.fixture
+def place(sqlite_places: SqlitePlaces, tmp_path: Path) -> Place:
+    return sqlite_places.make(tmp_path, START_MS)
+
+
+@pytest.fixture
+def store(place: Place) -> Store:
+    """A pool of one seat; its holder is known."""
+    opened = begin(place, jim_test(pools=(ONE,)))
+    do(opened, grant(1, 1))
+    assert recalls(opened, grant(1, 2), refresh(1, 1))
+    return opened
+
+
+def recalls(store: Store, *commands: Command) -> bool:
+    """Whether it would decide these on what it remembers."""
+    with store.transaction(Purpose.BATCH) as transaction:
+        return transaction.recall(commands) is not None
+
+
+def in_a_process(work: Callable[[], object]) -> None:
+    """Do it in another process, of which nothing is left."""
+    child = os.fork()
+    if not child:
+        status = 1
+        with suppress(BaseException):
+            work()
+            status = 0
+        os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def a_batch(path: Path) -> None:
+    """The holder ends its session, and another client has the seat."""
+    do(SqliteStore(path, ManualClock(START_MS)), end(1), grant(2, 100))
+
+
+def a_sweep(path: Path) -> None:
+    """A process whose clock is ahead finds that all has expired, and another client has the seat."""
+    ahead = SqliteStore(path, ManualClock(START_MS + SESSION_S * 1000))
+    do(ahead, Sweep(sessions_max=10), grant(2, 100))
+
+
+def the_command_line(path: Path) -> None:
+    """The client is disabled and enabled, which ends its session; then another client has the seat."""
+    for verb in ("disable", "enable"):
+        asked = ["client", verb, "TestClientId", "--data", str(path.parent), *["--yes"] * (verb == "disable")]
+        assert CliRunner().invoke(app, asked).exit_code == 0
+    do(SqliteStore(path, ManualClock(START_MS)), grant(2, 100))
+
+
+def a_change_of_the_set_up(path: Path) -> None:
+    """The session is ended with a change of the set-up, of which no version tells."""
+    other = SqliteStore(path, ManualClock(START_MS))
+    with other.transaction() as transaction:
+        transaction.connection.execute(text("UPDATE session SET expires_at_ms = expires_at_ms"))
+        end_sessions(transaction, 1, [sid(1)], EndReason.ADMINISTRATOR)
+    do(other, grant(2, 100))
+
+
+WRITERS = (a_batch, a_sweep, the_command_line, a_change_of_the_set_up)
+
+
+class TestOtherWriters:
+    """L4: who has no seat any more is not taken for its holder."""
+
+    @pytest.mark.parametrize("write", WRITERS)
+    def test_what_another_process_wrote_is_looked_at(
+        self, store: Store, tmp_path: Path, write: Callable[[Path], None]
+    ) -> None:
+        """The seat is another client's by now; a session that ended there is unknown here."""
+        in_a_process(lambda: write(tmp_path / "licet.db"))
+        assert not recalls(store, grant(1, 2))
+        refused, denied = do(store, refresh(1, 1), grant(1, 2))
+        assert isinstance(refused, SessionUnknown)
+        assert isinstance(denied, Denied)
+        assert in_use(store) == 1
+
+    def test_each_of_two_processes_looks_at_what_the_other_one_wrote(
+        self, place: Place, store: Store
+    ) -> None:
+        """They take turns; the seat is never two holders'."""
+        other = place.open()
+        do(other, end(1), grant(2, 2))
+        assert isinstance(do(store, grant(1, 3))[0], Denied)
+        do(store, end(2), grant(1, 4))
+        assert isinstance(do(other, grant(2, 5))[0], Denied)
+        assert isinstance(do(other, grant(1, 6))[0], Granted)
+
+    def test_who_folds_the_journal_is_no_such_writer(self, store: Store, tmp_path: Path) -> None:
+        """A server does it every few seconds, and writes no seat."""
+        in_a_process(lambda: fold_journal(SqliteStore(tmp_path / "licet.db", ManualClock(START_MS))))
+        assert rows(store, schema.journal)
+        assert recalls(store, grant(1, 2))
+
+    def test_nothing_is_remembered_beside_a_node_of_the_version_before(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        """It sets no writer: until `licet migrate --finish` it may be at work."""
+
+        def write() -> None:
+            with closing(sqlite3.connect(tmp_path / "licet.db")) as raw, raw:
+                raw.execute("DELETE FROM session")
+                raw.execute("UPDATE seat SET holder = 'client:Client1', client_id = 'Client1'")
+
+        with store.transaction() as transaction:
+            transaction.connection.execute(text("UPDATE setup SET seats_lag = false"))
+        do(store, grant(1, 2))
+        assert not recalls(store, grant(1, 3))
+        in_a_process(write)
+        assert isinstance(do(store, grant(1, 3))[0], Denied)
+
+
+class TestWhatIsRemembered:
+    """Only what this process has committed, and only where nothing but a renewal can come of it."""
+
+    def test_what_failed_was_never_known(self, store: Store) -> None:
+        """And what was known before is not trusted: it may be committed all the same."""
+        with suppress(Undone), store.transaction(Purpose.BATCH) as transaction:
+            transaction.save(transaction.load([grant(2, 2)]))
+            raise Undone
+        assert not recalls(store, grant(1, 3))
+
+    def test_a_change_of_the_set_up_in_this_process_empties_it(self, store: Store) -> None:
+        """Whatever it changed."""
+        with store.transaction() as transaction:
+            transaction.connection.execute(text("UPDATE session SET expires_at_ms = expires_at_ms"))
+        assert not recalls(store, grant(1, 2))
+
+    def test_a_seat_that_came_back_is_known_no_more(self, store: Store) -> None:
+        """Its holder may not find it free again."""
+        do(store, end(1))
+        assert not recalls(store, grant(1, 2))
+
+    def test_a_seat_whose_row_has_expired_is_looked_at(self, place: Place, store: Store) -> None:
+        """It is still held, by a session that only the table has."""
+        place.clock.advance(seconds=500)
+        do(store, grant(1, 2))
+        place.clock.advance(seconds=SESSION_S - 500)
+        assert not recalls(store, grant(1, 3))
+        assert isinstance(do(store, grant(2, 4))[0], Denied)
+        assert recalls(store, grant(1, 3))
+
+    @pytest.mark.parametrize(
+        "commands",
+        [
+            pytest.param([grant(2, 2)], id="a holder without a seat"),
+            pytest.param([view(1, 2), view(2, 3)], id="a client whose sessions were not counted"),
+            pytest.param([grant(1, 2), end(1)], id="an end"),
+            pytest.param([grant(1, 2), Sweep(sessions_max=1)], id="a sweep"),
+            pytest.param([grant(1, 2), grant(99, 3)], id="an unknown client"),
+        ],
+    )
+    def test_what_is_more_than_a_renewal_takes_a_book(self, store: Store, commands: list[Command]) -> None:
+        """The ledger must see what it moves."""
+        assert not recalls(store, *commands)
+
+    def test_a_session_over_the_limit_takes_a_book(self, place: Place) -> None:
+        """L8: one more ends the oldest."""
+        opened = begin(place, jim_test(pools=(ONE,), clients=(replace(CLIENTS[0], sessions_max=3),)))
+        do(opened, grant(1, 1))
+        assert recalls(opened, grant(1, 2))
+        do(opened, grant(1, 2))
+        assert not recalls(opened, grant(1, 3), grant(1, 4))
+        assert {row.sid for row in rows(opened, schema.session)} == {sid(1), sid(2)}
+
+    def test_a_denial_is_decided_on_a_book(self, place: Place, store: Store) -> None:
+        """L12: it says how many seats are in use, which is not remembered."""
+        until_ms = place.clock.now_ms() + 60_000
+        with store.transaction() as transaction:
+            transaction.connection.execute(text(f"UPDATE client SET barred_until_ms = {until_ms}"))  # noqa: S608
+            transaction.connection.execute(text("UPDATE setup SET version = version + 1"))
+            transaction.connection.execute(text("UPDATE tenant SET version = version + 1"))
+        do(store, refresh(1, 1))
+        do(store, view(1, 9))
+        [denied] = do(store, grant(1, 2))
+        assert isinstance(denied, Denied)
+        assert denied.in_use == 1
+
+    def test_the_clients_of_a_user_share_what_is_known(self, place: Place) -> None:
+        """By the holder, whoever asks; each client's sessions are counted first."""
+        opened = begin(place, jim_test(pools=(replace(BY_USER, seats=1),), clients=TWINS))
+        do(opened, grant(1, 1))
+        assert not recalls(opened, grant(2, 2))
+        do(opened, view(2, 3))
+        assert recalls(opened, grant(2, 2))
+
+    def test_a_seat_of_a_sessions_own_is_not_kept(self, place: Place) -> None:
+        """Nobody else asks for it."""
+        opened = begin(place, jim_test(pools=(EACH,)))
+        do(opened, grant(1, 1))
+        assert not recalls(opened, refresh(1, 1))
+
+    def test_it_is_bounded(self, place: Place) -> None:
+        """A full one is emptied."""
+        opened = begin(place)
+        assert isinstance(opened, SqliteStore)
+        opened._memory = Memory(seats_max=3)
+        do(opened, *(grant(key, key) for key in range(1, 4)))
+        assert recalls(opened, grant(1, 10))
+        do(opened, grant(4, 4))
+        assert not recalls(opened, grant(1, 10))
