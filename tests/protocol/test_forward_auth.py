@@ -312,3 +312,8 @@ class TestQuery:
     def test_of_the_request_that_is_asked_for_what_the_api_likes(self) -> None:
         """Its names are its own."""
         assert answered(asked(query="client_id=5&scope=x&token=3", below=True)).status == 200
+
+
+def test_the_headers_of_a_yes_are_its_own_and_need_not_be_kept() -> None:
+    """They name a session: a listener that kept the heads of answers would lose those that come again."""
+    assert answered(asked((ORIGINAL, "GET"))).is_own

@@ -2,11 +2,11 @@
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from licet.web.http.direct import HEADS_MAX, _head
+from licet.web.http.direct import HEADS_MAX, _head, _kept_head, _known_target
 from support.listening import (
     PATIENCE_S,
     Client,
@@ -98,10 +98,24 @@ def test_a_bug_is_answered_as_an_error_with_the_id_that_is_reported(monkeypatch:
 def test_heads_that_are_kept_are_bounded() -> None:
     """RFC 9110 5.5. Headers may have what a request said, and each could be another one."""
     for number in range(2 * HEADS_MAX):
-        _head(200, ((b"x-number", b"%d" % number),))
-    assert _head.cache_info().currsize == HEADS_MAX
+        _kept_head(200, ((b"x-number", b"%d" % number),))
+    assert _kept_head.cache_info().currsize == HEADS_MAX
+
+
+@pytest.mark.parametrize("spell", [_head, _kept_head])
+def test_no_value_of_a_header_begins_another_header(spell: Callable[..., bytes]) -> None:
+    """RFC 9110 5.5, for an answer whose head is kept and for one whose is not."""
     with pytest.raises(ValueError, match="a line end"):
-        _head(200, ((b"x-number", b"1\r\nx-forged: 2"),))
+        spell(200, ((b"x-number", b"1\r\nx-forged: 2"),))
+
+
+def test_a_target_with_a_query_is_read_and_not_kept(patient: Server) -> None:
+    """RFC 9700 4.3.2: a token in a query is a mistake, which must not stay in the memory of the server."""
+    before = _known_target.cache_info()
+    with patient.connect() as client:
+        client.send(get("Host: licet.test", path="/?access_token=secret"))
+        assert client.answer().status == 200
+    assert _known_target.cache_info() == before
 
 
 def test_an_answer_to_head_has_the_length_and_no_body(patient: Server) -> None:

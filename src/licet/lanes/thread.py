@@ -129,12 +129,12 @@ class Lane(Generic[Item, Answer]):
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():  # Its caller went away; what was committed for it stays.
                 continue
-            if isinstance(answer, StopIteration):  # which a future does not accept
-                future.set_exception(RuntimeError("work answered StopIteration"))
-            elif isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
+            if not isinstance(answer, Exception):
                 future.set_result(answer)
+            elif isinstance(answer, StopIteration):  # which a future does not accept
+                future.set_exception(RuntimeError("work answered StopIteration"))
+            else:
+                future.set_exception(answer)
         self._quiet_turns = min(len(batch), QUIET_TURNS_MAX)
         if self._waiting:
             self._loop.call_soon(self._gather, len(self._waiting), self._quiet_turns)

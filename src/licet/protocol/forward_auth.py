@@ -83,9 +83,8 @@ def respond(
     scope = access.scope or session.scope
     if tenant.is_read_only(scope) and not _is_safe(asked):
         raise insufficient_scope(_writing(tenant), f"a token of {client.client_id} is read-only")
-    return Response(
-        status=200 if asked.is_below else 204, headers=_headers(client, scope, session.sid), body=b""
-    )
+    headers = _headers(client, scope, session.sid)
+    return Response(status=200 if asked.is_below else 204, headers=headers, body=b"", is_own=True)
 
 
 def _writing(tenant: Tenant) -> str:

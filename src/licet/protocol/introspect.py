@@ -6,7 +6,7 @@ a text that is no token get the same answer, `{"active": false}` (RFC 7662 2.2).
 
 from licet.credentials.seat_claim import seat_claim
 from licet.credentials.tokens import Tokens
-from licet.model import Client, Session, Tenant, Value
+from licet.model import Client, Pool, Session, Tenant, Value
 from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Request, Response, answer, required
 
@@ -71,6 +71,7 @@ def respond(
     if client is None or not client.usable or expires_at_ms <= now_ms:
         return _inactive()
     scope = question.scope or session.scope
+    pool = None if session.pool_id is None else tenant.pools.get(session.pool_id)
     content = {
         "active": True,
         "scope": scope,
@@ -83,23 +84,22 @@ def respond(
         "iss": issuer,
         "sid": session.sid.hex(),
         "read_only": tenant.is_read_only(scope),  # by the current set-up
-        "cache_for": _cache_for_s(session, tenant, expires_at_ms, now_ms),
+        "cache_for": _cache_for_s(session, tenant, pool, expires_at_ms, now_ms),
     }
-    if session.pool_id is not None and (pool := tenant.pools.get(session.pool_id)) is not None:
+    if pool is not None:
         content["pool"] = pool.name
     if (seat := seat_claim(session, seat_number)) is not None:
         content["seat"] = seat
     return answer(content)
 
 
-def _cache_for_s(session: Session, tenant: Tenant, expires_at_ms: int, now_ms: int) -> int:
+def _cache_for_s(session: Session, tenant: Tenant, pool: Pool | None, expires_at_ms: int, now_ms: int) -> int:
     """For how many whole seconds the answer may be cached: for that long nobody else gets the seat (L18).
 
     The seat's newest token is at least as young as the session's.
     """
     believed_until_ms = min(expires_at_ms, now_ms + CACHE_FOR_MAX_S * 1000)
     if session.pool_id is not None:
-        pool = tenant.pools.get(session.pool_id)
         hold_ms = 0 if pool is None else tenant.hold_s_of(pool) * 1000
         believed_until_ms = min(believed_until_ms, session.renewed_at_ms + hold_ms)
     return max(0, believed_until_ms - now_ms) // 1000

@@ -81,11 +81,12 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 class Response(Value, frozen=True, kw_only=True):
-    """The answer of an endpoint."""
+    """The answer of an endpoint; `is_own`: its headers are of this answer, and hardly come again."""
 
     status: int
     headers: tuple[Header, ...]
     body: bytes
+    is_own: bool = False
 
 
 def answer(content: Mapping[str, Any]) -> Response:
@@ -142,16 +143,17 @@ def parse_form(body: bytes) -> dict[str, str]:
     pairs = text.split("&")
     if len(pairs) > PARAMETERS_MAX:
         raise invalid_request(f"The body has more than {PARAMETERS_MAX} parameters.")
-    decode = form_decode if "%" in text or "+" in text else _same
     _refuse_control(text)
+    is_encoded = "%" in text or "+" in text
     form: dict[str, str] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        name, value = decode(name), decode(value)
+        if is_encoded:
+            name, value = form_decode(name), form_decode(value)
         if name in form and name in KNOWN:
             raise invalid_request("A parameter is there twice.")  # RFC 6749 3.2
         form[name] = value
-    return {name: value for name, value in form.items() if value}
+    return form if all(form.values()) else {name: value for name, value in form.items() if value}
 
 
 def form_decode(text: str) -> str:
@@ -167,10 +169,6 @@ def form_decode(text: str) -> str:
         except UnicodeDecodeError:
             raise invalid_request("A %XX sequence is not UTF-8.") from None
     _refuse_control(text)
-    return text
-
-
-def _same(text: str) -> str:
     return text
 
 

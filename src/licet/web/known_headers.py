@@ -35,7 +35,7 @@ class KnownHeaders:
 
     def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
         self._entries_max = entries_max
-        self._key = secrets.token_bytes(32)
+        self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST_BYTES)
         self._entries: dict[bytes, Proven] = {}
 
     def __len__(self) -> int:
@@ -55,7 +55,9 @@ class KnownHeaders:
         self._entries[self._name(header)] = Proven(tenant.id, client.client_id, kept.hash)
 
     def _name(self, header: bytes) -> bytes:
-        return blake2b(header, key=self._key, digest_size=_DIGEST_BYTES).digest()
+        keyed = self._keyed.copy()
+        keyed.update(header)
+        return keyed.digest()
 
 
 def secret_of(entry: Proven, tenant: Tenant | None, now_ms: int) -> tuple[Client, ClientSecret] | None:
@@ -63,7 +65,7 @@ def secret_of(entry: Proven, tenant: Tenant | None, now_ms: int) -> tuple[Client
     if tenant is None or tenant.id != entry.tenant_id:
         return None
     client = tenant.clients.get(entry.client_id)
-    if client is None or not client.usable:
+    if client is None or not (client.enabled and client.user.enabled):  # `usable`, without a call
         return None
     for kept in client.secrets:
         if kept.hash == entry.secret_hash:  # both are stored: there is nothing to guess

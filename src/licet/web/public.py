@@ -124,10 +124,11 @@ class PublicApp:
             exchange.tenant = segments[0]
         if len(segments) == 2 and (route := self._routes.get(segments[1])) is not None:  # noqa: PLR2004
             methods, endpoint = route
-            _check_method(exchange, methods)
+            if exchange.method not in methods:
+                raise _wrong_method(methods)
             check_query(exchange.query)
             return endpoint(exchange)
-        if segments[1:2] == ["verify"]:
+        if len(segments) > 1 and segments[1] == "verify":
             return self.endpoints.verify(exchange, is_below=len(segments) > 2)  # noqa: PLR2004
         return self._document(exchange, segments)
 
@@ -259,9 +260,13 @@ def _kind(refused: OAuthError) -> Kind:
 
 def _check_method(exchange: Exchange, allowed: Iterable[str]) -> None:
     if exchange.method not in allowed:
-        allow = ", ".join(sorted(allowed))
-        raise OAuthError(
-            Refusal.METHOD_NOT_ALLOWED,
-            f"This address takes {allow}.",
-            headers=((b"allow", allow.encode()),),
-        )
+        raise _wrong_method(allowed)
+
+
+def _wrong_method(allowed: Iterable[str]) -> OAuthError:
+    allow = ", ".join(sorted(allowed))
+    return OAuthError(
+        Refusal.METHOD_NOT_ALLOWED,
+        f"This address takes {allow}.",
+        headers=((b"allow", allow.encode()),),
+    )

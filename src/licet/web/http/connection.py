@@ -272,16 +272,12 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         takes no line end but CR LF.
         """
         last = self._last_bytes
-        seen = last + data if last else data
-        at = seen.find(_BLANK_LINE)
+        at = (last + data if last else data).find(_BLANK_LINE)
         if at < 0:
-            self._last_bytes = seen[1 - _BLANK_LINE_BYTES :]
+            self._last_bytes = (last + data)[1 - _BLANK_LINE_BYTES :]
             return data
-        end = at + _BLANK_LINE_BYTES
-        if last:
-            end -= len(last)
-            self._last_bytes = b""
-        return data[:end]
+        self._last_bytes = b""
+        return data[: at + _BLANK_LINE_BYTES - len(last)]
 
     # The parser
 
@@ -324,21 +320,21 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The parser has a head: refuse it or give it to the application."""
-        if self.parser.should_upgrade():
+        parser, headers = self.parser, self.headers
+        if parser.should_upgrade():
             return
-        version = self.parser.get_http_version()
-        fields = dict(self.headers)
-        if len(self.headers) > HEADERS_MAX:
+        version = parser.get_http_version()
+        fields = dict(headers)
+        if len(headers) > HEADERS_MAX:
             self._refuse(431, f"The request has more than {HEADERS_MAX} headers.")
             return
-        if (objection := objection_to(version, self.headers, fields)) is not None:
+        if (objection := objection_to(version, headers, fields)) is not None:
             self._refuse(400, objection)
             return
         # HTTP/1.0 has no interim answers (RFC 9110 section 10.1.1).
-        expected = fields.get(b"expect")
-        expects_100 = expected is not None and version == "1.1" and expected.lower() == b"100-continue"
+        expects_100 = fields.get(b"expect", b"").lower() == b"100-continue" and version == "1.1"
         # An answer that begins before the request is whole ends the connection; see on_message_complete.
-        self._reusable = version == "1.1" and self.parser.should_keep_alive()
+        self._reusable = version == "1.1" and parser.should_keep_alive()
         self._starting = self._under_way = self._begin(fields, expects_100=expects_100)
         self._step(_HEAD_COMPLETE)
         if not self.flow.write_paused:  # else it has to read first: another request gives it no more time

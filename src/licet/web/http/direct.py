@@ -67,8 +67,7 @@ class DirectHttpProtocol(GuardedHttpProtocol):
     def _begin(self, fields: Mapping[bytes, bytes], *, expects_100: bool) -> UnderWay:
         return DirectExchange(self, fields, expects_100=expects_100)
 
-    def _start(self, under_way: UnderWay) -> None:
-        assert isinstance(under_way, DirectExchange)
+    def _start(self, under_way: Any) -> None:  # a DirectExchange, of `_begin`
         Run(self.app(under_way), under_way, self.tasks, self.loop)
 
 
@@ -88,10 +87,11 @@ class DirectExchange(Exchange):
     def __init__(
         self, connection: DirectHttpProtocol, fields: Mapping[bytes, bytes], *, expects_100: bool
     ) -> None:
-        client = connection.client
+        client, target = connection.client, connection.url
         super().__init__(
             connection.parser.get_method().decode("ascii"),
-            _target(connection.url),
+            # A query may have a secret, in the wrong place: it is not kept.
+            _known_target(target) if b"?" not in target else _target(target),
             connection.headers,
             fields,
             client[0] if client else "",
@@ -157,17 +157,16 @@ class DirectExchange(Exchange):
         """Write the answer, or keep it until the client reads."""
         status, body = response.status, response.body
         try:
-            head = _head(status, response.headers)
+            head = (_head if response.is_own else _kept_head)(status, response.headers)
         except ValueError as bug:
             self.fail(bug)
             return
         length = b"" if status == _NO_CONTENT else b"content-length: %d\r\n" % len(body)
-        named = b"x-request-id: %b\r\n" % self.request_id.encode("ascii")
         closing = b"connection: close\r\n" if self._is_last else b""
         if self.method == "HEAD":
             body = b""
-        common = self._connection.lines_of_all()
-        self._take(b"%b%b%b%b%b\r\n%b" % (head, length, named, common, closing, body))
+        common, request_id = self._connection.lines_of_all(), self.request_id.encode("ascii")
+        self._take(b"%b%bx-request-id: %b\r\n%b%b\r\n%b" % (head, length, request_id, common, closing, body))
 
     def fail(self, fault: BaseException) -> None:
         """Answer for an application that could not, unless nobody waits."""
@@ -210,24 +209,28 @@ class DirectExchange(Exchange):
             self._waiting.set_result(None)
 
 
-@lru_cache(TARGETS_MAX)
 def _target(target: bytes) -> tuple[str, bytes]:
     """The path of a request target, unescaped, and its query."""
     raw_path, query = target_of(target)
     return path_of(raw_path), query
 
 
-@lru_cache(HEADS_MAX)
+_known_target = lru_cache(TARGETS_MAX)(_target)
+
+
 def _head(status: int, headers: tuple[Header, ...]) -> bytes:
-    """The status line and these header fields, which are the same for most answers.
+    """The status line and these header fields.
 
     Raises ValueError where a value has a line end: behind it would begin a forged header.
     """
-    lines = [STATUS_LINE[status], *(b"%b: %b\r\n" % field for field in headers)]
+    lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % field for field in headers]]
     head = b"".join(lines)
     if not len(lines) == head.count(b"\r") == head.count(b"\n"):
         raise ValueError("a header of an answer has a line end")
     return head
+
+
+_kept_head = lru_cache(HEADS_MAX)(_head)
 
 
 class Run:
