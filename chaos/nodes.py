@@ -70,9 +70,11 @@ class Node:
         """Have it call itself by this URL, as all nodes behind one name do."""
         self._environment["LICET_PUBLIC_URL"] = url
 
-    def forget(self, variable: str) -> None:
-        """Have its next start be without this variable."""
+    def restore(self, variable: str) -> None:
+        """Have its next start find a variable as this process has it."""
         self._environment.pop(variable, None)
+        if variable in os.environ:
+            self._environment[variable] = os.environ[variable]
 
     def start(self) -> None:
         """Start it; it does not answer yet."""

@@ -77,7 +77,7 @@ class Upgrade(Run):
         """One node stops, as an administrator has it, and starts as this version."""
         begun_us = now_us()
         node.terminate()
-        node.forget("PYTHONPATH")
+        node.restore("PYTHONPATH")
         node.start()
         node.wait_until_ready()
         writer.write(Fault(kind=REPLACED, begun_us=begun_us, ended_us=now_us(), nodes=(node.number,)))
