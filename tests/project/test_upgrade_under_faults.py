@@ -31,6 +31,7 @@ def is_shallow() -> bool:
 
 
 @pytest.mark.wide
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("store", "nodes"), [("postgres", 2), ("sqlite", 1)])
 def test_nothing_is_found_while_one_node_after_the_other_is_replaced(
     tmp_path: Path, store: str, nodes: int
