@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,17 @@ def test_what_if_refuses_a_pool_that_is_not_there(site: Site) -> None:
     assert "there is no pool none" in done.stderr
     done = run("usage", "what-if", "--data", str(site.data), "--hold", "2d", exit_code=2)
     assert "--hold is 0 s to 1d; this is not: '2d'" in done.stderr
+
+
+def test_an_export_is_a_report_log_a_table_or_json(site: Site, tmp_path: Path) -> None:
+    """In a file, or as the output."""
+    lines = report(site, "export", "--days", "2").splitlines()
+    assert lines[0] == "RLM Report Log Format 2, version 11.0"
+    kinds = [line.split()[0] for line in lines if line.split() and line.split()[0] in {"OUT", "IN", "DENY"}]
+    assert sorted(kinds) == ["DENY", "DENY", "IN", "IN", "OUT", "OUT"]
+    file = tmp_path / "june.csv"
+    report(site, "export", "--format", "csv", "--output", str(file))
+    rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
+    assert [row["last_attempt"] for row in rows if row["event"] == "DENY"] == ["0", "1"]
+    found = json.loads(report(site, "export", "--format", "json"))
+    assert [row["event"] for row in found] == [row["event"] for row in rows]

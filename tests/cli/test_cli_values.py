@@ -30,6 +30,7 @@ NEEDED = {
     "usage true-up": "",
     "usage harvest": "",
     "usage what-if": "",
+    "usage export": "",
     "journal": "",
     "key rotate": "",
     "webhook deliveries": "",

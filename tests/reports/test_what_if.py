@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from licet.journal.folding import fold_journal
 from licet.ledger.commands import Sweep
-from licet.model import Duplicates, Pool
+from licet.model import Duplicates, EndReason, Pool
 from licet.reports.what_if.replay import Setup, replay
 from licet.reports.what_if.report import Other, WhatIf, what_if
 from licet.reports.what_if.visits import Visit
@@ -46,14 +46,18 @@ def one(visits: list[Visit], **changes: Any) -> Any:
     return replay(visits, replace(TODAY, **changes), recorded_ttl_s=1200, until_ms=until_ms)
 
 
-def visit(client_id: str, granted: float | None, ended: float | None, *denied: float, **more: Any) -> Visit:
+def visit(
+    client_id: str, granted: float | None, ended: float | None, *denied: float, has_expired: bool = False
+) -> Visit:
     """A visit, in minutes behind noon."""
 
     def at(minutes: float | None) -> int | None:
         return None if minutes is None else NOON_MS + round(minutes * MINUTE_MS)
 
     denied_at = tuple(NOON_MS + round(it * MINUTE_MS) for it in denied)
-    return Visit(client_id, client_id * 2, denied_at, at(granted), at(ended), more.get("has_expired", False))
+    return Visit(
+        client_id, client_id * 2, denied_at, at(granted), at(ended), EndReason.EXPIRED if has_expired else ""
+    )
 
 
 def test_todays_set_up_gives_todays_peaks_and_denials_of_generated_days(place: Place) -> None:

@@ -36,7 +36,7 @@ class Visit(NamedTuple):
     """A client wanted a seat. `denied_at_ms` are its attempts, in order, that were denied.
 
     `granted_at_ms` is when it got one, None where it was turned away. `ended_at_ms` is when its session
-    ended, None where it lives or there was none; `has_expired` is whether that was for want of a renewal.
+    ended, None where it lives or there was none; `reason` is why.
     """
 
     client_id: str
@@ -44,7 +44,12 @@ class Visit(NamedTuple):
     denied_at_ms: tuple[int, ...]
     granted_at_ms: int | None
     ended_at_ms: int | None
-    has_expired: bool
+    reason: str = ""
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether its session ended for want of a renewal."""
+        return self.reason == EndReason.EXPIRED
 
     @property
     def begins_at_ms(self) -> int:
@@ -60,7 +65,7 @@ class _Entry(NamedTuple):
     is_end: bool
     client_id: str
     initials: str
-    has_expired: bool
+    reason: str
 
 
 def visits(  # noqa: PLR0917 - what of which pool, from when until when
@@ -87,7 +92,7 @@ def visits(  # noqa: PLR0917 - what of which pool, from when until when
         want = served.get((visit.client_id, at_ms)) or by_initials.get((visit.initials, at_ms))
         found.append(visit if want is None else visit._replace(denied_at_ms=want.known_at_ms))
     found += [
-        Visit(want.client_id, want.initials, want.known_at_ms, None, None, has_expired=False)
+        Visit(want.client_id, want.initials, want.known_at_ms, None, None)
         for want in wants
         if want.served_at_ms is None
     ]
@@ -125,9 +130,9 @@ def _entries(
         number += int(row.times)
         if number > 2 * VISITS_MAX:
             raise TooManyVisits
-        is_end, has_expired = row.kind == "ended", row.reason == EndReason.EXPIRED
+        is_end = row.kind == "ended"
         for at_ms in _spread(int(row.times), row.first_at_ms, row.last_at_ms):
-            yield _Entry(at_ms, is_end, row.client_id, row.initials, has_expired)
+            yield _Entry(at_ms, is_end, row.client_id, row.initials, row.reason)
 
 
 def _paired(entries: Sequence[_Entry], from_ms: int) -> list[Visit]:
@@ -140,9 +145,9 @@ def _paired(entries: Sequence[_Entry], from_ms: int) -> list[Visit]:
             waiting.append(entry)
             continue
         at_ms = waiting.popleft().at_ms if waiting else from_ms
-        found.append(Visit(entry.client_id, entry.initials, (), at_ms, entry.at_ms, entry.has_expired))
+        found.append(Visit(entry.client_id, entry.initials, (), at_ms, entry.at_ms, entry.reason))
     for waiting in begun.values():
-        found += [Visit(it.client_id, it.initials, (), it.at_ms, None, has_expired=False) for it in waiting]
+        found += [Visit(it.client_id, it.initials, (), it.at_ms, None) for it in waiting]
     return found
 
 
@@ -156,19 +161,21 @@ def _with_ends(  # noqa: PLR0917 - what of which pool, and what is known
         ended = ends.get(visit.client_id)
         if visit.ended_at_ms is None and ended:
             end_ms = ended.popleft()[1]
-            whole.append(visit._replace(ended_at_ms=end_ms, has_expired=end_ms is not None))
+            whole.append(visit._replace(ended_at_ms=end_ms, reason=_reason(end_ms)))
         else:
             whole.append(visit)
     of_client = {client.client_id: client.user.initials for client in tenant.clients.values()}
     for client_id, left in ends.items():
         whole += [
-            Visit(
-                client_id, of_client.get(client_id, ""), (), from_ms, end_ms, has_expired=end_ms is not None
-            )
+            Visit(client_id, of_client.get(client_id, ""), (), from_ms, end_ms, _reason(end_ms))
             for started_ms, end_ms in left
             if started_ms < from_ms and (end_ms is None or end_ms > from_ms)
         ]
     return whole
+
+
+def _reason(expired_ms: int | None) -> str:
+    return "" if expired_ms is None else EndReason.EXPIRED
 
 
 def _sessions(
