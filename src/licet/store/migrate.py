@@ -17,24 +17,23 @@ post step, because version 0.1.0, which knows no such steps, looks there for the
 here. The heads are constants, so that a server starts without reading the migrations; a test checks them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from sqlalchemy import Connection, func, inspect, select, text
+from typing import TYPE_CHECKING, Any, Literal
 
 from licet.model import Value
 from licet.refusal import Code
 from licet.store.errors import SchemaOutdated, SchemaUnknown, StillInUse
-from licet.store.nodes import is_silent, read_nodes
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy import Connection
 
 HEAD = "0008"  # the last pre step: what this code needs
 COMPATIBLE_FROM = "0008"  # the last post step: the oldest code that may work when all steps are done
 
 Kind = Literal["pre", "post"]
+Ask = Callable[[str], Iterable[Sequence[Any]]]  # executes a statement; its rows
 Report = Callable[[int, int], None]  # gets the steps done, and of how many
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -49,12 +48,19 @@ class Schema(Value, frozen=True, kw_only=True):
     post: str
 
 
-def check_current(connection: Connection) -> None:
+def check_current(connection: "Connection") -> None:
     """Return if this code may work on the tables.
 
     Raises SchemaOutdated, SchemaUnknown.
     """
-    schema = current(connection)
+    must_be_current(current(connection))
+
+
+def must_be_current(schema: Schema | None) -> None:
+    """Return if this code may work on tables of this schema; None: there are none.
+
+    Raises SchemaOutdated, SchemaUnknown.
+    """
     if schema is None:
         raise SchemaOutdated("the store has no tables yet")
     _must_be_known(schema)
@@ -62,32 +68,41 @@ def check_current(connection: Connection) -> None:
         raise SchemaOutdated(f"the store is at schema {schema.pre}, this version needs {HEAD}")
 
 
-def current(connection: Connection) -> Schema | None:
+def current(connection: "Connection") -> Schema | None:
     """The schema of the tables; None when there are none."""
+    from sqlalchemy import inspect  # noqa: PLC0415 - a process that only commits does without SQLAlchemy
+
     tables = inspect(connection)
-    if tables.has_table(_TABLES["pre"]):
-        both = "SELECT pre.version_num, post.version_num FROM schema_version pre, alembic_version post"
-        pre, post = connection.execute(text(both)).one()
+    there = {name for name in _TABLES.values() if tables.has_table(name)}
+    return schema_of(there, connection.exec_driver_sql)
+
+
+def schema_of(tables: set[str], ask: Ask) -> Schema | None:
+    """The schema, in a store that has these tables, as a driver's statements find it; None: it has none."""
+    if _TABLES["pre"] in tables:
+        [(pre, post)] = ask(
+            "SELECT pre.version_num, post.version_num FROM schema_version pre, alembic_version post"
+        )
         return Schema(pre=pre, post=post)
-    if tables.has_table(_TABLES["post"]):  # 0.1.0 made them.
-        only = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    if _TABLES["post"] in tables:  # 0.1.0 made them.
+        [(only,)] = ask("SELECT version_num FROM alembic_version")
         return Schema(pre=only, post=only)
     return None
 
 
-def is_unfinished(connection: Connection) -> bool:
+def is_unfinished(connection: "Connection") -> bool:
     """Whether a `post` step of this version is left to do."""
     schema = current(connection)
     return schema is not None and schema.post < COMPATIBLE_FROM
 
 
-def may_have_older_code(connection: Connection, step: str) -> bool:
+def may_have_older_code(connection: "Connection", step: str) -> bool:
     """Whether code that is older than a schema may work on the tables: no later `post` step keeps it out."""
     schema = current(connection)
     return schema is not None and schema.post < step
 
 
-def upgrade(connection: Connection, report: Report = lambda *_: None) -> None:
+def upgrade(connection: "Connection", report: Report = lambda *_: None) -> None:
     """Bring the tables to this version, as far as code of the previous version can still work on them.
 
     The caller commits: all steps are one transaction. Raises SchemaUnknown when the tables are
@@ -103,7 +118,7 @@ def upgrade(connection: Connection, report: Report = lambda *_: None) -> None:
 
 
 def finish(
-    connection: Connection, now_ms: int, report: Report = lambda *_: None, *, force: bool = False
+    connection: "Connection", now_ms: int, report: Report = lambda *_: None, *, force: bool = False
 ) -> None:
     """Do all steps that are left: after that no older version can work on the tables.
 
@@ -117,7 +132,9 @@ def finish(
     _run(connection, ("post",), report)
 
 
-def _wait_for_others(connection: Connection) -> None:
+def _wait_for_others(connection: "Connection") -> None:
+    from sqlalchemy import func, select  # noqa: PLC0415 - as above
+
     if connection.dialect.name == "postgresql":  # The lock ends with the transaction.
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
@@ -127,7 +144,9 @@ def _must_be_known(schema: Schema) -> None:
         raise SchemaUnknown(f"it is at schema {schema.post}, which only a later version of Licet knows")
 
 
-def _must_be_unused(connection: Connection, step: str, now_ms: int) -> None:
+def _must_be_unused(connection: "Connection", step: str, now_ms: int) -> None:
+    from licet.store.nodes import is_silent, read_nodes  # noqa: PLC0415 - as above
+
     older = [
         f"{node.name} ({node.version})"
         for node in read_nodes(connection)
@@ -140,7 +159,7 @@ def _must_be_unused(connection: Connection, step: str, now_ms: int) -> None:
         )
 
 
-def _run(connection: Connection, kinds: Sequence[Kind], report: Report) -> None:
+def _run(connection: "Connection", kinds: Sequence[Kind], report: Report) -> None:
     from alembic import command  # noqa: PLC0415 - a fifth of a second that only a migration should cost
 
     _take_over(connection)
@@ -151,16 +170,17 @@ def _run(connection: Connection, kinds: Sequence[Kind], report: Report) -> None:
         report(done + 1, len(steps))
 
 
-def _take_over(connection: Connection) -> None:
+def _take_over(connection: "Connection") -> None:
     """Write down which pre steps 0.1.0 has done: it kept no table of them."""
     from alembic import command  # noqa: PLC0415 - the same
+    from sqlalchemy import inspect  # noqa: PLC0415 - the same
 
     schema = current(connection)
     if schema is not None and not inspect(connection).has_table(_TABLES["pre"]):
         command.stamp(_config(connection, "pre"), schema.pre)
 
 
-def _due(connection: Connection, kind: Kind) -> list[str]:
+def _due(connection: "Connection", kind: Kind) -> list[str]:
     """The steps of a kind that are left to do, in their order."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - the same
 
@@ -170,7 +190,7 @@ def _due(connection: Connection, kind: Kind) -> list[str]:
     return sorted(revision.revision for revision in scripts.walk_revisions() if revision.revision > done)
 
 
-def _config(connection: Connection, kind: Kind) -> "Config":
+def _config(connection: "Connection", kind: Kind) -> "Config":
     from alembic.config import Config  # noqa: PLC0415 - the same
 
     config = Config()

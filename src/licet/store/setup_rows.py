@@ -7,9 +7,7 @@ is kept otherwise stands here too: seats and alerts of a pool, the pool of a sco
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar
-
-from sqlalchemy import Row, Table
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from licet.licences.steps import SignedSeats
 from licet.model import (
@@ -26,18 +24,21 @@ from licet.model import (
     read_alerts,
 )
 
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
 Kept = TypeVar("Kept", bound=Value)
 
 _OF_STORE = frozenset({"id", "key", "version"})  # columns that no change of a value writes
 
 
-def columns_of(value: Value, table: Table) -> dict[str, Any]:
+def columns_of(value: Value, table: "Table") -> dict[str, Any]:
     """The columns of a value that an administrator sets, and those by which it is found."""
     fields = [name for name in value.__struct_fields__ if name in table.c and name not in _OF_STORE]
     return {name: _plain(getattr(value, name)) for name in fields} | _kept_otherwise(value)
 
 
-def value_of(kind: type[Kept], row: Row[Any], **others: Any) -> Kept:
+def value_of(kind: type[Kept], row: Any, **others: Any) -> Kept:
     """The value that a row keeps, with what is not in the column of its name.
 
     Raises ValueError.
@@ -51,12 +52,12 @@ def _names(kind: type[Value]) -> frozenset[str]:
     return frozenset(kind.__struct_fields__)
 
 
-def tenant_of(row: Row[Any], **parts: Any) -> Tenant:
+def tenant_of(row: Any, **parts: Any) -> Tenant:
     """A tenant with its parts. Raises ValueError."""
     return value_of(Tenant, row, token_format=TokenFormat(row.token_format), **parts)
 
 
-def pool_of(row: Row[Any], signed: SignedSeats | None = None) -> Pool:
+def pool_of(row: Any, signed: SignedSeats | None = None) -> Pool:
     """A pool with what is signed for it. Raises ValueError."""
     alerts = read_alerts(f"{row.alerts} {row.alerts_more}")
     seats = None if row.all_signed else row.seats
@@ -64,13 +65,13 @@ def pool_of(row: Row[Any], signed: SignedSeats | None = None) -> Pool:
     return value_of(Pool, row, seats=seats, duplicates=duplicates, alerts=alerts, signed=signed)
 
 
-def scope_of(row: Row[Any], pools: Mapping[int, Pool]) -> Scope:
+def scope_of(row: Any, pools: Mapping[int, Pool]) -> Scope:
     """A scope that draws on one of these pools, by id, or on none. Raises ValueError."""
     pool = None if row.pool_id is None else pools[row.pool_id].name
     return value_of(Scope, row, licensed=pool is not None, pool=pool)
 
 
-def client_of(row: Row[Any], user: User, **credentials: Any) -> Client:
+def client_of(row: Any, user: User, **credentials: Any) -> Client:
     """A client of this user. Raises ValueError."""
     return value_of(
         Client,

@@ -2,20 +2,27 @@
 
 Reading them costs no I/O, so that parsing a request and authenticating a client wait for nothing. A
 transaction checks their version again, so that it decides on the set-up of its own instant.
+
+They are read by statements of the driver's own, without SQLAlchemy: so a process that only commits does
+without it. A statement names its columns: a table may get more of them while it is prepared.
 """
 
 import threading
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
-
-from sqlalchemy import BindParameter, Connection, Row, Table, bindparam, select
+from collections import defaultdict, namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from licet.model import ClientSecret, PublicKey, Tenant, User
-from licet.store import schema
 from licet.store.errors import SetupDamaged
 from licet.store.licences_read import counting_licences, signed_pools
 from licet.store.setup_rows import client_of, pool_of, scope_of, tenant_of, value_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+Ask = Callable[[str], Iterable[Sequence[Any]]]
+"""Executes a statement; its rows."""
 
 
 class Tenants:
@@ -31,11 +38,11 @@ class Tenants:
         self.is_any_signed = False
         self._lock = threading.Lock()
 
-    def refresh(self, connection: Connection, version: int) -> dict[int, Tenant]:
+    def refresh(self, connection: "Connection | Ask", version: int) -> dict[int, Tenant]:
         """The tenants as of the store's `version`, which this connection sees."""
         with self._lock:
             if version > self.version:  # Another thread may have seen a later one.
-                known = {row.id: row.version for row in connection.execute(_PRESENT)}
+                known = dict[int, int](map(tuple, _ask(connection)(_PRESENT)))
                 changed = {key for key, row_version in known.items() if self._is_stale(key, row_version)}
                 by_id = {key: tenant for key, tenant in self.by_id.items() if key in known}
                 by_id |= {tenant.id: tenant for tenant in read_tenants(connection, changed)}
@@ -53,22 +60,23 @@ def _has_signed_pools(tenant: Tenant) -> bool:
     return any(pool.signed is not None for pool in tenant.pools.values())
 
 
-def read_version(connection: Connection) -> int:
+def read_version(connection: "Connection | Ask") -> int:
     """The version of the set-up; every change makes it greater."""
-    version: int = connection.execute(_VERSION).scalar_one()
-    return version
+    [(version,)] = _ask(connection)(_VERSION)
+    return int(version)
 
 
-def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
+def read_tenants(connection: "Connection | Ask", ids: set[int]) -> Iterable[Tenant]:
     """These tenants with all that belongs to them, in a handful of queries.
 
     Raises SetupDamaged.
     """
     if not ids:
         return
-    parts = {table: _rows_by_tenant(connection, table, ids) for table in _PARTS}
-    vendors = [row.text for row in connection.execute(select(schema.vendor).order_by(schema.vendor.c.name))]
-    for row in _rows(connection, schema.tenant, ids):
+    ask = _ask(connection)
+    parts = {table: _rows_by_tenant(ask, table, ids) for table in _PARTS}
+    vendors = [text for (text,) in ask(_VENDORS)]
+    for row in _TENANT.rows(ask, ids):
         if row.id not in ids:
             continue
         try:
@@ -77,60 +85,120 @@ def read_tenants(connection: Connection, ids: set[int]) -> Iterable[Tenant]:
             raise SetupDamaged(f"the set-up was changed by hand: {fault}") from None
 
 
-_IDS_MAX = 1000  # parameters of one statement, well below the limit of any engine
-_PARTS = (
-    schema.pool,
-    schema.scope,
-    schema.user,
-    schema.client,
-    schema.client_secret,
-    schema.public_key,
-    schema.licence,
+def _ask(connection: "Connection | Ask") -> Ask:
+    return connection if callable(connection) else connection.exec_driver_sql
+
+
+_IDS_MAX = 1000  # in one statement
+
+
+class Part(NamedTuple):
+    """What is read of a table: some columns, of which `flags` are truth values, in an order."""
+
+    table: str
+    columns: str
+    flags: str
+    order: str
+    tenant: str = "tenant_id"
+
+    def rows(self, ask: Ask, ids: set[int]) -> Iterable[Any]:
+        """The rows of these tenants; where there are too many for one statement, all are read."""
+        names = self.columns.split()
+        make = _kind_of_row(self.columns)
+        flags = [names.index(flag) for flag in self.flags.split()]
+        chosen = ""
+        if len(ids) <= _IDS_MAX:
+            chosen = f" WHERE {self.tenant} IN ({', '.join(map(str, sorted(ids)))})"
+        statement = f"SELECT {', '.join(names)} FROM {self.table}{chosen} ORDER BY {self.order}"  # noqa: S608 - numbers
+        for row in ask(statement):
+            values = list(row)
+            for flag in flags:
+                values[flag] = bool(values[flag])
+            yield make(*values)
+
+
+@cache
+def _kind_of_row(names: str) -> Any:
+    return namedtuple("Row", names)  # noqa: PYI024 - which names, the part says
+
+
+_VERSION: Final = "SELECT version FROM setup"
+_PRESENT: Final = "SELECT id, version FROM tenant WHERE removed_at_ms IS NULL"
+_VENDORS: Final = "SELECT text FROM vendor ORDER BY name"
+_TENANT: Final = Part(
+    "tenant",
+    "id name version session_ttl_s access_ttl_s scope_default no_seat_status token_format strict_assertions"
+    " time_zone licence_required",
+    "strict_assertions licence_required",
+    "name",
+    "id",
 )
-# To make a statement takes as long as to execute it.
-_VERSION = select(schema.setup.c.version)
-_PRESENT = select(schema.tenant.c.id, schema.tenant.c.version).where(schema.is_there)
-_IDS: BindParameter[int] = bindparam("ids", expanding=True)
-_ALL = {table: select(table).order_by(*table.primary_key.columns) for table in _PARTS}
-_ALL[schema.tenant] = select(schema.tenant).order_by(schema.tenant.c.name)
-_SOME = {table: query.where(table.c.tenant_id.in_(_IDS)) for table, query in _ALL.items() if table in _PARTS}
-_SOME[schema.tenant] = _ALL[schema.tenant].where(schema.tenant.c.id.in_(_IDS))
+_POOL: Final = Part(
+    "pool",
+    "id tenant_id name seats duplicates expires_at_ms alerts alerts_more hold_s is_signed all_signed"
+    " overdraft",
+    "is_signed all_signed",
+    "id",
+)
+_SCOPE: Final = Part("scope", "tenant_id name read_only pool_id", "read_only", "tenant_id, name")
+_USER: Final = Part(
+    "user_account", "tenant_id initials name password_hash enabled", "enabled", "tenant_id, initials"
+)
+_CLIENT: Final = Part(
+    "client",
+    "key tenant_id client_id initials enabled sessions_max scopes grant_types introspects password_allowed"
+    " barred_until_ms",
+    "enabled introspects password_allowed",
+    "key",
+)
+_CLIENT_SECRET: Final = Part(
+    "client_secret",
+    "secret_id tenant_id client_key hash created_at_ms expires_at_ms last_used_at_ms",
+    "",
+    "secret_id",
+)
+_PUBLIC_KEY: Final = Part(
+    "public_key",
+    "client_key thumbprint tenant_id jwk kid algorithm created_at_ms expires_at_ms last_used_at_ms",
+    "",
+    "client_key, thumbprint",
+)
+_LICENCE: Final = Part(
+    "licence",
+    "tenant_id vendor product licence serial text removed_at_ms",
+    "",
+    "tenant_id, vendor, product, licence, serial",
+)
+_PARTS: Final = (_POOL, _SCOPE, _USER, _CLIENT, _CLIENT_SECRET, _PUBLIC_KEY, _LICENCE)
 
 
-def _rows_by_tenant(connection: Connection, table: Table, ids: set[int]) -> defaultdict[int, list[Row[Any]]]:
-    rows: defaultdict[int, list[Row[Any]]] = defaultdict(list)
-    for row in _rows(connection, table, ids):
+def _rows_by_tenant(ask: Ask, part: Part, ids: set[int]) -> defaultdict[int, list[Any]]:
+    rows: defaultdict[int, list[Any]] = defaultdict(list)
+    for row in part.rows(ask, ids):
         rows[row.tenant_id].append(row)
     return rows
 
 
-def _rows(connection: Connection, table: Table, ids: set[int]) -> Iterable[Row[Any]]:
-    """The rows of these tenants; where there are too many for one statement, all are read."""
-    if len(ids) > _IDS_MAX:
-        return connection.execute(_ALL[table])
-    return connection.execute(_SOME[table], {"ids": list(ids)})
-
-
-def _tenant(row: Row[Any], parts: dict[Table, list[Row[Any]]], vendors: list[str]) -> Tenant:
-    marked = [part.name for part in parts[schema.pool] if part.is_signed]
-    licences = counting_licences(parts[schema.licence], vendors, row.name)
+def _tenant(row: Any, parts: dict[Part, list[Any]], vendors: list[str]) -> Tenant:
+    marked = [part.name for part in parts[_POOL] if part.is_signed]
+    licences = counting_licences(parts[_LICENCE], vendors, row.name)
     signed = signed_pools(licences, marked)
-    pools = {part.id: pool_of(part, signed.get(part.name)) for part in parts[schema.pool]}
-    users = {part.initials: value_of(User, part) for part in parts[schema.user]}
+    pools = {part.id: pool_of(part, signed.get(part.name)) for part in parts[_POOL]}
+    users = {part.initials: value_of(User, part) for part in parts[_USER]}
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
-    for part in parts[schema.client_secret]:
+    for part in parts[_CLIENT_SECRET]:
         secrets[part.client_key].append(value_of(ClientSecret, part))
     keys: defaultdict[int, list[PublicKey]] = defaultdict(list)
-    for part in parts[schema.public_key]:
+    for part in parts[_PUBLIC_KEY]:
         keys[part.client_key].append(value_of(PublicKey, part))
     clients = [
         client_of(part, users[part.initials], secrets=tuple(secrets[part.key]), keys=tuple(keys[part.key]))
-        for part in parts[schema.client]
+        for part in parts[_CLIENT]
     ]
     return tenant_of(
         row,
         pools=pools,
-        scopes={part.name: scope_of(part, pools) for part in parts[schema.scope]},
+        scopes={part.name: scope_of(part, pools) for part in parts[_SCOPE]},
         users=users,
         clients={client.client_id: client for client in clients},
         clients_by_key={client.key: client for client in clients},
