@@ -31,6 +31,7 @@ from licet.server import commits as lane
 from licet.store import schema
 from licet.store.contract import LiveSessions, Purpose, Store
 from licet.store.sqlite import book as in_sqlite
+from licet.store.sqlite import connecting
 from licet.store.sqlite import store as sqlite
 
 HASTY, BLIND = "hasty", "blind"
@@ -152,8 +153,8 @@ def _let_everybody_in() -> None:
 
 def _look_away() -> None:
     """Take the check away that stands behind the rules."""
-    pragmas = (*sqlite._PRAGMAS, "PRAGMA ignore_check_constraints = ON")
-    sqlite._PRAGMAS = pragmas  # type: ignore[assignment]
+    pragmas = (*connecting.PRAGMAS, "PRAGMA ignore_check_constraints = ON")
+    connecting.PRAGMAS = pragmas  # type: ignore[assignment]
 
 
 _MISTAKES: dict[str, Callable[[], None]] = {

@@ -155,7 +155,7 @@ class TestAFile:
     ) -> None:
         """A wait has a limit. It is set to none here."""
         commit(store, [grant(1, 1)])
-        _driver(store._writer).execute("PRAGMA busy_timeout = 0")
+        store._writer.execute("PRAGMA busy_timeout = 0")
         other = sqlite3.connect(store.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable):
@@ -169,7 +169,7 @@ class TestAFile:
     def test_a_disk_that_is_full_is_unavailable_and_what_was_answered_holds(self, store: SqliteStore) -> None:
         """L9. There is room for as many pages as there are, and no more."""
         commit(store, [grant(1, 1)])
-        raw = _driver(store._writer)
+        raw = store._writer
         [pages] = raw.execute("PRAGMA page_count").fetchone()
         raw.execute(f"PRAGMA max_page_count = {pages}")
         before = everything(store)
@@ -182,7 +182,7 @@ class TestAFile:
     def test_a_disk_that_became_read_only_is_unavailable(self, store: SqliteStore) -> None:
         """No driver's exception leaves a store."""
         commit(store, [grant(1, 1)])
-        _driver(store._writer).execute("PRAGMA query_only = ON")
+        store._writer.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreUnavailable):
             commit(store, [refresh(1, 1)])
         assert numbers(store.read_sessions([sid(1)])[1]) == [1]
@@ -217,7 +217,7 @@ class TestAFile:
 
     def test_no_statement_of_a_batch_walks_through_a_table(self, store: SqliteStore) -> None:
         """What a batch costs must not grow with the seats and sessions that it has nothing to do with."""
-        raw, said = _driver(store._writer), dict[str, None]()
+        raw, said = store._writer, dict[str, None]()
         raw.set_trace_callback(said.setdefault)
         do(store, grant(1, 1), grant(2, 2), grant(3, 3))
         do(store, refresh(1, 1), refresh(2, 2))

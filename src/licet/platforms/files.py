@@ -9,7 +9,6 @@ The rules:
 """
 
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -125,7 +124,7 @@ def write(path: Path, content: bytes, *, mode: int = PRIVATE, replacing: bool = 
 
     Raises OSError: FileExistsError where there is one, unless it is to be replaced.
     """
-    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}")
+    draft = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")
     try:
         with os.fdopen(create(draft, mode), "wb") as file:
             file.write(content)

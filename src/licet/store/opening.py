@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from licet.extras import how_to_install
 from licet.store.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -113,6 +112,8 @@ def _extra() -> Iterator[None]:
     except ImportError as fault:  # also where the driver does not find libpq
         if fault.name is None or not fault.name.startswith("psycopg"):
             raise
+        from licet.extras import how_to_install  # noqa: PLC0415 - only where something is missing
+
         raise StoreUnavailable(
             f"PostgreSQL needs an extra ({fault.name} is missing): {how_to_install('postgres')}"
         ) from None

@@ -3,24 +3,21 @@
 A transaction takes the file's write lock before it reads (`BEGIN IMMEDIATE`), so that several processes
 may work on one file: a server, a second server, the command line. Each sees what was committed before it.
 The statements of a batch are the driver's own (`licet.store.sqlite.book`), for speed; rare statements
-go through SQLAlchemy.
+go through SQLAlchemy, which is imported with the first of them: a process that only commits has none.
 """
 
 import math
-import secrets
+import os
 import sqlite3
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
-
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from licet.clock import Clock
 from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
@@ -31,34 +28,24 @@ from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Liv
 from licet.store.counters import count
 from licet.store.errors import Contradiction, StoreUnavailable
 from licet.store.memory import Memory
-from licet.store.migrate import check_current, upgrade
+from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
-from licet.store.snapshots import Tenants, read_version
+from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.sqlite.book import load_book, read_live, read_numbered, save_book
+from licet.store.sqlite.connecting import Wrapping, connect
 from licet.store.unfolded import Unfolded
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from licet.store.rows import Row, Saving
 
 _SETUP = "SELECT version, seats_lag, writer FROM setup"
 _SIGN = "UPDATE setup SET writer = ?"
 _OF_NO_SEAT = (GrantDenied, AssertionUsed)
-_DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
-_WAIT_S = 0.01
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _STEPS = 100_000  # of SQLite's virtual machine, a millisecond or so
-
-_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",  # L9: a commit that was answered survives a loss of power.
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -16384",  # 16 MiB
-    "PRAGMA temp_store = MEMORY",  # a statement keeps few rows for its rollback
-    # Checkpoints are made beside the commits (`upkeep`). While commits never pause, only a checkpoint within
-    # a commit, at 256 MiB, restarts the log: each delays a commit by some 10 ms, so they must be rare.
-    "PRAGMA wal_autocheckpoint = 65536",
-    # 384 MiB, more than it ever has: a log that is truncated and grows again is synced twice as slowly.
-    "PRAGMA journal_size_limit = 402653184",
-)
+_DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
 
 
 class SqliteStore:
@@ -80,32 +67,34 @@ class SqliteStore:
         self._tenants = Tenants()
         self._data_version = 0
         self._memory = Memory()
-        self._writer_id = secrets.randbits(62) + 1
+        self._writer_id = _new_id()
         self._unfolded = Unfolded()
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._look_lock = threading.Lock()
         with _faults(), ExitStack() as opened:
             _must_exist(path, create=create)
-            engine = _engine(path)
-            self._reporters = ConnectionPool(lambda: _Reporter(engine), most=REPORTS_MAX)
+            self._wrapping = Wrapping(path)
+            self._reporters = ConnectionPool(lambda: _Reporter(self._wrapping.connected()), most=REPORTS_MAX)
             self._writer, self._reader, self._looker = (
-                opened.enter_context(engine.connect()) for _ in range(3)
+                opened.enter_context(closing(connect(path))) for _ in range(3)
             )
-            self._looks = _Reads(self._looker)
+            self._writes: Connection | None = None  # the writer and the looker, where SQLAlchemy needs them
+            self._looks: _Reads | None = None
+            opened.callback(self._unwrap)
             self._identity = _identity(path)
             if create:
                 self._make_tables()
-            check_current(self._writer)
+            must_be_current(_schema(_asking(self._writer)))
             self.refresh_tenants()
             self._opened = opened.pop_all()
 
     def _make_tables(self) -> None:
         """Make all of the tables or none, even where another process makes them too."""
-        raw = _driver(self._writer)
+        raw, connection = self._writer, self._wrapped_writer()
         raw.execute("BEGIN IMMEDIATE")
         try:
-            upgrade(self._writer)
+            upgrade(connection)
         except BaseException:
             raw.rollback()
             raise
@@ -134,24 +123,37 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self.reading() as connection:
-            version = read_version(connection)
+        with self._looking() as ask:
+            version = read_version(ask)
             if version != self._tenants.version:
-                self._tenants.refresh(connection, version)
+                self._tenants.refresh(ask, version)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def _looking(self) -> Iterator[Ask]:
+        """As `reading`, without SQLAlchemy."""
+        with self._look_lock, _faults():
+            self._must_be_there()
+            self._looker.execute("BEGIN")
+            try:
+                yield _asking(self._looker)
+            finally:
+                self._looker.execute("ROLLBACK")
+
+    @contextmanager
+    def reading(self) -> Iterator["Connection"]:
         """A connection that sees the store at one instant.
 
         Raises StoreUnavailable.
         """
         with self._look_lock, _faults():
             self._must_be_there()
+            if self._looks is None:
+                self._looks = _Reads(self._wrapping.of(self._looker))
             with self._looks.reading() as connection:
                 yield connection
 
     @contextmanager
-    def reporting(self) -> Iterator[Connection]:
+    def reporting(self) -> Iterator["Connection"]:
         """As `reading`, on a connection that no request waits for; several threads at once.
 
         Raises StoreUnavailable.
@@ -168,14 +170,15 @@ class SqliteStore:
         Raises StoreUnavailable, Contradiction.
         """
         with self._write_lock, _faults():
-            raw = _driver(self._writer)
+            raw = self._writer
+            connection = None if purpose is Purpose.BATCH else self._wrapped_writer()
             raw.execute("BEGIN IMMEDIATE")
             try:
                 self._must_be_there()
                 now_ms, row = self.clock.now_ms(), _SetupRow(*raw.execute(_SETUP).fetchone())
                 memory = self._remembered(raw, row)
                 transaction = SqliteTransaction(
-                    self._writer, self._tenants, memory, self._unfolded, row, now_ms, purpose
+                    raw, connection, self._tenants, memory, self._unfolded, row, now_ms, purpose
                 )
                 yield transaction
                 if transaction.writes_seats and row.writer != self._writer_id:
@@ -189,6 +192,11 @@ class SqliteStore:
             finally:
                 if raw.in_transaction:
                     raw.execute("ROLLBACK")
+
+    def _wrapped_writer(self) -> "Connection":
+        if self._writes is None:
+            self._writes = self._wrapping.of(self._writer)
+        return self._writes
 
     def _remembered(self, raw: sqlite3.Connection, row: "_SetupRow") -> Memory:
         """What is known of seats and sessions: nothing when another one has written of them since."""
@@ -209,7 +217,7 @@ class SqliteStore:
         """
         with self._read_lock, _faults():
             self._must_be_there()
-            now_ms, raw = self.clock.now_ms(), _driver(self._reader)
+            now_ms, raw = self.clock.now_ms(), self._reader
             if self._tenants.is_any_signed:
                 return read_numbered(raw, sids, now_ms)
             found = {session.sid: session for session in read_live(raw, sids, now_ms)}
@@ -220,8 +228,8 @@ class SqliteStore:
 
         Raises StoreUnavailable, SchemaOutdated.
         """
-        with self.reading() as connection:
-            check_current(connection)
+        with self._looking() as ask:
+            must_be_current(_schema(ask))
 
     def watch(self) -> None:
         """Nothing: nobody notifies, so `refresh_tenants` has to look."""
@@ -236,7 +244,7 @@ class SqliteStore:
         Raises StoreUnavailable.
         """
         with self._look_lock, _faults():
-            _driver(self._looker).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._looker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Close the file."""
@@ -244,6 +252,11 @@ class SqliteStore:
             reporter.close()
         with self._write_lock, self._read_lock, self._look_lock:
             self._opened.close()
+
+    def _unwrap(self) -> None:
+        for wrapped in (self._writes, self._looks):
+            if wrapped is not None:
+                wrapped.close()
 
     def _must_be_there(self) -> None:
         # A file that was moved or replaced still exists for the process that has it open, and nobody else
@@ -259,14 +272,19 @@ class _Reads:
     instant of its oldest open query: the next reader would miss what was committed since.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: "Connection") -> None:
+        from sqlalchemy import event  # noqa: PLC0415 - who has a connection of it has imported it
+
         self._connection = connection
         self._raw = _driver(connection)
         self._queries: WeakSet[sqlite3.Cursor] = WeakSet()
         event.listen(connection, "after_cursor_execute", self._begun)
 
+    def close(self) -> None:
+        self._connection.close()
+
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator["Connection"]:
         self._raw.execute("BEGIN")
         try:
             yield self._connection
@@ -282,8 +300,8 @@ class _Reads:
 class _Reporter:
     """A connection that only reads, and for `REPORT_S` at most."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._connection = engine.connect()
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
         self._raw = _driver(self._connection)
         self._reads = _Reads(self._connection)
         self._until_s = 0.0
@@ -291,7 +309,7 @@ class _Reporter:
         self._raw.set_progress_handler(self._is_late, _STEPS)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator["Connection"]:
         self._until_s = time.monotonic() + REPORT_S
         try:
             with self._reads.reading() as connection:
@@ -319,7 +337,8 @@ class SqliteTransaction:
 
     def __init__(  # noqa: PLR0917 - made in one place
         self,
-        connection: Connection,
+        raw: sqlite3.Connection,
+        connection: "Connection | None",
         tenants: Tenants,
         memory: Memory,
         unfolded: Unfolded,
@@ -334,15 +353,16 @@ class SqliteTransaction:
         self._row = row
         self._purpose = purpose
         self._connection = connection
-        self._raw = _driver(connection)
+        self._raw = raw
         self._tenants = tenants
         self._version = row.version
         self._unfolded = unfolded
         self._changes_setup = False
 
     @property
-    def connection(self) -> Connection:
-        """For changes of the set-up that must hold together with what the ledger decides."""
+    def connection(self) -> "Connection":
+        """For changes of the set-up that must hold together with what the ledger decides. No batch has it."""
+        assert self._connection is not None, "a batch changes no set-up"
         self._changes_setup = True
         return self._connection
 
@@ -388,24 +408,25 @@ class SqliteTransaction:
             self._memory.learn(*self._saved)
 
     def _current_tenants(self) -> dict[int, Tenant]:
+        ask = _asking(self._raw)
         if self._changes_setup:
-            version = read_version(self._connection)
+            version = read_version(ask)
             if version != self._version:  # A set-up that is not committed yet is not cached.
-                return Tenants().refresh(self._connection, version)
+                return Tenants().refresh(ask, version)
         if self._version == self._tenants.version:
             return self._tenants.by_id
-        return self._tenants.refresh(self._connection, self._version)
+        return self._tenants.refresh(ask, self._version)
 
 
 @contextmanager
-def migrating(path: Path) -> Iterator[Connection]:
+def migrating(path: Path) -> Iterator["Connection"]:
     """A connection in a transaction of its own, of whatever version the tables are: for `migrate`.
 
     Raises StoreUnavailable.
     """
     with _faults():
         _must_exist(path, create=False)
-        with _engine(path).connect() as connection:
+        with Wrapping(path).connected() as connection:
             raw = _driver(connection)
             raw.execute("BEGIN IMMEDIATE")
             try:
@@ -428,46 +449,24 @@ def _must_exist(path: Path, *, create: bool) -> None:
     path.stat()
 
 
-def _engine(path: Path) -> Engine:
-    def connect() -> sqlite3.Connection:
-        # No isolation level: this module begins and ends transactions itself.
-        raw = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=1024
-        )
-        try:
-            _prepare(raw)
-        except sqlite3.Error:
-            raw.close()
-            raise
-        return raw
-
-    return create_engine(
-        "sqlite://",
-        creator=connect,
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,  # of a failed statement: they may contain a password hash
-    )
+def _new_id() -> int:
+    """A number that no other process has; not by `secrets`, which imports all of OpenSSL."""
+    return (int.from_bytes(os.urandom(8)) >> 2) + 1
 
 
-def _prepare(raw: sqlite3.Connection) -> None:
-    # Two connections that switch a new file to WAL at once do not wait for each other by themselves.
-    for _ in range(round(BUSY_S / _WAIT_S)):
-        try:
-            raw.execute(_PRAGMAS[0])
-            break
-        except sqlite3.OperationalError as fault:
-            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            time.sleep(_WAIT_S)
-    for pragma in _PRAGMAS:
-        raw.execute(pragma)
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
+def _driver(connection: "Connection") -> sqlite3.Connection:
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
+
+
+def _asking(raw: sqlite3.Connection) -> Ask:
+    """Statements of the driver's own; a query that is half read would keep the connection at its instant."""
+    return lambda statement: raw.execute(statement).fetchall()
+
+
+def _schema(ask: Ask) -> Schema | None:
+    return schema_of({name for (name,) in ask(_TABLES)}, ask)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -480,12 +479,15 @@ def _faults() -> Iterator[None]:
     """Turn the driver's exceptions into those that a store may raise."""
     try:
         yield
-    except (sqlite3.IntegrityError, IntegrityError) as fault:
-        raise Contradiction(_message(fault)) from fault
-    except (sqlite3.Error, SQLAlchemyError, OSError) as fault:
-        raise StoreUnavailable(_message(fault)) from fault
-
-
-def _message(fault: Exception) -> str:
-    """The driver's own message, without SQLAlchemy's wrapping."""
-    return str(getattr(fault, "orig", None) or fault)
+    except sqlite3.IntegrityError as fault:
+        raise Contradiction(str(fault)) from fault
+    except (sqlite3.Error, OSError) as fault:
+        raise StoreUnavailable(str(fault)) from fault
+    except Exception as fault:
+        kinds = sys.modules.get("sqlalchemy.exc")  # who has not imported it gets none of its exceptions
+        if kinds is None or not isinstance(fault, kinds.SQLAlchemyError):
+            raise
+        # The driver's own message, without SQLAlchemy's wrapping.
+        text = str(getattr(fault, "orig", None) or fault)
+        kind = Contradiction if isinstance(fault, kinds.IntegrityError) else StoreUnavailable
+        raise kind(text) from fault

@@ -1,0 +1,95 @@
+"""Opens connections to the file of a store: the driver's own, and SQLAlchemy's where they are needed.
+
+SQLAlchemy is imported when the first connection is wrapped. A process that only commits never does that.
+"""
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from licet.store.contract import BUSY_S
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_WAIT_S = 0.01
+
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",  # L9: a commit that was answered survives a loss of power.
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -16384",  # 16 MiB
+    "PRAGMA temp_store = MEMORY",  # a statement keeps few rows for its rollback
+    # Checkpoints are made beside the commits (`upkeep`). While commits never pause, only a checkpoint within
+    # a commit, at 256 MiB, restarts the log: each delays a commit by some 10 ms, so they must be rare.
+    "PRAGMA wal_autocheckpoint = 65536",
+    # 384 MiB, more than it ever has: a log that is truncated and grows again is synced twice as slowly.
+    "PRAGMA journal_size_limit = 402653184",
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection of the driver; whoever has it begins and ends its transactions.
+
+    Raises sqlite3.Error.
+    """
+    raw = sqlite3.connect(
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=1024
+    )
+    try:
+        _prepare(raw)
+    except sqlite3.Error:
+        raw.close()
+        raise
+    return raw
+
+
+def _prepare(raw: sqlite3.Connection) -> None:
+    # Two connections that switch a new file to WAL at once do not wait for each other by themselves.
+    for _ in range(round(BUSY_S / _WAIT_S)):
+        try:
+            raw.execute(PRAGMAS[0])
+            break
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(_WAIT_S)
+    for pragma in PRAGMAS:
+        raw.execute(pragma)
+
+
+class Wrapping:
+    """Makes connections of SQLAlchemy, of one engine: what it compiles once is compiled for all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._given = threading.local()
+
+    def connected(self) -> "Connection":
+        """A connection of its own."""
+        return self.of(connect(self._path))
+
+    def of(self, raw: sqlite3.Connection) -> "Connection":
+        """The same connection for SQLAlchemy. It must not be in a transaction: a first one is rolled back."""
+        assert not raw.in_transaction, "a connection is wrapped between transactions"
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+        self._given.raw = raw
+        return self._engine.connect()
+
+    def _make(self) -> "Engine":
+        from sqlalchemy import create_engine  # noqa: PLC0415 - see above
+        from sqlalchemy.pool import NullPool  # noqa: PLC0415 - see above
+
+        return create_engine(
+            "sqlite://",
+            creator=lambda: vars(self._given).pop("raw"),  # once: it never connects again by itself
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            hide_parameters=True,  # of a failed statement: they may contain a password hash
+        )
