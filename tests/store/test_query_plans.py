@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, delete, event, insert, text
 from sqlalchemy.engine import Engine
 
 from licet.alerts.evaluation import look
@@ -126,6 +126,32 @@ def test_the_sessions_of_a_tenant_are_found_by_its_clients(
         what(site)
     of_sessions = [it for it in plans if " session " in it]
     assert of_sessions == [it for it in of_sessions if "(client_key=?" in it]
+
+
+def test_denials_are_not_read_while_an_alert_has_just_reported_some(site: Site) -> None:
+    """Many clients of a full pool may be denied all the time; there is nothing to report for ten minutes."""
+    with planned() as plans:
+        look(site.store)
+    assert any("denial_entry" in plan for plan in plans)
+    assert any("journal USING" in plan and "(tenant_id=? AND minute>?)" in plan for plan in plans), plans
+    now_ms = site.now_ms
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(
+            insert(schema.alert).values(
+                pool_id=1,
+                threshold="denied",
+                tenant_id=1,
+                raised_at_ms=now_ms,
+                told_at_ms=now_ms,
+                told_times=1,
+            )
+        )
+    with planned() as plans:
+        look(site.store)
+    assert plans
+    assert not [plan for plan in plans if "denial_entry" in plan]
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(delete(schema.alert))
 
 
 def test_failures_and_request_ids_are_found_by_an_index(site: Site) -> None:

@@ -21,7 +21,7 @@ The rules:
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
@@ -44,6 +44,7 @@ from licet.units import MINUTE_MS
 
 QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on
 MARGIN = 5  # percentage points
+TENANTS_MAX = 100  # whose denials are read one by one; those of more are read for all together
 LOOK_BACK_MS = 60 * MINUTE_MS  # for denials after a time without a leader
 
 THRESHOLD_REACHED = "pool.threshold_reached"
@@ -301,10 +302,12 @@ def _pools(
     raised = _raised(connection, now_ms)
     peaks = _peaks(connection, (now_ms - QUIET_MS) // MINUTE_MS)
     denials_from = (now_ms - back_ms) // MINUTE_MS
-    denials = _denials(connection, denials_from)
     query = select(schema.pool, tenant.name.label("tenant")).join(schema.tenant, tenant.id == pool.tenant_id)
     wanted = or_(pool.alerts != "", pool.id.in_(select(schema.alert.c.pool_id)))
-    for row in connection.execute(query.where(wanted).order_by(pool.id)):
+    rows = connection.execute(query.where(wanted).order_by(pool.id)).all()
+    asked = {row.tenant_id for row in rows if _may_report_denials(row, raised[row.id], now_ms)}
+    denials = _denials(connection, denials_from, asked)
+    for row in rows:
         seats, lately, room = _seats(row, tenants, now_ms)
         yield _Pool(
             id=row.id,
@@ -351,7 +354,19 @@ def _peaks(connection: Connection, from_minute: int) -> dict[tuple[int, str], in
     return {(row.tenant_id, row.pool): row.peak for row in rows}
 
 
-def _denials(connection: Connection, from_minute: int) -> defaultdict[tuple[int, str], list[_Denials]]:
+def _may_report_denials(pool: Row[Any], raised: Mapping[str, Row[Any]], now_ms: int) -> bool:
+    """Whether the denials of a pool make a difference: for a while after a report they do not.
+
+    So they are not read again and again while many clients are denied.
+    """
+    row = raised.get(DENIED)
+    return DENIED in read_alerts(pool.alerts) and (row is None or now_ms - row.told_at_ms >= QUIET_MS)
+
+
+def _denials(
+    connection: Connection, from_minute: int, tenants: Collection[int]
+) -> defaultdict[tuple[int, str], list[_Denials]]:
+    """The denials of these tenants, and of any where they are many."""
     denial = schema.whole_denials.c
     # A suspended client was not denied for want of a seat.
     is_denial = denial.reason != NoSeatReason.SUSPENDED.value
@@ -363,6 +378,10 @@ def _denials(connection: Connection, from_minute: int) -> defaultdict[tuple[int,
         func.max(denial.last_at_ms).label("last_at_ms"),
     )
     found: defaultdict[tuple[int, str], list[_Denials]] = defaultdict(list)
+    if not tenants:
+        return found
+    if len(tenants) <= TENANTS_MAX:
+        query = query.where(denial.tenant_id.in_(sorted(tenants)))
     for row in connection.execute(query.where(denial.minute >= from_minute, is_denial).group_by(*by)):
         denials = _Denials(row.minute, row.reason, int(row.times), row.first_at_ms, row.last_at_ms)
         found[row.tenant_id, row.pool].append(denials)
