@@ -267,9 +267,10 @@ class TestOpening:
         store.close()
 
     def test_a_store_takes_no_more_connections_than_it_needs(
-        self, stoppable: Postgres, lonely: PostgresStore
+        self, stoppable: Postgres, lonely: PostgresStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Bounded, whatever is asked of it."""
+        """Bounded, whatever is asked of it, and however long one has to wait for another."""
+        monkeypatch.setattr("licet.store.postgres.connection.BUSY_S", PATIENCE_S)
         lonely.watch()
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(lambda number: commit(lonely, [grant(1, number)]), range(64)))

@@ -5,10 +5,12 @@ import logging
 import queue
 import socket
 import struct
+import termios
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import ioctl
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import pytest
@@ -23,10 +25,12 @@ from licet.web.http.phases import LINGER_BYTES_MAX
 from licet.web.http.timer import NEVER
 from licet.web.http.tls import GuardedServer
 from support.treatments import Application, AsgiApplication
+from support.waiting import until
 
 PATIENCE_S = 60.0
 """For what must happen; a test that waits as long as this has failed."""
 
+_RECEIVED_BYTES_MAX = 1 << 20  # that wait for a server to read them
 IDLE_S = 2 * int(PATIENCE_S)
 """So that no idle connection ends before a test has waited for another end of it."""
 
@@ -139,6 +143,7 @@ class Server:
     ) -> None:
         self.application = Application() if issubclass(protocol, DirectHttpProtocol) else AsgiApplication()
         self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES_MAX)
         if buffer_bytes is not None:
             self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         self.address = self._listening.getsockname()
@@ -200,6 +205,22 @@ class Server:
         loop.call_soon_threadsafe(pass_it)
         assert done.wait(PATIENCE_S)
 
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """In the block the server does nothing: what is sent meanwhile it finds at once."""
+        has_begun, may_go_on = threading.Event(), threading.Event()
+
+        def wait() -> None:
+            has_begun.set()
+            may_go_on.wait(PATIENCE_S)
+
+        self._server.servers[0].get_loop().call_soon_threadsafe(wait)
+        assert has_begun.wait(PATIENCE_S)
+        try:
+            yield
+        finally:
+            may_go_on.set()
+
     def wait_at_the_gate(self) -> None:
         """Wait until a request is held back."""
         assert self.application.reached.wait(PATIENCE_S)
@@ -241,6 +262,12 @@ class Client:
     def send(self, data: bytes) -> None:
         """Send all of it."""
         self.socket.sendall(data)
+
+    def send_at_once(self, data: bytes, server: Server) -> None:
+        """Send all of it, so that the server gets it in one piece."""
+        with server.busy():
+            self.send(data)
+            until(lambda: not any(ioctl(self.socket, termios.TIOCOUTQ, bytes(4))))  # all is acknowledged
 
     def send_in_pieces(self, data: bytes, size: int, server: Server) -> None:
         """Send all of it, so that the server gets it in pieces of this size."""

@@ -131,7 +131,7 @@ class Walk:
     def behind_too_much(self) -> Client:
         """So much has come behind a request that it is the last one."""
         client = self.being_answered()
-        client.send(b"x" * (HELD_BYTES_MAX + 1))
+        client.send_at_once(b"x" * (HELD_BYTES_MAX + 1), self.server)  # it reads no more behind that
         return client
 
     def lingering(self) -> Client:
