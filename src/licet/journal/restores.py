@@ -7,7 +7,7 @@ The rules:
 - A server reads it when it starts, and refuses assertions that may have been used before that moment.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
@@ -38,3 +38,16 @@ def restored_at_ms(store: Store, since_ms: int) -> int | None:
     with store.reporting() as connection:
         found: int | None = connection.execute(query).scalar_one()
     return found
+
+
+def restores(connection: Connection, from_ms: int, until_ms: int) -> list[int]:
+    """The instants in a span at which the store was restored, in milliseconds since 1970."""
+    event = schema.event.c
+    query = select(event.at_ms).where(
+        event.at_ms >= from_ms,
+        event.at_ms < until_ms,
+        event.action == _ACTION,
+        event.target == _TARGET,
+        event.tenant == "",
+    )
+    return [row.at_ms for row in connection.execute(query.order_by(event.at_ms))]

@@ -27,6 +27,7 @@ class VendorCode(StrEnum):
     REGISTER_FAILED = "register_failed"
     SERIAL_TAKEN = "serial_taken"
     BAD_ORDER = "bad_order"
+    BAD_STATEMENT = "bad_statement"
 
 
 class VendorRefused(Exception):

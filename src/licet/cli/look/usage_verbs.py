@@ -5,6 +5,7 @@ import typer
 from licet.cli.look.usage import usage
 from licet.cli.look.usage_export import export
 from licet.cli.look.usage_reports import harvest, true_up
+from licet.cli.look.usage_statement import statement
 from licet.cli.look.usage_what_if import what_if
 from licet.cli.noun import PlainCommand, PlainGroup
 
@@ -13,4 +14,5 @@ app.callback(cls=PlainGroup, invoke_without_command=True)(usage)
 app.command("true-up", cls=PlainCommand)(true_up)
 app.command("what-if", cls=PlainCommand)(what_if)
 app.command("harvest", cls=PlainCommand)(harvest)
+app.command("statement", cls=PlainCommand)(statement)
 app.command("export", cls=PlainCommand)(export)

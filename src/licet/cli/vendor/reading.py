@@ -1,4 +1,4 @@
-"""Runs `licet vendor read`: shows what licences say, and whether the vendor signed them."""
+"""Runs `licet vendor read`: shows what licences and usage statements say, and whether they were changed."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,9 @@ from licet.cli.output import note, show_json, show_one
 from licet.cli.vendor.formatting import as_json as plain
 from licet.cli.vendor.formatting import record
 from licet.cli.vendor.options import VENDOR
+from licet.cli.vendor.statements import read_statements, show_statements
 from licet.formats import counted, printable
-from licet.licences.armour import FILE_BYTES_MAX, split
+from licet.licences.armour import split
 from licet.licences.errors import LicenceRefused
 from licet.licences.licence import SignedLicence
 from licet.licences.reading import read as read_signed
@@ -24,6 +25,8 @@ from licet.licences.vendor_file import Vendor
 from licet.vendor.directory import VENDOR_FILE, read_directory
 from licet.vendor.errors import VendorRefused
 from licet.vendor.files import read_bounded
+from licet.vendor.statements import FILE_BYTES_MAX as STATEMENTS_BYTES_MAX
+from licet.vendor.statements import Statement, is_statement
 
 UNVERIFIED = "not verified"
 
@@ -35,7 +38,8 @@ class _Found(NamedTuple):
 
 def read(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Files with licences; - is standard input.")
+        list[str],
+        typer.Argument(metavar="FILE", help="Files with licences or usage statements; - is standard input."),
     ],
     *,
     key: Annotated[
@@ -47,22 +51,43 @@ def read(
             help="The vendor's directory, or a vendor.json; vendor, if that is here.",
         ),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys",
+            metavar="FILE",
+            readable=False,
+            help="The key set of the tenant whose usage statements these are: its jwks.json.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what licences say. What was changed since it was signed is refused.
+    """Show what licences say, or usage statements. What was changed since it was signed is refused.
+
+    Of the usage statements of a tenant it also says which one is missing, and where two tell of one time.
 
     Example: [bold]licet vendor read c1.licence[/]
+
+    Example: [bold]licet vendor read --keys jwks.json may.statement june.statement[/]
     """
     vendor = _vendor(key)
     found: list[_Found] = []
+    stated: list[Statement] = []
     refused = False
     for file in files:
         try:
-            found += _read(file, vendor)
+            content = sys.stdin.buffer.read(STATEMENTS_BYTES_MAX + 1) if file == "-" else _content(file)
+            if is_statement(content):
+                stated += read_statements(content, keys)
+            else:
+                found += _read(content, vendor)
         except (LicenceRefused, VendorRefused, Refused) as fault:
             refused = True
             note(f"licet: {'' if isinstance(fault, VendorRefused) else f'{printable(file)}: '}{fault}")
-    _show(found, as_json=as_json)
+    if stated:
+        refused = show_statements(stated, as_json=as_json) or refused
+    if found or not stated:
+        _show(found, as_json=as_json)
     if vendor is None and found:
         note(
             "No signature was verified, so anybody may have written this: say --key DIR or --key vendor.json"
@@ -80,8 +105,7 @@ def _vendor(key: Path | None) -> Vendor | None:
     return read_directory(VENDOR if key is None else key).vendor
 
 
-def _read(file: str, vendor: Vendor | None) -> Iterator[_Found]:
-    content = sys.stdin.buffer.read(FILE_BYTES_MAX + 1) if file == "-" else _content(file)
+def _read(content: bytes, vendor: Vendor | None) -> Iterator[_Found]:
     for text in split(content):
         if vendor is None:
             yield _Found(read_unverified(text), UNVERIFIED)
@@ -91,7 +115,7 @@ def _read(file: str, vendor: Vendor | None) -> Iterator[_Found]:
 
 
 def _content(file: str) -> bytes:
-    return read_bounded(Path(file), FILE_BYTES_MAX)
+    return read_bounded(Path(file), STATEMENTS_BYTES_MAX)
 
 
 def _show(found: Sequence[_Found], *, as_json: bool) -> None:

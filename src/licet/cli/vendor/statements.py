@@ -1,0 +1,79 @@
+"""Shows usage statements for `licet vendor read`: what each says, and what does not fit together."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from licet.cli.output import note, show_json, show_one
+from licet.formats import instant, seat_hours
+from licet.vendor.files import read_bounded
+from licet.vendor.statements import (
+    FILE_BYTES_MAX,
+    Statement,
+    read_key_set,
+    read_statement,
+    split,
+    troubles,
+)
+
+
+def read_statements(content: bytes, keys: Path | None) -> Iterator[Statement]:
+    """The statements of a file.
+
+    Raises VendorRefused.
+    """
+    known = None if keys is None else read_key_set(read_bounded(keys, FILE_BYTES_MAX))
+    for text in split(content):
+        yield read_statement(text, known)
+
+
+def show_statements(found: list[Statement], *, as_json: bool) -> bool:
+    """Print these statements, and what is wrong with them together; return whether anything is."""
+    if as_json:
+        show_json([_plain(one) for one in found])
+    else:
+        for number, one in enumerate(found):
+            if number:
+                typer.echo()
+            show_one(_record(one), as_json=False)
+    wrong = list(troubles(found))
+    for line in wrong:
+        note(f"licet: {line}")
+    if any(not one.is_known for one in found):
+        note("No key was compared with the key set of the tenant: say --keys jwks.json, as its server has it")
+    return bool(wrong)
+
+
+def _plain(one: Statement) -> dict[str, Any]:
+    return {**one.claims, "hash": one.hash, "key_known": one.is_known}
+
+
+def _record(one: Statement) -> dict[str, Any]:
+    claims = one.claims
+    return {
+        "statement": one.seq,
+        "tenant": one.tenant,
+        "from": instant(claims["from"] * 1000),
+        "until": instant(claims["until"] * 1000),
+        "signature": f"by key {one.kid}" + (" of the key set" if one.is_known else ""),
+        "pools": [_pool(pool) for pool in _objects(claims.get("pools"))],
+        "restored": len(claims.get("restored", ())),
+    }
+
+
+def _pool(pool: dict[str, Any]) -> str:
+    days = list(_objects(pool.get("days")))
+    overdraft_ms = sum(day["overdraft_s"] for day in days) * 1000
+    return (
+        f"{pool['pool']}: {max((day['seats'] for day in days), default=0)} seats,"
+        f" peak {max((day['peak'] for day in days), default=0)},"
+        f" overdraft {max((day['overdraft'] for day in days), default=0)},"
+        f" {seat_hours(overdraft_ms)} overdraft hours,"
+        f" {sum(day['true_denials'] for day in days)} true denials"
+    )
+
+
+def _objects(found: Any) -> Iterable[dict[str, Any]]:
+    return [it for it in found if isinstance(it, dict)] if isinstance(found, list) else []

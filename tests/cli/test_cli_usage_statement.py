@@ -1,0 +1,163 @@
+"""`licet usage statement`, and how `licet vendor read` checks it: changed, missing, forked."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from licet.credentials.jwt_access_tokens import JwtTokens
+from licet.credentials.jwt_signing_keys import JwtKeys
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.licences.jws import encode
+from licet.model import Pool
+from licet.reports.usage_statement import use_by_minute
+from licet.vendor.statements import armoured
+from support.cli_reports_site import Site
+from support.command_line import run
+from support.examples import end, grant, jim_test
+
+DAY_S = 86_400
+
+
+def days_ago(days: int) -> str:
+    """A day of UTC."""
+    return f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%d}"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A pool of one seat; ten days ago somebody was turned away while it was in use."""
+    directory = tmp_path_factory.mktemp("statement")
+    site = Site(directory, jim_test(pools=[Pool(id=1, name="full", seats=1)]), ago_s=10 * DAY_S)
+    site.do(grant(1, 1), grant(2, 2))
+    site.clock.advance(seconds=300)
+    site.do(end(1))
+    now_ms = site.clock.now_ms()
+    keyring = new_keyring(now_ms)
+    write_keyring(directory / FILE_NAME, keyring)
+    now_ms += 10 * DAY_S * 1000
+    keys = JwtTokens(JwtKeys(), keyring, "https://licet.example", now_ms).key_set(site.tenant)
+    (directory / "jwks.json").write_text(json.dumps({"keys": keys}), encoding="ascii")
+    yield site
+    site.store.close()
+
+
+@pytest.fixture(scope="module")
+def three(site: Site) -> list[Path]:
+    """Three statements, one after the other."""
+    first, second, third = (site.data / f"{number}.statement" for number in (1, 2, 3))
+    make(site, first, "--from", days_ago(12), "--until", days_ago(8))
+    make(site, second, "--after", str(first), "--until", days_ago(5))
+    make(site, third, "--after", str(second), "--until", days_ago(3))
+    return [first, second, third]
+
+
+def make(site: Site, file: Path, *arguments: str, exit_code: int = 0) -> str:
+    """Make a statement; what was said of it."""
+    options = ("--data", str(site.data), "--output", str(file), *arguments)
+    return run("usage", "statement", *options, exit_code=exit_code).stderr
+
+
+def read(site: Site, *files: Path, exit_code: int = 0) -> tuple[str, str]:
+    """What `licet vendor read` prints and says of these, with the key set of the tenant."""
+    keys = str(site.data / "jwks.json")
+    done = run("vendor", "read", "--keys", keys, *map(str, files), exit_code=exit_code)
+    return done.stdout, done.stderr
+
+
+def claims_of(file: Path) -> dict[str, Any]:
+    """What a statement says."""
+    payload = "".join(file.read_text(encoding="ascii").splitlines()[1:-1]).split(".")[1]
+    found: dict[str, Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return found
+
+
+def changed(file: Path, target: Path) -> Path:
+    """A statement in which a peak is another one, under the signature that it had."""
+    header, _, signature = "".join(file.read_text(encoding="ascii").splitlines()[1:-1]).split(".")
+    claims = claims_of(file)
+    claims["pools"][0]["days"][0]["peak"] += 1
+    payload = urlsafe_b64encode(json.dumps(claims, separators=(",", ":")).encode()).rstrip(b"=").decode()
+    target.write_text(armoured(f"{header}.{payload}.{signature}"), encoding="ascii")
+    return target
+
+
+def test_statements_that_follow_each_other_are_read_without_a_word(site: Site, three: list[Path]) -> None:
+    """With the figures of the true-up, and the key of the tenant's key set."""
+    text, said = read(site, *three)
+    assert not said
+    assert "of the key set" in text
+    assert "full: 1 seats, peak 1, overdraft 0, 0.0 overdraft hours, 1 true denials" in text
+    assert [claims_of(file)["seq"] for file in three] == [1, 2, 3]
+    assert claims_of(three[1])["from"] == claims_of(three[0])["until"]
+
+
+def test_a_statement_names_nobody(three: list[Path]) -> None:
+    """No client, and no user."""
+    text = json.dumps([claims_of(file) for file in three])
+    assert not [it for it in ("TestClientId", "Client1", "TC", "C1", "192.0.2") if f'"{it}' in text]
+
+
+def test_the_use_of_a_day_has_the_hash_of_its_minutes(site: Site, three: list[Path]) -> None:
+    """So that a customer can show them in an audit."""
+    days = claims_of(three[0])["pools"][0]["days"]
+    (day,) = [it for it in days if it["peak"]]
+    with site.store.reading() as connection:
+        rows = use_by_minute(connection, site.tenant, "full", day["from"] * 1000, day["until"] * 1000)
+    lines = "".join(f"{row.minute} {row.seats} {row.peak} {row.in_use}\n" for row in rows)
+    assert rows
+    assert day["use"] == encode(sha256(lines.encode()).digest())
+    assert len({it["use"] for it in days}) == 2
+
+
+def test_a_statement_that_was_changed_is_refused(site: Site, three: list[Path], tmp_path: Path) -> None:
+    """And so is one that breaks off."""
+    _, said = read(site, changed(three[0], tmp_path / "changed"), exit_code=1)
+    assert "the statement was changed since it was signed" in said
+    cut = tmp_path / "cut"
+    cut.write_text(three[0].read_text(encoding="ascii")[:300], encoding="ascii")
+    assert "a file has 1 to 100 whole statements" in read(site, cut, exit_code=1)[1]
+
+
+def test_a_statement_that_is_missing_is_reported(site: Site, three: list[Path]) -> None:
+    """In between, and before the first that is here."""
+    assert "statement 2 of Jim_Test is missing" in read(site, three[0], three[2], exit_code=1)[1]
+    assert "those before it are missing" in read(site, three[1], three[2], exit_code=1)[1]
+
+
+def test_two_stories_of_one_time_are_reported(site: Site, three: list[Path], tmp_path: Path) -> None:
+    """A statement that was made anew, and one that follows it."""
+    other = tmp_path / "other"
+    make(site, other, "--after", str(three[0]), "--until", days_ago(6))
+    assert (
+        "two statements with the number 2 of Jim_Test: two stories"
+        in read(site, *three, other, exit_code=1)[1]
+    )
+    said = read(site, three[0], other, three[2], exit_code=1)[1]
+    assert "statement 3 of Jim_Test follows another 2 than this: two stories" in said
+    assert "statement 3 of Jim_Test does not begin where 2 ended" in said
+
+
+def test_a_key_that_is_in_no_key_set_is_refused(site: Site, three: list[Path], tmp_path: Path) -> None:
+    """Without a key set it is said that nobody compared the key."""
+    strange = tmp_path / "jwks.json"
+    strange.write_text('{"keys": []}', encoding="ascii")
+    done = run("vendor", "read", "--keys", str(strange), str(three[0]), exit_code=1)
+    assert "no key of the key set made it" in done.stderr
+    assert "No key was compared with the key set" in run("vendor", "read", str(three[0])).stderr
+
+
+def test_what_is_not_decided_yet_is_not_stated(site: Site, three: list[Path], tmp_path: Path) -> None:
+    """Nor nothing at all, nor after a statement that was changed."""
+    file = tmp_path / "no"
+    assert "what is later is not decided yet" in make(site, file, "--until", "2999-01-01", exit_code=2)
+    nothing = ("--after", str(three[2]), "--until", days_ago(3))
+    assert "there is nothing to state" in make(site, file, *nothing, exit_code=1)
+    after = str(changed(three[2], tmp_path / "changed"))
+    assert "was changed since it was signed" in make(site, file, "--after", after, exit_code=1)
+    assert not file.exists()
