@@ -25,9 +25,10 @@ from licet.store.contract import Purpose, Store
 from licet.units import MINUTE_MS
 
 ENTRIES_MAX = 1000  # a few milliseconds of writing
-# As long: each is of another client where a pool is full, so that nearly each has a row of its own. In SQLite
-# 1000 of 10,000 clients take 7 ms, 500 take 4.5, and 250 take 3.
-DENIALS_MAX = 500
+# Each is of another client where a pool is full, so that nearly each has a row of its own. In SQLite 1000 of
+# 10,000 clients take 7 ms, 500 take 4.5, and 250 take 3: a commit that finds the store locked looks again
+# after 3 ms, and then after 8.
+DENIALS_MAX = 250
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
 
 # An advisory lock of PostgreSQL, in a class of its own beside those of `licet.store.postgres.store`. Grants
