@@ -332,7 +332,9 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._refuse(400, objection)
             return
         # HTTP/1.0 has no interim answers (RFC 9110 section 10.1.1).
-        expects_100 = fields.get(b"expect", b"").lower() == b"100-continue" and version == "1.1"
+        expects_100 = (
+            b"expect" in fields and version == "1.1" and fields[b"expect"].lower() == b"100-continue"
+        )
         # An answer that begins before the request is whole ends the connection; see on_message_complete.
         self._reusable = version == "1.1" and parser.should_keep_alive()
         self._starting = self._under_way = self._begin(fields, expects_100=expects_100)
@@ -356,7 +358,6 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is complete: go on with the next request."""
-        self.server_state.total_requests += 1
         if self._phase is not _ANSWER or self.transport.is_closing():
             return
         if self._held:
@@ -373,7 +374,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def _expect_a_request(self) -> None:
         self._step(_ANSWER_COMPLETE)
         self._head_bytes = 0
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
 
     def _go_on(self) -> None:
         """Parse the bytes that were held."""

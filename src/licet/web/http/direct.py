@@ -186,9 +186,9 @@ class DirectExchange(Exchange):
         connection = self._connection
         if not self._answer or self._is_gone or connection.flow.write_paused:
             return
-        answer, self._answer = self._answer, b""
         self.response_complete = True
-        connection.transport.write(answer)
+        connection.transport.write(self._answer)
+        self._answer = b""
         connection.has_answered(is_last=self._is_last)
 
     def _take(self, answer: bytes) -> None:
