@@ -58,6 +58,8 @@ def test_a_harvest_says_who_held_no_seat(site: Site) -> None:
     """Those that held one are listed."""
     text = report(site, "harvest")
     assert "full: 1 seat, peak 1, 1 true denial" in text
+    enough = "3 seats would have been enough to turn nobody away; with the seats of today no shorter"
+    assert enough in text
     assert "5 clients held no seat: Client2, Client3, Client4, Client5, Client6" in text
 
 

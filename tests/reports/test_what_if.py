@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from licet.journal.folding import fold_journal
 from licet.ledger.commands import Sweep
 from licet.model import Duplicates, EndReason, Pool
+from licet.reports.what_if.enough import Enough, enough
 from licet.reports.what_if.replay import Setup, replay
 from licet.reports.what_if.report import Other, WhatIf, what_if
 from licet.reports.what_if.visits import Visit
@@ -152,3 +153,16 @@ def test_what_is_there_before_the_span_is_there_in_its_replay(place: Place) -> N
     with site.store.reading() as connection:
         found = what_if(connection, site.tenant, pool, Other(), from_ms, site.now_ms, now_ms=site.now_ms)
     assert (found.recorded_peak, found.today.peak, found.today.wants) == (1, 1, 1)
+
+
+def test_the_fewest_seats_and_the_longest_session_life_without_a_true_denial() -> None:
+    """A's session expired at minute 30, 20 minutes after its last token; B gave up after minute 22."""
+    both = [visit("A", 0, 30, has_expired=True), visit("B", None, None, 21, 22)]
+    found = enough(both, TODAY, recorded_ttl_s=1200, until_ms=NOON_MS + DAY_MS)
+    assert found == Enough(seats=2, session_ttl_s=600)
+    alone = enough(both[:1], TODAY, recorded_ttl_s=1200, until_ms=NOON_MS + DAY_MS)
+    assert alone == Enough(seats=1, session_ttl_s=1200)
+    assert enough([], TODAY, recorded_ttl_s=1200, until_ms=NOON_MS) == Enough(seats=0, session_ttl_s=1200)
+    busy = [visit("A", 0, 60), visit("B", None, None, 10)]
+    found = enough(busy, TODAY, recorded_ttl_s=1200, until_ms=NOON_MS + DAY_MS)
+    assert found == Enough(seats=2, session_ttl_s=None)

@@ -11,18 +11,19 @@ import typer
 from licet.cli.errors import Refused
 from licet.cli.look.spans import Days, From, Until, span_of
 from licet.cli.options import AsJson, Data, TenantName, exclusive
-from licet.cli.output import Record, note, say, show_json, show_list
+from licet.cli.output import Record, note, progress, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import local, plain, whose
 from licet.clock import SystemClock
-from licet.formats import counted, instant, seat_hours
+from licet.formats import counted, duration, instant, seat_hours
+from licet.model import Tenant
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.model import Tenant
     from licet.reports.harvest import Harvest, HarvestPool
     from licet.reports.true_up import TrueUp, TrueUpPool
+    from licet.reports.what_if.enough import Enough
 
 DAYS = 31
 _UNUSED_SHOWN = 10
@@ -141,27 +142,51 @@ def harvest(
     """Which seats could be harvested: held idle, never logged off, or never used.
 
     A seat is idle from its last token until it comes back. A client that never logs off keeps its seat until
-    its session expires. Without a span it is that of the last 31 days.
+    its session expires. Replays of the journal find the fewest seats, and the longest session-ttl, with which
+    nobody would have been turned away. Without a span it is that of the last 31 days.
 
     Example: [bold]licet usage harvest --days 90[/]
     """
     from licet.reports.harvest import harvest as read_harvest
+    from licet.reports.what_if.report import enough_of
 
-    found: Harvest = read_span(
-        data,
-        tenant,
-        (days or (None if from_ else DAYS), from_, until),
-        lambda connection, chosen, from_ms, until_ms, now_ms: read_harvest(
-            connection, chosen, from_ms, until_ms, now_ms=now_ms
-        ),
-    )
+    def read(
+        connection: "Connection", chosen: Tenant, from_ms: int, until_ms: int, now_ms: int
+    ) -> "tuple[Harvest, dict[str, Enough | None]]":
+        report = read_harvest(connection, chosen, from_ms, until_ms, now_ms=now_ms)
+        with progress("replaying the journal"):
+            replayed = {
+                pool.name: enough_of(connection, chosen, pool, from_ms, until_ms, now_ms)
+                for pool in chosen.pools.values()
+            }
+        return report, replayed
+
+    found, replayed = read_span(data, tenant, (days or (None if from_ else DAYS), from_, until), read)
     if as_json:
-        show_json(plain(found))
+        show_json({**found_as_json(found), "enough": plain(replayed)})
         return
     for pool in found.pools:
-        for line in _harvest_sentences(pool):
+        for line in (*_harvest_sentences(pool), *_enough_sentences(replayed.get(pool.pool))):
             say(line)
         show_list(_harvest_clients(pool), _CLIENT_HEADINGS, empty="")
+
+
+def found_as_json(found: "Harvest") -> dict[str, object]:
+    """A harvest for JSON."""
+    shown = plain(found)
+    assert isinstance(shown, dict)
+    return shown
+
+
+def _enough_sentences(found: "Enough | None") -> Iterator[str]:
+    """What would have been enough, by replays."""
+    if found is None:
+        return
+    line = f"{counted(found.seats, 'seat')} would have been enough to turn nobody away"
+    if found.session_ttl_s is None:
+        yield f"{line}; with the seats of today no shorter session-ttl is"
+    else:
+        yield f"{line}; with the seats of today so is a session-ttl of {duration(found.session_ttl_s)}"
 
 
 def _harvest_sentences(pool: "HarvestPool") -> Iterator[str]:

@@ -14,8 +14,9 @@ from licet.model import Duplicates, Pool, Tenant, Value
 from licet.reports.timeline import pools_of, timeline
 from licet.reports.true_denials import TrueDenials, true_denials
 from licet.reports.usage_queries import Span
+from licet.reports.what_if.enough import Enough, enough
 from licet.reports.what_if.replay import Replayed, Setup, replay
-from licet.reports.what_if.visits import visits
+from licet.reports.what_if.visits import TooManyVisits, visits
 from licet.units import MINUTE_MS
 
 
@@ -90,6 +91,21 @@ def what_if(  # noqa: PLR0917 - what of which pool, from when until when
         other_setup=other_setup,
         other=changed,
     )
+
+
+def enough_of(  # noqa: PLR0917 - for which pool, from when until when
+    connection: Connection, tenant: Tenant, pool: Pool, from_ms: int, until_ms: int, now_ms: int
+) -> Enough | None:
+    """What would have been enough for a pool in a span, by replays; None where there is too much to try."""
+    from_ms -= from_ms % MINUTE_MS
+    end_ms = until_ms if until_ms < now_ms else now_ms + 1
+    wanted = [it for it in wants(connection, tenant, from_ms, end_ms, now_ms=now_ms) if it.pool == pool.name]
+    try:
+        found = visits(connection, tenant, pool.name, wanted, from_ms, end_ms, now_ms)
+    except TooManyVisits:
+        return None
+    today = today_of(tenant, pool, now_ms)
+    return enough(found, today, recorded_ttl_s=tenant.session_ttl_s, until_ms=end_ms)
 
 
 def today_of(tenant: Tenant, pool: Pool, now_ms: int) -> Setup:
