@@ -263,7 +263,7 @@ class Settings(BaseModel):
     remember_passwords_max: Whole = _whole(50_000, 1, 10_000_000, "Passwords remembered at once.")
     commit_process: Annotated[bool, AfterValidator(_commit_process)] = Field(
         default_factory=lambda: HANDS_OVER_SOCKETS and processors() > 1,
-        description="Commit in a process of its own: 1.4 times the grants a second, for 50 MB of memory.",
+        description="Commit in a process of its own: 1.4 times the grants a second, for 22 MB of memory.",
         json_schema_extra={
             "default": "true where there are two processors; not on Windows",
             "allowed": "true or false",
