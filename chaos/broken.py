@@ -60,7 +60,7 @@ def _decide_on_stale_numbers() -> None:
 
 
 def _take_no_lock() -> None:
-    from licet.store.postgres import store as postgres  # noqa: PLC0415 - an extra that not everybody has
+    from licet.store.postgres import batch as postgres  # noqa: PLC0415 - an extra that not everybody has
 
     postgres._LOCK_BATCH = b"SELECT 1 WHERE %s::integer[] IS NOT NULL"
 

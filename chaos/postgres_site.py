@@ -34,6 +34,7 @@ _MOVABLE_CLOCK = (
     """CREATE FUNCTION moved.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
     AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM moved.clock'""",
     f"ALTER DATABASE {DATABASE} SET search_path = moved, public, pg_catalog",
+    "ALTER FUNCTION licet_commit SET search_path = moved, public, pg_catalog",
 )
 _STANDBY = "standby"  # what it calls itself, and what the primary waits for
 

@@ -18,6 +18,8 @@ from httpx import _config as httpx_defaults
 
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME
+from licet.store.postgres import batch
+from licet.store.postgres.one_call import commit_by_call
 from licet.store.postgres.store import PostgresStore
 from support import setup_site, statement_cache, tls_context
 from support.examples import add_tenant, jim_test
@@ -242,6 +244,19 @@ def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
     yield store
     store.close()
     stoppable.drop_database("lonely")
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What each call of `licet_commit` answers from now on: when it is committed, or why it is refused."""
+    answered: list[int] = []
+
+    def call(*arguments: Any) -> int:
+        answered.append(commit_by_call(*arguments))
+        return answered[-1]
+
+    monkeypatch.setattr(batch, "commit_by_call", call)
+    return answered
 
 
 @pytest.fixture(scope="session")

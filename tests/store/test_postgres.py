@@ -24,8 +24,9 @@ from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.errors import Collided
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
+from licet.store.postgres.batch import TENANT_LOCK
 from licet.store.postgres.book import _LOAD, parameters
-from licet.store.postgres.store import _TENANT_LOCK, PostgresStore
+from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from support.faults import answers, unavailable, works
 from support.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
@@ -96,7 +97,7 @@ class TestLocks:
     ) -> None:
         """Lock time-outs: whoever holds it, a caller is answered."""
         with psycopg.connect(postgres_places.url) as holder:
-            holder.execute(f"SELECT pg_advisory_xact_lock({_TENANT_LOCK}, 1)".encode())
+            holder.execute(f"SELECT pg_advisory_xact_lock({TENANT_LOCK}, 1)".encode())
             with closing(PostgresStore(postgres_places.url)) as impatient, unavailable("took too long"):
                 commit(impatient, [grant(1, 1)])
         assert answers(store, grant(1, 1)) == [Granted]

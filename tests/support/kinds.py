@@ -41,6 +41,7 @@ CREATE FUNCTION manual.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATI
 _DATABASE = "places"
 _SEARCH_PATH = "manual,pg_catalog,public"
 _TABLES = [table.name for table in reversed(schema.metadata.sorted_tables) if table is not schema.setup]
+_CLOCK_OF_CALLS = f"ALTER FUNCTION licet_commit SET search_path = {_SEARCH_PATH}"  # its own is fixed
 _EMPTY = ";".join(
     [
         *(f"DELETE FROM {name}" for name in _TABLES),  # noqa: S608 - names of our own
@@ -133,6 +134,7 @@ class PostgresPlaces:
         self.url = f"{url}?options={quote(f'-csearch_path={_SEARCH_PATH} -csynchronous_commit=on')}"
         self._connection = psycopg.connect(url, autocommit=True)
         self._connection.execute(_CLOCK)
+        self._connection.execute(_CLOCK_OF_CALLS.encode())
 
     def make(self, now_ms: int) -> Place:
         """A place with an empty store."""

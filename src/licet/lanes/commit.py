@@ -2,15 +2,17 @@
 
 A batch is one transaction. When it fails, each of its commands is tried alone, so that a faulty one
 fails for itself only; a store that is out of reach fails them all at once. A batch that collided with
-another transaction was rolled back whole, and is tried again as it is.
+another transaction was rolled back whole, and is tried again as it is; so is one that a store had decided
+on what it remembered, where that is out of date.
 """
 
 from collections.abc import Sequence
 
 from licet.ledger.commands import Command, Outcome
+from licet.ledger.later import outcomes_moved
 from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
-from licet.store.errors import Collided, StoreUnavailable
+from licet.store.errors import Collided, Outdated, StoreUnavailable
 from licet.store.memory import only_renews
 
 COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so even one is rare
@@ -36,7 +38,11 @@ def _in_one(store: Store, commands: Sequence[Command]) -> Sequence[Outcome]:
     while True:
         try:
             with store.transaction(Purpose.BATCH) as transaction:
-                return apply_all(transaction, commands)
+                outcomes = apply_all(transaction, commands)
+                decided_ms = transaction.now_ms
+            return outcomes_moved(commands, outcomes, transaction.now_ms - decided_ms)
+        except Outdated:
+            continue  # What it was decided on is forgotten: now it is loaded.
         except Collided:
             collided += 1
             if collided > COLLISIONS_MAX:

@@ -129,6 +129,11 @@ class Need:
             self.numbers[pool.id] = self.grants[pool.id]
         return None if pool.duplicates is Duplicates.NONE else (pool.id, holder_of(pool, client, grant.sid))
 
+    @property
+    def has_own_seats(self) -> bool:
+        """Whether a session is asked for that would have a seat of its own: nobody has that yet."""
+        return any(pool.duplicates is Duplicates.NONE for pool in self._pools.values())
+
     def oldest(self, client_key: int, live: int) -> int:
         """How many sessions of a client that asks may have to end, the oldest first; 0 or less: none (L8).
 

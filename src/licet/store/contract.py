@@ -57,7 +57,9 @@ class LiveSessions(NamedTuple):
 class Transaction(Protocol):
     """One unit of work, alone on the pools it touches, at one instant of the store's clock."""
 
-    now_ms: int  # in a batch: set by `load`
+    # In a batch: set by `load`, and by the commit where a store learns only then what the time is. All that
+    # was decided is then as much later.
+    now_ms: int
 
     @property
     def connection(self) -> "Connection":

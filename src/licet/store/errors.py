@@ -63,5 +63,9 @@ class Collided(StoreUnavailable):
         self.name = name
 
 
+class Outdated(Exception):
+    """A batch was decided on what is true no more, and nothing was written: it has to be loaded."""
+
+
 class Contradiction(AssertionError):
     """The tables refuse what the ledger decided: a bug, and never a seat too many."""

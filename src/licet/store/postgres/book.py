@@ -31,7 +31,7 @@ from licet.store.rows import SESSION, to_seat, to_session
 _NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 # Rows of several kinds have one shape, that of a session with `kind` before it.
-_MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _EARLY, _POOL, _CLIENT, _NUMBER = range(9)
+_MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _EARLY, _POOL, _CLIENT, _NUMBER, _WRITER = range(10)
 
 # A part with OFFSET 0 is evaluated by itself for each row before it, so that all its conditions on a row can
 # use the index. `now` is a value that is known before.
@@ -201,8 +201,8 @@ def statement_of(parts: Mapping[str, str]) -> str:
     seats += " seat.sources)"
     return f"""
 WITH {named}
-SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id,
-  setup.seats_lag::integer::bigint AS client_key, NULL AS scope, NULL::bigint AS pool_id, NULL AS holder,
+SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, setup.writer AS client_key,
+  NULL AS scope, setup.seats_lag::integer::bigint AS pool_id, NULL AS holder,
   moment.now_ms AS started_at_ms,
   NULL::bigint AS renewed_at_ms, NULL::bigint AS expires_at_ms, NULL AS address
   FROM moment, setup
@@ -217,6 +217,8 @@ UNION ALL SELECT {_POOL}, NULL, room, NULL, NULL, id, NULL, in_use, numbers_used
   FROM counted
 UNION ALL SELECT {_NUMBER}, NULL, NULL, NULL, NULL, pool_id, NULL, number, NULL, from_ms, NULL FROM numbers
 UNION ALL SELECT {_CLIENT}, NULL, NULL, client_key, NULL, NULL, NULL, sessions, NULL, NULL, NULL FROM rooms
+UNION ALL SELECT {_WRITER}, NULL, id, writer, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM tenant
+  WHERE id = ANY(%(tenants)s::bigint[])
 """
 
 
@@ -287,16 +289,17 @@ def parameters(
 
 
 class Loaded:
-    """The rows of a book that were found, with their instant and the version of the set-up."""
+    """The rows of a book that were found, with their instant, the set-up's version, and who wrote last."""
 
     def __init__(self, cursor: Cursor[tuple[Any, ...]], used: Iterable[tuple[int, bytes]] = ()) -> None:
-        self.now_ms = self.version = 0
+        self.now_ms = self.version = self.setup_writer = 0
+        self.writers: dict[int, int] = {}  # of each tenant that is locked
         self._used = used
         self._sessions: dict[bytes, Session] = {}
         self._expired: list[Session] = []
         self._seats: dict[SeatKey, Seat] = {}
         self._rows: dict[SeatKey, Seat] = {}  # of those that are behind
-        self._rows_lag = False
+        self.rows_lag = False
         self._early: dict[int, list[Seat]] = {}  # those that expire first, as their rows say
         self._in_use: dict[int, int] = {}
         self._live_sessions: dict[int, int] = {}
@@ -322,7 +325,7 @@ class Loaded:
                 for pool_id, used, from_ms in self._numbered
             },
             rows=self._rows,
-            rows_lag=self._rows_lag,
+            rows_lag=self.rows_lag,
             others_from_ms=self._others_from_ms(),
         )
 
@@ -355,7 +358,10 @@ class Loaded:
         elif kind == _CLIENT:
             self._live_sessions[row[2]] = row[6]
         elif kind == _MOMENT:
-            self.version, self._rows_lag, self.now_ms = row[1], bool(row[2]), row[6]
+            self.version, self.setup_writer, self.now_ms = row[1], row[2], row[6]
+            self.rows_lag = bool(row[4])
+        elif kind == _WRITER:
+            self.writers[row[1]] = row[2]
         elif kind == _EXPIRED:
             self._expired.append(to_session(row))
         else:

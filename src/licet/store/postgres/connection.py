@@ -28,6 +28,7 @@ from sqlalchemy.pool import NullPool
 
 from licet.store.contract import BUSY_S
 from licet.store.errors import Collided, Contradiction, StoreUnavailable
+from licet.store.postgres.memory import Memory
 from licet.store.postgres.url import parameters_of, place_of
 
 CONNECT_S = 2  # of one host; the least that the driver takes
@@ -85,6 +86,9 @@ class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
     """
 
     deadline = step_s = math.inf
+    memory: Memory | None = None  # of what it has committed, where the database has what that needs
+    is_known = False  # whether the database was asked for it
+    is_call_prepared = False
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

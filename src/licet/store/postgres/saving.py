@@ -13,7 +13,7 @@ from psycopg import Cursor
 from licet.ledger.book import Book
 from licet.store.postgres.arrays import WRITERS, number_of, seat_of
 from licet.store.postgres.connection import DriverConnection
-from licet.store.rows import DENIAL, SEAT, SEAT_KEPT, SESSION, Saving, rows_of
+from licet.store.rows import DENIAL, SEAT, SEAT_KEPT, SESSION, Row, Saving, rows_of
 from licet.store.unfolded import COUNT_UNFOLDED, Unfolded
 from licet.units import MINUTE_MS
 
@@ -152,8 +152,10 @@ def look(raw: DriverConnection) -> Cursor[tuple[Any, ...]]:
     return raw.execute(COUNT_UNFOLDED.encode(), prepare=True)
 
 
-def save(raw: DriverConnection, book: Book, unfolded: Unfolded) -> None:
-    """Send the net effect of the book's changes, and the journal of them (L11)."""
-    for bulk, rows in zip(_WRITES, unfolded.bounded(rows_of(book)), strict=True):
+def save(raw: DriverConnection, book: Book, unfolded: Unfolded) -> Saving[Sequence[Row]]:
+    """Send the net effect of the book's changes, and the journal of them (L11); the rows that were sent."""
+    found = unfolded.bounded(rows_of(book))
+    for bulk, rows in zip(_WRITES, found, strict=True):
         if rows:
             bulk.send(raw, rows)
+    return found

@@ -17,18 +17,16 @@ Rare statements go through SQLAlchemy, on the same connection.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
-from psycopg import Cursor, Pipeline
-from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection
 
 from licet.clock import FollowingClock
 from licet.ledger.book import Book, Change
-from licet.ledger.commands import Command, Sweep
+from licet.ledger.commands import Command
 from licet.ledger.prefetch import Need
 from licet.model import Tenant
 from licet.store.contract import (
@@ -41,12 +39,13 @@ from licet.store.contract import (
     Transaction,
 )
 from licet.store.counters import count
-from licet.store.errors import Collided
+from licet.store.errors import Collided, Outdated
 from licet.store.migrate import check_current, upgrade
 from licet.store.pool import ConnectionPool
-from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live, tenants_of_expired
-from licet.store.postgres.connection import Doubtful, DriverConnection, Link, Wire
-from licet.store.postgres.saving import look, save
+from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
+from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live
+from licet.store.postgres.connection import DriverConnection, Link, Wire
+from licet.store.postgres.saving import save
 from licet.store.postgres.watcher import CHANNEL, Watcher
 from licet.store.snapshots import Tenants, read_version
 from licet.store.unfolded import Unfolded
@@ -55,18 +54,9 @@ ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
 READ_S = 300.0  # of the whole store, or of a migration
 
-# Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
-_SETUP_LOCK, _TENANT_LOCK = 0x6C_69_63_00, 0x6C_69_63_01  # LEADER_LOCK is a third
-_LOCK_MAX = 0x7FFF_FFFF
-
-_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
-_LOCK_BATCH = (
-    f"SELECT pg_advisory_xact_lock_shared({_SETUP_LOCK}, 0)"
-    f" UNION ALL SELECT pg_advisory_xact_lock({_TENANT_LOCK}, tenant) FROM unnest(%s::integer[]) AS tenant"
-).encode()
 _LOCKS: Mapping[Purpose, bytes] = {
-    Purpose.SETUP: f"SELECT pg_advisory_xact_lock({_SETUP_LOCK}, 0)".encode(),
-    Purpose.UPKEEP: f"SELECT pg_advisory_xact_lock_shared({_SETUP_LOCK}, 0)".encode(),
+    Purpose.SETUP: f"SELECT pg_advisory_xact_lock({SETUP_LOCK}, 0)".encode(),
+    Purpose.UPKEEP: f"SELECT pg_advisory_xact_lock_shared({SETUP_LOCK}, 0)".encode(),
 }
 _PATIENT = (
     f"SELECT set_config('lock_timeout', '{BUSY_S:.0f}s', true),"
@@ -201,9 +191,15 @@ class PostgresStore:
         try:
             if purpose is Purpose.BATCH:
                 with self._writer.using(self._answer_s) as wire, ExitStack() as pipelines:
-                    batch = _Batch(wire, pipelines, self._tenants, self._unfolded, self.clock)
-                    yield batch
-                    batch.commit()
+                    batch = Batch(wire, pipelines, self._tenants, self._unfolded, self.clock)
+                    try:
+                        yield batch
+                        batch.commit()
+                    except Outdated:
+                        raise
+                    except BaseException:
+                        batch.forget()
+                        raise
                     count(self.counted, batch.changes)
             else:
                 with self._writer.using(math.inf, each_s=STEP_S) as wire:
@@ -267,94 +263,6 @@ class PostgresStore:
             self.clock.hear(row[0])
 
 
-class _Batch:
-    """One load and one save, in two round trips; see `contract.Transaction`."""
-
-    def __init__(
-        self,
-        wire: Wire,
-        pipelines: ExitStack,
-        tenants: Tenants,
-        unfolded: Unfolded,
-        clock: FollowingClock,
-    ) -> None:
-        self.now_ms = 0
-        self._pipelines = pipelines
-        self._raw = wire.raw
-        self._connection = wire.connection
-        self._tenants = tenants
-        self._unfolded = unfolded
-        self._clock = clock
-        self._book: Book | None = None
-        self.changes: list[Change] = []  # that were saved
-
-    @property
-    def connection(self) -> Connection:
-        """A batch has none: it has locked some tenants and not the set-up."""
-        raise AssertionError("a batch changes no set-up")
-
-    def recall(self, commands: Sequence[Command]) -> Book | None:
-        """None: nothing is remembered."""
-
-    def load(self, commands: Sequence[Command]) -> Book:
-        """Fill the book of these commands, as `licet.ledger.prefetch` says."""
-        assert not self.now_ms, "a batch loads once"
-        raw, heard_ms = self._raw, self._clock.heard_ms
-        version, tenants = self._tenants.version, self._tenants.by_id
-        pipeline = self._pipelines.enter_context(raw.pipeline())
-        locked = self._tenants_of(commands, pipeline)
-        raw.execute(_BEGIN)
-        raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
-        need = Need(commands, tenants)
-        cursor = load(raw, parameters(need, locked=locked, least_ms=heard_ms))
-        asked_used = load_used(raw, need)
-        unfolded = look(raw) if self._unfolded.must_look else None
-        # Not by leaving the pipeline: after what that sends, the database would not notice that this node is
-        # idle in a transaction.
-        pipeline.sync()
-        used = tuple(asked_used)
-        if unfolded is not None:
-            [(waiting,)] = unfolded
-            self._unfolded.found(waiting)
-        loaded = Loaded(cursor, used)
-        self._clock.hear(loaded.now_ms)
-        self.now_ms = loaded.now_ms
-        if loaded.version != version:  # The set-up cannot change from here on: load it again.
-            self._pipelines.close()
-            tenants = self._tenants.refresh(self._connection, loaded.version)
-            need = Need(commands, tenants)
-            asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
-            loaded = Loaded(load(raw, asked), used)
-        return loaded.book(tenants)
-
-    def save(self, book: Book) -> None:
-        """Keep the net effect of the book's changes, and the journal of them; `commit` writes them."""
-        self._book = book
-        self.changes += book.changes
-
-    def commit(self) -> None:
-        """Write, and commit, in one round trip."""
-        if not self.now_ms:
-            return
-        with self._pipelines:
-            if self._raw.info.pipeline_status == PipelineStatus.OFF:
-                self._pipelines.enter_context(self._raw.pipeline())
-            if self._book is not None:
-                save(self._raw, self._book, self._unfolded)
-            commit = _send_commit(self._raw)
-        _must_hold(self._raw, commit)
-
-    def _tenants_of(self, commands: Sequence[Command], pipeline: Pipeline) -> set[int]:
-        """The tenants of these commands; those of a sweep are where it would find something to clear."""
-        sessions_max = sum(command.sessions_max for command in commands if isinstance(command, Sweep))
-        named = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
-        if not sessions_max:
-            return named
-        cursor = tenants_of_expired(self._raw, self._clock.heard_ms, sessions_max)
-        pipeline.sync()
-        return named.union(tenant_id for (tenant_id,) in cursor)
-
-
 class _Change:
     """A transaction of the set-up, alone in the store, or of upkeep; see `contract.Transaction`."""
 
@@ -400,8 +308,8 @@ class _Change:
         with self._raw.pipeline():
             if self._changes_setup:
                 self._raw.execute(_NOTIFY, [self._version])
-            commit = _send_commit(self._raw)
-        _must_hold(self._raw, commit)
+            commit = send_commit(self._raw)
+        must_hold(self._raw, commit)
 
     def _current_tenants(self) -> dict[int, Tenant]:
         if self._changes_setup:
@@ -447,24 +355,4 @@ def _alone(link: Link) -> Iterator[Connection]:
 
 
 def _begin(raw: DriverConnection, purpose: Purpose) -> None:
-    raw.execute(b"; ".join((_BEGIN, _PATIENT, _LOCKS[purpose])))
-
-
-def _send_commit(raw: DriverConnection) -> Cursor[Any]:
-    raw.warnings.clear()
-    return raw.execute(b"COMMIT")
-
-
-def _must_hold(raw: DriverConnection, commit: Cursor[Any]) -> None:
-    """Raise unless it is committed.
-
-    PostgreSQL gives no more than a warning when a commit stopped waiting for its standby.
-    """
-    if commit.statusmessage != "COMMIT" or raw.warnings:
-        said = raw.warnings[0] if raw.warnings else commit.statusmessage
-        raise Doubtful(f"it is not certain that a commit holds: {said}")
-
-
-def _lock_numbers(tenant_ids: Collection[int]) -> str:
-    """As one array, ascending: whoever takes several locks takes them in this order."""
-    return "{" + ",".join(map(str, sorted({id_ & _LOCK_MAX for id_ in tenant_ids}))) + "}"
+    raw.execute(b"; ".join((BEGIN, _PATIENT, _LOCKS[purpose])))

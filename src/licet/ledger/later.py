@@ -1,0 +1,129 @@
+"""Moves what was decided for one moment to a later one, where time makes no other difference.
+
+A store that learns only at the commit what the time is has its batch decided for the last moment that it
+knows of. What was decided holds for a later moment as well, all its instants moved by as much, as long as
+nothing ends in between: `holds_until_ms` says how long that is.
+
+The functions here are pure, and refuse what they do not know. No seat is given by them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from licet.ledger.book import Book, SeatKept, SeatKey, SessionRenewed, SessionStarted
+from licet.ledger.commands import Command, Grant, Granted, Outcome
+from licet.ledger.prefetch import EVER_MS
+from licet.ledger.seat_rows import is_near
+from licet.model import Pool, Seat, Session, Tenant
+from licet.units import DAY_MS
+
+
+def holds_until_ms(
+    book: Book,
+    commands: int,
+    now_ms: int,
+    *,
+    seats: Mapping[SeatKey, Seat],
+    sessions: Mapping[bytes, Session],
+) -> int | None:
+    """Before which moment so many commands would be decided as for `now_ms`, but for the time that passed.
+
+    `seats` and `sessions` are those of the book before it was decided. None where it would not be so even a
+    moment later, and where anything but sessions that begin or are renewed on these seats was decided.
+    """
+    lives = [seat.expires_at_ms for seat in seats.values()]
+    lives += [session.expires_at_ms for session in sessions.values()]
+    # The text of a seat's sources begins with the day (`seat_sources.py`).
+    until_ms = min([(now_ms // DAY_MS + 1) * DAY_MS, *lives])
+    granted = 0
+    for change in book.changes:
+        match change:
+            case SessionStarted(session=session) | SessionRenewed(session=session):
+                granted += 1
+                end_ms = _session_moves_until_ms(book.tenants[session.tenant_id], session, now_ms)
+            case SeatKept(seat=seat) if seat.key in seats:
+                end_ms = _seat_moves_until_ms(book.tenants[seat.tenant_id], seat, seats[seat.key], now_ms)
+            case _:
+                return None
+        until_ms = min(until_ms, end_ms)
+    if book.rows_lag:
+        until_ms = min([until_ms, *(_near_until_ms(book, book.seats[key], now_ms) for key in seats)])
+    return until_ms if granted == commands and until_ms > now_ms else None
+
+
+def move(book: Book, by_ms: int) -> None:
+    """Have all that began and was renewed in a book do so `by_ms` later."""
+    started = {change.session.sid for change in book.changes if isinstance(change, SessionStarted)}
+    renewed = {change.session.sid for change in book.changes if isinstance(change, SessionRenewed)}
+    for sid in started | renewed:
+        book.sessions[sid] = _moved(book.sessions[sid], by_ms, is_new=sid in started)
+    for key in {change.seat.key for change in book.changes if isinstance(change, SeatKept)}:
+        seat = book.seats[key]
+        book.seats[key] = replace(
+            seat, expires_at_ms=seat.expires_at_ms + by_ms, issued_at_ms=seat.issued_at_ms + by_ms
+        )
+
+
+def outcomes_moved(commands: Sequence[Command], outcomes: Sequence[Outcome], by_ms: int) -> Sequence[Outcome]:
+    """The outcomes of these commands, which are all granted, `by_ms` later."""
+    if not by_ms:
+        return outcomes
+    started = {command.sid for command in commands if isinstance(command, Grant)}
+    found = []
+    for outcome in outcomes:
+        assert isinstance(outcome, Granted), "nothing else is moved"
+        session = outcome.session
+        found.append(
+            replace(
+                outcome,
+                session=_moved(session, by_ms, is_new=session.sid in started),
+                at_ms=outcome.at_ms + by_ms,
+                access_expires_at_ms=outcome.access_expires_at_ms + by_ms,
+            )
+        )
+    return found
+
+
+def _moved(session: Session, by_ms: int, *, is_new: bool) -> Session:
+    return replace(
+        session,
+        started_at_ms=session.started_at_ms + by_ms if is_new else session.started_at_ms,
+        renewed_at_ms=session.renewed_at_ms + by_ms,
+        expires_at_ms=session.expires_at_ms + by_ms,
+    )
+
+
+def _session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int:
+    life_ms = tenant.session_ttl_s * 1000
+    if session.renewed_at_ms != now_ms or session.expires_at_ms != now_ms + life_ms:
+        return now_ms  # It ends with its pool, or its tenant's sessions became shorter.
+    return EVER_MS if session.pool_id is None else _end_ms(tenant.pools[session.pool_id], now_ms) - life_ms
+
+
+def _seat_moves_until_ms(tenant: Tenant, seat: Seat, before: Seat, now_ms: int) -> int:
+    pool = tenant.pools[seat.pool_id]
+    life_ms = max(tenant.session_ttl_s, tenant.hold_s_of(pool)) * 1000
+    is_moving = seat.issued_at_ms == now_ms and seat.expires_at_ms == now_ms + life_ms
+    is_same = (seat.client_id, seat.initials, seat.number) == (
+        before.client_id,
+        before.initials,
+        before.number,
+    )
+    return _end_ms(pool, now_ms) - life_ms if is_moving and is_same else now_ms
+
+
+def _end_ms(pool: Pool, now_ms: int) -> int:
+    """When a pool, or what its licences give now, ends: no life that is moved reaches beyond (L7, L13)."""
+    steps = () if pool.signed is None else pool.signed.after(now_ms)
+    end_ms = steps[0].from_ms if steps else EVER_MS
+    return end_ms if pool.expires_at_ms is None else min(end_ms, pool.expires_at_ms)
+
+
+def _near_until_ms(book: Book, seat: Seat, now_ms: int) -> int:
+    """Before which moment the row of a seat that moves is near it; any, where it is written anyway."""
+    if not is_near(book, seat):
+        return EVER_MS
+    row = book.rows[seat.key]
+    behind_ms = max(seat.expires_at_ms - row.expires_at_ms, seat.issued_at_ms - row.issued_at_ms)
+    return now_ms + book.tenants[seat.tenant_id].session_ttl_s * 500 - behind_ms + 1

@@ -1,0 +1,262 @@
+"""Runs one batch in PostgreSQL: by one call where it changes no seat, else in two round trips.
+
+The tenants of a batch are locked while it is decided, or while it is checked that it was decided on what is
+still so; see `store.py` and `one_call.py`.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from psycopg import Cursor, Pipeline
+from psycopg.pq import PipelineStatus
+from sqlalchemy import Connection
+
+from licet.clock import FollowingClock
+from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
+from licet.ledger.commands import Command, Sweep
+from licet.ledger.later import holds_until_ms, move
+from licet.ledger.prefetch import Need
+from licet.store.errors import Outdated
+from licet.store.postgres.arrays import numbers
+from licet.store.postgres.book import Loaded, load, load_used, parameters, tenants_of_expired
+from licet.store.postgres.connection import Doubtful, DriverConnection, Wire
+from licet.store.postgres.memory import NOBODY, Memory
+from licet.store.postgres.one_call import CAN_CALL, Call, Refused, commit_by_call
+from licet.store.postgres.saving import look, save
+from licet.store.rows import rows_of
+from licet.store.snapshots import Tenants
+from licet.store.unfolded import Unfolded
+
+if TYPE_CHECKING:
+    from licet.model import Seat, Session
+
+# Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
+SETUP_LOCK, TENANT_LOCK = 0x6C_69_63_00, 0x6C_69_63_01  # LEADER_LOCK is a third
+_LOCK_MAX = 0x7FFF_FFFF
+
+BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+# A batch sets `tenant.writer`; of whoever writes and does not say that it does, triggers take note.
+_LOCK_BATCH = (
+    f"SELECT pg_advisory_xact_lock_shared({SETUP_LOCK}, 0), set_config('licet.is_batch', 'yes', true)"
+    f" UNION ALL SELECT pg_advisory_xact_lock({TENANT_LOCK}, tenant), '' FROM unnest(%s::integer[]) AS tenant"
+).encode()
+_WRITERS = (
+    b"UPDATE tenant SET writer = new.writer FROM unnest(%s::bigint[], %s::bigint[]) AS new (id, writer)"
+    b" WHERE tenant.id = new.id"
+)
+
+
+class Batch:
+    """One load and one save; see `contract.Transaction`."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        pipelines: ExitStack,
+        tenants: Tenants,
+        unfolded: Unfolded,
+        clock: FollowingClock,
+    ) -> None:
+        self.now_ms = 0
+        self._pipelines = pipelines
+        self._raw = wire.raw
+        self._connection = wire.connection
+        self._tenants = tenants
+        self._unfolded = unfolded
+        self._clock = clock
+        self._commands: Sequence[Command] = ()
+        self._locked: set[int] = set()
+        self._remembered: tuple[dict[tuple[int, str], Seat], dict[bytes, Session]] | None = None
+        self._writers: dict[int, int] = {}
+        self._book: Book | None = None
+        self.changes: list[Change] = []  # that were saved
+
+    @property
+    def connection(self) -> Connection:
+        """A batch has none: it has locked some tenants and not the set-up."""
+        raise AssertionError("a batch changes no set-up")
+
+    def recall(self, commands: Sequence[Command]) -> Book | None:
+        """A book of what this connection remembers, as of the last moment that it knows of; else None."""
+        memory, heard_ms = self._raw.memory, self._clock.heard_ms
+        # Before an upgrade is finished, code may be at work that believes the row of a seat.
+        if memory is None or not memory.rows_lag or memory.setup_version != self._tenants.version:
+            return None
+        need = Need(commands, self._tenants.by_id)
+        book = memory.book(commands, need, self._tenants.by_id, heard_ms)
+        if book is not None:
+            self.now_ms, self._commands = heard_ms, commands
+            self._remembered = book.seats.copy(), book.sessions.copy()
+            self._locked = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
+        return book
+
+    def load(self, commands: Sequence[Command]) -> Book:
+        """Fill the book of these commands, as `licet.ledger.prefetch` says."""
+        if self._remembered is not None:  # What was decided on that does not count.
+            assert self._raw.memory is not None
+            self._raw.memory.forget_askers(commands)
+            self.now_ms, self._remembered = 0, None
+        assert not self.now_ms, "a batch loads once"
+        self._commands = commands
+        version, tenants = self._tenants.version, self._tenants.by_id
+        return self._load(Need(commands, tenants), version)
+
+    def save(self, book: Book) -> None:
+        """Keep the net effect of the book's changes, and the journal of them; `commit` writes them."""
+        self._book = book
+        self.changes += book.changes
+
+    def commit(self) -> None:
+        """Write, and commit, in one round trip.
+
+        Raises Outdated.
+        """
+        if not self.now_ms:
+            return
+        if self._remembered is not None:
+            self._commit_by_call()
+            return
+        with self._pipelines:
+            if self._raw.info.pipeline_status == PipelineStatus.OFF:
+                self._pipelines.enter_context(self._raw.pipeline())
+            if self._book is not None:
+                rows = save(self._raw, self._book, self._unfolded)
+                self._write_writers(self._book)
+            commit = send_commit(self._raw)
+        must_hold(self._raw, commit)
+        memory = self._raw.memory
+        if memory is not None and self._book is not None:
+            memory.begin(key for key, writer in self._writers.items() if writer == memory.writer)
+            memory.learn(self._book, rows)
+
+    def forget(self) -> None:
+        """What becomes of this batch is not known, or it should not have failed."""
+        if self._raw.memory is not None:
+            self._raw.memory.forget()
+
+    def _load(self, need: Need, version: int) -> Book:
+        raw, tenants = self._raw, self._tenants.by_id
+        pipeline = self._pipelines.enter_context(raw.pipeline())
+        locked = self._locked = self._tenants_of(self._commands, pipeline)
+        raw.execute(BEGIN)
+        raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
+        cursor = load(raw, parameters(need, locked=locked, least_ms=self._clock.heard_ms))
+        asked_used = load_used(raw, need)
+        unfolded = look(raw) if self._unfolded.must_look else None
+        can_call = None if raw.is_known else raw.execute(CAN_CALL)
+        # Not by leaving the pipeline: after what that sends, the database would not notice that this node is
+        # idle in a transaction.
+        pipeline.sync()
+        used = tuple(asked_used)
+        if unfolded is not None:
+            [(waiting,)] = unfolded
+            self._unfolded.found(waiting)
+        loaded = Loaded(cursor, used)
+        self._clock.hear(loaded.now_ms)
+        self.now_ms = loaded.now_ms
+        if can_call is not None:
+            raw.is_known, raw.memory = True, _memory(can_call)
+        self._check_memory(loaded)
+        if loaded.version != version:  # The set-up cannot change from here on: load it again.
+            self._pipelines.close()
+            tenants = self._tenants.refresh(self._connection, loaded.version)
+            need = Need(self._commands, tenants)
+            asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
+            loaded = Loaded(load(raw, asked), used)
+        return loaded.book(tenants)
+
+    def _check_memory(self, loaded: Loaded) -> None:
+        """Forget what is remembered of what others have written since."""
+        self._writers = loaded.writers
+        memory = self._raw.memory
+        if memory is not None:
+            memory.must_be(loaded.version, loaded.setup_writer, rows_lag=loaded.rows_lag)
+            memory.forget_tenants(key for key, writer in loaded.writers.items() if writer != memory.writer)
+
+    def _write_writers(self, book: Book) -> None:
+        """Say who wrote sessions and seats last, in each tenant in which this batch does."""
+        memory, new = self._raw.memory, {}
+        for tenant_id in {_tenant_of(change) for change in book.changes} - {None}:
+            assert tenant_id is not None
+            before = self._writers.get(tenant_id, NOBODY)
+            after = NOBODY if memory is None else memory.writer_after(tenant_id, before)
+            if after != before:
+                new[tenant_id] = self._writers[tenant_id] = after
+        if new:
+            self._raw.execute(_WRITERS, [numbers(new), numbers(new.values())], prepare=True)
+
+    def _commit_by_call(self) -> None:
+        book, memory, decided_ms = self._book, self._raw.memory, self.now_ms
+        assert memory is not None
+        assert self._remembered is not None
+        if book is None:
+            return
+        seats, sessions = self._remembered
+        until_ms = holds_until_ms(book, len(self._commands), decided_ms, seats=seats, sessions=sessions)
+        if until_ms is None:
+            memory.forget_askers(self._commands)
+            raise Outdated
+        call = Call(decided_ms, until_ms, _lock_numbers(self._locked), numbers(self._locked))
+        rows = rows_of(book)
+        answer = commit_by_call(self._raw, memory, call, rows)
+        match answer:
+            case Refused.SETUP:
+                memory.forget()
+            case Refused.WRITER:
+                memory.forget_tenants(self._locked)
+            case Refused.LATE:
+                memory.forget_askers(self._commands)
+            case _:
+                self.now_ms = answer
+                self._clock.hear(answer)
+                move(book, answer - decided_ms)
+                memory.learn(book, rows)
+                return
+        raise Outdated
+
+    def _tenants_of(self, commands: Sequence[Command], pipeline: Pipeline) -> set[int]:
+        """The tenants of these commands; those of a sweep are where it would find something to clear."""
+        sessions_max = sum(command.sessions_max for command in commands if isinstance(command, Sweep))
+        named = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
+        if not sessions_max:
+            return named
+        cursor = tenants_of_expired(self._raw, self._clock.heard_ms, sessions_max)
+        pipeline.sync()
+        return named.union(tenant_id for (tenant_id,) in cursor)
+
+
+def send_commit(raw: DriverConnection) -> Cursor[Any]:
+    """Send a COMMIT, and take note of warnings from now on."""
+    raw.warnings.clear()
+    return raw.execute(b"COMMIT")
+
+
+def must_hold(raw: DriverConnection, commit: Cursor[Any]) -> None:
+    """Raise unless it is committed.
+
+    PostgreSQL gives no more than a warning when a commit stopped waiting for its standby.
+    """
+    if commit.statusmessage != "COMMIT" or raw.warnings:
+        said = raw.warnings[0] if raw.warnings else commit.statusmessage
+        raise Doubtful(f"it is not certain that a commit holds: {said}")
+
+
+def _memory(can_call: Cursor[Any]) -> Memory | None:
+    [(backend, functions)] = can_call
+    return Memory(backend) if functions else None
+
+
+def _tenant_of(change: Change) -> int | None:
+    """The tenant of which a change writes a session or a seat."""
+    match change:
+        case GrantDenied() | AssertionUsed():
+            return None
+        case _:
+            subject: Session | Seat = change.session if hasattr(change, "session") else change.seat
+            return subject.tenant_id
+
+
+def _lock_numbers(tenant_ids: Collection[int]) -> str:
+    """As one array, ascending: whoever takes several locks takes them in this order."""
+    return "{" + ",".join(map(str, sorted({id_ & _LOCK_MAX for id_ in tenant_ids}))) + "}"

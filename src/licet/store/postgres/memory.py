@@ -1,0 +1,204 @@
+"""Remembers what a connection has committed, so that a batch which changes no seat needs nothing loaded.
+
+The rules:
+
+- A tenant is remembered while `tenant.writer` is this connection's number: nobody else has written a session
+  or a seat of it since. Only `licet_commit` can know whether that is still so, under the locks; what it
+  refuses is forgotten here, loaded and decided again.
+- A number is a connection's own, and a new connection remembers nothing: a batch that the one before it may
+  still commit, after its node gave up on it, has a number that nobody has any more.
+- What is remembered is true, or less than the truth where time alone can have made the difference: a client
+  has at most so many live sessions.
+- Where nodes take turns in a tenant, remembering it costs more than it brings: the second of them gives the
+  tenant to nobody, and it is taken again after `TURNS` batches.
+- Everything is bounded, and the oldest is forgotten.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from secrets import randbits
+from typing import Final, TypeVar
+
+from msgspec.structs import replace
+
+from licet.ledger.book import (
+    Book,
+    SeatFreed,
+    SeatKept,
+    SeatKey,
+    SeatTaken,
+    SessionEnded,
+    SessionRenewed,
+    SessionStarted,
+)
+from licet.ledger.commands import Command, Grant, Refresh
+from licet.ledger.prefetch import Need
+from licet.ledger.seat_rows import may_lag
+from licet.model import Seat, Session, Tenant
+from licet.store.rows import Row, Saving
+
+SESSIONS_MAX: Final = 20_000  # some 10 MB, and as many seats
+SEATS_MAX: Final = 20_000
+TENANTS_MAX: Final = 10_000
+NOBODY: Final = 0  # in `tenant.writer`
+TURNS: Final = 32  # a failed call costs a round trip: of 32 batches that is little
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class Memory:
+    """Of one connection, in the thread that uses it."""
+
+    def __init__(self, backend: int) -> None:
+        self.writer = randbits(62) + 1  # never given twice
+        self.backend = backend
+        self.setup_version = self.setup_writer = -1
+        self.rows_lag = False
+        # By what is remembered of a tenant it is told apart from what was before it was forgotten.
+        self._tenants: OrderedDict[int, object] = OrderedDict()
+        self._turns: OrderedDict[int, int] = OrderedDict()
+        self._sessions: OrderedDict[bytes, tuple[object, Session]] = OrderedDict()
+        # A seat as it is, and as its row says (`ledger/seat_rows.py`).
+        self._seats: OrderedDict[SeatKey, tuple[object, Seat, Seat]] = OrderedDict()
+        self._live: OrderedDict[int, tuple[object, int]] = OrderedDict()
+
+    def forget(self) -> None:
+        """Forget everything: what became of a batch is not known, or it should not have failed."""
+        self._tenants.clear()
+
+    def forget_tenants(self, tenant_ids: Iterable[int]) -> None:
+        """Somebody else wrote in these tenants."""
+        for tenant_id in tenant_ids:
+            if self._tenants.pop(tenant_id, None) is not None:
+                _put(self._turns, tenant_id, 0, TENANTS_MAX)
+
+    def forget_askers(self, commands: Iterable[Command]) -> None:
+        """Who asks was not granted what time alone moves: have it loaded, until it is."""
+        for command in commands:
+            if isinstance(command, Grant):
+                self._live.pop(command.client_key, None)
+            elif isinstance(command, Refresh):
+                self._sessions.pop(command.sid, None)
+
+    def must_be(self, setup_version: int, setup_writer: int, *, rows_lag: bool) -> None:
+        """Forget everything unless it was remembered of this set-up; `rows_lag` as in `Book`."""
+        self.rows_lag = rows_lag
+        if (setup_version, setup_writer) != (self.setup_version, self.setup_writer):
+            self._tenants.clear()
+            self.setup_version, self.setup_writer = setup_version, setup_writer
+
+    def book(
+        self, commands: Sequence[Command], need: Need, tenants: Mapping[int, Tenant], at_ms: int
+    ) -> Book | None:
+        """The book of these commands, where all that they need is remembered and lives at `at_ms`.
+
+        None where it is not, and where a grant has to end another session (L8).
+        """
+        if not commands or need.ended or need.sweep or need.assertions:
+            return None
+        sessions: list[Session] = []
+        live: dict[int, int] = {}
+        for command in commands:
+            assert isinstance(command, Grant | Refresh)
+            mark = self._tenants.get(command.tenant_id)
+            if mark is None:
+                return None
+            if isinstance(command, Grant):
+                count = _of(mark, self._live.get(command.client_key))
+                if count is None or need.oldest(command.client_key, count) > 0:
+                    return None
+                live[command.client_key] = count
+            else:
+                session = _of(mark, self._sessions.get(command.sid))
+                if session is None or session.expires_at_ms <= at_ms:
+                    return None
+                sessions.append(session)
+        seats = [self._seat(key, at_ms) for key in need.held(sessions)]
+        known = [seat for seat in seats if seat is not None]
+        if len(known) < len(seats) or need.has_own_seats:
+            return None
+        return Book(
+            tenants=tenants,
+            in_use=dict.fromkeys(need.grants, 0),  # which matters to nobody who has a seat
+            seats=[seat for seat, _ in known],
+            sessions=sessions,
+            live_sessions=live,
+            rows={row.key: _as_compared(tenants, row) for _, row in known},
+            rows_lag=self.rows_lag,
+        )
+
+    def writer_after(self, tenant_id: int, writer: int) -> int:
+        """Whose a tenant is to be after a batch that writes in it, where it was of `writer`."""
+        if writer == self.writer:
+            return writer
+        turns = 0 if writer != NOBODY else self._turns.get(tenant_id, TURNS) + 1
+        _put(self._turns, tenant_id, turns, TENANTS_MAX)
+        return self.writer if turns > TURNS else NOBODY
+
+    def begin(self, tenant_ids: Iterable[int]) -> None:
+        """From now on these tenants are this connection's, if they were not before."""
+        for tenant_id in tenant_ids:
+            if tenant_id not in self._tenants:
+                _put(self._tenants, tenant_id, object(), TENANTS_MAX)
+
+    def learn(self, book: Book, rows: Saving[Sequence[Row]]) -> None:
+        """Remember what was committed, and which rows were written."""
+        written = {(row[0], row[1]) for row in (*rows.seats_new, *rows.seats_kept)}
+        for change in book.changes:
+            match change:
+                case SessionStarted(session=session):
+                    self._learn_session(book, session)
+                    self._learn_client(book, session)
+                case SessionRenewed(session=session):
+                    self._learn_session(book, session)
+                case SessionEnded(session=session):
+                    self._sessions.pop(session.sid, None)
+                case SeatTaken(seat=seat) | SeatKept(seat=seat) | SeatFreed(seat=seat):
+                    self._learn_seat(book, seat.tenant_id, seat.key, is_written=seat.key in written)
+                case _:
+                    pass
+
+    def _learn_client(self, book: Book, session: Session) -> None:
+        mark = self._tenants.get(session.tenant_id)
+        if mark is not None:
+            count = book.live_sessions[session.client_key]
+            _put(self._live, session.client_key, (mark, count), SEATS_MAX)
+
+    def _learn_session(self, book: Book, session: Session) -> None:
+        mark = self._tenants.get(session.tenant_id)
+        if mark is None or session.sid not in book.sessions:
+            return
+        _put(self._sessions, session.sid, (mark, book.sessions[session.sid]), SESSIONS_MAX)
+
+    def _learn_seat(self, book: Book, tenant_id: int, key: SeatKey, *, is_written: bool) -> None:
+        mark, seat = self._tenants.get(tenant_id), book.seats.get(key)
+        row = seat if is_written else book.rows.get(key)
+        if mark is None or seat is None or row is None:
+            self._seats.pop(key, None)
+        else:
+            _put(self._seats, key, (mark, seat, row), SEATS_MAX)
+
+    def _seat(self, key: SeatKey, at_ms: int) -> tuple[Seat, Seat] | None:
+        """A seat that lives, as it is and as its row says."""
+        mark, seat, row = self._seats.get(key, (None, None, None))
+        if seat is None or row is None or seat.expires_at_ms <= at_ms:
+            return None
+        return (seat, row) if mark is self._tenants.get(seat.tenant_id) else None
+
+
+def _as_compared(tenants: Mapping[int, Tenant], row: Seat) -> Seat:
+    """A row that may not lag is written each time: at the commit it is later than it is now."""
+    return row if may_lag(tenants[row.tenant_id], row) else replace(row, expires_at_ms=0)
+
+
+def _of(mark: object, found: tuple[object, _Value] | None) -> _Value | None:
+    """What was remembered, if it was since its tenant was last forgotten."""
+    return None if found is None or found[0] is not mark else found[1]
+
+
+def _put(where: OrderedDict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:
+    where[key] = value
+    where.move_to_end(key)
+    if len(where) > most:
+        where.popitem(last=False)
