@@ -27,7 +27,7 @@ from support import nursing
 from support.forked import ForkedProcess
 
 _PR_SET_CHILD_SUBREAPER = 36
-_ANSWER_WITHIN_S = 60.0
+_ANSWER_WITHIN_S = 110.0  # its first answer comes after all of its imports; less than a test may take
 _PID_BYTES = 32
 
 

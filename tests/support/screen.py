@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-WAIT_S: Final = 60.0  # for what must happen: far more than it needs
+WAIT_S: Final = 100.0  # for what must happen: far more than it needs, and less than a test may take
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*(?:[A-Za-z]|$)|$)")  # also one whose end has not come
 
 
