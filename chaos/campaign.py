@@ -89,7 +89,7 @@ def _make(options: Options, directory: Path, operations: int, number: int) -> Pa
     run = Run(options, directory)
     try:
         run.run()
-    except TimeoutError as fault:  # What was broken did not come back by itself; what was answered still counts.
+    except TimeoutError as fault:  # What was broken did not come back; what was answered still counts.
         print(f"The part ended early: {fault}", flush=True)
     report = check(read_history(run.files()))
     print(summary(report), flush=True)
