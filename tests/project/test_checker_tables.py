@@ -63,19 +63,27 @@ class TestTables:
             story.end(5, [("x", "a", "client:a", 10)], [("a", "granted", 1)])
             assert story.found() == found
 
-    def test_a_seat_that_outlives_its_sessions_is_found(self) -> None:
-        """L4: and one that is gone before them."""
+    @pytest.mark.parametrize(("later_ms", "found"), [(1, {"tables"}), (0, set()), (-1, set())])
+    def test_a_seat_that_outlives_its_sessions_is_found(self, later_ms: int, found: set[str]) -> None:
+        """L4; the row of a seat that nothing holds may say less than its sessions."""
         story = finished()
         final = story.records[-1]
         assert isinstance(final, Final)
-        for end_ms in (final.seats[0].expires_at_ms + 1, final.seats[0].expires_at_ms - 1):
-            seat = replace(final.seats[0], expires_at_ms=end_ms)
-            story.records[-1] = replace(final, seats=(seat,))
-            assert story.found() == {"tables"}
+        seat = replace(final.seats[0], expires_at_ms=final.seats[0].expires_at_ms + later_ms)
+        story.records[-1] = replace(final, seats=(seat,))
+        assert story.found() == found
+
+    def test_a_session_without_its_seat_is_found(self) -> None:
+        """L4: a seat may be behind its sessions, and may not be gone before them."""
+        story = finished()
+        final = story.records[-1]
+        assert isinstance(final, Final)
+        story.records[-1] = replace(final, seats=())
+        assert "tables" in story.found()
 
     def test_a_seat_on_hold_expires_with_its_hold(self) -> None:
-        """L18: so long after its newest token, and not later."""
-        for end_s, found in ((8, set()), (9, {"tables"})):
+        """L18: so long after its newest token; no later, and no sooner."""
+        for end_s, found in ((8, set()), (9, {"tables"}), (7, {"tables"})):
             story = Story(hold_s=5)
             sid = story.grant(3, "a")
             story.log_off(4, "a", sid)
