@@ -190,3 +190,13 @@ def test_a_denied_client_is_told_no_later_than_the_first_seat_is_free(place: Pla
     [denied] = do(opened, grant(21, 21))
     assert isinstance(denied, Denied)
     assert denied.retry_after_s == SESSION_S - RENEWED_S
+
+
+def test_a_session_that_begins_and_ends_in_one_batch_leaves_its_seat_to_the_others(place: Place) -> None:
+    """L4: whoever ends it has not been told of it yet, but the seat must not depend on that."""
+    opened = begin(place, jim_test(clients=TWINS))
+    do(opened, grant(1, 1))
+    place.clock.advance(seconds=RENEWED_S)
+    do(opened, grant(1, 2), end(2))
+    [row] = rows(opened, schema.seat)
+    assert row.expires_at_ms == START_MS + SESSION_MS

@@ -75,6 +75,7 @@ class Need:
 
         # crowded: seats, and for which client, of which a session may begin and end in this batch.
         #   Grant(A, pool 1), 3 times  crowded = {(1, (1, "client:A"))}: the third ends the first
+        #   Grant(A, pool 1) of S4, End(S4)      the same; no client can ask for it, as it learns of S4 later
         self.crowded: set[tuple[int, SeatKey]] = set()
 
         # sweep: so many sessions that have expired, oldest expiry first; and so many pools that have an
@@ -92,12 +93,12 @@ class Need:
         self._add(commands)
 
     def _add(self, commands: Sequence[Command]) -> None:
-        asked: list[tuple[int, SeatKey]] = []
+        asked: dict[bytes, tuple[int, SeatKey]] = {}
         for command in commands:
             match command:
                 case Grant():
                     if (key := self._add_grant(command)) is not None:
-                        asked.append((command.client_key, key))
+                        asked[command.sid] = (command.client_key, key)
                 case Refresh():
                     self.renewed.add(command.sid)
                 case End():
@@ -107,9 +108,9 @@ class Need:
                     self.sweep += command.sessions_max
                 case UseAssertion():
                     self.assertions.add((command.tenant_id, command.client_key, command.jti))
-        for client_key, key in asked:
+        for sid, (client_key, key) in asked.items():
             self.holders.add(key)
-            if self.rooms[client_key] < 0:
+            if self.rooms[client_key] < 0 or sid in self.ended:
                 self.crowded.add((client_key, key))
 
     def _add_grant(self, grant: Grant) -> SeatKey | None:
