@@ -18,6 +18,7 @@ from licet.store.postgres.store import PostgresStore
 from licet.store.rows import Row, Saving
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
 from support.faults import answers, unavailable, works
+from support.lone_primary import break_off, without_its_standby
 from support.postgres import PASSWORD, WARY, Postgres
 from support.store_site import do, in_use, rows
 from support.waiting import until
@@ -39,20 +40,11 @@ class TestFaults:
     ) -> None:
         """L9. PostgreSQL itself only warns when the wait for the standby was broken off."""
         self.prepared(lonely)
-        stoppable.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        try:
-            stoppable.reload()
-            with ThreadPoolExecutor(1) as pool:
-                waiting = pool.submit(commit, lonely, [grant(1, 3)])
-                cancel = (
-                    "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-                )
-                until(lambda: stoppable.execute(cancel) == [(1,)])
-                with pytest.raises(StoreUnavailable, match="not certain"):
-                    waiting.result()
-        finally:
-            stoppable.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            stoppable.reload()
+        with without_its_standby(stoppable), ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(commit, lonely, [grant(1, 3)])
+            until(lambda: break_off(stoppable))
+            with pytest.raises(StoreUnavailable, match="not certain"):
+                waiting.result()
         assert len(called) == 1
         until(lambda: works(lonely, refresh(1, 1)))
 

@@ -29,6 +29,7 @@ from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, add_tenant, grant, jim_test, refresh, sid
 from support.faults import answers, unavailable, works
 from support.kinds import Place, PostgresPlaces, begun_in_postgres
+from support.lone_primary import break_off, without_its_standby
 from support.postgres import PASSWORD, PATIENCE_S, WARY, Postgres
 from support.waiting import until
 
@@ -146,22 +147,14 @@ class TestAStandby:
     ) -> None:
         """L9. PostgreSQL itself only warns when the wait for the standby was broken off."""
         commit(lonely, [grant(1, 1)])
-        stoppable.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        try:
-            stoppable.reload()
+        with without_its_standby(stoppable):
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(commit, lonely, [grant(2, 2)])
-                cancel = (
-                    "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-                )
-                until(lambda: stoppable.execute(cancel) == [(1,)])
+                until(lambda: break_off(stoppable))
                 with pytest.raises(StoreUnavailable, match="not certain"):
                     waiting.result()
             until(lambda: self.waits_for_standby(lonely))
             until(lambda: self.says(lonely, "no standby confirms"))
-        finally:
-            stoppable.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            stoppable.reload()
         until(lambda: works(lonely, refresh(1, 1)))
 
     def test_a_standby_that_is_promoted_is_found(self) -> None:
