@@ -107,6 +107,10 @@ class RunningServer(ServerProcess):
         """Change the set-up; a server that runs has seen it at the end."""
         with self.store() as store, changing(store, "a test") as change:
             yield change
+        self.notice()
+
+    def notice(self) -> None:
+        """Return when it has seen the set-up as it is now, whoever changed it; at once if it does not run."""
         self.switches.changes.add()
         if self.is_running:
             self.let_it_look()
