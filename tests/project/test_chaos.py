@@ -115,7 +115,7 @@ class TestBroken:
             share=1.0 if broken == "believing" else 0.4,
             turns=(((), 1.0),),
             rest_s=REST_S,
-            rest_operations=REST_OPERATIONS * {"blind": 10, "believing": 60}.get(broken, 1),
+            rest_operations=REST_OPERATIONS * {"blind": 10, "believing": 60, "lockless": 20}.get(broken, 1),
             calm_s=0,
             broken=broken,
             expiries=0,
