@@ -298,6 +298,8 @@ class Program:
     def ended(self) -> tuple[int, str]:
         """Its exit code, and what it said on standard error, when there are no more lines."""
         _, said = self._process.communicate(timeout=PATIENCE_S)
+        # Whole, so that a crash of the runtime itself is recognized by its text (`conftest.py`).
+        assert self._process.returncode != -signal.SIGABRT, said
         return self._process.returncode, said
 
 
