@@ -15,8 +15,10 @@ import pytest
 from licet.lanes.frames import frame
 from licet.ledger.commands import Sweep
 from support.cli_site import new_desk
-from support.examples import grant
+from support.examples import grant, jim_test
+from support.kinds import PostgresPlaces, begun_in_postgres
 from support.lane_site import identity_of
+from support.store_site import START_MS
 
 _PATIENCE_S = 120
 _COMMITTER = """
@@ -27,7 +29,7 @@ from licet.lanes.frames import decode_commands
 from licet.lanes.process_main import _Commits
 from licet.store.opening import StoreAt
 
-commits = _Commits(StoreAt(Path(sys.argv[1])), sys.argv[2], SystemClock())
+commits = _Commits(StoreAt(Path(sys.argv[1]), sys.argv[4] or None), sys.argv[2], SystemClock())
 results = commits(decode_commands(bytes.fromhex(sys.argv[3])))
 assert not [it for it in results if isinstance(it, Exception)], results
 commits.counted(), commits.setup_version()
@@ -61,16 +63,9 @@ _FOR_PAGES = {
 _SERVER_NEVER = {"alembic", "aiosqlite", "httpx", "rich", "pygments", "psycopg", "opentelemetry", *_FOR_PAGES}
 _COMMITTER_NEVER = {
     "alembic",
-    "asyncio",
     "cryptography",
-    "email",
-    "hashlib",
-    "importlib.metadata",
-    "logging",
-    "psycopg",
     "pydantic",
     "sqlalchemy",
-    "ssl",
     "structlog",
     "typer",
     "uvicorn",
@@ -83,6 +78,7 @@ _COMMITTER_NEVER = {
     "licet.web",
     *_FOR_PAGES,
 }
+_OF_THE_DRIVER = {"asyncio", "email", "hashlib", "importlib.metadata", "logging", "psycopg", "ssl"}
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +107,21 @@ def test_a_process_that_only_commits_imports_neither_sqlalchemy_nor_the_server(
 ) -> None:
     """It decides and writes, and takes half of the memory that it would with all of the store."""
     batch = frame([grant(1, 1), Sweep(sessions_max=10)])[4:]
-    found = imported(_COMMITTER, str(data), identity_of(data), batch.hex())
+    found = imported(_COMMITTER, str(data), identity_of(data), batch.hex(), "")
     assert "licet.ledger.rules" in found
+    assert not (_COMMITTER_NEVER | _OF_THE_DRIVER) & found
+
+
+def test_on_postgresql_it_imports_no_more_than_the_driver_needs(
+    postgres_places: PostgresPlaces, tmp_path: Path
+) -> None:
+    """It decides and writes there too without SQLAlchemy."""
+    place = postgres_places.make(START_MS)
+    begun_in_postgres(place, jim_test())
+    batch = frame([grant(1, 1), Sweep(sessions_max=10)])[4:]
+    found = imported(_COMMITTER, str(tmp_path), "", batch.hex(), postgres_places.url)
+    place.close()
+    assert {"licet.ledger.rules", "psycopg"} <= found
     assert not _COMMITTER_NEVER & found
 
 

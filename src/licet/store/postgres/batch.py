@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import Cursor, Pipeline
 from psycopg.pq import PipelineStatus
-from sqlalchemy import Connection
 
 from licet.clock import FollowingClock
 from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
@@ -29,6 +28,8 @@ from licet.store.snapshots import Tenants
 from licet.store.unfolded import Unfolded
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from licet.model import Seat, Session
 
 # Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
@@ -61,7 +62,7 @@ class Batch:
         self.now_ms = 0
         self._pipelines = pipelines
         self._raw = wire.raw
-        self._connection = wire.connection
+        self._ask = wire.ask
         self._tenants = tenants
         self._unfolded = unfolded
         self._clock = clock
@@ -73,7 +74,7 @@ class Batch:
         self.changes: list[Change] = []  # that were saved
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> "Connection":
         """A batch has none: it has locked some tenants and not the set-up."""
         raise AssertionError("a batch changes no set-up")
 
@@ -160,7 +161,7 @@ class Batch:
         self._check_memory(loaded)
         if loaded.version != version:  # The set-up cannot change from here on: load it again.
             self._pipelines.close()
-            tenants = self._tenants.refresh(self._connection, loaded.version)
+            tenants = self._tenants.refresh(self._ask, loaded.version)
             need = Need(self._commands, tenants)
             asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
             loaded = Loaded(load(raw, asked), used)

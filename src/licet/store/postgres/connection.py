@@ -16,20 +16,22 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from licet.store.contract import BUSY_S
 from licet.store.errors import Collided, Contradiction, StoreUnavailable
 from licet.store.postgres.memory import Memory
 from licet.store.postgres.url import parameters_of, place_of
+from licet.store.postgres.wrapping import Wrapping, cause_of
+from licet.store.snapshots import Ask
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 CONNECT_S = 2  # of one host; the least that the driver takes
 TIDY_S = 1.0  # for a ROLLBACK
@@ -37,6 +39,7 @@ WAIT_FIRST_S = 0.05
 WAIT_MAX_S = 1.0
 
 _NO_ANSWER = "no answer in time"
+_WRAPPING: Final = Wrapping()
 _TCP: Mapping[str, Any] = {
     "connect_timeout": CONNECT_S,
     "keepalives": 1,
@@ -114,11 +117,38 @@ class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
             self.warnings.append(notice.message_primary or "a warning")
 
 
-class Wire(NamedTuple):
-    """One connection, as the driver's object and as SQLAlchemy's."""
+class Wire:
+    """One connection, as the driver's object and, where it was wrapped, as SQLAlchemy's."""
 
-    raw: DriverConnection
-    connection: Connection
+    def __init__(self, raw: DriverConnection) -> None:
+        self.raw = raw
+        self._connection: Connection | None = None
+
+    def wrap(self) -> "Connection":
+        """The connection for SQLAlchemy. Call it between transactions."""
+        if self._connection is None:
+            assert self.raw.info.transaction_status == TransactionStatus.IDLE, "wrapped between transactions"
+            self._connection = _WRAPPING.of(self.raw)
+        return self._connection
+
+    @property
+    def connection(self) -> "Connection":
+        """The same, wrapped before."""
+        assert self._connection is not None, "a connection is wrapped between transactions"
+        return self._connection
+
+    @property
+    def ask(self) -> Ask:
+        """Executes statements that have no parameters."""
+        return lambda statement: self.raw.execute(statement.encode())
+
+    def throw_away(self) -> None:
+        """Close it without a word to the server, which may not answer."""
+        self.raw.close()
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.invalidate()
+                self._connection.close()
 
 
 class Link:
@@ -135,7 +165,6 @@ class Link:
         self.place = place_of(self._parameters)
         self._name = name
         self._writes = writes
-        self._engine = self._make_engine()
         self._wire: Wire | None = None
         self._down = f"{self.place}: {_NO_ANSWER}"  # why there is no connection, while there is none
         self._maker: threading.Thread | None = None
@@ -222,44 +251,23 @@ class Link:
     def _throw_away(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.raw.close()  # Without a word to the server, which may not answer.
-            with suppress(SQLAlchemyError, psycopg.Error):
-                wire.connection.invalidate()
-                wire.connection.close()
+            wire.throw_away()
 
     def _connect(self) -> Wire:
         with _faults(self.place):
-            connection = self._engine.connect()
+            # The store begins and ends transactions itself.
+            raw = DriverConnection.connect(**self._parameters, autocommit=True)
+        raw.prepared_max = 500
+        raw.deadline = monotonic() + CONNECT_S
         try:
-            raw = connection.connection.driver_connection
-            assert isinstance(raw, DriverConnection)
-            raw.deadline = monotonic() + CONNECT_S
             with _faults(self.place):
                 raw.execute(_DURABLE)
                 if self._writes:
                     _must_be_confirmed(raw, self.place)
         except BaseException:
-            connection.invalidate()
-            connection.close()
+            raw.close()
             raise
-        return Wire(raw, connection)
-
-    def _make_engine(self) -> Engine:
-        def connect() -> DriverConnection:
-            # The store begins and ends transactions itself.
-            raw = DriverConnection.connect(**self._parameters, autocommit=True)
-            raw.prepared_max = 500
-            raw.deadline = monotonic() + CONNECT_S
-            return raw
-
-        return create_engine(
-            "postgresql+psycopg://",
-            creator=connect,
-            poolclass=NullPool,
-            isolation_level="AUTOCOMMIT",
-            use_native_hstore=False,
-            hide_parameters=True,  # of a failed statement: they may contain a password hash
-        )
+        return Wire(raw)
 
 
 def _must_be_confirmed(raw: DriverConnection, place: str) -> None:
@@ -312,12 +320,15 @@ def _faults(place: str) -> Iterator[None]:
         yield
     except psycopg.Error as fault:
         raise _as_a_store_says(fault, place) from fault
-    except DBAPIError as fault:
-        if isinstance(fault.orig, psycopg.Error):
-            raise _as_a_store_says(fault.orig, place) from fault.orig
-        raise StoreUnavailable(f"{place}: {_first_line(str(fault.orig))}") from fault
-    except (SQLAlchemyError, OSError) as fault:
+    except OSError as fault:
         raise StoreUnavailable(f"{place}: {_first_line(str(fault))}") from fault
+    except Exception as fault:
+        cause = cause_of(fault)
+        if cause is None:
+            raise
+        if isinstance(cause, psycopg.Error):
+            raise _as_a_store_says(cause, place) from cause
+        raise StoreUnavailable(f"{place}: {_first_line(str(cause))}") from fault
 
 
 def _as_a_store_says(fault: psycopg.Error, place: str) -> StoreUnavailable | Contradiction:

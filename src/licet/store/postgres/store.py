@@ -12,7 +12,8 @@ The rules:
   reply to it, is a fault and never an answer.
 - Behind the locks the tables guard: a unique (pool, holder), and a check of the seats in use.
 
-Rare statements go through SQLAlchemy, on the same connection.
+Rare statements go through SQLAlchemy, on the same connection. It is imported with the first of them:
+a process that only commits has none.
 """
 
 import math
@@ -20,9 +21,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection
 
 from licet.clock import FollowingClock
 from licet.ledger.book import Book, Change
@@ -40,15 +41,18 @@ from licet.store.contract import (
 )
 from licet.store.counters import count
 from licet.store.errors import Collided, Outdated
-from licet.store.migrate import check_current, upgrade
+from licet.store.migrate import must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
 from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live
 from licet.store.postgres.connection import DriverConnection, Link, Wire
 from licet.store.postgres.saving import save
 from licet.store.postgres.watcher import CHANNEL, Watcher
-from licet.store.snapshots import Tenants, read_version
+from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.unfolded import Unfolded
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
@@ -66,6 +70,7 @@ _MOMENT = (
     b"SELECT greatest(%s::bigint, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint),"
     b" (SELECT version FROM setup)"
 )
+_TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid)"
 _NOTIFY = f"SELECT pg_notify('{CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
 
 _WRITER = {
@@ -130,9 +135,9 @@ class PostgresStore:
             if create:
                 with _alone(self._writer) as connection:
                     upgrade(connection)
-            with _reading(self._looker, STEP_S) as connection:
-                check_current(connection)
-                self._refresh(connection)
+            with _reading(self._looker, STEP_S) as wire:
+                _must_be_current(wire.ask)
+                self._refresh(wire.ask)
             self._hear()
         except BaseException:
             self.close()
@@ -161,26 +166,29 @@ class PostgresStore:
 
         Raises StoreUnavailable.
         """
-        with self._looking() as connection:
-            self._refresh(connection)
+        with self._looking() as wire:
+            self._refresh(wire.ask)
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> "Iterator[Connection]":
         """A connection that sees the store at one instant.
 
         Raises StoreUnavailable.
         """
-        with _reading(self._whole, READ_S) as connection:
-            yield connection
+        with _reading(self._whole, READ_S, wrap=True) as wire:
+            yield wire.connection
 
     @contextmanager
-    def reporting(self) -> Iterator[Connection]:
+    def reporting(self) -> "Iterator[Connection]":
         """As `reading`, on a connection that no request waits for; several threads at once.
 
         Raises StoreUnavailable.
         """
-        with self._reporters.taken(BUSY_S) as link, _reading(link, math.inf, within_s=REPORT_S) as connection:
-            yield connection
+        with (
+            self._reporters.taken(BUSY_S) as link,
+            _reading(link, math.inf, within_s=REPORT_S, wrap=True) as wire,
+        ):
+            yield wire.connection
 
     @contextmanager
     def transaction(self, purpose: Purpose = Purpose.SETUP) -> Iterator[Transaction]:
@@ -226,8 +234,8 @@ class PostgresStore:
 
         Raises StoreUnavailable, SchemaOutdated.
         """
-        with self._looking() as connection:
-            check_current(connection)
+        with self._looking() as wire:
+            _must_be_current(wire.ask)
         self._hear()
 
     def watch(self) -> None:
@@ -247,14 +255,14 @@ class PostgresStore:
         for link in (self._writer, self._reader, self._looker, self._whole, *self._reporters.close()):
             link.close()
 
-    def _looking(self) -> AbstractContextManager[Connection]:
+    def _looking(self) -> AbstractContextManager[Wire]:
         # A set-up may be large: the limit is for each statement.
         return _reading(self._looker, self._answer_s)
 
-    def _refresh(self, connection: Connection) -> None:
-        version = read_version(connection)
+    def _refresh(self, ask: Ask) -> None:
+        version = read_version(ask)
         if version != self._tenants.version:
-            self._tenants.refresh(connection, version)
+            self._tenants.refresh(ask, version)
 
     def _hear(self) -> None:
         """Set the clock by the database's: that of an idle node must not drift."""
@@ -269,8 +277,8 @@ class _Change:
     def __init__(
         self, wire: Wire, tenants: Tenants, unfolded: Unfolded, clock: FollowingClock, purpose: Purpose
     ) -> None:
-        self._raw = wire.raw
-        self._connection = wire.connection
+        self._raw, self._ask = wire.raw, wire.ask
+        self._connection = wire.wrap()
         self._tenants = tenants
         self._unfolded = unfolded
         self._changes_setup = False
@@ -281,7 +289,7 @@ class _Change:
         clock.hear(self.now_ms)
 
     @property
-    def connection(self) -> Connection:
+    def connection(self) -> "Connection":
         """For changes of the set-up that must hold together with what the ledger decides."""
         self._changes_setup = True
         return self._connection
@@ -313,16 +321,16 @@ class _Change:
 
     def _current_tenants(self) -> dict[int, Tenant]:
         if self._changes_setup:
-            version = read_version(self._connection)
+            version = read_version(self._ask)
             if version != self._version:  # A set-up that is not committed yet is not cached.
-                return Tenants().refresh(self._connection, version)
+                return Tenants().refresh(self._ask, version)
         if self._version == self._tenants.version:
             return self._tenants.by_id
-        return self._tenants.refresh(self._connection, self._version)
+        return self._tenants.refresh(self._ask, self._version)
 
 
 @contextmanager
-def migrating(url: str) -> Iterator[Connection]:
+def migrating(url: str) -> "Iterator[Connection]":
     """A connection in a transaction of its own, of whatever version the tables are: for `migrate`.
 
     Raises StoreUnavailable.
@@ -336,22 +344,29 @@ def migrating(url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def _reading(link: Link, each_s: float, within_s: float = math.inf) -> Iterator[Connection]:
-    """A connection that sees everything at one instant."""
+def _reading(link: Link, each_s: float, within_s: float = math.inf, *, wrap: bool = False) -> Iterator[Wire]:
+    """A connection that sees everything at one instant; wrapped, it is SQLAlchemy's as well."""
     with link.using(within_s, each_s=each_s) as wire:
+        if wrap:
+            wire.wrap()
         wire.raw.execute(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield wire.connection
+        yield wire
         wire.raw.execute(b"ROLLBACK")
 
 
 @contextmanager
-def _alone(link: Link) -> Iterator[Connection]:
+def _alone(link: Link) -> "Iterator[Connection]":
     """In a transaction for which every batch of every node waits."""
     with link.using(math.inf, each_s=READ_S) as wire:
+        connection = wire.wrap()
         _begin(wire.raw, Purpose.SETUP)
-        yield wire.connection
+        yield connection
         if wire.raw.info.transaction_status == TransactionStatus.INTRANS:  # Alembic may have committed.
             wire.raw.execute(b"COMMIT")
+
+
+def _must_be_current(ask: Ask) -> None:
+    must_be_current(schema_of({name for (name,) in ask(_TABLES)}, ask))
 
 
 def _begin(raw: DriverConnection, purpose: Purpose) -> None:
