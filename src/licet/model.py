@@ -14,7 +14,16 @@ import msgspec
 
 from licet.licences.licence import SignedLicence
 from licet.licences.steps import SignedSeats
-from licet.refusal import Code, Refusal, Subject
+from licet.options import POOLS_MAX, QUEUE_HOLD_S, Group, PoolOptions, Priority, Share
+from licet.reasons import EndReason as EndReason  # noqa: PLC0414 - of the model
+from licet.reasons import FailureCause as FailureCause  # noqa: PLC0414 - of the model
+from licet.reasons import NoSeatReason as NoSeatReason  # noqa: PLC0414 - of the model
+from licet.reasons import Who as Who  # noqa: PLC0414 - of the model
+from licet.refusal import Code, Subject
+from licet.value import InvalidValue as InvalidValue  # noqa: PLC0414 - of the model
+from licet.value import Value as Value  # noqa: PLC0414 - of the model
+from licet.value import must_match
+from licet.value import out_of_range as out_of_range  # noqa: PLC0414 - of the model
 from licet.zones import find_zone
 
 SCOPE_DEFAULT = "all"
@@ -47,10 +56,6 @@ _CLIENT_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
 _KEY_ID = _CLIENT_ID
 
 
-class InvalidValue(Refusal, ValueError):
-    """A name or number is not allowed; the text says what is."""
-
-
 class GrantType(StrEnum):
     """The grant types that a client may use (RFC 6749 4.4 and 6)."""
 
@@ -78,62 +83,6 @@ class Duplicates(StrEnum):
     NONE = "none"
 
 
-class NoSeatReason(StrEnum):
-    """Why a grant got no seat."""
-
-    ALL_IN_USE = "all_in_use"
-    NO_SEATS = "no_seats"
-    LICENCE_EXPIRED = "licence_expired"
-    LICENCE_MISSING = "licence_missing"
-    SUSPENDED = "suspended"
-
-    @classmethod
-    def _missing_(cls, value: object) -> "NoSeatReason | None":
-        return cls.SUSPENDED if value == "barred" else None  # as a node of the previous version writes it
-
-
-class EndReason(StrEnum):
-    """Why a session ended."""
-
-    LOGOFF = "logoff"
-    REVOKED = "revoked"
-    EXPIRED = "expired"
-    SUPERSEDED = "superseded"
-    ADMINISTRATOR = "administrator"
-    DISABLED = "disabled"
-    REMOVED = "removed"
-
-
-class Who(StrEnum):
-    """The kind of caller that authenticated."""
-
-    CLIENT = "client"
-    ADMINISTRATOR = "administrator"
-    API_KEY = "api_key"
-
-
-class FailureCause(StrEnum):
-    """Why an authentication failed. Only administrators see it; the caller gets one answer for all causes."""
-
-    UNKNOWN_TENANT = "unknown_tenant"
-    UNKNOWN_CLIENT = "unknown_client"
-    NO_CREDENTIALS = "no_credentials"  # or unreadable ones
-    WRONG_SECRET = "wrong_secret"  # noqa: S105 - or password
-    EXPIRED_SECRET = "expired_secret"  # noqa: S105 - no secret
-    PASSWORD_NOT_ALLOWED = "password_not_allowed"  # noqa: S105 - no password
-    CLIENT_DISABLED = "client_disabled"
-    USER_DISABLED = "user_disabled"
-    THROTTLED = "throttled"  # too many failed before: not checked
-    BAD_SIGNATURE = "bad_signature"
-    WRONG_AUDIENCE = "wrong_audience"
-    EXPIRED_ASSERTION = "expired_assertion"  # or not valid yet, or for too long
-    USED_ASSERTION = "used_assertion"
-    NOT_STRICT = "not_strict"  # an assertion, at a tenant that accepts strict ones only
-    UNKNOWN_ADMINISTRATOR = "unknown_administrator"
-    ADMINISTRATOR_DISABLED = "administrator_disabled"
-    UNKNOWN_API_KEY = "unknown_api_key"
-
-
 class Role(StrEnum):
     """The rights of an administrator or API key: each role includes the one before it."""
 
@@ -147,12 +96,8 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of all values: they never change."""
-
-
 class Scope(Value, frozen=True, kw_only=True):
-    """What a token may do. A licensed scope needs a seat of its pool."""
+    """What a token may do. A licensed scope needs a seat of its pool, or of another one in order (L20)."""
 
     VIEW: ClassVar[str] = "view"
     ALL: ClassVar[str] = "all"
@@ -161,15 +106,25 @@ class Scope(Value, frozen=True, kw_only=True):
     licensed: bool
     read_only: bool
     pool: str | None
+    other_pools: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _must_match(
+        must_match(
             _SCOPE, self.name, "name", 'a scope is 1 to 64 printable ASCII characters without space, " and \\'
         )
         if self.licensed != (self.pool is not None):
             text = f"scope {self.name}: a licensed scope names its pool, another names none"
             about = Subject("scope", self.name)
             raise InvalidValue(text, code=Code.NOT_TOGETHER, field="pool", subject=about)
+        if len(self.pools) > POOLS_MAX or len(set(self.pools)) < len(self.pools):
+            text = f"scope {self.name}: it draws on {POOLS_MAX} pools at most, each once"
+            about = Subject("scope", self.name)
+            raise InvalidValue(text, code=Code.MALFORMED, field="pools", subject=about)
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The pools it draws on, in order."""
+        return () if self.pool is None else (self.pool, *self.other_pools)
 
 
 class Pool(Value, frozen=True, kw_only=True):
@@ -178,6 +133,7 @@ class Pool(Value, frozen=True, kw_only=True):
     `seats` and `overdraft` are the administrator's limits (L13, L14); None is as many as vendors have signed.
     `alerts` is as from `read_alerts`. `hold_s` is as set: `Tenant.hold_s_of` is the hold that counts (L18).
     `signed` says how many seats vendors have signed for it, and when (L13); None for a pool in no licence.
+    The others are its options (`licet.options`): a rule names `user:TC`, `client:App` or `group:sales`.
     """
 
     id: int
@@ -188,10 +144,20 @@ class Pool(Value, frozen=True, kw_only=True):
     alerts: tuple[str, ...] = ALERTS
     hold_s: int = 0
     overdraft: int | None = None
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()  # initials
+    reserve: tuple[Share, ...] = ()
+    max: tuple[Share, ...] = ()
+    max_per_user: int | None = None
+    max_per_client: int | None = None
+    priority: tuple[Priority, ...] = ()
+    queue: int = 0
+    queue_hold_s: int = QUEUE_HOLD_S
     signed: SignedSeats | None = None
 
     def __post_init__(self) -> None:
-        _must_match(
+        must_match(
             _POOL,
             self.name,
             "name",
@@ -210,6 +176,34 @@ class Pool(Value, frozen=True, kw_only=True):
             raise InvalidValue(text, code=Code.MALFORMED, field="alerts", subject=about)
 
 
+def options_of(pool: Pool, groups: Mapping[str, Group]) -> PoolOptions | None:
+    """The options of a pool, ready to be looked up; None where it has none."""
+    if not (
+        pool.exclude
+        or pool.include
+        or pool.named
+        or pool.reserve
+        or pool.max
+        or pool.max_per_user is not None
+        or pool.max_per_client is not None
+        or pool.queue
+    ):
+        return None
+    return PoolOptions(
+        groups=groups,
+        exclude=pool.exclude,
+        include=pool.include,
+        named=pool.named,
+        reserve=pool.reserve,
+        max=pool.max,
+        priority=pool.priority,
+        max_per_user=pool.max_per_user,
+        max_per_client=pool.max_per_client,
+        queue=pool.queue,
+        queue_hold_s=pool.queue_hold_s,
+    )
+
+
 class User(Value, frozen=True, kw_only=True):
     """A person or service, identified by initials within its tenant. Without a password none is accepted."""
 
@@ -219,7 +213,7 @@ class User(Value, frozen=True, kw_only=True):
     enabled: bool = True
 
     def __post_init__(self) -> None:
-        _must_match(_INITIALS, self.initials, "initials", "initials are 2 or 3 letters, digits or dots")
+        must_match(_INITIALS, self.initials, "initials", "initials are 2 or 3 letters, digits or dots")
 
 
 class ClientSecret(Value, frozen=True, kw_only=True):
@@ -249,7 +243,7 @@ class PublicKey(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.kid is not None:
-            _must_match(_KEY_ID, self.kid, "kid", "a kid is 1 to 128 characters without control characters")
+            must_match(_KEY_ID, self.kid, "kid", "a kid is 1 to 128 characters without control characters")
 
     def is_live(self, now_ms: int) -> bool:
         """Whether it has not expired."""
@@ -276,7 +270,7 @@ class Client(Value, frozen=True, kw_only=True):
     keys: tuple[PublicKey, ...] = ()
 
     def __post_init__(self) -> None:
-        _must_match(
+        must_match(
             _CLIENT_ID,
             self.client_id,
             "client_id",
@@ -322,10 +316,12 @@ class Tenant(Value, frozen=True, kw_only=True):
     users: Mapping[str, User] = msgspec.field(default_factory=dict)
     clients: Mapping[str, Client] = msgspec.field(default_factory=dict)
     clients_by_key: Mapping[int, Client] = msgspec.field(default_factory=dict)
+    groups: Mapping[str, Group] = msgspec.field(default_factory=dict)
+    options: Mapping[int, PoolOptions] = msgspec.field(default_factory=dict)  # of the pools that have any
     licences: tuple[SignedLicence, ...] = ()  # that are installed and count by a vendor's key (L13)
 
     def __post_init__(self) -> None:
-        _must_match(
+        must_match(
             _TENANT,
             self.name,
             "name",
@@ -416,6 +412,28 @@ class Session(Value, frozen=True, kw_only=True, array_like=True):
         return None if self.pool_id is None or self.holder is None else (self.pool_id, self.holder)
 
 
+class Place(Value, frozen=True, kw_only=True):
+    """A place in the queue of a pool (L19). It is its holder's until `until_ms`, and lapses then.
+
+    `number` grows with each place of the queue; `since_ms` is when it was taken. The order of the fields is
+    that of the columns.
+    """
+
+    pool_id: int
+    holder: str
+    tenant_id: int
+    client_key: int
+    level: int
+    number: int
+    since_ms: int
+    until_ms: int
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """The pool and holder, which no two places share."""
+        return (self.pool_id, self.holder)
+
+
 class Seat(Value, frozen=True, kw_only=True):
     """One unit of a pool, in use by one holder until `expires_at_ms`; its row may say less (`seat_rows.py`).
 
@@ -435,6 +453,7 @@ class Seat(Value, frozen=True, kw_only=True):
     issued_at_ms: int = 0
     sources: str = ""  # from which addresses it is used: `seat_sources.py`
     number: int = 0
+    counted: str = ""  # by which options of its pool: `licet.options`
 
     @property
     def key(self) -> tuple[int, str]:
@@ -477,24 +496,3 @@ def zone_named(name: str) -> tzinfo:
         )
         raise InvalidValue(text, code=Code.UNKNOWN_CHOICE, field="time_zone")
     return zone
-
-
-def out_of_range(  # noqa: PLR0917 - a sentence, and what it is made of
-    text: str,
-    field: str,
-    number: int,
-    least: int,
-    most: int,
-    subject: Subject | None = None,
-    beside: str = "",
-) -> InvalidValue:
-    """The error for a number that is not from `least` to `most`; its limit is the bound that it exceeds."""
-    limit = least if number < least else most
-    return InvalidValue(
-        text, code=Code.OUT_OF_RANGE, field=field, beside=beside, subject=subject, limit=limit
-    )
-
-
-def _must_match(pattern: re.Pattern[str], text: str, field: str, allowed: str) -> None:
-    if not pattern.fullmatch(text):
-        raise InvalidValue(f"{allowed}; this is not: {text[:140]!r}", code=Code.MALFORMED, field=field)

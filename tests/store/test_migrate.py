@@ -308,7 +308,10 @@ class TestTheVersionBefore:
                 with migrating(store) as connection:
                     upgrade(connection)
             answer = next(answers)
-            if "FROM schema_version pre" not in recording.calls[number].statement:  # A later step is done.
+            # A later step is done, and tables were added.
+            if not any(
+                it in recording.calls[number].statement for it in ("FROM schema_version pre", "sqlite_master")
+            ):
                 assert answer == expected, recording.calls[number]
         for left in opened.values():
             left.close()

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
 from licet.ledger.numbers import Numbers
-from licet.model import EndReason, NoSeatReason, Seat, Session, Tenant, Value
+from licet.model import EndReason, NoSeatReason, Place, Seat, Session, Tenant, Value
+from licet.options import names_counted
 
 SeatKey = tuple[int, str]
 
@@ -85,6 +86,26 @@ class AssertionUsed(Value, frozen=True, kw_only=True):
     until_ms: int
 
 
+class PlaceTaken(Value, frozen=True, kw_only=True):
+    """A holder has a place in the queue of a pool now (L19)."""
+
+    place: Place
+
+
+class PlaceKept(Value, frozen=True, kw_only=True):
+    """A place is its holder's for longer; `place` is as it is now."""
+
+    place: Place
+
+
+class PlaceLeft(Value, frozen=True, kw_only=True):
+    """A place is no more: its holder was served with a seat, or else does not wait any more."""
+
+    place: Place
+    is_served: bool
+    at_ms: int
+
+
 Change = (
     SessionStarted
     | SessionRenewed
@@ -94,7 +115,12 @@ Change = (
     | SeatFreed
     | GrantDenied
     | AssertionUsed
+    | PlaceTaken
+    | PlaceKept
+    | PlaceLeft
 )
+
+CountKey = tuple[int, str]  # a pool, and what is counted in it: `licet.options`
 
 
 class Book:
@@ -105,8 +131,9 @@ class Book:
     `live_sessions` counts all of them. `assertions_used` are those that are used, by client and `jti`.
     `numbers` are those that nobody has, of each signed pool. `rows` are the seats as their rows say, which
     may be behind them where `rows_lag` (`seat_rows.py`). Where a book does not hold all seats of a pool,
-    `others_from_ms` is the moment before which none of the others expires. `changes` are what was applied,
-    in order.
+    `others_from_ms` is the moment before which none of the others expires. `counts` say how many seats are
+    counted by options of their pool, of those that a grant must fit into. `places` are the queues of the
+    pools that are asked, lapsed places too. `changes` are what was applied, in order.
     """
 
     def __init__(
@@ -124,6 +151,8 @@ class Book:
         rows: Mapping[SeatKey, Seat] | None = None,
         rows_lag: bool = False,
         others_from_ms: Mapping[int, int] | None = None,
+        counts: Mapping[CountKey, int] | None = None,
+        places: Iterable[Place] = (),
     ) -> None:
         self.tenants = tenants
         self.in_use_before = dict(in_use or {})
@@ -139,6 +168,8 @@ class Book:
         self.rows = {**self.seats, **(rows or {})}
         self.rows_lag = rows_lag
         self.others_from_ms = others_from_ms or {}
+        self.counts = Counter[CountKey](counts or {})
+        self.places: dict[SeatKey, Place] = {place.key: place for place in places}
         self.changes: list[Change] = []
         self._expiries: dict[int, list[tuple[int, str]]] = {}
         for session in sessions:
@@ -164,7 +195,13 @@ class Book:
                 return min(expires_at_ms, self.others_from_ms.get(pool_id, expires_at_ms))
             heappop(heap)
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def queue_of(self, pool_id: int) -> list[Place]:
+        """The places of a pool's queue, the first in line first."""
+        found = [place for place in self.places.values() if place.pool_id == pool_id]
+        found.sort(key=lambda place: (-place.level, place.number))
+        return found
+
+    def apply(self, changes: Iterable[Change]) -> None:  # noqa: C901 - one case for each change
         """Put what was decided into the book, so that the commands that follow in this batch see it."""
         for change in changes:
             self.changes.append(change)
@@ -185,6 +222,10 @@ class Book:
                     self._free(change)
                 case AssertionUsed():
                     self.assertions_used.add((change.client_key, change.jti))
+                case PlaceTaken(place=place) | PlaceKept(place=place):
+                    self.places[place.key] = place
+                case PlaceLeft(place=place):
+                    del self.places[place.key]
                 case GrantDenied():
                     pass
 
@@ -196,6 +237,8 @@ class Book:
     def _take(self, seat: Seat) -> None:
         self._set(seat)
         self.in_use[seat.pool_id] += 1
+        for what in names_counted(seat.counted):
+            self.counts[seat.pool_id, what] += 1
         if seat.number:
             self.numbers[seat.pool_id].take(seat.number)
 
@@ -203,6 +246,8 @@ class Book:
         seat = freed.seat
         del self.seats[seat.key]
         self.in_use[seat.pool_id] -= 1
+        for what in names_counted(seat.counted):
+            self.counts[seat.pool_id, what] -= 1
         if seat.number and (numbers := self.numbers.get(seat.pool_id)) is not None:
             numbers.give_back(seat.number, freed.number_from_ms)
 
@@ -230,9 +275,10 @@ class Writes:
     But the seat of a signed pool that is freed and taken again is removed and added, as another may have got
     its number meanwhile. The same holds for a free number. `numbers_used` is by how much the highest number
     that was ever used grows, of each pool of which a numbered seat was taken; `last_taken` is the last one.
+    `counted` is by how much each count of a pool's options grows, where it does.
     """
 
-    def __init__(self, changes: Iterable[Change]) -> None:
+    def __init__(self, changes: Iterable[Change]) -> None:  # noqa: C901 - one case for each change
         self.sessions_new: dict[bytes, Session] = {}
         self.sessions_renewed: dict[bytes, Session] = {}
         self.sessions_gone: list[bytes] = []
@@ -245,6 +291,10 @@ class Writes:
         self.numbers_new: dict[NumberKey, int] = {}
         self.numbers_used: dict[int, int] = {}
         self.last_taken: dict[int, Seat] = {}
+        self.counted: Counter[CountKey] = Counter()
+        self.places_gone: dict[SeatKey, None] = {}
+        self.places_new: dict[SeatKey, Place] = {}
+        self.places_kept: dict[SeatKey, Place] = {}
         for change in changes:
             match change:
                 case SessionStarted(session=session) | SessionRenewed(session=session):
@@ -261,6 +311,13 @@ class Writes:
                     self._free_seat(change)
                 case AssertionUsed():
                     self.assertions_used.append(change)
+                case PlaceTaken(place=place):
+                    self.places_new[place.key] = place
+                case PlaceKept(place=place):
+                    places = self.places_new if place.key in self.places_new else self.places_kept
+                    places[place.key] = place
+                case PlaceLeft(place=place):
+                    self._leave(place)
                 case GrantDenied():
                     pass
 
@@ -274,7 +331,8 @@ class Writes:
             self.sessions_gone.append(session.sid)
 
     def _put_seat(self, seat: Seat, *, is_new: bool) -> None:
-        if is_new and (gone := self.seats_gone.get(seat.key)) is not None and not gone.number | seat.number:
+        gone = self.seats_gone.get(seat.key) if is_new else None
+        if gone is not None and not gone.number | seat.number and gone.counted == seat.counted:
             del self.seats_gone[seat.key]
             is_new = False  # Freed and taken again in one batch: its row is still there.
             self.seats_due.add(seat.key)
@@ -286,12 +344,16 @@ class Writes:
         self.seats_kept.pop(seat.key, None)
         if self.seats_new.pop(seat.key, None) is None:
             self.seats_gone[seat.key] = seat
+        for what in names_counted(seat.counted):
+            self.counted[seat.pool_id, what] -= 1
         if seat.number:
             self.numbers_new[seat.pool_id, seat.number] = freed.number_from_ms
 
     def _take_seat(self, taken: SeatTaken) -> None:
         seat = taken.seat
         self._put_seat(seat, is_new=True)
+        for what in names_counted(seat.counted):
+            self.counted[seat.pool_id, what] += 1
         if not seat.number:
             return
         pool_id, used = seat.pool_id, self.numbers_used
@@ -302,3 +364,8 @@ class Writes:
         key = (pool_id, seat.number)
         if self.numbers_new.pop(key, None) is None:  # It was free before this batch.
             self.numbers_gone[key] = None
+
+    def _leave(self, place: Place) -> None:
+        self.places_kept.pop(place.key, None)
+        if self.places_new.pop(place.key, None) is None:
+            self.places_gone[place.key] = None

@@ -15,7 +15,8 @@ from licet.model import (
 class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A client that authenticated asks for a new session.
 
-    `scope` and `pool_id` come from `resolve_scope`; `sid` is new and random.
+    `scope`, `pool_id` and `other_pool_ids` come from `resolve_scope`: a seat of the first pool that gives one
+    will do (L20). `sid` is new and random. `queue` is whether it waits in line where none does (L19).
     """
 
     tenant_id: int
@@ -24,6 +25,13 @@ class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     scope: str
     pool_id: int | None
     address: str
+    other_pool_ids: tuple[int, ...] = ()
+    queue: bool = False
+
+    @property
+    def pool_ids(self) -> tuple[int, ...]:
+        """The pools that it asks for a seat, in order."""
+        return () if self.pool_id is None else (self.pool_id, *self.other_pool_ids)
 
 
 class Refresh(Value, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -82,14 +90,29 @@ class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     seat_number: int = 0
 
 
+class PoolDenied(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """Why one of several pools gave no seat."""
+
+    pool: str
+    reason: NoSeatReason
+
+
 class Denied(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """No seat was free, or none for this client. `retry_after_s` is None when waiting will not help."""
+    """No seat was free, or none for this client. `retry_after_s` is None when waiting will not help.
+
+    `rule` is the option that denied it, as administrators write it, else empty. `queue_position` is its place
+    in line from 1 on, 0 without one. Where several pools were asked, `pools` says of each why, and the other
+    fields are of the one in which the grant came farthest (L20).
+    """
 
     reason: NoSeatReason
     pool: str
     seats: int
     in_use: int
     retry_after_s: int | None
+    rule: str = ""
+    queue_position: int = 0
+    pools: tuple[PoolDenied, ...] = ()
 
 
 class ClientRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):

@@ -17,3 +17,10 @@ def holder_of(pool: Pool, client: Client, sid: bytes) -> str:
     if pool.duplicates is Duplicates.USER:
         return USER_HOLDER + client.user.initials
     return SESSION_HOLDER + sid.hex()
+
+
+def place_holder_of(pool: Pool, client: Client) -> str:
+    """Whose a place in the queue of this pool is (L19): the seat's holder, or the client, one at a time."""
+    if pool.duplicates is Duplicates.USER:
+        return USER_HOLDER + client.user.initials
+    return CLIENT_HOLDER + client.client_id

@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from licet.ledger.book import SeatKey
+from licet.ledger.book import CountKey, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
-from licet.model import Duplicates, Pool, Seat, Session, Tenant
+from licet.model import Client, Duplicates, Place, Pool, Seat, Session, Tenant
+from licet.options import PoolOptions
 
 EVER_MS = 2**62
 SPARE = 8  # a guess: seats that expire first by their rows, of which one may be the first indeed
@@ -73,13 +74,24 @@ class Need:
         #   where it is in no licence                                       numbers = {}
         self.numbers: dict[int, int] = {}
 
+        # counts: what options count, of each pool that has such options, and how much of it (L16, L17). Those
+        # of the clients that ask, and of `queues` also those of the clients that wait.
+        #   Grant(A, pool 1), which has max = 1 for user:AB       counts = {(1, "max=user:AB")}
+        #   where pool 1 has no options                           counts = {}
+        self.counts: set[CountKey] = set()
+
+        # queues: pools of which the whole queue is needed, lapsed places too (L19).
+        #   Grant(A, pool 1), which has a queue                   queues = {1}
+        self.queues: set[int] = set()
+
         # crowded: seats, and for which client, of which a session may begin and end in this batch.
         #   Grant(A, pool 1), 3 times  crowded = {(1, (1, "client:A"))}: the third ends the first
         #   Grant(A, pool 1) of S4, End(S4)      the same; no client can ask for it, as it learns of S4 later
         self.crowded: set[tuple[int, SeatKey]] = set()
 
         # sweep: so many sessions that have expired, oldest expiry first; and so many pools that have an
-        # expired seat, as a seat on hold (L18) may expire without a session.
+        # expired seat, as a seat on hold (L18) may expire without a session; and so many places that have
+        # lapsed (L19).
         #   Sweep(100), Sweep(50)     sweep = 150
         self.sweep = 0
 
@@ -89,16 +101,16 @@ class Need:
 
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
+        self._explained: set[int] = set()  # of those: they may deny although they are not full
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
     def _add(self, commands: Sequence[Command]) -> None:
-        asked: dict[bytes, tuple[int, SeatKey]] = {}
+        asked: list[tuple[bytes, int, SeatKey]] = []
         for command in commands:
             match command:
                 case Grant():
-                    if (key := self._add_grant(command)) is not None:
-                        asked[command.sid] = (command.client_key, key)
+                    asked += [(command.sid, command.client_key, key) for key in self._add_grant(command)]
                 case Refresh():
                     self.renewed.add(command.sid)
                 case End():
@@ -108,27 +120,60 @@ class Need:
                     self.sweep += command.sessions_max
                 case UseAssertion():
                     self.assertions.add((command.tenant_id, command.client_key, command.jti))
-        for sid, (client_key, key) in asked.items():
+        for sid, client_key, key in asked:
             self.holders.add(key)
             if self.rooms[client_key] < 0 or sid in self.ended:
                 self.crowded.add((client_key, key))
 
-    def _add_grant(self, grant: Grant) -> SeatKey | None:
-        """Add what a grant needs; the key of a seat that it may share."""
+    def _add_grant(self, grant: Grant) -> list[SeatKey]:
+        """Add what a grant needs; the keys of seats that it may share."""
         tenant = self._tenants.get(grant.tenant_id)
         client = tenant.clients_by_key.get(grant.client_key) if tenant else None
         if tenant is None or client is None:
-            return None
+            return []
         asking = self.asking[client.key] = self.asking.get(client.key, 0) + 1
         self.rooms[client.key] = client.sessions_max - asking
-        pool = None if grant.pool_id is None else tenant.pools.get(grant.pool_id)
-        if pool is None:
-            return None
-        self.grants[pool.id] = self.grants.get(pool.id, 0) + 1
-        self._pools[pool.id] = pool
-        if pool.signed is not None:
-            self.numbers[pool.id] = self.grants[pool.id]
-        return None if pool.duplicates is Duplicates.NONE else (pool.id, holder_of(pool, client, grant.sid))
+        if grant.pool_id is None:
+            return []
+        found = []
+        for pool_id in grant.pool_ids if grant.other_pool_ids else (grant.pool_id,):
+            if (pool := tenant.pools.get(pool_id)) is None:
+                continue
+            self.grants[pool_id] = self.grants.get(pool_id, 0) + 1
+            self._pools[pool_id] = pool
+            options = tenant.options.get(pool_id)
+            if options is not None:
+                self._add_options(pool_id, options, client)
+            if pool.signed is not None:
+                waiting = 0 if options is None else options.queue
+                self.numbers[pool_id] = self.grants[pool_id] + waiting
+            if pool.duplicates is not Duplicates.NONE:
+                found.append((pool_id, holder_of(pool, client, grant.sid)))
+        return found
+
+    def _add_options(self, pool_id: int, options: PoolOptions, client: Client) -> None:
+        self.counts.update(
+            (pool_id, what) for what in options.counted(client.user.initials, client.client_id)
+        )
+        if options.counts:
+            self._explained.add(pool_id)
+        if options.queue:
+            self.queues.add(pool_id)
+
+    def waiting(self, places: Iterable[Place]) -> set[CountKey]:
+        """What is counted of those who wait: of whom it must be known whether they could have a seat.
+
+        `B` waits for a seat of pool 1, which has max = 1 for client:B: `(1, "max=client:B")`.
+        """
+        found = set[CountKey]()
+        for place in places:
+            tenant = self._tenants.get(place.tenant_id)
+            client = tenant.clients_by_key.get(place.client_key) if tenant else None
+            options = tenant.options.get(place.pool_id) if tenant else None
+            if client is not None and options is not None:
+                counted = options.counted(client.user.initials, client.client_id)
+                found.update((place.pool_id, what) for what in counted)
+        return found
 
     @property
     def has_own_seats(self) -> bool:
@@ -176,13 +221,16 @@ class Need:
         seat may still be another one, the answer is the moment before which none of those expires.
 
         One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 1, or 2 where
-        one of them is that of `A`; and `SPARE` more.
+        one of them is that of `A`; and `SPARE` more. A pool that has a limit or a reserve may deny before.
         """
         found = Counter(pool_id for pool_id, _ in held)
         return {
             pool_id: found[pool_id] + 1 + SPARE
             for pool_id, grants in self.grants.items()
-            if pool_id in in_use and in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
+            if pool_id in in_use
+            and (
+                pool_id in self._explained or in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
+            )
         }
 
     def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:

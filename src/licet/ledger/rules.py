@@ -4,8 +4,9 @@
 It is pure and synchronous: it reads no clock, no store and no random number, and it changes nothing;
 `apply` then puts the changes into the book, so that the next command of the batch sees them.
 
-The rules are numbered as in docs/explanation/licence-rules.md, L1 to L14 and L18. A session or seat lives
-while `now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
+The rules are numbered as in docs/explanation/licence-rules.md, L1 to L20; whether a pool gives a seat is in
+`licet.ledger.seat_decision`, who waits for one in `licet.ledger.queue`. A session or seat lives while
+`now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
 """
 
 from itertools import islice
@@ -36,6 +37,7 @@ from licet.ledger.commands import (
     Grant,
     Granted,
     Outcome,
+    PoolDenied,
     Refresh,
     ScopeRefused,
     SessionUnknown,
@@ -44,17 +46,10 @@ from licet.ledger.commands import (
     UseAssertion,
 )
 from licet.ledger.holders import holder_of
+from licet.ledger.queue import ask_again_ms, lapsed, served, wait_in_line
+from licet.ledger.seat_decision import Asked, Given, NotGiven, decide_seat
 from licet.ledger.seat_life import free_at, latest_expiry, lives_until, with_token_of, without
-from licet.ledger.signed_pools import (
-    access_ttl_s_of,
-    given_from_ms,
-    is_beyond,
-    number_for,
-    room_of,
-    seats_of,
-    why_unlicensed,
-)
-from licet.licences.steps import Step
+from licet.ledger.signed_pools import access_ttl_s_of, given_from_ms, is_beyond, seats_of
 from licet.model import (
     Client,
     EndReason,
@@ -67,21 +62,26 @@ from licet.model import (
     Value,
 )
 
+# How far a grant came in a pool that denied it.
+_ORDER = {reason: place for place, reason in enumerate(NoSeatReason)}
+
 
 class ScopeGrant(Value, frozen=True, kw_only=True):
-    """What these scopes grant: the scope as one string, and the pool that a seat is needed of."""
+    """What these scopes grant: the scope as one string, and the pools of which a seat is needed, in order."""
 
     scope: str
     pool_id: int | None
+    other_pool_ids: tuple[int, ...] = ()
 
 
 def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> ScopeGrant | ScopeRefused:
-    """Which scopes a client gets for what it asked, and from which pool its seat comes (L1).
+    """Which scopes a client gets for what it asked, and from which pools its seat may come (L1, L20).
 
-    Nothing asked means the tenant's default scope. One session holds a seat of one pool at most.
+    Nothing asked means the tenant's default scope. One session holds a seat of one pool at most, so it is one
+    on which all these scopes draw.
     """
     names = tuple(dict.fromkeys(asked)) or (tenant.scope_default,)
-    pool_names = set()
+    drawn: tuple[str, ...] | None = None
     for name in names:
         scope = tenant.scopes.get(name)
         if scope is None:
@@ -89,11 +89,15 @@ def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> Sco
         if client.scopes is not None and name not in client.scopes:
             return ScopeRefused(why="This client may not have a scope that was asked for.")
         if scope.pool is not None:
-            pool_names.add(scope.pool)
-    if len(pool_names) > 1:
+            pools = scope.pools
+            drawn = pools if drawn is None else tuple(pool for pool in drawn if pool in pools)
+    if drawn is None:
+        return ScopeGrant(scope=" ".join(names), pool_id=None)
+    if not drawn:
         return ScopeRefused(why="These scopes draw on different licence pools; ask for them one by one.")
-    pool = tenant.pool_named(pool_names.pop()) if pool_names else None
-    return ScopeGrant(scope=" ".join(names), pool_id=pool.id if pool else None)
+    found = [tenant.pool_named(name) for name in drawn]
+    first, *others = [pool.id for pool in found if pool is not None]
+    return ScopeGrant(scope=" ".join(names), pool_id=first, other_pool_ids=tuple(others))
 
 
 def apply(book: Book, command: Command, now_ms: int) -> Outcome:
@@ -114,6 +118,7 @@ def free_expired(book: Book, now_ms: int) -> None:
         for key, row in book.rows.items()
         if row.expires_at_ms <= now_ms and key in book.seats
     )
+    book.apply(lapsed(book, now_ms))
 
 
 def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Change]]:
@@ -141,7 +146,7 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
     resolved = resolve_scope(tenant, client, tuple(grant.scope.split(" ")))
     if isinstance(resolved, ScopeRefused):
         return resolved, []
-    if resolved.pool_id != grant.pool_id:
+    if (resolved.pool_id, resolved.other_pool_ids) != (grant.pool_id, grant.other_pool_ids):
         return ScopeRefused(why="The licence pool of this scope was changed just now; ask again."), []
     if grant.pool_id is not None:
         return _grant_seat(book, grant, tenant, client, now_ms)
@@ -153,69 +158,53 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
 def _grant_seat(
     book: Book, grant: Grant, tenant: Tenant, client: Client, now_ms: int
 ) -> tuple[Outcome, list[Change]]:
-    assert grant.pool_id is not None
-    pool = tenant.pools[grant.pool_id]
     if (until_ms := client.suspended_at(now_ms)) is not None:  # L12
-        return _denied(book, grant, pool, NoSeatReason.SUSPENDED, now_ms, until_ms=until_ms)
-    key = (pool.id, holder_of(pool, client, grant.sid))
+        pool = tenant.pools[grant.pool_ids[0]]
+        refused = NotGiven(NoSeatReason.SUSPENDED, until_ms)
+        return _denied(book, grant, [(pool, refused)], client, now_ms)
     superseded = _superseded(book, client)
-    ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
-    freed = [change for change in ending if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id]
-    step = None if pool.signed is None else pool.signed.at(now_ms)
-    if (reason := why_unlicensed(tenant, pool, grant.scope, step)) is not None:
-        return _denied(book, grant, pool, reason, now_ms, until_ms=None)
-    in_use = book.in_use[pool.id] - len(freed)
-    reason = _no_seat(pool, now_ms, shared=key in book.seats, in_use=in_use)
-    if reason is not None:
-        earliest_ms = book.earliest_expiry(pool.id) if reason is NoSeatReason.ALL_IN_USE else None
-        return _denied(book, grant, pool, reason, now_ms, until_ms=earliest_ms)
-    number = 0 if step is None else _number(book, step, client, key, freed, now_ms)
-    if number is None:
-        until_ms = _numbers_again_ms(book, pool, key, freed, now_ms)
-        return _denied(book, grant, pool, NoSeatReason.ALL_IN_USE, now_ms, until_ms=until_ms)
-    expires_at_ms = _session_expiry(tenant, pool, number, now_ms)
-    session = _new_session(grant, now_ms, expires_at_ms=expires_at_ms, holder=key[1])
-    return _granted(tenant, client, session, now_ms, number=number), [
-        *ending,
-        SessionStarted(session=session),
-        _taken_or_kept(book, key, session, client, superseded, number=number),
-    ]
+    refusals = []
+    for pool, key in _pools_in_order(book, grant, tenant, client):
+        ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
+        freed = [
+            change for change in ending if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id
+        ]
+        decided = decide_seat(book, Asked(tenant, client, pool, key, grant.scope, freed), now_ms)
+        if isinstance(decided, NotGiven):
+            refusals.append((pool, decided))
+            continue
+        session = _new_session(
+            grant,
+            now_ms,
+            pool_id=pool.id,
+            expires_at_ms=_session_expiry(tenant, pool, decided.number, now_ms),
+            holder=key[1],
+        )
+        return _granted(tenant, client, session, now_ms, number=decided.number), [
+            *ending,
+            *served(book, grant, client, now_ms),
+            SessionStarted(session=session),
+            _taken_or_kept(book, key, session, client, superseded, decided),
+        ]
+    return _denied(book, grant, refusals, client, now_ms)
 
 
-def _no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatReason | None:
-    """Why this pool has no seat to give; None when it has (L2, L6, L7, L14)."""
-    if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:
-        return NoSeatReason.LICENCE_EXPIRED
-    if shared or in_use < room_of(pool, now_ms):
-        return None
-    return NoSeatReason.NO_SEATS if pool.seats == 0 else NoSeatReason.ALL_IN_USE
+def _pools_in_order(book: Book, grant: Grant, tenant: Tenant, client: Client) -> list[tuple[Pool, SeatKey]]:
+    """The pools that are asked, with the keys of the seats (L20): first that in which it has one."""
+    pools = [tenant.pools[pool_id] for pool_id in grant.pool_ids]
+    found = [(pool, (pool.id, holder_of(pool, client, grant.sid))) for pool in pools]
+    if len(found) > 1:
+        found.sort(key=lambda asked: asked[1] not in book.seats)  # keeps the order of the others
+    return found
 
 
-def _number(  # noqa: PLR0917 - a private step
-    book: Book, step: Step, client: Client, key: SeatKey, freed: list[SeatFreed], now_ms: int
-) -> int | None:
-    """The number of the seat that a holder has, or else gets (L13); None where none may be given now."""
-    if (seat := book.seats.get(key)) is not None:
-        # On hold for another user, for whom this client stood then: an API counts the two apart.
-        is_anothers = seat.initials != client.user.initials
-        return None if is_anothers or seat.number > step.signed else seat.number
-    return number_for(step, book.numbers[key[0]], freed, now_ms)
-
-
-def _numbers_again_ms(
-    book: Book, pool: Pool, key: SeatKey, freed: list[SeatFreed], now_ms: int
-) -> int | None:
-    """When a number may be given again; None where that is not known."""
-    if (seat := book.seats.get(key)) is not None:
-        return seat.expires_at_ms
-    moments = [change.number_from_ms for change in freed if change.number_from_ms > now_ms]
-    if (next_ms := book.numbers[pool.id].next_at_ms(now_ms)) is not None:
-        moments.append(next_ms)
-    return min(moments, default=None)
-
-
-def _taken_or_kept(
-    book: Book, key: SeatKey, session: Session, client: Client, superseded: list[Session], *, number: int
+def _taken_or_kept(  # noqa: PLR0917 - a private step
+    book: Book,
+    key: SeatKey,
+    session: Session,
+    client: Client,
+    superseded: list[Session],
+    given: Given,
 ) -> Change:
     seat = book.seats.get(key)
     if seat is None:
@@ -227,12 +216,13 @@ def _taken_or_kept(
             initials=client.user.initials,
             taken_at_ms=session.started_at_ms,
             expires_at_ms=session.expires_at_ms,
-            number=number,
+            number=given.number,
+            counted=given.counted,
         )
         taken = with_token_of(book, taken, session, session.address)
-        if not number:
+        if not given.number:
             return SeatTaken(seat=taken)
-        return SeatTaken(seat=taken, is_new_number=number > book.numbers[key[0]].used)
+        return SeatTaken(seat=taken, is_new_number=given.number > book.numbers[key[0]].used)
     remaining = latest_expiry(book, seat, without=superseded)
     # A seat on hold may have been taken for another user, for whom its client stood then.
     seat = replace(seat, initials=client.user.initials, expires_at_ms=remaining or 0)
@@ -240,13 +230,28 @@ def _taken_or_kept(
 
 
 def _denied(
-    book: Book, grant: Grant, pool: Pool, reason: NoSeatReason, now_ms: int, *, until_ms: int | None
+    book: Book, grant: Grant, refusals: list[tuple[Pool, NotGiven]], client: Client, now_ms: int
 ) -> tuple[Outcome, list[Change]]:
-    """Refuse a seat. Waiting until `until_ms` may help; it will not where that is None."""
+    """Refuse a seat, for the reason of the pool in which the grant came farthest; maybe give it a place."""
+    pool, refused = max(refusals, key=lambda refusal: _ORDER[refusal[1].reason])
+    reason, until_ms, rule, _ = refused
+    position, changes = wait_in_line(book, grant, client, pool, refused, now_ms)
+    if position:
+        reason, until_ms = NoSeatReason.QUEUED, now_ms + ask_again_ms(book.tenants[grant.tenant_id], pool)
     in_use = book.in_use[pool.id]
-    retry_after_s = None if until_ms is None else _seconds_until(until_ms, now_ms)
     seats = seats_of(pool, now_ms)
-    denied = Denied(reason=reason, pool=pool.name, seats=seats, in_use=in_use, retry_after_s=retry_after_s)
+    denied = Denied(
+        reason=reason,
+        pool=pool.name,
+        seats=seats,
+        in_use=in_use,
+        retry_after_s=None if until_ms is None else _seconds_until(until_ms, now_ms),
+        rule=rule,
+        queue_position=position,
+        pools=()
+        if len(refusals) == 1
+        else tuple(PoolDenied(pool=it.name, reason=why.reason) for it, why in refusals),
+    )
     entry = GrantDenied(
         tenant_id=grant.tenant_id,
         client_key=grant.client_key,
@@ -257,7 +262,7 @@ def _denied(
         at_ms=now_ms,
         address=grant.address,
     )
-    return denied, [entry]
+    return denied, [*changes, entry]
 
 
 def _seconds_until(until_ms: int, now_ms: int) -> int:
@@ -400,13 +405,15 @@ def _freed(book: Book, seat: Seat, at_ms: int) -> SeatFreed:
     return SeatFreed(seat=seat, at_ms=at_ms, number_from_ms=from_ms)
 
 
-def _new_session(grant: Grant, now_ms: int, *, expires_at_ms: int, holder: str | None = None) -> Session:
+def _new_session(
+    grant: Grant, now_ms: int, *, expires_at_ms: int, pool_id: int | None = None, holder: str | None = None
+) -> Session:
     return Session(
         sid=grant.sid,
         tenant_id=grant.tenant_id,
         client_key=grant.client_key,
         scope=grant.scope,
-        pool_id=grant.pool_id,
+        pool_id=pool_id,
         holder=holder,
         started_at_ms=now_ms,
         renewed_at_ms=now_ms,

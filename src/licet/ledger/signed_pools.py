@@ -92,6 +92,16 @@ def number_for(step: Step, numbers: Numbers, freed: Iterable[SeatFreed], at_ms: 
     return None if lowest is None or lowest > step.signed else lowest
 
 
+def numbers_left(step: Step, numbers: Numbers, freed: Iterable[SeatFreed], at_ms: int) -> int:
+    """How many numbers may be given now, as far as the book has them; see `number_for`."""
+    if at_ms < numbers.from_ms:
+        return 0
+    free = [number for number, from_ms in numbers.free.items() if from_ms <= at_ms]
+    back = [change.seat.number for change in freed if change.number_from_ms <= at_ms]
+    never_used = max(0, step.signed - numbers.used)
+    return sum(number <= step.signed for number in [*free, *back]) + never_used
+
+
 def given_from_ms(tenant: Tenant, seat: Seat) -> int:
     """From when on the number of a seat that comes back may be given to somebody else.
 

@@ -145,17 +145,26 @@ def no_seat(denied: Denied, status: int) -> OAuthError:
 
 
 def _why_no_seat(denied: Denied) -> str:
-    match denied.reason:
-        case NoSeatReason.ALL_IN_USE:
-            return f"No seat is free: {denied.in_use} of {denied.seats} in use."
-        case NoSeatReason.NO_SEATS:
-            return "This licence has no seats."
-        case NoSeatReason.LICENCE_EXPIRED:
-            return "This licence has expired; scopes that need no seat go on working."
-        case NoSeatReason.LICENCE_MISSING:
-            return "No licence that counts now gives a seat for this scope; others go on working."
-        case NoSeatReason.SUSPENDED:
-            return "An administrator ended this client's session and gives it no seat for a while."
+    if denied.reason is NoSeatReason.ALL_IN_USE:
+        return f"No seat is free: {denied.in_use} of {denied.seats} in use."
+    if denied.queue_position:
+        return f"No seat is free for this client yet: it is number {denied.queue_position} in line."
+    return _WHY[denied.reason]
+
+
+_WHY = {
+    NoSeatReason.NO_SEATS: "This licence has no seats.",
+    NoSeatReason.LICENCE_EXPIRED: "This licence has expired; scopes that need no seat go on working.",
+    NoSeatReason.LICENCE_MISSING: (
+        "No licence that counts now gives a seat for this scope; others go on working."
+    ),
+    NoSeatReason.SUSPENDED: "An administrator ended this client's session and gives it no seat for a while.",
+    NoSeatReason.EXCLUDED: "This licence is not for this client or its user.",
+    NoSeatReason.NOT_INCLUDED: "This licence is not for this client or its user.",
+    NoSeatReason.MAX_REACHED: "This client, its user or a group of theirs has as many seats as it may.",
+    NoSeatReason.RESERVED: "The seats that are free are reserved for others.",
+    NoSeatReason.QUEUED: "The seats that are free are for those who wait in line.",
+}
 
 
 def rate_limited(retry_after_s: int) -> OAuthError:

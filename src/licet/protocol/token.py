@@ -65,6 +65,7 @@ def _read_grant(
         scope=resolved.scope,
         pool_id=resolved.pool_id,
         address=request.address,
+        other_pool_ids=resolved.other_pool_ids,
     )
 
 

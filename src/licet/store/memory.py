@@ -94,6 +94,8 @@ class Memory:
                 at_most = self.sessions_at_most.get(client.key)
                 if at_most is None or at_most + asked > client.sessions_max:  # L8
                     return None
+                if command.other_pool_ids:  # In which it has a seat, is not known.
+                    return None
                 pool = None if command.pool_id is None else tenant.pools.get(command.pool_id)
                 key = None if pool is None else (pool.id, holder_of(pool, client, command.sid))
             if key is not None and key not in rows:
@@ -129,7 +131,7 @@ class Memory:
         for columns in saved.seats_kept:
             key = (columns[0], columns[1])
             if key in known:
-                known[key] = to_seat((*columns, known[key].number))
+                known[key] = to_seat((*columns, known[key].number, known[key].counted))
         if len(known) > self._seats_max:
             known.clear()
         if len(self.sessions_at_most) > self._clients_max:

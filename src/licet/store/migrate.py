@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0009"  # the last pre step: what this code needs
-COMPATIBLE_FROM = "0008"  # the last post step: the oldest code that may work when all steps are done
+HEAD = "0010"  # the last pre step: what this code needs
+COMPATIBLE_FROM = "0010"  # the last post step: the oldest code that may work when all steps are done
 
 Kind = Literal["pre", "post"]
 Ask = Callable[[str], Iterable[Sequence[Any]]]  # executes a statement; its rows

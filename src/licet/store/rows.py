@@ -13,7 +13,8 @@ from msgspec.structs import astuple
 from licet.ledger.book import Book, Writes
 from licet.ledger.seat_rows import is_near
 from licet.ledger.signed_pools import room_of
-from licet.model import Seat, Session
+from licet.model import Place, Seat, Session
+from licet.options import COMMON
 from licet.store.journal_rows import Folded
 
 # The columns of the two tables that a batch reads and writes, in the order of the values of the model.
@@ -23,7 +24,8 @@ SESSION = (
 SEAT_KEPT = (
     "pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms, issued_at_ms, sources"
 )
-SEAT = f"{SEAT_KEPT}, number"  # which a seat keeps for good
+SEAT = f"{SEAT_KEPT}, number, counted"  # the last two of which a seat keeps for good
+PLACE = "pool_id, holder, tenant_id, client_key, level, number, since_ms, until_ms"
 # The columns of an entry of denials: those of `licet.store.journal_rows`.
 DENIAL = "tenant_id, at_ms, reason, pool, client_id, initials, times, seats, in_use, address"
 
@@ -48,6 +50,11 @@ class Saving(NamedTuple, Generic[_Of]):
     seats_kept: _Of
     numbers_new: _Of
     numbers_counted: _Of
+    counts_up: _Of
+    counts_down: _Of
+    places_gone: _Of
+    places_new: _Of
+    places_kept: _Of
     assertions_used: _Of
     pools: _Of
     entries: _Of
@@ -73,12 +80,17 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         numbers_gone=list(writes.numbers_gone),
         seats_new=[astuple(seat) for seat in writes.seats_new.values()],
         seats_kept=[
-            astuple(seat)[:-1]
+            astuple(seat)[:-2]
             for key, seat in writes.seats_kept.items()
             if key in writes.seats_due or not book.rows_lag or not is_near(book, seat)
         ],
         numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()],
         numbers_counted=[(key, *numbers) for key, numbers in counted.items()],
+        counts_up=_counted(book, writes),
+        counts_down=[(*key, -more) for key, more in writes.counted.items() if more < 0],
+        places_gone=list(writes.places_gone),
+        places_new=[astuple(place) for place in writes.places_new.values()],
+        places_kept=[(*place.key, place.until_ms) for place in writes.places_kept.values()],
         assertions_used=[astuple(assertion) for assertion in writes.assertions_used],
         # By how many the seats in use grow, of each pool whose numbers are as before.
         pools=[
@@ -117,6 +129,23 @@ def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:
     return found
 
 
+def _counted(book: Book, writes: Writes) -> list[Row]:
+    """The counts that grow: of which pool and what, of which tenant, by how much, and up to how many."""
+    if not writes.counted:
+        return []
+    taken = {seat.pool_id: seat for seat in writes.seats_new.values()}
+    found: list[Row] = []
+    for (pool_id, what), more in writes.counted.items():
+        if more > 0:
+            seat = taken[pool_id]
+            tenant = book.tenants[seat.tenant_id]
+            options = tenant.options[pool_id]
+            room = room_of(tenant.pools[pool_id], seat.taken_at_ms)
+            at_most = room - options.reserved if what == COMMON else options.at_most(what)
+            found.append((pool_id, what, seat.tenant_id, more, at_most))
+    return found
+
+
 def to_session(row: Sequence[Any]) -> Session:
     """The session of a row with the columns of `SESSION`."""
     sid, tenant_id, client_key, scope, pool_id, holder, started, renewed, expires, address = row
@@ -136,7 +165,7 @@ def to_session(row: Sequence[Any]) -> Session:
 
 def to_seat(row: Sequence[Any]) -> Seat:
     """The seat of a row with the columns of `SEAT`."""
-    pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources, number = row
+    pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, sources, number, counted = row
     return Seat(
         pool_id=pool_id,
         holder=holder,
@@ -148,4 +177,20 @@ def to_seat(row: Sequence[Any]) -> Seat:
         issued_at_ms=issued,
         sources=sources,
         number=number,
+        counted=counted,
+    )
+
+
+def to_place(row: Sequence[Any]) -> Place:
+    """The place of a row with the columns of `PLACE`."""
+    pool_id, holder, tenant_id, client_key, level, number, since, until = row
+    return Place(
+        pool_id=pool_id,
+        holder=holder,
+        tenant_id=tenant_id,
+        client_key=client_key,
+        level=level,
+        number=number,
+        since_ms=since,
+        until_ms=until,
     )

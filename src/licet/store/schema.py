@@ -38,6 +38,11 @@ from licet.store.journal_tables import usage_minute as usage_minute  # noqa: PLC
 from licet.store.journal_tables import usage_summary as usage_summary  # noqa: PLC0414 - as all
 from licet.store.journal_tables import whole_denials as whole_denials  # noqa: PLC0414 - as all
 from licet.store.journal_tables import whole_journal as whole_journal  # noqa: PLC0414 - as all
+from licet.store.option_tables import group_member as group_member  # noqa: PLC0414 - as all
+from licet.store.option_tables import pool_rule as pool_rule  # noqa: PLC0414 - as all
+from licet.store.option_tables import queue_place as queue_place  # noqa: PLC0414 - as all
+from licet.store.option_tables import scope_pool as scope_pool  # noqa: PLC0414 - as all
+from licet.store.option_tables import seat_count as seat_count  # noqa: PLC0414 - as all
 from licet.store.refusal_tables import authentication_failure as authentication_failure  # noqa: PLC0414 - as all
 from licet.store.refusal_tables import refused_request as refused_request  # noqa: PLC0414 - as all
 from licet.store.table_parts import KEY as _KEY
@@ -59,6 +64,8 @@ setup = Table(
     # Whether a seat's row may say less than its sessions (`ledger/seat_rows.py`), and who writes sets
     # `writer`: no code that does not know of it works on these tables any more.
     Column("seats_lag", Boolean, nullable=False, server_default=text("false")),
+    # Whether pools may have options: no code that does not count by them works on these tables any more.
+    Column("options_allowed", Boolean, nullable=False, server_default=text("false")),
 )
 
 tenant = Table(
@@ -120,6 +127,11 @@ pool = Table(
     Column("overdraft", Integer),  # as the administrator lowered it; none: all that is signed
     # Seats and overdraft by its licences and its administrator, as of the last new seat (L14). None: `seats`.
     Column("room", Integer),
+    # Options (L16, L19); those that are lists are in `pool_rule`.
+    Column("max_per_user", Integer),
+    Column("max_per_client", Integer),
+    Column("queue", Integer, nullable=False, server_default="0"),  # how many may wait
+    Column("queue_hold_s", Integer, nullable=False, server_default="30"),
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("seats >= 0", name="seats"),
     # The second guard, behind the ledger: a missing lock is an error here, and never a seat too many.
@@ -294,6 +306,8 @@ seat = Table(
         nullable=False,
         server_default="0",
     ),
+    # By which options of its pool it is counted (`seat_count.what`), a line each.
+    Column("counted", Text, nullable=False, server_default=""),
     Index(None, "pool_id", "expires_at_ms"),
     sqlite_with_rowid=False,
 )

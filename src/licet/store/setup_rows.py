@@ -4,7 +4,7 @@ An enumeration is kept as its text, and a set as its words, in order and apart b
 is kept otherwise stands here too: seats and alerts of a pool, the pool of a scope, and the user of a client.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from licet.model import (
     Value,
     read_alerts,
 )
+from licet.options import Group, Priority, Share
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -57,18 +58,70 @@ def tenant_of(row: Any, **parts: Any) -> Tenant:
     return value_of(Tenant, row, token_format=TokenFormat(row.token_format), **parts)
 
 
-def pool_of(row: Any, signed: SignedSeats | None = None) -> Pool:
-    """A pool with what is signed for it. Raises ValueError."""
+def pool_of(row: Any, rules: Iterable[Any] = (), signed: SignedSeats | None = None) -> Pool:
+    """A pool with its rules, and what is signed for it. Raises ValueError."""
     alerts = read_alerts(f"{row.alerts} {row.alerts_more}")
     seats = None if row.all_signed else row.seats
     duplicates = Duplicates(row.duplicates)
-    return value_of(Pool, row, seats=seats, duplicates=duplicates, alerts=alerts, signed=signed)
+    return value_of(
+        Pool, row, seats=seats, duplicates=duplicates, alerts=alerts, signed=signed, **_rules_of(rules)
+    )
 
 
-def scope_of(row: Any, pools: Mapping[int, Pool]) -> Scope:
-    """A scope that draws on one of these pools, by id, or on none. Raises ValueError."""
+def _rules_of(rows: Iterable[Any]) -> dict[str, Any]:
+    """The options of a pool that name somebody, by their fields. Not names that were taken off."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        if row.until_ms is None:
+            found.setdefault(row.kind, []).append(_rule(row))
+    return {kind: tuple(rules) for kind, rules in found.items()}
+
+
+def _rule(row: Any) -> Any:
+    match row.kind:
+        case "reserve" | "max":
+            return Share(who=row.who, seats=row.number)
+        case "priority":
+            return Priority(who=row.who, level=row.number)
+        case "named":
+            return row.who.removeprefix("user:")
+        case _:
+            return row.who
+
+
+def rule_rows(pool: Pool) -> list[dict[str, Any]]:
+    """The rows of a pool's rules, without its id and its tenant's."""
+    named = [f"user:{initials}" for initials in pool.named]
+    listed = (("exclude", pool.exclude), ("include", pool.include), ("named", named))
+    rows: list[dict[str, Any]] = [
+        {"kind": kind, "who": who, "number": 0} for kind, all_ in listed for who in all_
+    ]
+    for kind, shares in (("reserve", pool.reserve), ("max", pool.max)):
+        rows += [{"kind": kind, "who": share.who, "number": share.seats} for share in shares]
+    return rows + [{"kind": "priority", "who": rule.who, "number": rule.level} for rule in pool.priority]
+
+
+def groups_of(rows: Iterable[Any]) -> dict[str, Group]:
+    """The groups of a tenant, by name: a row for each member, and one without a member for each group."""
+    members: dict[str, list[str]] = {}
+    for row in rows:
+        members.setdefault(row.name, []).append(row.member)
+    return {name: _group(name, found) for name, found in members.items()}
+
+
+def _group(name: str, members: Iterable[str]) -> Group:
+    split = [member.partition(":") for member in members]
+    return Group(
+        name=name,
+        users=frozenset(who for kind, _, who in split if kind == "user"),
+        clients=frozenset(who for kind, _, who in split if kind == "client"),
+    )
+
+
+def scope_of(row: Any, pools: Mapping[int, Pool], other_pools: Iterable[str] = ()) -> Scope:
+    """A scope that draws on one of these pools, by id, then on the others; or on none. Raises ValueError."""
     pool = None if row.pool_id is None else pools[row.pool_id].name
-    return value_of(Scope, row, licensed=pool is not None, pool=pool)
+    return value_of(Scope, row, licensed=pool is not None, pool=pool, other_pools=tuple(other_pools))
 
 
 def client_of(row: Any, user: User, **credentials: Any) -> Client:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from licet.model import ClientSecret, PublicKey, Tenant, User
+from licet.model import ClientSecret, PublicKey, Tenant, User, options_of
 from licet.store.errors import SetupDamaged
 from licet.store.licences_read import counting_licences, signed_pools
-from licet.store.setup_rows import client_of, pool_of, scope_of, tenant_of, value_of
+from licet.store.setup_rows import client_of, groups_of, pool_of, scope_of, tenant_of, value_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -136,11 +136,14 @@ _TENANT: Final = Part(
 _POOL: Final = Part(
     "pool",
     "id tenant_id name seats duplicates expires_at_ms alerts alerts_more hold_s is_signed all_signed"
-    " overdraft",
+    " overdraft max_per_user max_per_client queue queue_hold_s",
     "is_signed all_signed",
     "id",
 )
 _SCOPE: Final = Part("scope", "tenant_id name read_only pool_id", "read_only", "tenant_id, name")
+_RULE: Final = Part("pool_rule", "pool_id kind who tenant_id number until_ms", "", "pool_id, kind, who")
+_SCOPE_POOL: Final = Part("scope_pool", "tenant_id scope place pool_id", "", "tenant_id, scope, place")
+_GROUP_MEMBER: Final = Part("group_member", "tenant_id name member", "", "tenant_id, name, member")
 _USER: Final = Part(
     "user_account", "tenant_id initials name password_hash enabled", "enabled", "tenant_id, initials"
 )
@@ -169,7 +172,18 @@ _LICENCE: Final = Part(
     "",
     "tenant_id, vendor, product, licence, serial",
 )
-_PARTS: Final = (_POOL, _SCOPE, _USER, _CLIENT, _CLIENT_SECRET, _PUBLIC_KEY, _LICENCE)
+_PARTS: Final = (
+    _POOL,
+    _RULE,
+    _SCOPE,
+    _SCOPE_POOL,
+    _GROUP_MEMBER,
+    _USER,
+    _CLIENT,
+    _CLIENT_SECRET,
+    _PUBLIC_KEY,
+    _LICENCE,
+)
 
 
 def _rows_by_tenant(ask: Ask, part: Part, ids: set[int]) -> defaultdict[int, list[Any]]:
@@ -183,7 +197,15 @@ def _tenant(row: Any, parts: dict[Part, list[Any]], vendors: list[str]) -> Tenan
     marked = [part.name for part in parts[_POOL] if part.is_signed]
     licences = counting_licences(parts[_LICENCE], vendors, row.name)
     signed = signed_pools(licences, marked)
-    pools = {part.id: pool_of(part, signed.get(part.name)) for part in parts[_POOL]}
+    rules = defaultdict[int, list[Any]](list)
+    for part in parts[_RULE]:
+        rules[part.pool_id].append(part)
+    pools = {part.id: pool_of(part, rules[part.id], signed.get(part.name)) for part in parts[_POOL]}
+    drawn = defaultdict[str, list[str]](list)
+    for part in parts[_SCOPE_POOL]:
+        drawn[part.scope].append(pools[part.pool_id].name)
+    groups = groups_of(parts[_GROUP_MEMBER])
+    options = {pool.id: options_of(pool, groups) for pool in pools.values()}
     users = {part.initials: value_of(User, part) for part in parts[_USER]}
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
     for part in parts[_CLIENT_SECRET]:
@@ -198,9 +220,11 @@ def _tenant(row: Any, parts: dict[Part, list[Any]], vendors: list[str]) -> Tenan
     return tenant_of(
         row,
         pools=pools,
-        scopes={part.name: scope_of(part, pools) for part in parts[_SCOPE]},
+        scopes={part.name: scope_of(part, pools, drawn[part.name]) for part in parts[_SCOPE]},
         users=users,
         clients={client.client_id: client for client in clients},
         clients_by_key={client.key: client for client in clients},
+        groups=groups,
+        options={pool_id: found for pool_id, found in options.items() if found is not None},
         licences=licences,
     )

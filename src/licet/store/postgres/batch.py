@@ -12,7 +12,7 @@ from psycopg import Cursor, Pipeline
 from psycopg.pq import PipelineStatus
 
 from licet.clock import FollowingClock
-from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
+from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied, PlaceKept, PlaceLeft, PlaceTaken
 from licet.ledger.commands import Command, Sweep
 from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
@@ -165,6 +165,8 @@ class Batch:
             need = Need(self._commands, tenants)
             asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
             loaded = Loaded(load(raw, asked), used)
+        if need.queues or need.counts or need.sweep:
+            loaded.load_options(raw, need, locked)
         return loaded.book(tenants)
 
     def _check_memory(self, loaded: Loaded) -> None:
@@ -251,7 +253,7 @@ def _memory(can_call: Cursor[Any]) -> Memory | None:
 def _tenant_of(change: Change) -> int | None:
     """The tenant of which a change writes a session or a seat."""
     match change:
-        case GrantDenied() | AssertionUsed():
+        case GrantDenied() | AssertionUsed() | PlaceTaken() | PlaceKept() | PlaceLeft():
             return None
         case _:
             subject: Session | Seat = change.session if hasattr(change, "session") else change.seat

@@ -17,16 +17,16 @@ from typing import Any
 
 from psycopg import Cursor
 
-from licet.ledger.book import Book, SeatKey
+from licet.ledger.book import Book, CountKey, SeatKey
 from licet.ledger.holders import CLIENT_HOLDER, USER_HOLDER
 from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import EVER_MS, SPARE, Need
 from licet.ledger.seat_rows import said
-from licet.model import Seat, Session, Tenant
+from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
-from licet.store.rows import SESSION, to_seat, to_session
+from licet.store.rows import PLACE, SESSION, to_place, to_seat, to_session
 
 _NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
@@ -199,6 +199,7 @@ def statement_of(parts: Mapping[str, str]) -> str:
     seats = ", ".join(f"seat.{column}" for column in columns.split())
     seats += " || concat(' ', coalesce(said.expires_at_ms, 0), ' ', coalesce(said.renewed_at_ms, 0), ' ',"
     seats += " seat.sources)"
+    counted = "CASE WHEN seat.counted <> '' THEN convert_to(seat.counted, 'UTF8') END"
     return f"""
 WITH {named}
 SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, setup.writer AS client_key,
@@ -210,9 +211,9 @@ UNION ALL SELECT {_NAMED}, {SESSION} FROM named
 UNION ALL SELECT {_NAMED}, {SESSION} FROM sharing
 UNION ALL SELECT {_OLDEST}, {SESSION} FROM oldest
 UNION ALL SELECT {_EXPIRED}, {SESSION} FROM sweep
-UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM held AS seat {_SAID}
-UNION ALL SELECT {_SEAT_ROW}, NULL, {seats} FROM counted_expired AS seat {_SAID}
-UNION ALL SELECT {_EARLY}, NULL, {seats} FROM earliest AS seat {_SAID}
+UNION ALL SELECT {_SEAT_ROW}, {counted}, {seats} FROM held AS seat {_SAID}
+UNION ALL SELECT {_SEAT_ROW}, {counted}, {seats} FROM counted_expired AS seat {_SAID}
+UNION ALL SELECT {_EARLY}, {counted}, {seats} FROM earliest AS seat {_SAID}
 UNION ALL SELECT {_POOL}, NULL, room, NULL, NULL, id, NULL, in_use, numbers_used, numbers_from_ms, NULL
   FROM counted
 UNION ALL SELECT {_NUMBER}, NULL, NULL, NULL, NULL, pool_id, NULL, number, NULL, from_ms, NULL FROM numbers
@@ -241,6 +242,24 @@ SELECT tenant_id FROM (
 ) AS expired
 UNION
 SELECT tenant_id FROM ({_pools_of_expired("%s::integer")} LIMIT %s::integer) AS overdue
+UNION
+SELECT tenant_id FROM (
+  SELECT tenant_id FROM queue_place WHERE until_ms <= {_NOW} ORDER BY until_ms LIMIT %s::integer
+) AS lapsed
+"""
+
+# Of the options of pools: who waits, and how many seats are counted so.
+_PLACES = f"SELECT {PLACE} FROM queue_place WHERE pool_id = ANY(%s::bigint[])"
+_LAPSED = (
+    f"SELECT {PLACE} FROM queue_place WHERE until_ms <= %s AND tenant_id = ANY(%s::bigint[])"
+    " ORDER BY until_ms LIMIT %s"
+)
+_COUNTS = """
+SELECT found.pool_id, found.what, found.in_use
+FROM unnest(%s::bigint[], %s::text[]) AS asked (pool_id, what)
+CROSS JOIN LATERAL (
+  SELECT * FROM seat_count AS it WHERE it.pool_id = asked.pool_id AND it.what = asked.what OFFSET 0
+) AS found
 """
 
 _ASSERTIONS = """
@@ -306,6 +325,8 @@ class Loaded:
         self._started: dict[int, list[bytes]] = {}
         self._numbered: list[tuple[int, int, int]] = []
         self._free: dict[int, list[tuple[int, int]]] = {}
+        self._places: list[Place] = []
+        self._counts: dict[CountKey, int] = {}
         for kind, *row in cursor:
             self._add(kind, row)
 
@@ -327,7 +348,23 @@ class Loaded:
             rows=self._rows,
             rows_lag=self.rows_lag,
             others_from_ms=self._others_from_ms(),
+            counts=self._counts,
+            places=self._places,
         )
+
+    def load_options(self, raw: DriverConnection, need: Need, locked: Collection[int]) -> None:
+        """Add what options need of a batch in these tenants: who waits, and how much is counted of what."""
+        rows: list[tuple[Any, ...]] = []
+        if need.queues:
+            rows += raw.execute(_PLACES.encode(), [numbers(need.queues)], prepare=True)
+        if need.sweep:
+            lapsed = [self.now_ms, numbers(locked), need.sweep]
+            rows += raw.execute(_LAPSED.encode(), lapsed, prepare=True)
+        self._places = [to_place(row) for row in rows]
+        if asked := need.counts.union(need.waiting(self._places)) if need.counts else ():
+            pools, names = zip(*asked, strict=True)
+            found = raw.execute(_COUNTS.encode(), [numbers(pools), texts(names)], prepare=True)
+            self._counts = {(pool_id, what): in_use for pool_id, what, in_use in found}
 
     def _others_from_ms(self) -> dict[int, int]:
         """Of pools of which not every seat was loaded: before which moment no other one expires."""
@@ -398,14 +435,27 @@ def read_live(
 
 def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) -> Cursor[tuple[Any, ...]]:
     """Ask for the tenants of the sessions and seats that a sweep would clear now."""
-    return raw.execute(_TENANTS_OF_EXPIRED.encode(), [least_ms, *[sessions_max] * 3], prepare=True)
+    return raw.execute(_TENANTS_OF_EXPIRED.encode(), [least_ms, *[sessions_max] * 4], prepare=True)
 
 
 def _seat(row: Sequence[Any]) -> tuple[Seat, int, int]:
     """The seat as its row says; and when the last of its sessions expires, and was renewed, else 0."""
-    _, tenant_id, number, client_id, pool_id, holder, taken, issued, expires, more = row
+    counted, tenant_id, number, client_id, pool_id, holder, taken, issued, expires, more = row
     initials, last, newest, *sources = more.split(" ", 3)  # Initials have no space.
+    counted = "" if counted is None else counted.decode()
     seat = to_seat(
-        (pool_id, holder, tenant_id, client_id, initials, taken, expires, issued, "".join(sources), number)
+        (
+            pool_id,
+            holder,
+            tenant_id,
+            client_id,
+            initials,
+            taken,
+            expires,
+            issued,
+            "".join(sources),
+            number,
+            counted,
+        )
     )
     return seat, int(last), int(newest)

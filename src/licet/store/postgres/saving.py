@@ -13,7 +13,7 @@ from psycopg import Cursor
 from licet.ledger.book import Book
 from licet.store.postgres.arrays import WRITERS, number_of, seat_of
 from licet.store.postgres.connection import DriverConnection
-from licet.store.rows import DENIAL, SEAT, SEAT_KEPT, SESSION, Row, Saving, rows_of
+from licet.store.rows import DENIAL, PLACE, SEAT, SEAT_KEPT, SESSION, Row, Saving, rows_of
 from licet.store.unfolded import COUNT_UNFOLDED, Unfolded
 from licet.units import MINUTE_MS
 
@@ -62,7 +62,7 @@ _WRITES = Saving(
         f" CROSS JOIN LATERAL ({number_of('old')}) AS found WHERE seat_free.ctid = found.ctid",
         "ii",
     ),
-    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) SELECT * FROM ROWS", "itittiiiti"),
+    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) SELECT * FROM ROWS", "itittiiitit"),
     seats_kept=_Bulk(
         "UPDATE seat SET tenant_id = new.tenant_id, client_id = new.client_id, initials = new.initials,"
         " taken_at_ms = new.taken_at_ms, expires_at_ms = new.expires_at_ms, issued_at_ms = new.issued_at_ms,"
@@ -80,6 +80,31 @@ _WRITES = Saving(
         " - CASE WHEN new.room < 0 THEN coalesce(pool.room, seats) ELSE new.room END))"
         " FROM ROWS AS new (id, used, free, more, room) WHERE pool.id = new.id",
         "iiiii",
+    ),
+    # Added, not set, and `over` only shrinks, as with `pools` below (L16, L17).
+    counts_up=_Bulk(
+        "INSERT INTO seat_count AS this (pool_id, what, tenant_id, in_use, at_most) SELECT * FROM ROWS"
+        " ON CONFLICT (pool_id, what) DO UPDATE SET"
+        " in_use = this.in_use + excluded.in_use, at_most = excluded.at_most,"
+        " over = greatest(0, least(this.over, this.in_use + excluded.in_use - excluded.at_most))",
+        "itiii",
+    ),
+    counts_down=_Bulk(
+        "UPDATE seat_count AS this SET in_use = this.in_use - new.less,"
+        " over = greatest(0, least(this.over, this.in_use - new.less - this.at_most))"
+        " FROM ROWS AS new (pool_id, what, less) WHERE this.pool_id = new.pool_id AND this.what = new.what",
+        "iti",
+    ),
+    places_gone=_Bulk(
+        "DELETE FROM queue_place AS this USING ROWS AS old (pool_id, holder)"
+        " WHERE this.pool_id = old.pool_id AND this.holder = old.holder",
+        "it",
+    ),
+    places_new=_Bulk(f"INSERT INTO queue_place ({PLACE}) SELECT * FROM ROWS", "itiiiiii"),
+    places_kept=_Bulk(
+        "UPDATE queue_place AS this SET until_ms = new.until_ms FROM ROWS AS new (pool_id, holder, until_ms)"
+        " WHERE this.pool_id = new.pool_id AND this.holder = new.holder",
+        "iti",
     ),
     assertions_used=_Bulk(
         "INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) SELECT * FROM ROWS", "iibi"

@@ -14,16 +14,16 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from licet.ledger.book import Book, SeatKey
+from licet.ledger.book import Book, CountKey, SeatKey
 from licet.ledger.commands import Command
 from licet.ledger.holders import CLIENT_HOLDER
 from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import Need, Sharing
 from licet.ledger.seat_rows import said
-from licet.model import Seat, Session, Tenant
+from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.errors import Contradiction
-from licet.store.rows import DENIAL, SEAT, SESSION, Row, Saving, rows_of, to_seat, to_session
+from licet.store.rows import DENIAL, PLACE, SEAT, SESSION, Row, Saving, rows_of, to_place, to_seat, to_session
 from licet.store.unfolded import COUNT_UNFOLDED, Unfolded
 from licet.units import MINUTE_MS
 
@@ -97,6 +97,16 @@ _NUMBERS = (
     " UNION ALL SELECT * FROM (SELECT number, from_ms FROM seat_free WHERE pool_id = ?1 AND from_ms > ?2"
     " ORDER BY from_ms LIMIT 1)))) FROM pool WHERE id = ?1"
 )
+# Of the options of pools: how many seats are counted so, and who waits.
+_COUNTS = (
+    "SELECT json_group_array(json_array(pool_id, what, in_use)) FROM seat_count"
+    " WHERE pool_id = ? AND what IN (%s)"
+)
+_PLACES = f"SELECT json_group_array(json_array({PLACE})) FROM queue_place WHERE pool_id = ?"
+_LAPSED = (
+    f"SELECT json_group_array(json_array({PLACE})) FROM"
+    " (SELECT * FROM queue_place WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)"
+)
 _ASSERTIONS = (
     "SELECT json_group_array(json_array(client_key, hex(jti))) FROM assertion_used"
     " WHERE tenant_id = ? AND client_key = ? AND jti IN (%s)"
@@ -147,7 +157,7 @@ _WRITES = Saving(
     ),
     seats_gone=_BulkOfPool("DELETE FROM seat WHERE pool_id = ? AND holder IN (VALUES", 1, ")"),
     numbers_gone=_BulkOfPool("DELETE FROM seat_free WHERE pool_id = ? AND number IN (VALUES", 1, ")"),
-    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) VALUES", 10),
+    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) VALUES", 11),
     seats_kept=_Bulk(
         "UPDATE seat SET tenant_id = new.column3, client_id = new.column4, initials = new.column5,"
         " taken_at_ms = new.column6, expires_at_ms = new.column7, issued_at_ms = new.column8,"
@@ -165,6 +175,26 @@ _WRITES = Saving(
         " THEN coalesce(room, seats) ELSE new.column5 END)) FROM (VALUES",
         5,
         ") AS new WHERE id = new.column1",
+    ),
+    # Added, not set, and `over` only shrinks, as with `pools` below (L16, L17).
+    counts_up=_Bulk(
+        "INSERT INTO seat_count (pool_id, what, tenant_id, in_use, at_most) VALUES",
+        5,
+        "ON CONFLICT DO UPDATE SET in_use = in_use + excluded.in_use, at_most = excluded.at_most,"
+        " over = max(0, min(over, in_use + excluded.in_use - excluded.at_most))",
+    ),
+    counts_down=_Bulk(
+        "UPDATE seat_count SET in_use = in_use - new.column3,"
+        " over = max(0, min(over, in_use - new.column3 - at_most)) FROM (VALUES",
+        3,
+        ") AS new WHERE pool_id = new.column1 AND what = new.column2",
+    ),
+    places_gone=_BulkOfPool("DELETE FROM queue_place WHERE pool_id = ? AND holder IN (VALUES", 1, ")"),
+    places_new=_Bulk(f"INSERT INTO queue_place ({PLACE}) VALUES", 8),
+    places_kept=_Bulk(
+        "UPDATE queue_place SET until_ms = new.column3 FROM (VALUES",
+        3,
+        ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
     ),
     assertions_used=_Bulk("INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) VALUES", 4),
     # Added, not set, and overuse only shrinks: so the check on the pool guards behind the ledger, whatever
@@ -301,6 +331,7 @@ class _Loading:
                 self._others_from_ms[pool_id] = max(row.expires_at_ms for row in found)
         for sharing in need.sharing(ending, self._seats):
             self._load_sharing(sharing)
+        places = self._places()
         return Book(
             tenants=tenants,
             in_use=self._in_use,
@@ -314,6 +345,8 @@ class _Loading:
             rows=self._rows,
             rows_lag=rows_lag,
             others_from_ms=self._others_from_ms,
+            counts=self._counts(places),
+            places=places,
         )
 
     def _load_oldest(self) -> None:
@@ -376,6 +409,21 @@ class _Loading:
                 used, from_ms, free = msgspec.json.decode(row[0])
                 found[pool_id] = Numbers(used=used, from_ms=from_ms, free=free)
         return found
+
+    def _places(self) -> list[Place]:
+        rows = [row for pool_id in self._need.queues for row in _json(self._raw, _PLACES, pool_id)]
+        if self._need.sweep:
+            rows += _json(self._raw, _LAPSED, self._now_ms, self._need.sweep)
+        return [to_place(row) for row in rows]
+
+    def _counts(self, places: Iterable[Place]) -> dict[CountKey, int]:
+        asked = self._need.counts.union(self._need.waiting(places)) if self._need.counts else ()
+        return {
+            (pool_id, what): in_use
+            for asked_id, names in _by_pool(asked).items()
+            for part in _parts(names)
+            for pool_id, what, in_use in _json(self._raw, _COUNTS % _places(part), asked_id, *part)
+        }
 
     def _used_assertions(self) -> Iterator[tuple[int, bytes]]:
         asked: dict[tuple[int, int], list[bytes]] = {}

@@ -1,0 +1,86 @@
+"""Keeps the line of those who wait for a seat of a pool (L19).
+
+The rules:
+
+- A place is its holder's: nobody has two, and none can be passed on. Who is served, or could not have a seat
+  any more, has none.
+- Who does not ask again within the pool's `queue_hold` loses it, swept or not (as L4).
+- A place is written again only in the second half of its hold: asking faster costs nothing and gains nothing.
+- The order is the priority, then who came first. Who may have what is free is decided in
+  `licet.ledger.seat_decision`.
+
+The functions here are pure.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from licet.ledger.book import Book, Change, PlaceKept, PlaceLeft, PlaceTaken
+from licet.ledger.commands import Grant
+from licet.ledger.holders import place_holder_of
+from licet.ledger.seat_decision import NotGiven
+from licet.model import Client, Place, Pool, Tenant
+
+ASK_AGAIN_MS: Final = 5000
+
+
+def ask_again_ms(tenant: Tenant, pool: Pool) -> int:
+    """When who waits should ask again: long before its place lapses."""
+    options = tenant.options[pool.id]
+    return min(ASK_AGAIN_MS, options.queue_hold_ms // 2)
+
+
+def lapsed(book: Book, now_ms: int) -> list[Change]:
+    """The places of those who did not ask again in time leave."""
+    return [
+        PlaceLeft(place=place, is_served=False, at_ms=place.until_ms)
+        for place in book.places.values()
+        if place.until_ms <= now_ms
+    ]
+
+
+def served(book: Book, grant: Grant, client: Client, now_ms: int) -> list[Change]:
+    """Who gets a seat waits no more, in any of the pools that it asks."""
+    pools = book.tenants[grant.tenant_id].pools
+    keys = ((pool_id, place_holder_of(pools[pool_id], client)) for pool_id in grant.pool_ids)
+    return [
+        PlaceLeft(place=place, is_served=True, at_ms=now_ms)
+        for key in keys
+        if (place := book.places.get(key)) is not None
+    ]
+
+
+def wait_in_line(  # noqa: PLR0917 - a denial, and what it is about
+    book: Book, grant: Grant, client: Client, pool: Pool, refused: NotGiven, now_ms: int
+) -> tuple[int, list[Change]]:
+    """The place in line of who was denied, from 1 on, and what becomes of it; 0 where it has none."""
+    tenant = book.tenants[grant.tenant_id]
+    options = tenant.options.get(pool.id)
+    if options is None or not options.queue:
+        return 0, []
+    place = book.places.get((pool.id, place_holder_of(pool, client)))
+    if not refused.may_wait:
+        return 0, [] if place is None else [PlaceLeft(place=place, is_served=False, at_ms=now_ms)]
+    if not grant.queue:
+        return 0, []
+    until_ms = now_ms + options.queue_hold_ms
+    line = book.queue_of(pool.id)
+    if place is not None:
+        position = line.index(place) + 1
+        is_due = place.until_ms - now_ms <= options.queue_hold_ms // 2
+        return position, [PlaceKept(place=replace(place, until_ms=until_ms))] if is_due else []
+    if len(line) >= options.queue:
+        return 0, []
+    level = options.of(client.user.initials, client.client_id).level
+    place = Place(
+        pool_id=pool.id,
+        holder=place_holder_of(pool, client),
+        tenant_id=tenant.id,
+        client_key=client.key,
+        level=level,
+        number=1 + max((it.number for it in line), default=0),
+        since_ms=now_ms,
+        until_ms=until_ms,
+    )
+    return 1 + sum(it.level >= level for it in line), [PlaceTaken(place=place)]

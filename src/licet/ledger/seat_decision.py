@@ -1,0 +1,216 @@
+"""Decides whether a pool gives a seat to a client, in the order that administrators know.
+
+`decide_seat` goes through the rules one by one; the first that denies is the reason:
+
+1. the licence of the pool (L13), and its end (L7)
+2. EXCLUDE, then INCLUDE and the named users (L15)
+3. the holder has a seat, one on hold too: it is shared, and nothing more is asked (L2)
+4. MAX (L16)
+5. the queue: who is before it in line may have what is free (L19)
+6. room: its own RESERVE, then the common seats (L17), as far as the pool has seats (L6, L14) and numbers
+   (L13)
+
+Whether the client may have a seat at all (L12), and which pools are asked in which order (L20), is decided
+before, in `licet.ledger.rules`. No option touches a refresh (L5).
+
+The functions here are pure.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from licet.ledger.book import Book, SeatFreed, SeatKey
+from licet.ledger.holders import place_holder_of
+from licet.ledger.numbers import Numbers
+from licet.ledger.signed_pools import number_for, numbers_left, room_of, why_unlicensed
+from licet.licences.steps import Step
+from licet.model import Client, NoSeatReason, Place, Pool, Tenant
+from licet.options import COMMON, Applied, PoolOptions, counted_as, names_counted
+
+_NOBODY = Applied(excluded="", not_included="", limits=(), reserves=(), level=0)
+
+
+class Asked(NamedTuple):
+    """Who asks a pool for a seat. `key` is that of the seat; `freed` come back with this grant."""
+
+    tenant: Tenant
+    client: Client
+    pool: Pool
+    key: SeatKey
+    scope: str
+    freed: Sequence[SeatFreed] = ()
+
+    @property
+    def options(self) -> PoolOptions | None:
+        """The options of the pool, if it has any."""
+        return self.tenant.options.get(self.pool.id)
+
+
+class Given(NamedTuple):
+    """A seat is there: with this number in a signed pool, counted so by the pool's options."""
+
+    number: int = 0
+    counted: str = ""
+
+
+class NotGiven(NamedTuple):
+    """No seat is there. Waiting until `until_ms` may help; it will not where that is None.
+
+    `rule` is the option that denied it. `may_wait` is whether a place in the queue would help.
+    """
+
+    reason: NoSeatReason
+    until_ms: int | None = None
+    rule: str = ""
+    may_wait: bool = False
+
+
+def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:  # noqa: PLR0911 - one a rule
+    """Whether the pool gives a seat, and which; else why not."""
+    tenant, client, pool, key, scope, freed = asked
+    step = None if pool.signed is None else pool.signed.at(now_ms)
+    if (reason := why_unlicensed(tenant, pool, scope, step)) is not None:  # L13
+        return NotGiven(reason)
+    if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:  # L7
+        return NotGiven(NoSeatReason.LICENCE_EXPIRED)
+    options = asked.options
+    applied = _NOBODY if options is None else options.of(client.user.initials, client.client_id)
+    if applied.excluded:  # L15
+        return NotGiven(NoSeatReason.EXCLUDED, rule=applied.excluded)
+    if applied.not_included:
+        return NotGiven(NoSeatReason.NOT_INCLUDED, rule=applied.not_included)
+    if key in book.seats:  # L2
+        return _shared(book, asked, step)
+    left = _Left(book, pool, options, freed, step, now_ms)
+    if (reached := left.limit_reached(applied)) is not None:  # L16
+        return NotGiven(NoSeatReason.MAX_REACHED, _earliest(book, pool), rule=reached)
+    if left.seats > 0 and _others_are_first(book, asked, left, now_ms):  # L19
+        return NotGiven(NoSeatReason.QUEUED, _earliest(book, pool), rule="queue", may_wait=True)
+    return _from_room(book, asked, left, applied, step, now_ms)
+
+
+def _shared(book: Book, asked: Asked, step: Step | None) -> Given | NotGiven:
+    """The seat that the holder has already."""
+    seat = book.seats[asked.key]
+    # On hold for another user, for whom this client stood then: an API and the options count the two apart.
+    is_anothers = seat.initials != asked.client.user.initials and (seat.number or seat.counted)
+    if is_anothers or (step is not None and seat.number > step.signed):
+        return NotGiven(NoSeatReason.ALL_IN_USE, seat.expires_at_ms)
+    return Given(seat.number, seat.counted)
+
+
+def _from_room(  # noqa: PLR0917 - a private step
+    book: Book, asked: Asked, left: "_Left", applied: Applied, step: Step | None, now_ms: int
+) -> Given | NotGiven:
+    pool, may_wait = asked.pool, asked.options is not None and asked.options.queue > 0
+    if left.seats <= 0:  # L6, L14
+        if pool.seats == 0:
+            return NotGiven(NoSeatReason.NO_SEATS)
+        return NotGiven(NoSeatReason.ALL_IN_USE, _earliest(book, pool), may_wait=may_wait)
+    source = left.source(applied)
+    if source is None:  # L17
+        return NotGiven(NoSeatReason.RESERVED, _earliest(book, pool), rule="reserve", may_wait=may_wait)
+    number = 0
+    if step is not None:
+        found = number_for(step, book.numbers[pool.id], asked.freed, now_ms)
+        if found is None:
+            until_ms = _numbers_again_ms(book.numbers[pool.id], asked.freed, now_ms)
+            return NotGiven(NoSeatReason.ALL_IN_USE, until_ms, may_wait=may_wait)
+        number = found
+    return Given(number, counted_as(left.counted(applied, source)))
+
+
+class _Left:
+    """What of a pool is free, as seats of it are given out in thought."""
+
+    def __init__(  # noqa: PLR0917 - a private step
+        self,
+        book: Book,
+        pool: Pool,
+        options: PoolOptions | None,
+        freed: Iterable[SeatFreed],
+        step: Step | None,
+        now_ms: int,
+    ) -> None:
+        back = [change.seat for change in freed]
+        room = room_of(pool, now_ms)
+        self.seats = room - book.in_use[pool.id] + len(back)
+        if step is not None and options is not None and options.queue:
+            # Those before in line need numbers, too.
+            self.seats = min(self.seats, numbers_left(step, book.numbers[pool.id], freed, now_ms))
+        self._counts: Mapping[tuple[int, str], int] = book.counts
+        self._pool_id = pool.id
+        self._options = options
+        self._common = room - (0 if options is None else options.reserved)
+        self._more = Counter[str]()
+        for seat in back:
+            self._more.subtract(names_counted(seat.counted))
+
+    def limit_reached(self, applied: Applied) -> str | None:
+        """The first limit into which one more seat does not fit (L16); None where it fits into all."""
+        return next((what for what, at_most in applied.limits if self._count(what) >= at_most), None)
+
+    def source(self, applied: Applied) -> str | None:
+        """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
+        for what, at_most in applied.reserves:
+            if self._count(what) < at_most:
+                return what
+        if self._options is None or not self._options.reserved:
+            return ""
+        return COMMON if self._count(COMMON) < self._common else None
+
+    def take(self, applied: Applied) -> None:
+        """Give a seat to somebody else, if there is one for it."""
+        if self.limit_reached(applied) is None and (source := self.source(applied)) is not None:
+            self._more.update(self.counted(applied, source))
+            self.seats -= 1
+
+    @staticmethod
+    def counted(applied: Applied, source: str) -> list[str]:
+        """What a seat is counted as."""
+        return [limit.what for limit in applied.limits] + ([source] if source else [])
+
+    def _count(self, what: str) -> int:
+        return self._counts[self._pool_id, what] + self._more[what]
+
+
+def _others_are_first(book: Book, asked: Asked, left: _Left, now_ms: int) -> bool:
+    """Whether those who are before it in line may have all that is free and that it could have."""
+    tenant, options, mine = asked.tenant, asked.options, place_holder_of(asked.pool, asked.client)
+    if options is None or not options.queue:
+        return False
+    applied = options.of(asked.client.user.initials, asked.client.client_id)
+    if left.source(applied) is None:
+        return False  # It would not be theirs anyway.
+    for place in book.queue_of(asked.pool.id):
+        if place.holder == mine or left.seats <= 0:
+            break
+        # Who has no place yet, is behind all of its level.
+        if place.level < applied.level and (asked.pool.id, mine) not in book.places:
+            break
+        if (other := _waiting(tenant, options, place, now_ms)) is not None:
+            left.take(other)
+    return left.seats <= 0 or left.limit_reached(applied) is not None or left.source(applied) is None
+
+
+def _waiting(tenant: Tenant, options: PoolOptions, place: Place, now_ms: int) -> Applied | None:
+    """What applies to whom a place belongs; None where that client could not have a seat."""
+    client = tenant.clients_by_key.get(place.client_key)
+    if client is None or not client.usable or client.suspended_at(now_ms) is not None:
+        return None
+    applied = options.of(client.user.initials, client.client_id)
+    return None if applied.excluded or applied.not_included else applied
+
+
+def _earliest(book: Book, pool: Pool) -> int | None:
+    """When the first seat of the pool expires; None where none is in use."""
+    return book.earliest_expiry(pool.id) if book.in_use[pool.id] > 0 else None
+
+
+def _numbers_again_ms(numbers: Numbers, freed: Sequence[SeatFreed], now_ms: int) -> int | None:
+    """When a number may be given again; None where that is not known."""
+    moments = [change.number_from_ms for change in freed if change.number_from_ms > now_ms]
+    if (next_ms := numbers.next_at_ms(now_ms)) is not None:
+        moments.append(next_ms)
+    return min(moments, default=None)

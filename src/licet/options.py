@@ -1,0 +1,183 @@
+"""Defines the options of a pool: who may have its seats, how many, and who is first (L15 to L17, L19).
+
+    options = PoolOptions(exclude=("user:TC",), max=(Share(who="group:sales", seats=2),), ...)
+    options.of(initials="AB", client_id="App") -> Applied(...)
+
+The rules:
+
+- A rule is for `user:TC`, `client:App` or `group:sales`; a group has users and clients.
+- What is counted has a name, which each seat keeps that was counted so: `max=group:sales`,
+  `reserve=user:TC`, `each=client:App`, or `common` for a seat that is none of a reserve. So an ending takes
+  back exactly what was counted, whatever the options are by then.
+- What applies to a client is looked up once in the life of a snapshot: a grant costs the same with a hundred
+  rules as with one.
+
+What is here is data: `licet.ledger.seat_decision` decides by it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from licet.value import Value
+
+COMMON: Final = "common"
+QUEUE_MAX: Final = 1000  # a guess: more could not be served in the time that anybody waits
+QUEUE_HOLD_S: Final = 30
+QUEUE_HOLD_S_MIN: Final = 5
+QUEUE_HOLD_S_MAX: Final = 300
+RULES_MAX: Final = 100  # of one pool
+LEVEL_MAX: Final = 9  # of a priority; the least is its negative
+POOLS_MAX: Final = 4  # of one scope (L20)
+SEPARATOR: Final = "\n"  # between the names of what a seat is counted as: no name contains it
+
+_KINDS: Final = ("client", "user", "group")  # of whom a rule is for, the closest first
+
+
+class Share(Value, frozen=True, kw_only=True):
+    """So many seats, for `user:TC`, `client:App` or `group:sales`."""
+
+    who: str
+    seats: int
+
+
+class Priority(Value, frozen=True, kw_only=True):
+    """Who is how early in the queue: -9 to 9, and 0 without one."""
+
+    who: str
+    level: int
+
+
+class Group(Value, frozen=True, kw_only=True):
+    """Users, by initials, and clients that rules can name together."""
+
+    name: str
+    users: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+
+
+class Limited(NamedTuple):
+    """What is counted, and how many seats may be at most."""
+
+    what: str
+    at_most: int
+
+
+class Applied(NamedTuple):
+    """What the options of a pool say about one client and its user.
+
+    `excluded` and `not_included` name the rule that keeps it out, or are empty. `limits` are the counts that
+    a new seat must fit into, all of them; `reserves` are those of which it takes the first that has room.
+    """
+
+    excluded: str
+    not_included: str
+    limits: tuple[Limited, ...]
+    reserves: tuple[Limited, ...]
+    level: int
+
+
+class PoolOptions:
+    """The options of one pool in a snapshot of its tenant, ready to be looked up by client.
+
+    `reserved` is the sum of its reserves; `queue` how many may wait, and `queue_hold_ms` for how long a place
+    is kept for somebody who does not ask again.
+    """
+
+    def __init__(
+        self,
+        *,
+        groups: Mapping[str, Group],
+        exclude: Iterable[str] = (),
+        include: Iterable[str] = (),
+        named: Iterable[str] = (),
+        reserve: Iterable[Share] = (),
+        max: Iterable[Share] = (),  # noqa: A002 - the word of the option
+        priority: Iterable[Priority] = (),
+        max_per_user: int | None = None,
+        max_per_client: int | None = None,
+        queue: int = 0,
+        queue_hold_s: int = QUEUE_HOLD_S,
+    ) -> None:
+        self.queue = queue
+        self.queue_hold_ms = queue_hold_s * 1000
+        self._exclude = frozenset(exclude)
+        self._include = frozenset(include)
+        self._named = frozenset(f"user:{initials}" for initials in named)
+        self._reserve = {share.who: share.seats for share in reserve}
+        self._max = {share.who: share.seats for share in max}
+        self._priority = {rule.who: rule.level for rule in priority}
+        self._max_per_user = max_per_user
+        self._max_per_client = max_per_client
+        self.reserved = sum(self._reserve.values())
+        self._groups_of: defaultdict[str, list[str]] = defaultdict(list)
+        for group in sorted(groups.values(), key=lambda group: group.name):
+            for member in [f"user:{it}" for it in group.users] + [f"client:{it}" for it in group.clients]:
+                self._groups_of[member].append(f"group:{group.name}")
+        self._applied: dict[tuple[str, str], Applied] = {}
+
+    @property
+    def counts(self) -> bool:
+        """Whether seats are counted by more than their pool."""
+        return bool(self._max or self._reserve or self._max_per_user or self._max_per_client)
+
+    def of(self, initials: str, client_id: str) -> Applied:
+        """What applies to a client and its user."""
+        applied = self._applied.get((initials, client_id))
+        if applied is None:
+            applied = self._applied[initials, client_id] = self._find(initials, client_id)
+        return applied
+
+    def counted(self, initials: str, client_id: str) -> list[str]:
+        """All that a seat of this client may be counted as."""
+        applied = self.of(initials, client_id)
+        found = [limited.what for limited in (*applied.limits, *applied.reserves)]
+        return [*found, COMMON] if self.reserved else found
+
+    def at_most(self, what: str) -> int | None:
+        """How many seats may be counted as this; None where no option says so (any more).
+
+        Not of `common`, which depends on the seats of the pool as well.
+        """
+        kind, _, who = what.partition("=")
+        if kind == "max":
+            return self._max.get(who)
+        if kind == "reserve":
+            return self._reserve.get(who)
+        return self._max_per_user if who.startswith("user:") else self._max_per_client
+
+    def _find(self, initials: str, client_id: str) -> Applied:
+        user, client = f"user:{initials}", f"client:{client_id}"
+        groups = dict.fromkeys([*self._groups_of.get(client, ()), *self._groups_of.get(user, ())])
+        everyone = [client, user, *groups]  # the closest first
+        excluded = next((who for who in everyone if who in self._exclude), "")
+        is_reserved_for = any(who in self._reserve for who in everyone)  # RESERVE counts as included
+        not_included = ""
+        if self._named and user not in self._named and not is_reserved_for:
+            not_included = "named"
+        if self._include and not is_reserved_for and not any(who in self._include for who in everyone):
+            not_included = "include"
+        limits = [Limited(f"max={who}", self._max[who]) for who in everyone if who in self._max]
+        if self._max_per_client is not None:
+            limits.append(Limited(f"each={client}", self._max_per_client))
+        if self._max_per_user is not None:
+            limits.append(Limited(f"each={user}", self._max_per_user))
+        return Applied(
+            excluded=f"exclude {excluded}" if excluded else "",
+            not_included=not_included,
+            limits=tuple(limits),
+            reserves=tuple(
+                Limited(f"reserve={who}", self._reserve[who]) for who in everyone if who in self._reserve
+            ),
+            level=max((self._priority[who] for who in everyone if who in self._priority), default=0),
+        )
+
+
+def counted_as(names: Iterable[str]) -> str:
+    """What a seat is counted as, in one text."""
+    return SEPARATOR.join(names)
+
+
+def names_counted(counted: str) -> list[str]:
+    """The names in such a text."""
+    return counted.split(SEPARATOR) if counted else []
