@@ -23,10 +23,11 @@ from sqlalchemy import Connection, delete
 from licet.guard import OneProcess, SqlMemory
 from licet.journal import folding
 from licet.lanes.commit import apply_all, commit
-from licet.ledger import rules, seat_life
+from licet.ledger import rules, seat_decision, seat_life
 from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
-from licet.model import EndReason, NoSeatReason, Pool, Session
+from licet.ledger.seat_decision import Asked, Given, NotGiven
+from licet.model import EndReason, Session
 from licet.server import commits as lane
 from licet.store import schema
 from licet.store.contract import LiveSessions, Purpose, Store
@@ -46,17 +47,23 @@ def break_it(name: str) -> None:
 
 def _decide_on_stale_numbers() -> None:
     _look_away()
-    truly = rules._no_seat
+    truly = seat_decision.decide_seat
     seen: dict[int, tuple[float, int]] = {}
 
-    def no_seat(pool: Pool, now_ms: int, *, shared: bool, in_use: int) -> NoSeatReason | None:
-        at_s, known = seen.get(pool.id, (0.0, 0))
+    def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
+        pool_id = asked.pool.id
+        in_use = book.in_use[pool_id]
+        at_s, known = seen.get(pool_id, (0.0, 0))
         if at_s < time.monotonic() - STALE_S:
-            seen[pool.id] = time.monotonic(), in_use
+            seen[pool_id] = time.monotonic(), in_use
             known = in_use
-        return truly(pool, now_ms, shared=shared, in_use=known)
+        book.in_use[pool_id] = known
+        try:
+            return truly(book, asked, now_ms)
+        finally:
+            book.in_use[pool_id] = in_use
 
-    rules._no_seat = no_seat
+    rules.decide_seat = decide_seat  # type: ignore[attr-defined]
 
 
 def _take_no_lock() -> None:

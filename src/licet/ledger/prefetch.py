@@ -77,7 +77,6 @@ class Need:
         # counts: what options count, of each pool that has such options, and how much of it (L16, L17). Those
         # of the clients that ask, and of `queues` also those of the clients that wait.
         #   Grant(A, pool 1), which has max = 1 for user:AB       counts = {(1, "max=user:AB")}
-        #   where pool 1 has no options                           counts = {}
         self.counts: set[CountKey] = set()
 
         # queues: pools of which the whole queue is needed, lapsed places too (L19).
@@ -95,8 +94,7 @@ class Need:
         #   Sweep(100), Sweep(50)     sweep = 150
         self.sweep = 0
 
-        # assertions: those which may have been used before (RFC 7523 3), as tenant, client and `jti`.
-        #   UseAssertion(A, x)               assertions = {(tenant, 1, x)}
+        # assertions: those which may have been used before (RFC 7523 3): {(tenant, client, jti)}.
         self.assertions: set[tuple[int, int, bytes]] = set()
 
         self._tenants = tenants
