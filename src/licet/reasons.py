@@ -1,6 +1,8 @@
 """Defines why a seat was denied, why a session ended, and why an authentication failed."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class NoSeatReason(StrEnum):
@@ -20,6 +22,23 @@ class NoSeatReason(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> "NoSeatReason | None":
         return cls.SUSPENDED if value == "barred" else None  # as a node of the previous version writes it
+
+
+# Why somebody was denied a seat, as lists show it.
+WHY_DENIED: Mapping[NoSeatReason, str] = MappingProxyType(
+    {
+        NoSeatReason.ALL_IN_USE: "all seats in use",
+        NoSeatReason.NO_SEATS: "the pool has no seats",
+        NoSeatReason.RESERVED: "what was free is reserved for others",
+        NoSeatReason.QUEUED: "others were before it in line",
+        NoSeatReason.MAX_REACHED: "as many seats as it may have",
+        NoSeatReason.EXCLUDED: "excluded from the pool",
+        NoSeatReason.NOT_INCLUDED: "not among those whom the pool is for",
+        NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
+        NoSeatReason.LICENCE_MISSING: "in no licence that counted",
+        NoSeatReason.SUSPENDED: "suspended by an administrator",
+    }
+)
 
 
 class EndReason(StrEnum):

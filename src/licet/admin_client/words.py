@@ -146,7 +146,18 @@ LicenceCode = Literal[
 LicenceState = Literal[
     "contradicted", "damaged", "grace", "not_yet", "over", "removed", "superseded", "untrusted", "valid"
 ]
-NoSeatReason = Literal["all_in_use", "no_seats", "licence_expired", "licence_missing", "suspended"]
+NoSeatReason = Literal[
+    "suspended",
+    "licence_missing",
+    "licence_expired",
+    "excluded",
+    "not_included",
+    "max_reached",
+    "no_seats",
+    "reserved",
+    "all_in_use",
+    "queued",
+]
 Reach = Literal["24h", "7d", "30d", "90d", "12m"]
 Role = Literal["operator", "owner", "viewer"]
 State = Literal["delivered", "given_up", "waiting"]

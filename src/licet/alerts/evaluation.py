@@ -54,6 +54,8 @@ OVERDRAFT_USED = "pool.overdraft_used"
 
 # A batch under way at an evaluation may still add to the minute before.
 _MINUTES_UNDER_WAY = 1
+# Who is denied for one of these was not denied for want of a seat.
+_KEPT_OUT = (NoSeatReason.SUSPENDED, NoSeatReason.EXCLUDED, NoSeatReason.NOT_INCLUDED)
 
 
 class _Denials(NamedTuple):
@@ -368,8 +370,7 @@ def _denials(
 ) -> defaultdict[tuple[int, str], list[_Denials]]:
     """The denials of these tenants, and of any where they are many."""
     denial = schema.whole_denials.c
-    # A suspended client was not denied for want of a seat.
-    is_denial = denial.reason != NoSeatReason.SUSPENDED.value
+    is_denial = denial.reason.not_in(_KEPT_OUT)
     by = (denial.tenant_id, denial.pool, denial.minute, denial.reason)
     query = select(
         *by,

@@ -15,7 +15,8 @@ class NoSeatAvailable(LicetError):
     """The credentials are right, but no seat is free.
 
     An attribute that the server does not send is None; `retry_after` is in seconds. A `reason` of Licet is
-    `all_in_use`, `no_seats`, `licence_expired`, `licence_missing` or `suspended`.
+    `all_in_use`, `no_seats`, `reserved`, `queued`, `max_reached`, `excluded`, `not_included`,
+    `licence_expired`, `licence_missing` or `suspended`.
     """
 
     def __init__(

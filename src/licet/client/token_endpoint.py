@@ -22,7 +22,7 @@ from licet.client.errors import LicetError, NoSeatAvailable, TokenRefused, Unusa
 from licet.client.tokens import Secret, Tokens, tokens
 
 NO_SEAT = "temporarily_unavailable"  # RFC 6749 4.1.2.1
-WAITING_IS_VAIN = frozenset({"no_seats", "licence_expired", "licence_missing"})
+WAITING_IS_VAIN = frozenset({"no_seats", "licence_expired", "licence_missing", "excluded", "not_included"})
 RETRY_AFTER_MAX_S = 86_400  # a day; a longer time counts as this
 SECONDS_MAX = 1e10  # a larger number is ignored
 WARNINGS_MAX = 8  # of one answer

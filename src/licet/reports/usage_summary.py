@@ -34,6 +34,9 @@ NOT_FOR_SEATS = {
     NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
     NoSeatReason.LICENCE_MISSING: "no licence that counted allowed it",
     NoSeatReason.SUSPENDED: "an administrator suspended the client",
+    NoSeatReason.EXCLUDED: "the client was excluded from the pool",
+    NoSeatReason.NOT_INCLUDED: "the pool was for others",
+    NoSeatReason.MAX_REACHED: "the client, its user or its group had as many as it may",
 }
 
 

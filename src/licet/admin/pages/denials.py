@@ -14,13 +14,14 @@ from fastapi.responses import Response
 from licet.admin.context import AdminContext
 from licet.admin.pages.chosen_times import settle_times
 from licet.admin.pages.downloads import file_name, moment
-from licet.admin.pages.filters import REASONS, Filters, cleaned, instant_of, reason_text
+from licet.admin.pages.filters import Filters, cleaned, instant_of, reason_text
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.pages.refusal_lists import Read, csv_of, list_context, look
 from licet.admin.problems import not_found
 from licet.journal.denials import DenialFilter, DenialRange, denials, denied_most, holders_at
 from licet.model import NoSeatReason, Tenant
+from licet.reasons import WHY_DENIED
 
 HERE = "Denials"
 PATH = "/denials"
@@ -38,6 +39,16 @@ _HEADINGS = (
     "in_use",
     "address",
 )
+# What a denial by an option of the pool means, where its row is open.
+_OF_OPTIONS = {
+    NoSeatReason.EXCLUDED: "EXCLUDE names this client, its user or a group of theirs. No seat avoids it.",
+    NoSeatReason.NOT_INCLUDED: "The pool is for those of INCLUDE, or for named users, and this client is not"
+    " one of them. No seat avoids it.",
+    NoSeatReason.MAX_REACHED: "The client, its user or a group of theirs had as many seats as MAX allows."
+    " More seats in the pool do not avoid it.",
+    NoSeatReason.RESERVED: "Seats were free, and RESERVE keeps them for others.",
+    NoSeatReason.QUEUED: "Seats were free, and were for those who stood before it in line.",
+}
 _NAMES = {"pool": "pool", "client": "client", "user": "user", "reason": "why"}
 
 
@@ -73,9 +84,10 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             tenant=tenant,
             clients=len({range_.client_id for range_ in seen.newest.ranges}),
             all_link=lambda name: filters.link(client=name),
-            reasons=[(reason.value, text) for reason, text in REASONS.items()],
+            reasons=[(reason.value, text) for reason, text in WHY_DENIED.items()],
             pools=[(name, name) for name in sorted(pool.name for pool in tenant.pools.values())],
             why=lambda denials: reason_text(denials.reason, denials.seats),
+            of_options=_OF_OPTIONS,
             holders_link=lambda denials: _holders_link(visit, denials),
             **list_context(request, filters, PATH, seen, after),
         )

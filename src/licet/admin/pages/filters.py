@@ -16,6 +16,7 @@ from starlette.datastructures import QueryParams
 from licet.admin.pages.frame import Visit, link
 from licet.admin.problems import not_found
 from licet.model import FailureCause, NoSeatReason, Tenant
+from licet.reasons import WHY_DENIED
 from licet.reports.usage_queries import day_of
 from licet.units import DAY_MS, HOUR_MS
 
@@ -35,14 +36,6 @@ WITHIN: Mapping[str, tuple[str, int | None]] = {
 WITHIN_DEFAULT = "30d"
 CHOSEN = "chosen"  # instead of one of these, two times (chosen_times.py)
 WITHIN_OPTIONS = [*((value, text) for value, (text, _) in WITHIN.items()), (CHOSEN, "between two times")]
-
-REASONS = {
-    NoSeatReason.ALL_IN_USE: "all seats in use",
-    NoSeatReason.NO_SEATS: "the pool has no seats",
-    NoSeatReason.LICENCE_EXPIRED: "the licence had expired",
-    NoSeatReason.LICENCE_MISSING: "in no licence that counted",
-    NoSeatReason.SUSPENDED: "suspended by an administrator",
-}
 
 CAUSES = {
     FailureCause.WRONG_SECRET: "wrong password or secret",
@@ -175,4 +168,4 @@ def reason_text(reason: str, seats: int | None = None) -> str:
     """Why a grant was denied."""
     if reason == NoSeatReason.ALL_IN_USE and seats:
         return "the only seat in use" if seats == 1 else f"all {seats:,} seats in use"
-    return REASONS.get(NoSeatReason(reason), reason) if reason in set(NoSeatReason) else reason
+    return WHY_DENIED[NoSeatReason(reason)] if reason in set(NoSeatReason) else reason

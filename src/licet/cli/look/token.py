@@ -241,6 +241,11 @@ _NO_SEAT_FOR: dict[str, str] = {
     NoSeatReason.LICENCE_MISSING: "no licence that counts now gives a seat of pool {pool} for this scope",
     NoSeatReason.SUSPENDED: "an administrator suspended this client from the seats of pool {pool}"
     " for a while",
+    NoSeatReason.EXCLUDED: "pool {pool} excludes this client",
+    NoSeatReason.NOT_INCLUDED: "pool {pool} is not for this client",
+    NoSeatReason.MAX_REACHED: "this client, its user or its group has as many seats of pool {pool} as it may",
+    NoSeatReason.RESERVED: "the free seats of pool {pool} are reserved for others",
+    NoSeatReason.QUEUED: "others are before this client in the line for pool {pool}",
 }
 
 

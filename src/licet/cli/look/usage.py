@@ -22,6 +22,7 @@ from licet.cli.terminal import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
 from licet.formats import counted, seat_hours
 from licet.model import NoSeatReason
+from licet.reasons import WHY_DENIED
 from licet.reports.forms import By, Form
 from licet.units import HOUR_MS
 
@@ -39,13 +40,6 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SHADES, _SHADES_ASCII = " \N{LIGHT SHADE}\N{MEDIUM SHADE}\N{DARK SHADE}\N{FULL BLOCK}", " .:+#"
 _HEAT_DAYS_MIN = 3  # with fewer there is nothing to compare
 _ROWS_MAX = 10  # of a table; JSON has all
-_REASONS = {
-    NoSeatReason.ALL_IN_USE: "all seats in use",
-    NoSeatReason.NO_SEATS: "the pool has no seats",
-    NoSeatReason.LICENCE_EXPIRED: "the licence expired",
-    NoSeatReason.LICENCE_MISSING: "in no licence that counted",
-    NoSeatReason.SUSPENDED: "suspended by an administrator",
-}
 
 
 PeaksBy = Annotated[By, typer.Option("--by", help="Peaks by day or by hour.")]
@@ -323,7 +317,7 @@ def _denials_table(denials: "Sequence[Denials]", now_ms: int) -> Any:
     )
     for denial in denials[:_ROWS_MAX]:
         first, last = (clock_time(ms, now_ms) for ms in (denial.first_at_ms, denial.last_at_ms))
-        why = _REASONS[NoSeatReason(denial.reason)]
+        why = WHY_DENIED[NoSeatReason(denial.reason)]
         table.add_row(denial.initials, denial.client_id, f"{denial.times:,}", why, first, last)
     _add_rest(table, denials)
     return table
