@@ -39,11 +39,11 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
-from licet.web.endpoints import Read
 from licet.web.http.direct import DirectHttpProtocol
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
+from licet.web.sessions_read import Read
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 

@@ -102,7 +102,7 @@ def test_what_is_shown_cannot_take_over_a_terminal(desk: Desk) -> None:
 def test_sessions_are_listed_and_shown(desk: Desk) -> None:
     sid = desk.grant("TestClientId")
     (session,) = desk.json("session", "list")
-    times = {key: session.pop(key) for key in ("started_at", "renewed_at", "expires_at")}
+    times = {key: session.pop(key) for key in ("started_at", "renewed_at", "last_used_at", "expires_at")}
     assert all(TIME.fullmatch(it) for it in times.values())
     assert session == {
         "sid": sid,

@@ -83,7 +83,7 @@ def test_a_screen_has_the_pools_their_sessions_and_what_the_keys_do(site: Site) 
     assert re.fullmatch(r"> TC User TC +TestClientId +all +\d.* 192\.0\.2\.1", lines[4])
     assert lines[6] == "1 session without a seat"
     assert lines[8].split()[:3] == ["C1", "User", "C1"]
-    assert lines[-2].startswith("TestClientId, last token ")
+    assert lines[-2].startswith("TestClientId, last used ")
     assert lines[-1] == "up/down  e end  / filter  p pool  s sort  ? help  q quit"
 
 
@@ -175,7 +175,7 @@ def test_a_filter_is_a_part_of_a_user_client_or_scope(site: Site, typed: str, fo
     assert lines[1].startswith(f"filter '{typed}': 1 row")
     assert lines[-2] == f"Filter: {typed}_"
     lines = drawn(site, screen, "enter")
-    assert sum("192.0.2.1" in line and "last token" not in line for line in lines) == 1
+    assert sum("192.0.2.1" in line and "last used" not in line for line in lines) == 1
     assert screen.mode is Mode.LIST
     assert not drawn(site, screen, "escape")[1].startswith("filter")
 
@@ -217,7 +217,7 @@ def test_s_sorts_by_user_and_by_client(tmp_path: Path) -> None:
     by_client = drawn(site, screen, "s", "s", "s")
     site.store.close()
     assert by_client[1] == "by client"
-    rows = [line for line in by_client if "192.0.2.1" in line and "last token" not in line]
+    rows = [line for line in by_client if "192.0.2.1" in line and "last used" not in line]
     assert ["Ant" in row for row in rows] == [True, False]
 
 

@@ -28,6 +28,7 @@ _OF_REMOVED = (
     schema.journal,
     schema.usage_minute,
     schema.usage_hour,
+    schema.idle_hour,
     schema.holding,
     schema.usage_summary,
     schema.denial_summary,
@@ -37,6 +38,7 @@ _OF_REMOVED = (
 )
 _AGED_USAGE = (
     (schema.usage_hour, schema.usage_hour.c.hour, HOUR_MS),
+    (schema.idle_hour, schema.idle_hour.c.hour, HOUR_MS),
     (schema.usage_summary, schema.usage_summary.c.quarter, QUARTER_MS),
     (schema.denial_summary, schema.denial_summary.c.quarter, QUARTER_MS),
     (schema.session_summary, schema.session_summary.c.hour, HOUR_MS),

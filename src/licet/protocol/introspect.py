@@ -12,6 +12,8 @@ from licet.protocol.message import Request, Response, answer, required
 
 CACHE_FOR_MAX_S = 5  # so an ended session is out within 5 s, whatever the hold
 
+INACTIVE = answer({"active": False})
+
 _BEARER = "Bearer"
 _REFRESH = "refresh_token"
 
@@ -65,11 +67,11 @@ def respond(
     `seat_number` is the number of its seat in a signed pool (L13), else 0.
     """
     if question is None or session is None or session.tenant_id != tenant.id:
-        return _inactive()
+        return INACTIVE
     client = tenant.clients_by_key.get(session.client_key)
     expires_at_ms = min(question.expires_at_ms or session.expires_at_ms, session.expires_at_ms)
     if client is None or not client.usable or expires_at_ms <= now_ms:
-        return _inactive()
+        return INACTIVE
     scope = question.scope or session.scope
     pool = None if session.pool_id is None else tenant.pools.get(session.pool_id)
     content = {
@@ -93,6 +95,11 @@ def respond(
     return answer(content)
 
 
+def is_use(question: Question, response: Response) -> bool:
+    """Whether an API asked about a live access token, and not somebody about a refresh token."""
+    return response is not INACTIVE and question.token_type is _BEARER
+
+
 def _cache_for_s(session: Session, tenant: Tenant, pool: Pool | None, expires_at_ms: int, now_ms: int) -> int:
     """For how many whole seconds the answer may be cached: for that long nobody else gets the seat (L18).
 
@@ -103,7 +110,3 @@ def _cache_for_s(session: Session, tenant: Tenant, pool: Pool | None, expires_at
         hold_ms = 0 if pool is None else tenant.hold_s_of(pool) * 1000
         believed_until_ms = min(believed_until_ms, session.renewed_at_ms + hold_ms)
     return max(0, believed_until_ms - now_ms) // 1000
-
-
-def _inactive() -> Response:
-    return answer({"active": False})

@@ -2,8 +2,8 @@
 
 The rules:
 
-- A seat is idle from its last token until it comes back. What is idle because a client did not log off would
-  have been free for others.
+- A seat is idle from its last use until it comes back (`licet.journal.uses`). What is idle because a client
+  did not log off would have been free for others.
 - A client **never logs off** when none of its sessions ended by a logoff or a revocation, and at least
   `SESSIONS_MIN` expired.
 - How sessions ended is known as far back as the journal is kept.

@@ -8,18 +8,22 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, or_, select
 
-from licet.model import Tenant, Value
+from licet.journal.uses import SEAT_USED, SESSION_USED, last_used_ms
+from licet.model import Tenant, TokenFormat, Value
 from licet.reports.effective_seats import effective_seats
 from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.seats_now import SEAT, lives
 
-# The columns of a session's client, and of the client's user.
-WHOSE = (schema.client.c.client_id, schema.client.c.initials, schema.user.c.name)
+# The columns of a session's client and of the client's user, and when it was last used.
+WHOSE = (schema.client.c.client_id, schema.client.c.initials, schema.user.c.name, SESSION_USED)
 
 
 class LiveSession(Value, frozen=True, kw_only=True):
-    """A live session: whose it is, and when it began, got its last token, and expires."""
+    """A live session: whose it is, and when it began, got its last token, was last used, and expires.
+
+    `last_used_at_ms` is as `licet.journal.uses` says.
+    """
 
     sid: str
     client_id: str
@@ -28,6 +32,7 @@ class LiveSession(Value, frozen=True, kw_only=True):
     scope: str
     started_at_ms: int
     renewed_at_ms: int
+    last_used_at_ms: int
     expires_at_ms: int
     address: str
 
@@ -44,6 +49,7 @@ class SeatInUse(Value, frozen=True, kw_only=True):
     name: str
     taken_at_ms: int
     issued_at_ms: int
+    last_used_at_ms: int
     expires_at_ms: int
     addresses: int
     sessions: tuple[LiveSession, ...]
@@ -79,10 +85,12 @@ def seats(connection: Connection, tenant: Tenant, now_ms: int) -> SeatsNow:
     """Who holds what, as of `now_ms`."""
     of_seat: defaultdict[tuple[int, str] | None, list[LiveSession]] = defaultdict(list)
     for row in connection.execute(_live_sessions(tenant, now_ms)):
-        of_seat[None if row.pool_id is None else (row.pool_id, row.holder)].append(live_session(row))
+        of_seat[None if row.pool_id is None else (row.pool_id, row.holder)].append(
+            live_session(row, tenant.token_format)
+        )
     in_use: defaultdict[int, list[SeatInUse]] = defaultdict(list)
     for row in connection.execute(_live_seats(tenant, now_ms)):
-        in_use[row.pool_id].append(_seat(row, of_seat[row.pool_id, row.holder]))
+        in_use[row.pool_id].append(_seat(row, tenant, of_seat[row.pool_id, row.holder]))
     pools = connection.execute(_all_of(schema.pool, tenant).order_by(schema.pool.c.name))
     return SeatsNow(
         tenant=tenant.name,
@@ -119,7 +127,7 @@ def sessions(
         query = query.where(schema.client.c.client_id == client)
     if user is not None:
         query = query.where(schema.client.c.initials == user)
-    return tuple(live_session(row) for row in connection.execute(query))
+    return tuple(live_session(row, tenant.token_format) for row in connection.execute(query))
 
 
 def _all_of(table: Table, tenant: Tenant) -> Select[Any]:
@@ -143,7 +151,7 @@ def _live_sessions(tenant: Tenant, now_ms: int) -> Select[Any]:
 def _live_seats(tenant: Tenant, now_ms: int) -> Select[Any]:
     seat, user = schema.seat, schema.user
     return (
-        select(*SEAT, func.coalesce(user.c.name, "").label("name"))
+        select(*SEAT, SEAT_USED, func.coalesce(user.c.name, "").label("name"))
         .select_from(seat.outerjoin(user, same_user(seat)))
         .where(seat.c.tenant_id == tenant.id, lives(now_ms))
         .order_by(seat.c.taken_at_ms, seat.c.holder)
@@ -155,8 +163,8 @@ def same_user(table: Table) -> ColumnElement[bool]:
     return (schema.user.c.tenant_id == table.c.tenant_id) & (schema.user.c.initials == table.c.initials)
 
 
-def live_session(row: Row[Any]) -> LiveSession:
-    """A row of `session` with the columns of `WHOSE`."""
+def live_session(row: Row[Any], token_format: TokenFormat) -> LiveSession:
+    """A row of `session` of a tenant, with the columns of `WHOSE`."""
     return LiveSession(
         sid=row.sid.hex(),
         client_id=row.client_id,
@@ -165,19 +173,22 @@ def live_session(row: Row[Any]) -> LiveSession:
         scope=row.scope,
         started_at_ms=row.started_at_ms,
         renewed_at_ms=row.renewed_at_ms,
+        last_used_at_ms=last_used_ms(token_format, row.renewed_at_ms, row.used_at_ms),
         expires_at_ms=row.expires_at_ms,
         address=row.address,
     )
 
 
-def _seat(row: Row[Any], sharing: list[LiveSession]) -> SeatInUse:
+def _seat(row: Row[Any], tenant: Tenant, sharing: list[LiveSession]) -> SeatInUse:
+    issued_at_ms = row.issued_at_ms or row.taken_at_ms
     return SeatInUse(
         holder=row.holder,
         client_id=row.client_id,
         initials=row.initials,
         name=row.name,
         taken_at_ms=row.taken_at_ms,
-        issued_at_ms=row.issued_at_ms or row.taken_at_ms,
+        issued_at_ms=issued_at_ms,
+        last_used_at_ms=last_used_ms(tenant.token_format, issued_at_ms, row.used_at_ms),
         expires_at_ms=row.expires_at_ms,
         addresses=addresses(row.sources),
         sessions=tuple(sharing),

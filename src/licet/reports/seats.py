@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 
 from licet.journal.minute_sql import equal
+from licet.journal.uses import SEAT_USED, last_used_ms
 from licet.ledger.holders import USER_HOLDER
 from licet.model import Tenant, Value
 from licet.reports.live import WHOSE, LiveSession, live, live_session, same_user
@@ -57,11 +58,12 @@ class HolderFilter(Value, frozen=True, kw_only=True):
 
 
 class SeatHeld(Value, frozen=True, kw_only=True):
-    """A seat and who took it. `renewed_at_ms` is when one of its sessions last got a token.
+    """A seat and who took it.
 
-    `sessions_count` counts all sessions that share it, `sessions` are the oldest of them. Without a session
-    the seat is on hold until `expires_at_ms` (L18). `addresses` is how many asked for its tokens on the last
-    day on which one did: 17 is more than 16, 0 is unknown.
+    `renewed_at_ms` is when one of its sessions last got a token, and `last_used_at_ms` when one was last
+    used, as `licet.journal.uses` says. `sessions_count` counts all sessions that share it, `sessions` are the
+    oldest of them. Without a session the seat is on hold until `expires_at_ms` (L18). `addresses` is how many
+    asked for its tokens on the last day on which one did: 17 is more than 16, 0 is unknown.
     """
 
     pool: str
@@ -71,6 +73,7 @@ class SeatHeld(Value, frozen=True, kw_only=True):
     name: str
     taken_at_ms: int
     renewed_at_ms: int
+    last_used_at_ms: int
     expires_at_ms: int
     addresses: int
     sessions_count: int
@@ -129,7 +132,7 @@ def seats_held(
         place = tuple_(seat.c.taken_at_ms, seat.c.pool_id, seat.c.holder)
         fits.append(place > tuple_(*map(literal, read_cursor(after, tuple[int, int, str]))))
     query: Select[Any] = (
-        select(*SEAT, func.coalesce(user.c.name, "").label("name"))
+        select(*SEAT, SEAT_USED, func.coalesce(user.c.name, "").label("name"))
         .select_from(joined)
         .where(*fits)
         .order_by(seat.c.taken_at_ms, seat.c.pool_id, seat.c.holder)
@@ -179,7 +182,7 @@ def sessions_without_seat(
         tenant=tenant.name,
         at_ms=now_ms,
         count=count,
-        sessions=tuple(map(live_session, rows)),
+        sessions=tuple(live_session(row, tenant.token_format) for row in rows),
         next=following,
     )
 
@@ -397,6 +400,7 @@ def _to_end(row: Row[Any], *, frees_seat: bool) -> SessionToEnd:
 
 def _held(tenant: Tenant, seat: Row[Any], sessions: Sequence[Row[Any]]) -> SeatHeld:
     pool = tenant.pools.get(seat.pool_id)
+    renewed_at_ms = sessions[0].last_ms if sessions else seat.issued_at_ms or seat.taken_at_ms
     return SeatHeld(
         pool=pool.name if pool else "",
         holder=seat.holder,
@@ -404,10 +408,11 @@ def _held(tenant: Tenant, seat: Row[Any], sessions: Sequence[Row[Any]]) -> SeatH
         initials=seat.initials,
         name=seat.name,
         taken_at_ms=seat.taken_at_ms,
-        renewed_at_ms=sessions[0].last_ms if sessions else seat.issued_at_ms or seat.taken_at_ms,
+        renewed_at_ms=renewed_at_ms,
+        last_used_at_ms=last_used_ms(tenant.token_format, renewed_at_ms, seat.used_at_ms),
         expires_at_ms=seat.expires_at_ms,
         addresses=addresses(seat.sources),
         sessions_count=sessions[0].sharing if sessions else 0,
-        sessions=tuple(map(live_session, sessions)),
+        sessions=tuple(live_session(row, tenant.token_format) for row in sessions),
         on_hold=not sessions,
     )

@@ -41,7 +41,7 @@ def sessions_that_begin(
     if tenant_id is not None:
         fits.append(session.c.tenant_id == tenant_id)
     query = (
-        select(session, *WHOSE, tenant.c.name.label("tenant"))
+        select(session, *WHOSE, tenant.c.name.label("tenant"), tenant.c.token_format)
         .join_from(
             session,
             client,
@@ -53,4 +53,7 @@ def sessions_that_begin(
         .order_by(session.c.sid)
         .limit(limit)
     )
-    return [SessionFound(tenant=row.tenant, session=live_session(row)) for row in connection.execute(query)]
+    return [
+        SessionFound(tenant=row.tenant, session=live_session(row, row.token_format))
+        for row in connection.execute(query)
+    ]

@@ -49,7 +49,7 @@ class Peak(Value, frozen=True, kw_only=True):
 class Held(Value, frozen=True, kw_only=True):
     """For how long a client's seats were held, in total. `name` is empty when the user was removed.
 
-    `idle_ms` of that passed between the last token of a seat and its return.
+    `idle_ms` of that passed between the last use of a seat and its return.
     """
 
     client_id: str

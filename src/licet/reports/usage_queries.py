@@ -13,7 +13,18 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    and_,
+    func,
+    literal_column,
+    select,
+)
 
 from licet.journal.folding import first_minute
 from licet.journal.summary import DENIED, QUARTER, denials_by_quarter, summed_until_ms
@@ -160,12 +171,17 @@ class Span:
         return found
 
     def held(self, pool: str) -> Sequence[Row[Any]]:
-        """For how long seats that came back were held, and how much of that after their last token."""
-        usage = schema.usage_hour.c
+        """For how long seats that came back were held, and how much of that after their last use."""
+        usage, idle = schema.usage_hour.c, schema.idle_hour.c
         key = (usage.client_id, usage.initials)
-        total = (func.sum(usage.held_ms).label("held_ms"), func.sum(usage.idle_ms).label("idle_ms"))
+        idle_ms = usage.idle_ms + func.coalesce(idle.more_ms, 0)
+        total = (func.sum(usage.held_ms).label("held_ms"), func.sum(idle_ms).label("idle_ms"))
+        same = and_(
+            *(usage[name] == idle[name] for name in ("tenant_id", "pool", "hour", "client_id")),
+        )
         return self._all(
             select(*key, *total)
+            .join_from(schema.usage_hour, schema.idle_hour, same, isouter=True)
             .where(self._mine(schema.usage_hour), usage.pool == pool, _within(usage.hour, self.hours))
             .group_by(*key)
         )

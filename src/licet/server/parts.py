@@ -12,10 +12,10 @@ from licet.settings.model import Settings
 from licet.store.contract import Store
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
-from licet.web.endpoints import Read
 from licet.web.http.certificate import Certificate
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.recording import Recorder
+from licet.web.sessions_read import Read
 
 
 class Parts(NamedTuple):

@@ -22,6 +22,7 @@ from licet.credentials.keyring import KeyringUnusable
 from licet.journal.folding import DENIALS_MAX, ENTRIES_MAX, fold_denials, fold_journal
 from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
 from licet.journal.summary import summarise
+from licet.journal.uses import note_uses, remove_uses
 from licet.lanes.contract import QueueFull
 from licet.lanes.in_thread import in_thread
 from licet.ledger.commands import Sweep, Swept
@@ -41,10 +42,12 @@ UPKEEP_EVERY_S: Final = 5.0  # more often would write the same pages again and a
 FOLD_EVERY_S: Final = 5.0  # for this long a client in a loop adds entries
 FOLD_DENIALS_EVERY_S: Final = 2.0  # a page of denials looks through those that wait
 WRITE_DOWN_EVERY_S: Final = 30.0
+LOOK_FOR_USES_EVERY_S: Final = 1.0  # whether many sessions were used, which are then written early
 LOOK_FOR_ALERTS_EVERY_S: Final = 5.0
 SEND_ALERTS_EVERY_S: Final = 1.0
 PAUSE_S: Final = 0.02  # between two transactions in a row
 PIECES_MAX: Final = 1000  # in one turn; the history of a large tenant takes many turns
+USES_PIECES_MAX: Final = 100  # in one turn; those of a million sessions take some minutes
 SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
 
 Used = TypeVar("Used")
@@ -87,6 +90,8 @@ class Upkeep:
         self._store = parts.store
         self._endpoints = endpoints
         self._alerting = alerting
+        self._uses_due_s = 0.0
+        self._uses_seen = b""  # up to which session those that are over were removed
 
     async def run(self) -> None:
         """Run all loops, until cancelled."""
@@ -103,14 +108,16 @@ class Upkeep:
         yield Loop("fold_journal", FOLD_EVERY_S, self._fold_journal)
         yield Loop("fold_denials", FOLD_DENIALS_EVERY_S, self._fold_denials)
         yield Loop("write_down", WRITE_DOWN_EVERY_S, self._write_down)
+        yield Loop("note_uses", LOOK_FOR_USES_EVERY_S, self._note_uses)
         yield Loop("look_for_alerts", LOOK_FOR_ALERTS_EVERY_S, self._alerting.look)
         yield Loop("send_alerts", SEND_ALERTS_EVERY_S, self._alerting.send)
 
     async def note_used(self) -> None:
-        """Write which secrets and keys were used. Raises StoreUnavailable."""
+        """Write which secrets, keys and sessions were used. Raises StoreUnavailable."""
         authenticator = self._parts.authenticator
         await self._note(authenticator.secrets_used, note_secrets_used)
         await self._note(authenticator.keys_used, note_keys_used)
+        await self._write_uses()
 
     async def _note(
         self, collected: dict[Used, int], note: Callable[[Store, Mapping[Used, int]], None]
@@ -121,6 +128,23 @@ class Upkeep:
         for key, at_ms in used.items():
             if collected[key] == at_ms:
                 del collected[key]
+
+    async def _note_uses(self) -> None:
+        """Write down which sessions were used, when it is time, or when there are many."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._uses_due_s or self._endpoints.uses.is_full:
+            self._uses_due_s = now_s + WRITE_DOWN_EVERY_S
+            await self._write_uses()
+
+    async def _write_uses(self) -> None:
+        uses = self._endpoints.uses
+        if not (taken := uses.take()):
+            return
+        try:
+            await in_thread(note_uses, self._store, taken.values())
+        except StoreUnavailable:
+            uses.put_back(taken)
+            raise
 
     async def _look(self) -> None:
         """Check whether the set-up or the keys changed, and whether the store answers."""
@@ -160,6 +184,7 @@ class Upkeep:
         """Write what was used, sum up the journal, and remove what is old."""
         await self.note_used()
         await self._in_pieces(self._full(remove_used_assertions, USED_MAX))
+        await self._in_pieces(self._remove_uses, pieces_max=USES_PIECES_MAX)
         settings = self._parts.settings
         keep_ms = settings.journal_retention_days * DAY_MS
         keep_usage_ms = settings.usage_retention_days * DAY_MS
@@ -173,6 +198,11 @@ class Upkeep:
 
         if await self._in_pieces(sum_up, pieces_max=SUMMED_HOURS_MAX):  # else minutes must not be removed yet
             await self._in_pieces(remove)
+
+    async def _remove_uses(self) -> bool:
+        """Look at the next sessions that were used, and start over at the end; whether there are more."""
+        self._uses_seen = await in_thread(remove_uses, self._store, self._uses_seen)
+        return bool(self._uses_seen)
 
     def _full(self, do: Callable[[Store], int], full: int) -> Callable[[], Awaitable[bool]]:
         """A piece of work that returns whether there is more: it was as large as allowed."""

@@ -38,13 +38,13 @@ from licet.store.opening import StoreAt
 from licet.telemetry.measures import Measures
 from licet.telemetry.traces import begin as begin_traces
 from licet.web.authentication import Authenticator
-from licet.web.endpoints import Read
 from licet.web.forwarded import behind_proxies
 from licet.web.http.certificate import Certificate
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.request import Answering
+from licet.web.sessions_read import Read
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 

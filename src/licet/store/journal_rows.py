@@ -71,7 +71,8 @@ class HoldingKey(NamedTuple):
 class Holding(NamedTuple):
     """Whose seats; when the first was taken and the last came back; and how many.
 
-    `addresses` is the most addresses that used one of them within a day.
+    `addresses` is the most addresses that used one of them within a day. Since `idle_from_ms` the last one
+    counts as idle in `Hour`.
     """
 
     initials: str
@@ -79,6 +80,7 @@ class Holding(NamedTuple):
     freed_at_ms: int
     times: int
     addresses: int
+    idle_from_ms: int
 
 
 class Folded:
@@ -164,7 +166,8 @@ class Folded:
             used_from = max(used_from, before.addresses)
             taken_at_ms = min(taken_at_ms, before.taken_at_ms)
             freed_at_ms = max(freed_at_ms, before.freed_at_ms)
-        self.holdings[key] = Holding(initials, taken_at_ms, freed_at_ms, times, used_from)
+            idle_from_ms = max(idle_from_ms, before.idle_from_ms)
+        self.holdings[key] = Holding(initials, taken_at_ms, freed_at_ms, times, used_from, idle_from_ms)
 
 
 def idle_since(issued_at_ms: int, expires_at_ms: int, session_ttl_s: int) -> int:

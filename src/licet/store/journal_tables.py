@@ -165,8 +165,22 @@ usage_hour = Table(
     Column("hour", BigInteger, primary_key=True),
     *_client(),
     Column("held_ms", BigInteger, nullable=False),
-    # Of these, since the last token of the seat.
+    # Of these, since the last token of the seat. What more or less it is since the last use: `idle_hour`.
     Column("idle_ms", BigInteger, nullable=False, server_default="0"),
+    Index(None, "hour"),
+    sqlite_with_rowid=False,
+)
+
+# How much longer, or shorter, seats of a client were idle in an hour than `usage_hour` has it: that counts
+# from the last token, this from the last use (`licet.journal.uses`). Batches write that one, and not this.
+idle_hour = Table(
+    "idle_hour",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("pool", Text, primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("client_id", Text, primary_key=True),
+    Column("more_ms", BigInteger, nullable=False),
     Index(None, "hour"),
     sqlite_with_rowid=False,
 )
@@ -185,6 +199,8 @@ holding = Table(
     Column("times", BigInteger, nullable=False),
     # The most addresses that used one of them within a day; 0 is unknown.
     Column("addresses", Integer, nullable=False, server_default="0"),
+    # Since when the last of them counts as idle in `usage_hour`; 0 is unknown.
+    Column("idle_from_ms", BigInteger, nullable=False, server_default="0"),
     # Who held a seat at an instant. There is no index by time alone: every seat that comes back would pay
     # for it, and what is aged can be found pool by pool.
     Index(None, "tenant_id", "pool", "freed_at_ms", "minute"),

@@ -29,6 +29,7 @@ from licet.store.journal_tables import denial_summary as denial_summary  # noqa:
 from licet.store.journal_tables import entries as entries  # noqa: PLC0414 - as all
 from licet.store.journal_tables import entry_minute as entry_minute  # noqa: PLC0414 - as all
 from licet.store.journal_tables import holding as holding  # noqa: PLC0414 - as all
+from licet.store.journal_tables import idle_hour as idle_hour  # noqa: PLC0414 - as all
 from licet.store.journal_tables import journal as journal  # noqa: PLC0414 - as all
 from licet.store.journal_tables import journal_entry as journal_entry  # noqa: PLC0414 - as all
 from licet.store.journal_tables import session_summary as session_summary  # noqa: PLC0414 - as all
@@ -313,6 +314,23 @@ seat = Table(
 )
 # Nobody has a number that somebody else has.
 partial_index("uq_seat_number", seat.c.pool_id, seat.c.number, where="number > 0", unique=True)
+
+# When an API last asked about a token of a session (`licet.journal.uses`). A table of its own, as it is
+# written beside the requests, and the two above by them.
+session_use = Table(
+    "session_use",
+    metadata,
+    Column("sid", LargeBinary, primary_key=True),
+    Column("pool_id", BigInteger),
+    Column("holder", Text),
+    # When its seat was taken, and by whom; 0 and '' if that was gone when the first use was noted.
+    Column("taken_at_ms", BigInteger, nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("used_at_ms", BigInteger, nullable=False),
+    # The last use of a seat.
+    Index(None, "pool_id", "holder", "used_at_ms"),
+    sqlite_with_rowid=False,
+)
 
 # What administrators did; `tenant` is a name, because the event outlives the tenant.
 event = Table(

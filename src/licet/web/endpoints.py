@@ -8,7 +8,6 @@ What a request means is in `licet.protocol`, who may have a seat in `licet.ledge
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -17,31 +16,18 @@ from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import Tokens, new_sid
 from licet.lanes.contract import Submitter
 from licet.ledger.commands import Command, End, Outcome
-from licet.model import Client, EndReason, Session, Tenant
+from licet.model import Client, EndReason, Tenant
 from licet.protocol import forward_auth, introspect, licences, logoff, metadata, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
 from licet.protocol.errors import no_token
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
 from licet.web.request import Exchange
-
-
-class Read(NamedTuple):
-    """A session as the store has it at `now_ms`, None where it does not live.
-
-    `seat_number` is the number of its seat in a signed pool (L13), else 0.
-    """
-
-    now_ms: int
-    session: Session | None
-    seat_number: int = 0
-
-
-_NO_SESSION = Read(0, None)
+from licet.web.sessions_read import NO_SESSION, Read, Uses
 
 
 class Endpoints:
-    """The endpoints. `tokens` is replaced when the keys change.
+    """The endpoints. `tokens` is replaced when the keys change; `uses` are for upkeep to write down.
 
     Each raises OAuthError, QueueFull, StoreUnavailable, Disconnected.
     """
@@ -58,6 +44,7 @@ class Endpoints:
         public_url: str,
     ) -> None:
         self.tokens = tokens
+        self.uses = Uses()
         self._clock = clock
         self._find_tenant = find_tenant
         self._commits = commits
@@ -105,11 +92,14 @@ class Endpoints:
         """Whether a token is active (RFC 7662)."""
         request, tenant, client = await self._authenticated(exchange, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
-        read = await self._reads.submit(question.sid) if question else _NO_SESSION
+        read = await self._reads.submit(question.sid) if question else NO_SESSION
         issuer = metadata.issuer(self._public_url, tenant)
-        return introspect.respond(
+        response = introspect.respond(
             question, read.session, tenant, issuer, read.now_ms, seat_number=read.seat_number
         )
+        if question is not None and introspect.is_use(question, response):
+            self.uses.note(question.sid, read)
+        return response
 
     async def licences(self, exchange: Exchange) -> Response:
         """The signed licences of a tenant, for the guard of an API."""
@@ -131,7 +121,9 @@ class Endpoints:
         access = forward_auth.read(asked, exchange.authorization, tenant, self.tokens)
         assert tenant is not None
         read = await self._reads.submit(access.sid)
-        return forward_auth.respond(asked, access, read.session, tenant, read.now_ms)
+        response = forward_auth.respond(asked, access, read.session, tenant, read.now_ms)
+        self.uses.note(access.sid, read)
+        return response
 
     async def _authenticated(self, exchange: Exchange, endpoint: str) -> tuple[Request, Tenant, Client]:
         """A request with a form, whole, with the tenant and the client that it authenticates.

@@ -25,10 +25,11 @@ from licet.protocol.message import Response, answer, check_query, refusal
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
-from licet.web.endpoints import Endpoints, Read
+from licet.web.endpoints import Endpoints
 from licet.web.log_rate_limit import Kind, LogRateLimit
 from licet.web.recording import Attempt, Recorder
 from licet.web.request import Disconnected, Exchange
+from licet.web.sessions_read import Read
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit
 from licet.web.welcome import WelcomePages, accepts_page

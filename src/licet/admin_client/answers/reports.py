@@ -133,7 +133,10 @@ class JournalEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveSession:
-    """A live session: whose it is, and when it began, got its last token, and expires."""
+    """A live session: whose it is, and when it began, got its last token, was last used, and expires.
+
+    `last_used_at` is as `licet.journal.uses` says.
+    """
 
     sid: str
     client_id: str
@@ -142,6 +145,7 @@ class LiveSession:
     scope: str
     started_at: datetime
     renewed_at: datetime
+    last_used_at: datetime
     expires_at: datetime
     address: str
 
@@ -168,6 +172,7 @@ class SeatInUse:
     user_name: str
     taken_at: datetime
     issued_at: datetime
+    last_used_at: datetime
     expires_at: datetime
     addresses: int
     sessions: tuple[LiveSession, ...]

@@ -105,8 +105,8 @@ class HeatCell:
 class Held:
     """For how long a client's seats were held, in total.
 
-    `user_name` is empty when the user was removed. `idle_s` of that passed between the last token
-    of a seat and its return.
+    `user_name` is empty when the user was removed. `idle_s` of that passed between the last use of
+    a seat and its return.
     """
 
     client_id: str

@@ -39,6 +39,7 @@ _COLUMNS = {
     "scope": "scope",
     "since": "since",
     "last_token": "last token",
+    "last_used": "last used",
     "expires": "expires",
     "address": "address",
     "addresses": "addresses",
@@ -145,6 +146,7 @@ def _record(session: "LiveSession", pool: str | None, seat: "SeatInUse | None") 
         "scope": session.scope,
         "since": Instant(session.started_at_ms),
         "last_token": Instant(session.renewed_at_ms),
+        "last_used": Instant(session.last_used_at_ms),
         "expires": Instant(session.expires_at_ms),
         "address": session.address,
         "addresses": counted_addresses(seat.addresses) if seat and seat.addresses else None,
@@ -162,6 +164,7 @@ def _held_record(seat: "SeatInUse", pool: str) -> Record:
         "scope": ON_HOLD,
         "since": Instant(seat.taken_at_ms),
         "last_token": Instant(seat.issued_at_ms),
+        "last_used": Instant(seat.last_used_at_ms),
         "expires": Instant(seat.expires_at_ms),
         "address": None,
         "addresses": counted_addresses(seat.addresses) if seat.addresses else None,
@@ -204,11 +207,11 @@ def _table(rows: list[tuple[str, ...]], width: int) -> "Table":
     """A line a session; the first of those that share a seat names user and client."""
     from rich.table import Table
 
-    headings = ("user", "client", "scope", "since", "last token", "expires in", "address")
+    headings = ("user", "client", "scope", "since", "last used", "expires in", "address")
     user, client = _widths([headings, *rows], width - _GAP)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, _GAP, 0, 0))
     for heading in headings:
-        is_time = heading in {"since", "last token", "expires in"}
+        is_time = heading in {"since", "last used", "expires in"}
         table.add_column(
             heading,
             justify="right" if is_time else "left",
@@ -232,7 +235,7 @@ def _seat_rows(seat: "SeatInUse", now_ms: int) -> Iterator[tuple[str, ...]]:
         seat.client_id,
         ON_HOLD,
         clock_time(seat.taken_at_ms, now_ms),
-        clock_time(seat.issued_at_ms, now_ms),
+        clock_time(seat.last_used_at_ms, now_ms),
         countdown(seat.expires_at_ms, now_ms),
         "",
     )
@@ -247,7 +250,7 @@ def _rows(sessions: "list[LiveSession]", others: str, now_ms: int) -> Iterator[t
             "" if session.client_id == client_id else session.client_id,
             session.scope,
             clock_time(session.started_at_ms, now_ms),
-            clock_time(session.renewed_at_ms, now_ms),
+            clock_time(session.last_used_at_ms, now_ms),
             countdown(session.expires_at_ms, now_ms),
             printable(session.address) + ("" if at else others),
         )

@@ -253,6 +253,7 @@ def _record(session: "LiveSession", pools: Mapping[str, str], *, is_short: bool)
         "pool": pools.get(session.sid),
         "started_at": Instant(session.started_at_ms),
         "renewed_at": Instant(session.renewed_at_ms),
+        "last_used_at": Instant(session.last_used_at_ms),
         "expires_at": Instant(session.expires_at_ms),
         "address": session.address,
     }

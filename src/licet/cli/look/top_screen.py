@@ -24,7 +24,7 @@ _ROOM_MIN = 4
 _MARK = 2  # columns before a row, for the selection
 _GAP = 2
 _NAME_MIN = 6
-_ADDRESS_FROM, _LAST_TOKEN_FROM = 76, 90  # columns of a terminal
+_ADDRESS_FROM, _LAST_USED_FROM = 76, 90  # columns of a terminal
 _SORTS = ("since", "expires", "user", "client")
 _CURSOR = "_"
 _WITHOUT_A_SEAT = ""  # in the place of a pool's name
@@ -74,7 +74,7 @@ class Row(NamedTuple):
     client_id: str
     scope: str
     since_ms: int
-    last_token_ms: int
+    last_used_ms: int
     expires_ms: int
     address: str
     shares: bool
@@ -333,7 +333,7 @@ class Screen:
             return
         headings, texts = _columns(rows, now_ms, width)
         widths = _widths([headings, *texts], width - _MARK)
-        rights = {"since", "last token", "expires in"}
+        rights = {"since", "last used", "expires in"}
 
         def laid_out(cells: tuple[str, ...]) -> str:
             parts = [
@@ -380,7 +380,7 @@ def _row(session: "LiveSession", pool: str, *, shares: bool = False) -> Row:
         client_id=session.client_id,
         scope=session.scope,
         since_ms=session.started_at_ms,
-        last_token_ms=session.renewed_at_ms,
+        last_used_ms=session.last_used_at_ms,
         expires_ms=session.expires_at_ms,
         address=session.address,
         shares=shares,
@@ -397,7 +397,7 @@ def _held(seat: "SeatInUse", pool: str) -> Row:
         client_id=seat.client_id,
         scope=ON_HOLD,
         since_ms=seat.taken_at_ms,
-        last_token_ms=seat.issued_at_ms,
+        last_used_ms=seat.last_used_at_ms,
         expires_ms=seat.expires_at_ms,
         address="",
         shares=False,
@@ -411,20 +411,20 @@ def _searched(row: Row) -> str:
 
 def _detail(row: Row, now_ms: int) -> str:
     """What of the selected row has no room in its line, or not always."""
-    parts = [printable(row.client_id), f"last token {clock_time(row.last_token_ms, now_ms)}"]
+    parts = [printable(row.client_id), f"last used {clock_time(row.last_used_ms, now_ms)}"]
     parts += [f"from {printable(row.address)}"] * bool(row.address)
     return ", ".join([*parts, f"session {row.sid[:16]}" if row.sid else "on hold"])
 
 
 def _columns(rows: list[Row], now_ms: int, width: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The headings for which there is room, and the cells of each row."""
-    has_address, has_last = width >= _ADDRESS_FROM, width >= _LAST_TOKEN_FROM
-    headings = ["user", "client", "scope", "since", *["last token"] * has_last, "expires in"]
+    has_address, has_last = width >= _ADDRESS_FROM, width >= _LAST_USED_FROM
+    headings = ["user", "client", "scope", "since", *["last used"] * has_last, "expires in"]
     texts = []
     for row in rows:
         cells = [f"+ {row.user}" if row.shares else row.user, printable(row.client_id), row.scope]
         cells.append(clock_time(row.since_ms, now_ms))
-        cells += [clock_time(row.last_token_ms, now_ms)] * has_last
+        cells += [clock_time(row.last_used_ms, now_ms)] * has_last
         cells.append(countdown(row.expires_ms, now_ms))
         cells += [printable(row.address)] * has_address
         texts.append(tuple(cells))

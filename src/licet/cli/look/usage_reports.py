@@ -141,7 +141,7 @@ def harvest(
 ) -> None:
     """Which seats could be harvested: held idle, never logged off, or never used.
 
-    A seat is idle from its last token until it comes back. A client that never logs off keeps its seat until
+    A seat is idle from its last use until it comes back. A client that never logs off keeps its seat until
     its session expires. Replays of the journal find the fewest seats, and the longest session-ttl, with which
     nobody would have been turned away. Without a span it is that of the last 31 days.
 

@@ -159,14 +159,16 @@ _WRITES = Saving(
     ),
     holdings=_Bulk(
         "INSERT INTO holding AS this"
-        " (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times, addresses)"
+        " (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times, addresses,"
+        " idle_from_ms)"
         " SELECT * FROM ROWS"
         " ON CONFLICT (tenant_id, pool, minute, client_id) DO UPDATE SET"
         " times = this.times + excluded.times, initials = excluded.initials,"
         " taken_at_ms = least(this.taken_at_ms, excluded.taken_at_ms),"
         " freed_at_ms = greatest(this.freed_at_ms, excluded.freed_at_ms),"
-        " addresses = greatest(this.addresses, excluded.addresses)",
-        "itittiiii",
+        " addresses = greatest(this.addresses, excluded.addresses),"
+        " idle_from_ms = greatest(this.idle_from_ms, excluded.idle_from_ms)",
+        "itittiiiii",
         exact=False,
     ),
 )

@@ -236,12 +236,13 @@ _WRITES = Saving(
     ),
     holdings=_Bulk(
         "INSERT INTO holding (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times,"
-        " addresses) VALUES",
-        9,
+        " addresses, idle_from_ms) VALUES",
+        10,
         "ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
         " taken_at_ms = min(taken_at_ms, excluded.taken_at_ms),"
         " freed_at_ms = max(freed_at_ms, excluded.freed_at_ms),"
-        " addresses = max(addresses, excluded.addresses)",
+        " addresses = max(addresses, excluded.addresses),"
+        " idle_from_ms = max(idle_from_ms, excluded.idle_from_ms)",
     ),
 )
 

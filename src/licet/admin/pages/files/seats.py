@@ -51,6 +51,7 @@ def _columns(tenant: str, zone: str) -> Columns:
         ("scope", lambda it: " ".join(dict.fromkeys(session.scope for session in _sessions(it)))),
         ("since", lambda it: moment(_since_ms(it), zone)),
         ("last_token", lambda it: moment(it.renewed_at_ms, zone)),
+        ("last_used", lambda it: moment(it.last_used_at_ms, zone)),
         ("expires", lambda it: moment(it.expires_at_ms, zone)),
         ("address", lambda it: " ".join(dict.fromkeys(session.address for session in _sessions(it)))),
         ("addresses", lambda it: it.addresses if isinstance(it, SeatHeld) else ""),

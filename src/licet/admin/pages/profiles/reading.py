@@ -74,7 +74,7 @@ def profile(
     sessions = [session for seat in seats.seats for session in seat.sessions] + [*without.sessions]
     uses = [
         *(entry.last_at_ms for entry in begun if isinstance(entry, JournalEntry)),
-        *(it.renewed_at_ms for it in sessions if name == (it.client_id if client else it.initials)),
+        *(it.last_used_at_ms for it in sessions if name == (it.client_id if client else it.initials)),
         *_credentials_used(clients_of(tenant, who, name)),
     ]
     return Profile(
