@@ -1,0 +1,39 @@
+"""Finds out whether an options file is FlexNet's or RLM's.
+
+A file is of the format in which it has the fewer mistakes. Where that is both, and it says the same in both,
+it does not matter; where it says something else, a person has to say which it is.
+"""
+
+from licet.options_files import flexnet, rlm
+from licet.options_files.statements import Option, Reading, Rule
+
+
+class FormatUnclear(Exception):
+    """The file may be of either format; the text says why that matters."""
+
+
+def recognised(content: bytes) -> Reading:
+    """The file, read in its format.
+
+    Raises FileUnreadable, FormatUnclear.
+    """
+    of_flexnet, of_rlm = flexnet.read(content), rlm.read(content)
+    if of_flexnet.mistakes != of_rlm.mistakes:
+        return of_flexnet if of_flexnet.mistakes < of_rlm.mistakes else of_rlm
+    if of_flexnet.mistakes:
+        raise FormatUnclear("it is neither an options file of FlexNet nor one of RLM as it stands")
+    for ours, theirs in zip(of_flexnet.said, of_rlm.said, strict=False):
+        if ours.statement != theirs.statement:
+            raise FormatUnclear(f"{ours.line.where} means something else in FlexNet than in RLM")
+    if _has_both_lists(of_flexnet):
+        raise FormatUnclear("INCLUDE beside INCLUDEALL means something else in FlexNet than in RLM")
+    return of_flexnet
+
+
+def _has_both_lists(reading: Reading) -> bool:
+    features = {
+        it.statement.feature is None
+        for it in reading.said
+        if isinstance(it.statement, Rule) and it.statement.option is Option.INCLUDE
+    }
+    return len(features) > 1

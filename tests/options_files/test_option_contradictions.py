@@ -1,0 +1,161 @@
+"""Lines of an options file that contradict each other or the set-up, and lines that depend on others."""
+
+import pytest
+from msgspec.structs import replace
+
+from licet.model import Pool
+from licet.options import RULES_MAX
+from licet.options_files.outcomes import Fate
+from licet.options_files.pool_rules import ENTRIES_MAX
+from support.options_files import all_kept, tenant, told, translated
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MAX 2 full USER anne\nMAX 3 full USER anne\n",
+        "MAX 2 full USER ALL_USERS\nMAX 3 full USER ALL_USERS\n",
+        "RESERVE 2 full USER anne\nRESERVE 2 full USER anne\n",  # do they add up?
+        "LINGER full 60\nLINGER full 90\n",
+        "MAX_OVERDRAFT full 1\nMAX_OVERDRAFT full 2\n",
+        "TIMEOUTALL 3600\nTIMEOUTALL 7200\n",
+    ],
+)
+def test_two_lines_that_disagree_are_wrong_and_name_each_other(text: str) -> None:
+    done = translated(text)
+    first, second = done.outcomes
+    assert (first.fate, second.fate) == (Fate.WRONG, Fate.WRONG)
+    assert "line 2 says something else" in first.why
+    assert "line 1 says something else" in second.why
+    assert not done.changes.pools
+    assert done.changes.session_ttl_s is None
+
+
+@pytest.mark.parametrize(
+    "line", ["EXCLUDE full USER anne", "MAX 2 full USER anne", "LINGER full 60", "TIMEOUTALL 3600"]
+)
+def test_a_line_that_is_there_twice_is_one(line: str) -> None:
+    all_kept(f"{line}\n{line}\n")
+
+
+def test_two_features_that_are_one_pool_may_disagree() -> None:
+    done = translated("MAX 2 a USER anne\nMAX 3 b USER anne\n", pools={"a": "full", "b": "full"})
+    assert [it.fate for it in done.outcomes] == [Fate.WRONG, Fate.WRONG]
+
+
+@pytest.mark.parametrize("limit", ["MAX 1 full USER anne", "MAX 1 full USER ALL_USERS"])
+def test_a_reserve_above_the_limit_of_its_user_names_both_lines(limit: str) -> None:
+    assert told(f"{limit}\nRESERVE 2 full USER anne\n") == [(2, "it reserves 2, and line 1 allows 1 at most")]
+
+
+def test_a_reserve_may_be_as_high_as_the_limit_and_a_limit_of_ones_own_counts() -> None:
+    all_kept("RESERVE 2 full USER anne\nMAX 2 full USER anne\nMAX 1 full USER ALL_USERS\n")
+    all_kept("GROUP g anne\nRESERVE 2 full GROUP g\nMAX 1 full USER ALL_USERS\n")
+
+
+def test_a_limit_behind_the_one_for_all_users_is_one_that_flexnet_passes_over() -> None:
+    """As its manual warns; RLM says nothing of the sort."""
+    text = "MAX 1 full USER {}\nMAX 2 full USER anne\n"
+    ((line, why),) = told(text.format("ALL_USERS"))
+    assert line == 2
+    assert "line 1, for all users, is before it" in why
+    all_kept(text.format("*"), "rlm")
+
+
+def test_a_number_of_seats_has_bounds() -> None:
+    assert "EXCLUDE" in told("MAX 0 full USER anne\n")[0][1]
+    assert told("RESERVE 0 full USER anne\n")
+    assert told("RESERVE 1000001 full USER anne\n")
+    assert told("MAX_OVERDRAFT full 1000001\n")
+    all_kept("MAX 1000000 full USER anne\nMAX_OVERDRAFT full 0\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("TIMEOUT full 3600\n", [1]),  # and light?
+        ("TIMEOUT full 3600\nTIMEOUT light 7200\n", [1, 2]),
+        ("TIMEOUTALL 3600\nTIMEOUT full 7200\n", [2]),
+        ("TIMEOUTALL 0\n", [1]),
+        ("TIMEOUTALL 2678401\n", [1]),  # more than 31 days
+        ("TIMEOUTALL 599\n", [1]),  # less than an access token lives
+        ("LINGER full 86401\n", [1]),
+    ],
+)
+def test_a_time_that_a_tenant_cannot_have_is_told(text: str, lines: list[int]) -> None:
+    assert [line for line, _ in told(text)] == lines
+
+
+def test_time_outs_that_differ_name_each_other() -> None:
+    (_, first), (_, second) = told("TIMEOUT full 3600\nTIMEOUT light 7200\n")
+    assert "line 2 sets another" in first
+    assert "line 1 sets another" in second
+
+
+def test_the_last_time_out_counts_in_rlm() -> None:
+    assert told("TIMEOUT 7200 full\nTIMEOUTALL 3600\n", "rlm") == [(1, "line 2 takes its place")]
+    assert "one for all pools" in told("TIMEOUTALL 3600\nTIMEOUT 7200 full\n", "rlm")[0][1]
+
+
+def test_a_group_of_which_a_line_cannot_be_kept_is_not_kept_nor_any_rule_for_it() -> None:
+    """A rule for half a group is another rule."""
+    text = (
+        "GROUP sales anne\nGROUP sales carl dora\nGROUP ours bob\nEXCLUDE full GROUP sales\n"
+        "EXCLUDE full GROUP ours\nMAX 1 full GROUP ALL_GROUPS\n"
+    )
+    found = told(text)
+    assert [line for line, _ in found] == [1, 2, 4, 6]
+    assert found[1][1].startswith("'carl', 'dora' are no users of tenant Sales")
+    assert all("line 2" in why for line, why in found if line != 2)
+    assert translated(text).changes.groups == {"ours": ("BO",)}
+
+
+def test_a_group_whose_name_no_set_up_file_has_is_told() -> None:
+    assert "a group's name is" in told("GROUP söles anne\n")[0][1]
+
+
+def test_many_unknown_users_of_a_group_are_told_in_one_sentence() -> None:
+    ((_, why),) = told("GROUP g " + " ".join(f"user{number}" for number in range(300)))
+    assert "and 295 more" in why
+    assert len(why) < 250
+
+
+@pytest.mark.parametrize("line", ["INCLUDE full HOST x", "INCLUDE full USER carl", "INCLUDEALL HOST x"])
+def test_a_list_that_is_left_out_tells_that_everybody_may(line: str) -> None:
+    assert "without it everybody may use pool full" in told(f"{line}\n")[0][1]
+    assert "everybody" not in told(f"INCLUDE full USER anne\nINCLUDE light USER anne\n{line}\n")[0][1]
+
+
+def test_an_exclude_that_is_left_out_opens_no_pool() -> None:
+    assert "everybody" not in told("EXCLUDE full HOST x\n")[0][1]
+
+
+def test_include_and_includeall_of_rlm_are_two_lists_and_a_pool_has_one() -> None:
+    found = told("INCLUDE full USER anne\nINCLUDEALL USER bob\n", "rlm")
+    assert found == [(1, "with INCLUDEALL (line 2) only who is in both lists may; a pool has one list")]
+    all_kept("INCLUDE full USER anne\nINCLUDEALL USER bob\n", "flexnet")
+
+
+def test_a_pool_has_so_many_rules_and_no_more() -> None:
+    lines = [f"GROUP g{number} anne\nEXCLUDE full GROUP g{number}\n" for number in range(RULES_MAX)]
+    all_kept("".join(lines))
+    more = "EXCLUDE full GROUP g0\nINCLUDE full GROUP g0\nMAX 1 full USER ALL_USERS\n"
+    assert told("".join(lines) + more) == [
+        (
+            2 * RULES_MAX + 2,
+            f"pool full would have more than {RULES_MAX} rules; without it everybody may use pool full",
+        )
+    ]
+
+
+def test_lines_for_all_features_of_very_many_pools_are_bounded() -> None:
+    pools = [Pool(id=number, name=f"p{number}", seats=1) for number in range(1000)]
+    found = told("EXCLUDEALL USER anne\n" * 200, of=tenant(*pools))
+    assert {why for _, why in found} == {f"the file has more than {ENTRIES_MAX} rules"}
+    assert len(found) == 200 - ENTRIES_MAX // 1000
+
+
+def test_a_tenant_without_pools_keeps_no_rule() -> None:
+    empty = replace(tenant(), pools={})
+    assert told("EXCLUDEALL USER anne\n", of=empty) == [(1, "tenant Sales has no pool")]
+    assert told("TIMEOUTALL 7200\n", of=empty) == []

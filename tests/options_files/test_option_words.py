@@ -1,0 +1,271 @@
+"""Each option of FlexNet and of RLM: what it says, and what is not written so."""
+
+import pytest
+
+from licet.options_files import flexnet, rlm
+from licet.options_files.changes import PoolChanges
+from licet.options_files.outcomes import Fate
+from licet.options_files.recognition import FormatUnclear
+from support.options_files import all_kept, one, read, told, translated
+
+GROUP = "GROUP sales anne TC\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        ("EXCLUDE full USER bob", PoolChanges(exclude=("user:BO",))),
+        ("exclude full user bob", PoolChanges(exclude=("user:BO",))),
+        ("EXCLUDE full GROUP sales", PoolChanges(exclude=("group:sales",))),
+        ("INCLUDE full USER TC", PoolChanges(include=("user:TC",))),
+        ("RESERVE 2 full GROUP sales", PoolChanges(reserve={"group:sales": 2})),
+        ("MAX 1 full USER bob", PoolChanges(max={"user:BO": 1})),
+    ],
+)
+@pytest.mark.parametrize("form", ["flexnet", "rlm"])
+def test_a_rule_of_both_formats_is_the_same_rule(form: str, line: str, changes: PoolChanges) -> None:
+    done = all_kept(GROUP + line, form)
+    assert done.changes.pools == {"full": changes}
+    assert done.changes.groups == {"sales": ("AN", "TC")}
+
+
+@pytest.mark.parametrize(
+    ("form", "line", "changes"),
+    [
+        ("flexnet", "MAX 2 full USER ALL_USERS", PoolChanges(max_per_user=2)),
+        ("rlm", "MAX 2 full USER *", PoolChanges(max_per_user=2)),
+        ("flexnet", "MAX 2 full GROUP ALL_GROUPS", PoolChanges(max={"group:sales": 2})),
+        ("flexnet", "LINGER full 90", PoolChanges(hold_s=90)),
+        ("flexnet", "MAX_OVERDRAFT full 3", PoolChanges(overdraft=3)),
+        ("rlm", "PRIORITY 4 full GROUP sales", PoolChanges(priority={"group:sales": 1})),
+    ],
+)
+def test_an_option_of_one_format_is_kept(form: str, line: str, changes: PoolChanges) -> None:
+    assert all_kept(GROUP + line, form).changes.pools == {"full": changes}
+
+
+@pytest.mark.parametrize("form", ["flexnet", "rlm"])
+def test_an_option_for_all_features_is_one_of_every_pool(form: str) -> None:
+    done = all_kept("EXCLUDEALL USER bob\nINCLUDEALL USER TC\n", form)
+    both = PoolChanges(exclude=("user:BO",), include=("user:TC",))
+    assert done.changes.pools == {"full": both, "light": both}
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("flexnet", "TIMEOUTALL 7200"),
+        ("rlm", "TIMEOUTALL 7200"),
+        ("rlm", "TIMEOUT 7200"),
+        ("flexnet", "TIMEOUT full 7200\nTIMEOUT light 7200"),
+        ("rlm", "TIMEOUT 7200 full\nTIMEOUT 7200 light"),
+    ],
+)
+def test_a_time_out_of_every_pool_is_the_life_of_a_session(form: str, text: str) -> None:
+    assert all_kept(text, form).changes.session_ttl_s == 7200
+
+
+def test_the_groups_that_all_groups_means_have_no_limit_of_their_own() -> None:
+    done = all_kept("GROUP a anne\nGROUP b bob\nMAX 1 full GROUP b\nMAX 3 full GROUP ALL_GROUPS\n")
+    assert done.changes.pools["full"].max == {"group:b": 1, "group:a": 3}
+
+
+def test_lines_of_one_group_add_up_also_behind_its_use() -> None:
+    done = all_kept("EXCLUDE full GROUP sales\nGROUP sales anne\nUSER_GROUP sales bob anne\n")
+    assert done.changes.groups == {"sales": ("AN", "BO")}
+
+
+def test_names_in_groups_of_flexnet_have_their_case_unless_it_is_switched_off() -> None:
+    assert told("GROUP sales ANNE\n")[0][0] == 1
+    assert all_kept("GROUP sales ANNE tc\nGROUPCASEINSENSITIVE ON\n").changes.groups == {
+        "sales": ("AN", "TC")
+    }
+    assert told("GROUPCASEINSENSITIVE OFF\nGROUP sales ANNE\n")[0][0] == 2
+    assert told("GROUPCASEINSENSITIVE ON\nEXCLUDE full USER ANNE\n")[0][0] == 2
+
+
+def test_names_of_rlm_have_no_case() -> None:
+    done = all_kept("group Sales ANNE tc\nexclude FULL group sALES\n", "rlm")
+    assert done.changes.groups == {"Sales": ("AN", "TC")}
+    assert done.changes.pools["full"].exclude == ("group:Sales",)
+
+
+def test_priorities_of_rlm_keep_their_order_before_all_who_have_none() -> None:
+    """A lower number is earlier there, and a higher level here."""
+    done = all_kept("PRIORITY 40 full user TC\nPRIORITY 7 full user anne\nPRIORITY 40 full user bob\n", "rlm")
+    assert done.changes.pools["full"].priority == {"user:TC": 1, "user:AN": 2, "user:BO": 1}
+    assert "no queue" in done.notes[0]
+
+
+def test_a_user_who_has_the_level_of_a_group_here_and_not_in_rlm_is_told() -> None:
+    done = all_kept("GROUP sales anne\nPRIORITY 7 full user anne\nPRIORITY 3 full group sales\n", "rlm")
+    assert "user:AN has the level of group:sales" in done.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["HOST", "DISPLAY", "INTERNET", "HOST_GROUP", "PROJECT"])
+@pytest.mark.parametrize(
+    "line", ["EXCLUDE full {} x", "INCLUDEALL {} x", "RESERVE 1 full {} x", "MAX 1 full {} x"]
+)
+def test_a_host_or_a_project_proves_nothing(line: str, kind: str) -> None:
+    outcome = one(line.format(kind))
+    assert outcome.fate is Fate.LEFT_OUT
+    assert "proves nothing" in outcome.why
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("HOST_GROUP machines a b c", "proves nothing"),
+        ("EXCLUDE_BORROW full USER anne", "no seat can be borrowed"),
+        ("INCLUDE_BORROW full USER anne", "no seat can be borrowed"),
+        ("BORROW_LOWWATER full 3", "no seat can be borrowed"),
+        ("MAX_BORROW_HOURS full 12", "no seat can be borrowed"),
+        ("EXCLUDE_ENTITLEMENT ID USER anne", "nothing is activated"),
+        ("EXCLUDEALL_ENTITLEMENT USER anne", "nothing is activated"),
+        ("ACTIVATION_LOWWATER ID 2", "nothing is activated"),
+        ("DEBUGLOG +/var/log/x.log", "log_level"),
+        ("REPORTLOG +/var/log/x.rl", "licet usage export"),
+        ("NOLOG IN", "everything is recorded"),
+        ("AUTOMATIC_REREAD OFF", "nothing is read again"),
+        ("MAX_CONNECTIONS 100", "connections_max"),
+        ("DAEMON_SELECT_TIMEOUT 2", "no vendor daemon"),
+        ("FQDN_MATCHING EXACT", "no rule is for a host"),
+        ("EXCLUDE full:VERSION=2.0 USER anne", "--pool full:VERSION=2.0=POOL"),
+        ('EXCLUDE "full VERSION=2.0" USER anne', "--pool full:VERSION=2.0=POOL"),
+        ("EXCLUDE fulll USER anne", "did you mean full?"),
+        ("EXCLUDE full USER carl", "'carl' is no user of tenant Sales"),
+    ],
+)
+def test_what_has_no_counterpart_of_flexnet_says_why(line: str, told: str) -> None:
+    outcome = one(line)
+    assert outcome.fate is Fate.LEFT_OUT
+    assert told in outcome.why
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("EXCLUDE full noproject", "for which project"),
+        ("EXCLUDE full internet 172.16.7.*", "proves nothing"),
+        ("INTERNET_GROUP net 172.16.7.*", "proves nothing"),
+        ("EXEMPT_MAX full user anne", "exempt"),
+        ("EXEMPTALL_MAX user anne", "exempt"),
+        ("INCLUDEALL_ROAM user anne", "no seat can be borrowed"),
+        ("EXCLUDEALL_ROAM user anne", "no seat can be borrowed"),
+        ("ROAM_MAX_COUNT 3 full", "no seat can be borrowed"),
+        ("ROAM_MAX_DAYS 3 full", "no seat can be borrowed"),
+        ("MINREMOVE 60", "may end a session"),
+        ("CLIENT_CACHE 60 full", "access_ttl"),
+        ("TIMEZONE 40", "clock"),
+        ("EXPRESS OFF", "the first in the queue"),
+        ("ROTATE daily", "licet usage export"),
+        ("PURGE_REPORTLOG 3", "licet usage export"),
+        ("NO_OLD_RLMUTIL", "no access"),
+        ("RESERVE 1 full user anne id=42", "--pool full:id=42=POOL"),
+    ],
+)
+def test_what_has_no_counterpart_of_rlm_says_why(line: str, told: str) -> None:
+    outcome = one(line, "rlm")
+    assert outcome.fate is Fate.LEFT_OUT
+    assert told in outcome.why
+
+
+def test_the_queue_works_as_express_of_rlm() -> None:
+    assert one("EXPRESS ON full", "rlm").fate is Fate.KEPT
+
+
+def test_some_licences_of_a_feature_may_be_a_pool_of_their_own() -> None:
+    done = translated("MAX 1 full:VERSION=2.0 USER anne\n", pools={"full:VERSION=2.0": "light"})
+    assert done.changes.pools == {"light": PoolChanges(max={"user:AN": 1})}
+    done = translated("MAX 1 full USER anne ID=42\n", "rlm", pools={"full:id=42": "light"})
+    assert done.changes.pools == {"light": PoolChanges(max={"user:AN": 1})}
+
+
+def test_a_feature_that_was_named_in_vain_is_told() -> None:
+    done = translated("MAX 1 full USER anne\n", pools={"compil": "light"})
+    assert done.notes == ("No line has the feature 'compil', which --pool names.",)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("RESRVE 1 full USER anne", "did you mean RESERVE?"),
+        ("RESERVE full USER anne", "a whole number; this is not: 'full'"),
+        ("RESERVE -1 full USER anne", "a whole number"),
+        ("RESERVE 1_0 full USER anne", "a whole number"),
+        ("RESERVE ٣ full USER anne", "a whole number"),
+        ("RESERVE 99999999999999999999 full USER anne", "a whole number"),
+        ("RESERVE 1 full USER", "ends before the name"),
+        ("RESERVE 1 full", "ends before the type"),
+        ("RESERVE 1 full USR anne", "the type is USER, GROUP"),
+        ("RESERVE 1 full USER anne bob", "ends before 'bob'"),
+        ("EXCLUDE full GROUP nobody", "no GROUP line says who is in 'nobody'"),
+        ("GROUP sales", "ends before its first user"),
+        ("GROUP", "ends before the name of the group"),
+        ("GROUPCASEINSENSITIVE MAYBE", "the switch is ON, OFF"),
+        ("TIMEOUT 7200", "ends before the number of seconds"),
+        ("TIMEOUTALL", "ends before"),
+        ("REPORTLOG", "ends before"),
+        ("MAX_CONNECTIONS 1 2", "ends before '2'"),
+        ("PRIORITY 1 full USER anne", "FlexNet has no option 'PRIORITY'"),
+        ("x" * 300, "and more"),
+    ],
+)
+def test_what_is_not_written_so_is_wrong(line: str, told: str) -> None:
+    outcome = one(line)
+    assert outcome.fate is Fate.WRONG
+    assert told in outcome.why
+    assert len(outcome.why) < 200
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("LINGER full 60", "RLM has no option 'LINGER'"),
+        ("TIMEOUT full 7200", "a whole number; this is not: 'full'"),
+        ("EXCLUDE full user anne 42", "ends with id=NNN"),
+        ("EXCLUDE full display anne", "the type is USER"),
+    ],
+)
+def test_rlm_has_words_of_its_own(line: str, told: str) -> None:
+    outcome = one(line, "rlm")
+    assert outcome.fate is Fate.WRONG
+    assert told in outcome.why
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("TIMEOUT full 7200\n", "FlexNet"),
+        ("TIMEOUT 7200 full\n", "RLM"),
+        ("EXCLUDE full user anne\nROTATE daily\n", "RLM"),
+        ("EXCLUDE full USER anne\nLINGER full 3\n", "FlexNet"),
+        ("GROUP g \\\n anne\n", "FlexNet"),
+        ("EXCLUDE full:VERSION=2.0 USER anne\nLINGER full 3\nbroken\n", "FlexNet"),
+        ("EXCLUDE full USER anne\n", "FlexNet"),  # it says the same in both
+        ("# nothing\n", "FlexNet"),
+        ("", "FlexNet"),
+    ],
+)
+def test_the_format_is_recognised_from_what_is_in_it(text: str, expected: str) -> None:
+    assert read(text, "").format == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MAX 2 full USER *\n",
+        "MAX 2 full USER ALL_USERS\n",
+        "INCLUDE full USER anne\nINCLUDEALL USER bob\n",
+        "neither\n",
+    ],
+)
+def test_a_file_that_could_be_either_and_would_differ_is_not_guessed_at(text: str) -> None:
+    with pytest.raises(FormatUnclear):
+        read(text, "")
+
+
+def test_every_option_of_the_manuals_is_known() -> None:
+    """A word that is missing here would be told as a slip of a finger."""
+    assert len(flexnet.READERS) == 32
+    assert len(rlm.READERS) == 29
