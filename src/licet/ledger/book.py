@@ -6,7 +6,7 @@ whatever their order. A book decides nothing and does no I/O.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from licet.ledger.numbers import Numbers
@@ -152,7 +152,7 @@ class Book:
         rows_lag: bool = False,
         others_from_ms: Mapping[int, int] | None = None,
         counts: Mapping[CountKey, int] | None = None,
-        places: Iterable[Place] = (),
+        places: Sequence[Place] = (),
     ) -> None:
         self.tenants = tenants
         self.in_use_before = dict(in_use or {})
@@ -168,8 +168,8 @@ class Book:
         self.rows = {**self.seats, **(rows or {})}
         self.rows_lag = rows_lag
         self.others_from_ms = others_from_ms or {}
-        self.counts = Counter[CountKey](counts or {})
-        self.places: dict[SeatKey, Place] = {place.key: place for place in places}
+        self.counts = dict(counts or {})
+        self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
         self._expiries: dict[int, list[tuple[int, str]]] = {}
         for session in sessions:
@@ -237,8 +237,8 @@ class Book:
     def _take(self, seat: Seat) -> None:
         self._set(seat)
         self.in_use[seat.pool_id] += 1
-        for what in names_counted(seat.counted):
-            self.counts[seat.pool_id, what] += 1
+        if seat.counted:
+            _count(self.counts, seat, 1)
         if seat.number:
             self.numbers[seat.pool_id].take(seat.number)
 
@@ -246,8 +246,8 @@ class Book:
         seat = freed.seat
         del self.seats[seat.key]
         self.in_use[seat.pool_id] -= 1
-        for what in names_counted(seat.counted):
-            self.counts[seat.pool_id, what] -= 1
+        if seat.counted:
+            _count(self.counts, seat, -1)
         if seat.number and (numbers := self.numbers.get(seat.pool_id)) is not None:
             numbers.give_back(seat.number, freed.number_from_ms)
 
@@ -264,6 +264,12 @@ class Book:
         self.started.get(session.client_key, {}).pop(session.sid, None)
         if (key := session.seat_key) is not None:
             self.sessions_of_seat[key].discard(session.sid)
+
+
+def _count(counts: dict[CountKey, int], seat: Seat, seats: int) -> None:
+    for what in names_counted(seat.counted):
+        key = seat.pool_id, what
+        counts[key] = counts.get(key, 0) + seats
 
 
 NumberKey = tuple[int, int]
@@ -291,7 +297,7 @@ class Writes:
         self.numbers_new: dict[NumberKey, int] = {}
         self.numbers_used: dict[int, int] = {}
         self.last_taken: dict[int, Seat] = {}
-        self.counted: Counter[CountKey] = Counter()
+        self.counted: dict[CountKey, int] = {}
         self.places_gone: dict[SeatKey, None] = {}
         self.places_new: dict[SeatKey, Place] = {}
         self.places_kept: dict[SeatKey, Place] = {}
@@ -344,16 +350,16 @@ class Writes:
         self.seats_kept.pop(seat.key, None)
         if self.seats_new.pop(seat.key, None) is None:
             self.seats_gone[seat.key] = seat
-        for what in names_counted(seat.counted):
-            self.counted[seat.pool_id, what] -= 1
+        if seat.counted:
+            _count(self.counted, seat, -1)
         if seat.number:
             self.numbers_new[seat.pool_id, seat.number] = freed.number_from_ms
 
     def _take_seat(self, taken: SeatTaken) -> None:
         seat = taken.seat
         self._put_seat(seat, is_new=True)
-        for what in names_counted(seat.counted):
-            self.counted[seat.pool_id, what] += 1
+        if seat.counted:
+            _count(self.counted, seat, 1)
         if not seat.number:
             return
         pool_id, used = seat.pool_id, self.numbers_used

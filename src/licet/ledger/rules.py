@@ -56,6 +56,7 @@ from licet.model import (
     GrantType,
     NoSeatReason,
     Pool,
+    Scope,
     Seat,
     Session,
     Tenant,
@@ -81,7 +82,7 @@ def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> Sco
     on which all these scopes draw.
     """
     names = tuple(dict.fromkeys(asked)) or (tenant.scope_default,)
-    drawn: tuple[str, ...] | None = None
+    drawn: list[Scope] = []
     for name in names:
         scope = tenant.scopes.get(name)
         if scope is None:
@@ -89,15 +90,18 @@ def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> Sco
         if client.scopes is not None and name not in client.scopes:
             return ScopeRefused(why="This client may not have a scope that was asked for.")
         if scope.pool is not None:
-            pools = scope.pools
-            drawn = pools if drawn is None else tuple(pool for pool in drawn if pool in pools)
-    if drawn is None:
-        return ScopeGrant(scope=" ".join(names), pool_id=None)
+            drawn.append(scope)
     if not drawn:
+        return ScopeGrant(scope=" ".join(names), pool_id=None)
+    pools = drawn[0].pools if len(drawn) == 1 else [it for it in drawn[0].pools if _is_of_all(it, drawn)]
+    pool_ids = [pool.id for it in pools if (pool := tenant.pool_named(it)) is not None]
+    if not pool_ids:
         return ScopeRefused(why="These scopes draw on different licence pools; ask for them one by one.")
-    found = [tenant.pool_named(name) for name in drawn]
-    first, *others = [pool.id for pool in found if pool is not None]
-    return ScopeGrant(scope=" ".join(names), pool_id=first, other_pool_ids=tuple(others))
+    return ScopeGrant(scope=" ".join(names), pool_id=pool_ids[0], other_pool_ids=tuple(pool_ids[1:]))
+
+
+def _is_of_all(pool: str, scopes: list[Scope]) -> bool:
+    return all(pool in scope.pools for scope in scopes)
 
 
 def apply(book: Book, command: Command, now_ms: int) -> Outcome:
@@ -166,9 +170,7 @@ def _grant_seat(
     refusals = []
     for pool, key in _pools_in_order(book, grant, tenant, client):
         ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
-        freed = [
-            change for change in ending if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id
-        ]
+        freed = _freed_of(pool, ending) if ending else ()
         decided = decide_seat(book, Asked(tenant, client, pool, key, grant.scope, freed), now_ms)
         if isinstance(decided, NotGiven):
             refusals.append((pool, decided))
@@ -182,18 +184,25 @@ def _grant_seat(
         )
         return _granted(tenant, client, session, now_ms, number=decided.number), [
             *ending,
-            *served(book, grant, client, now_ms),
+            *(served(book, grant, client, now_ms) if book.places else ()),
             SessionStarted(session=session),
             _taken_or_kept(book, key, session, client, superseded, decided),
         ]
     return _denied(book, grant, refusals, client, now_ms)
 
 
+def _freed_of(pool: Pool, changes: list[Change]) -> list[SeatFreed]:
+    return [change for change in changes if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id]
+
+
 def _pools_in_order(book: Book, grant: Grant, tenant: Tenant, client: Client) -> list[tuple[Pool, SeatKey]]:
     """The pools that are asked, with the keys of the seats (L20): first that in which it has one."""
-    pools = [tenant.pools[pool_id] for pool_id in grant.pool_ids]
-    found = [(pool, (pool.id, holder_of(pool, client, grant.sid))) for pool in pools]
-    if len(found) > 1:
+    assert grant.pool_id is not None
+    pool = tenant.pools[grant.pool_id]
+    found = [(pool, (pool.id, holder_of(pool, client, grant.sid)))]
+    if grant.other_pool_ids:
+        others = [tenant.pools[pool_id] for pool_id in grant.other_pool_ids]
+        found += [(pool, (pool.id, holder_of(pool, client, grant.sid))) for pool in others]
         found.sort(key=lambda asked: asked[1] not in book.seats)  # keeps the order of the others
     return found
 

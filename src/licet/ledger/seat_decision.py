@@ -16,8 +16,7 @@ before, in `licet.ledger.rules`. No option touches a refresh (L5).
 The functions here are pure.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from licet.ledger.book import Book, SeatFreed, SeatKey
@@ -74,12 +73,13 @@ def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:  # n
         return NotGiven(reason)
     if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:  # L7
         return NotGiven(NoSeatReason.LICENCE_EXPIRED)
-    options = asked.options
-    applied = _NOBODY if options is None else options.of(client.user.initials, client.client_id)
-    if applied.excluded:  # L15
-        return NotGiven(NoSeatReason.EXCLUDED, rule=applied.excluded)
-    if applied.not_included:
-        return NotGiven(NoSeatReason.NOT_INCLUDED, rule=applied.not_included)
+    applied = _NOBODY
+    if (options := tenant.options.get(pool.id)) is not None:
+        applied = options.of(client.user.initials, client.client_id)
+        if applied.excluded:  # L15
+            return NotGiven(NoSeatReason.EXCLUDED, rule=applied.excluded)
+        if applied.not_included:
+            return NotGiven(NoSeatReason.NOT_INCLUDED, rule=applied.not_included)
     if key in book.seats:  # L2
         return _shared(book, asked, step)
     left = _Left(book, pool, options, freed, step, now_ms)
@@ -129,23 +129,22 @@ class _Left:
         book: Book,
         pool: Pool,
         options: PoolOptions | None,
-        freed: Iterable[SeatFreed],
+        freed: Sequence[SeatFreed],
         step: Step | None,
         now_ms: int,
     ) -> None:
-        back = [change.seat for change in freed]
         room = room_of(pool, now_ms)
-        self.seats = room - book.in_use[pool.id] + len(back)
+        self.seats = room - book.in_use[pool.id] + len(freed)
         if step is not None and options is not None and options.queue:
             # Those before in line need numbers, too.
             self.seats = min(self.seats, numbers_left(step, book.numbers[pool.id], freed, now_ms))
-        self._counts: Mapping[tuple[int, str], int] = book.counts
+        self._counts = book.counts
         self._pool_id = pool.id
         self._options = options
         self._common = room - (0 if options is None else options.reserved)
-        self._more = Counter[str]()
-        for seat in back:
-            self._more.subtract(names_counted(seat.counted))
+        self._more: dict[str, int] = {}  # than `_counts` say
+        for change in freed:
+            self._count_more(names_counted(change.seat.counted), -1)
 
     def limit_reached(self, applied: Applied) -> str | None:
         """The first limit into which one more seat does not fit (L16); None where it fits into all."""
@@ -163,7 +162,7 @@ class _Left:
     def take(self, applied: Applied) -> None:
         """Give a seat to somebody else, if there is one for it."""
         if self.limit_reached(applied) is None and (source := self.source(applied)) is not None:
-            self._more.update(self.counted(applied, source))
+            self._count_more(self.counted(applied, source), 1)
             self.seats -= 1
 
     @staticmethod
@@ -172,7 +171,11 @@ class _Left:
         return [limit.what for limit in applied.limits] + ([source] if source else [])
 
     def _count(self, what: str) -> int:
-        return self._counts[self._pool_id, what] + self._more[what]
+        return self._counts.get((self._pool_id, what), 0) + self._more.get(what, 0)
+
+    def _count_more(self, names: Iterable[str], seats: int) -> None:
+        for what in names:
+            self._more[what] = self._more.get(what, 0) + seats
 
 
 def _others_are_first(book: Book, asked: Asked, left: _Left, now_ms: int) -> bool:

@@ -86,7 +86,7 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         ],
         numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()],
         numbers_counted=[(key, *numbers) for key, numbers in counted.items()],
-        counts_up=_counted(book, writes),
+        counts_up=_counted(book, writes) if writes.counted else [],
         counts_down=[(*key, -more) for key, more in writes.counted.items() if more < 0],
         places_gone=list(writes.places_gone),
         places_new=[astuple(place) for place in writes.places_new.values()],
@@ -131,8 +131,6 @@ def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:
 
 def _counted(book: Book, writes: Writes) -> list[Row]:
     """The counts that grow: of which pool and what, of which tenant, by how much, and up to how many."""
-    if not writes.counted:
-        return []
     taken = {seat.pool_id: seat for seat in writes.seats_new.values()}
     found: list[Row] = []
     for (pool_id, what), more in writes.counted.items():
