@@ -22,6 +22,7 @@ OPERATOR: dict[str, dict[str, Any] | None] = {
     "endSessions": {"all": True},
     "suspendClient": {"cool_down_s": 1},
     "resumeClient": None,
+    "removePlace": None,
     "sendDeliveriesAgain": {"messages": ["msg_0"]},
 }
 OWNER: dict[str, dict[str, Any] | None] = {

@@ -26,6 +26,7 @@ from licet.journal.history import EventEntry, JournalEntry
 from licet.licences.errors import LicenceCode
 from licet.refusal import SubjectKind
 from licet.reports.live import LiveSession, SeatsNow
+from licet.reports.options.queue import Waiting
 from licet.reports.overview import TenantOverview
 from licet.reports.usage import Usage
 from licet.setup.consequences import Consequences
@@ -49,6 +50,7 @@ SHOWN: Final = (
             SessionsEnded,
             LiveSession,
             SeatsNow,
+            Waiting,
             Usage,
             TenantOverview,
             DenialRange,

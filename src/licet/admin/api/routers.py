@@ -22,13 +22,14 @@ from licet.admin.api.call import API, Rights
 from licet.admin.api.licences import endpoints as licences
 from licet.admin.api.licences.shapes import SHOWN
 from licet.admin.api.openapi import document
-from licet.admin.api.setup import client_secrets_and_keys, clients, pools, scopes, tenants, users
+from licet.admin.api.setup import client_secrets_and_keys, clients, pools, queue, scopes, tenants, users
 
 PARTS = (
     accounts.me,
     reports.overviews,
     tenants.tenants.router,
     pools.pools.router,
+    queue.queues,
     licences.trust,
     licences.licences,
     licences.pools,

@@ -28,7 +28,7 @@ _EXAMPLE: Final = "2027-01-01T00:00:00Z"
 
 Instant = Annotated[str, Meta(examples=[_EXAMPLE], extra_json_schema={"format": "date-time"})]
 
-_INSTANT: Final = re.compile(r"(.*_)?(at|from|until)_ms")
+_INSTANT: Final = re.compile(r"(.*_)?(at|from|since|until)_ms")
 _QUOTED: Final = re.compile(r"`(\w+)`")
 _MS: Final = "_ms"
 _NAMES: Final = MappingProxyType({"initials": "user", "told_at_ms": "notified_at"})

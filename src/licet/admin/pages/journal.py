@@ -75,6 +75,7 @@ _DONE = {
     "end": "ended",
     "suspend": "suspended",
     "resume": "resumed",
+    "remove place": "removed a place in line from",
     "trust": "trusted",
     "distrust": "trusts no more",
     "install": "installed",

@@ -412,3 +412,20 @@ class User:
     # Without one, no password works.
     has_password: bool
     etag: str = field(default="", compare=False)  # for `if_match`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A client that waits in line, and its user; `place` is 1 for the first.
+
+    `level` is its priority. It has waited since `since`, and loses its place at `until` unless it
+    asks again before.
+    """
+
+    place: int
+    client_id: str
+    user: str
+    user_name: str
+    level: int
+    since: datetime
+    until: datetime

@@ -6,7 +6,7 @@ Made by `docs/make_admin_client.py`; edit that instead.
 from collections.abc import Sequence
 from datetime import date
 
-from licet.admin_client.answers.nouns import Pool
+from licet.admin_client.answers.nouns import Pool, Waiting
 from licet.admin_client.caller import Caller, Items
 from licet.admin_client.decoding import UNSET, Unset
 from licet.admin_client.words import Duplicates
@@ -103,3 +103,21 @@ class PoolsCalls(Caller):
         self._ask(
             "DELETE", ("tenants", tenant, "pools", pool), None, query={"may_end": may_end}, if_match=if_match
         )
+
+    def list_queue(
+        self, tenant: str, pool: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Items[Waiting]:
+        """Who waits for a seat of the pool, the first in line first.
+
+        It needs the role viewer.
+        """
+        return self._list(
+            ("tenants", tenant, "pools", pool, "queue"), Waiting, {"limit": limit, "cursor": cursor}
+        )
+
+    def remove_place(self, tenant: str, pool: str, client_id: str) -> None:
+        """Take a client's place away; 204 also when it has none.
+
+        It may ask again, and is then the last. It needs the role operator.
+        """
+        self._ask("DELETE", ("tenants", tenant, "pools", pool, "queue", client_id), None)
