@@ -14,7 +14,8 @@ import msgspec
 
 from licet.licences.licence import SignedLicence
 from licet.licences.steps import SignedSeats
-from licet.options import POOLS_MAX, QUEUE_HOLD_S, Group, PoolOptions, Priority, Share
+from licet.options import POOLS_MAX, QUEUE_HOLD_S, PoolOptions, Priority, Share
+from licet.options import Group as Group  # noqa: PLC0414 - of the model
 from licet.reasons import EndReason as EndReason  # noqa: PLC0414 - of the model
 from licet.reasons import FailureCause as FailureCause  # noqa: PLC0414 - of the model
 from licet.reasons import NoSeatReason as NoSeatReason  # noqa: PLC0414 - of the model

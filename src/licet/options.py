@@ -146,6 +146,16 @@ class PoolOptions:
             return self._reserve.get(who)
         return self._max_per_user if who.startswith("user:") else self._max_per_client
 
+    def reserves_within(self, room: int) -> dict[str, int] | None:
+        """What each reserve is in a pool of so many seats, served in order; None where all fit (L17)."""
+        if self.reserved <= room:
+            return None
+        found: dict[str, int] = {}
+        for who, seats in self._reserve.items():
+            found[f"reserve={who}"] = min(seats, room)
+            room -= found[f"reserve={who}"]
+        return found
+
     def _find(self, initials: str, client_id: str) -> Applied:
         user, client = f"user:{initials}", f"client:{client_id}"
         groups = dict.fromkeys([*self._groups_of.get(client, ()), *self._groups_of.get(user, ())])
@@ -158,9 +168,10 @@ class PoolOptions:
         if self._include and not is_reserved_for and not any(who in self._include for who in everyone):
             not_included = "include"
         limits = [Limited(f"max={who}", self._max[who]) for who in everyone if who in self._max]
-        if self._max_per_client is not None:
+        # A limit of its own takes the place of the one that each has (L16).
+        if self._max_per_client is not None and client not in self._max:
             limits.append(Limited(f"each={client}", self._max_per_client))
-        if self._max_per_user is not None:
+        if self._max_per_user is not None and user not in self._max:
             limits.append(Limited(f"each={user}", self._max_per_user))
         return Applied(
             excluded=f"exclude {excluded}" if excluded else "",
@@ -171,6 +182,14 @@ class PoolOptions:
             ),
             level=max((self._priority[who] for who in everyone if who in self._priority), default=0),
         )
+
+
+def rule_of(what: str) -> str:
+    """The option by which a limit is counted, as administrators know it: `max group:sales`."""
+    kind, _, who = what.partition("=")
+    if kind == "each":
+        return "max_per_user" if who.startswith("user:") else "max_per_client"
+    return f"{kind} {who}" if who else kind
 
 
 def counted_as(names: Iterable[str]) -> str:

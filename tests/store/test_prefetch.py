@@ -375,7 +375,7 @@ OMISSIONS = {
     "numbers": Omission("numbers"),
     "numbers, as many as are asked": Omission(
         sqlite=("_NUMBERS", "LIMIT ?3", "LIMIT min(1, ?3)"),
-        postgres=("numbers", "LIMIT counted.grants", "LIMIT 1"),
+        postgres=("numbers", "LIMIT counted.numbers", "LIMIT 1"),
     ),
     "numbers, the next": Omission(sqlite=("_NUMBERS", *LATER), postgres=("numbers", *LATER)),
     "renewed": Omission("renewed"),

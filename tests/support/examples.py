@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Table, insert, select, text, update
 
 from licet.ledger.commands import End, Grant, Refresh
-from licet.model import Client, Duplicates, EndReason, Pool, Scope, Tenant, User, Value
+from licet.model import Client, Duplicates, EndReason, Group, Pool, Scope, Tenant, User, Value, options_of
 from licet.store import schema
-from licet.store.setup_rows import columns_of
+from licet.store.setup_rows import columns_of, rule_rows
 
 FULL = Pool(id=1, name="full", seats=5)
 VIEW = Scope(name="view", licensed=False, read_only=True, pool=None)
@@ -43,12 +43,17 @@ def jim_test(
     pools: Sequence[Pool] = (FULL,),
     scopes: Sequence[Scope] = (VIEW, ALL),
     clients: Sequence[Client] = CLIENTS,
+    groups: Sequence[Group] = (),
     **changes: Any,
 ) -> Tenant:
     """The tenant `Jim_Test`, or one that is like it but for some changes."""
     named: dict[str, Any] = {"id": 1, "name": "Jim_Test", "version": 1} | changes
+    by_name = {it.name: it for it in groups}
+    options = {it.id: options_of(it, by_name) for it in pools}
     return Tenant(
         **named,
+        groups=by_name,
+        options={pool_id: found for pool_id, found in options.items() if found is not None},
         scopes={it.name: it for it in scopes},
         pools={it.id: it for it in pools},
         users={it.user.initials: it.user for it in clients},
@@ -63,10 +68,19 @@ def sid(number: int) -> bytes:
 
 
 def grant(
-    client_key: int, number: int, *, scope: str = "all", pool_id: int | None = 1, tenant_id: int = 1
+    client_key: int,
+    number: int,
+    *,
+    scope: str = "all",
+    pool_id: int | None = 1,
+    other_pool_ids: tuple[int, ...] = (),
+    tenant_id: int = 1,
+    queue: bool = False,
 ) -> Grant:
     """A client asks for a session, which gets the identity `sid(number)`."""
     return Grant(
+        other_pool_ids=other_pool_ids,
+        queue=queue,
         tenant_id=tenant_id,
         client_key=client_key,
         sid=sid(number),
@@ -114,6 +128,19 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
         schema.scope: [
             row(schema.scope, it, pool_id=pool_ids.get(it.pool or ""), **own) for it in tenant.scopes.values()
         ],
+        schema.pool_rule: [
+            {**rule, "pool_id": pool.id, **own} for pool in tenant.pools.values() for rule in rule_rows(pool)
+        ],
+        schema.scope_pool: [
+            {"scope": scope.name, "place": place, "pool_id": pool_ids[name], **own}
+            for scope in tenant.scopes.values()
+            for place, name in enumerate(scope.other_pools, 1)
+        ],
+        schema.group_member: [
+            {"name": group.name, "member": member, **own}
+            for group in tenant.groups.values()
+            for member in members_of(group)
+        ],
         schema.user: [row(schema.user, it, **own) for it in tenant.users.values()],
         schema.client: [row(schema.client, it, **own) for it in tenant.clients.values()],
     }
@@ -121,6 +148,11 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
         if of_table:
             connection.execute(insert(table), of_table)
     bump(connection, tenant.id)
+
+
+def members_of(group: Group) -> list[str]:
+    """The members of a group as their rows keep them, with that of the group itself."""
+    return ["", *(f"user:{it}" for it in group.users), *(f"client:{it}" for it in group.clients)]
 
 
 def bump(connection: Connection, tenant_id: int) -> int:

@@ -39,6 +39,7 @@ _PANELS = {
     ),
     "Look": (
         Verb("seats", "look.seats", "seats", "Who holds which seat, since when and until when."),
+        Verb("why", "look.why", "why", "Why a client would get a seat now, or not; asks for none."),
         Verb("top", "look.top", "top", "The same, live; ends sessions."),
         Verb("usage", "look.usage_verbs", "app", "Peaks, denials, seat-hours; true-up, idle seats."),
         Verb("journal", "look.journal", "journal", "What happened, and who did what."),

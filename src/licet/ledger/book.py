@@ -5,6 +5,7 @@ A store fills a book before the ledger decides and saves it afterwards: it is th
 whatever their order. A book decides nothing and does no I/O.
 """
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
@@ -120,6 +121,11 @@ Change = (
     | PlaceLeft
 )
 
+
+def _in_line(place: Place) -> tuple[int, int]:
+    return (-place.level, place.number)
+
+
 CountKey = tuple[int, str]  # a pool, and what is counted in it: `licet.options`
 
 
@@ -172,11 +178,12 @@ class Book:
         self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
         self._expiries: dict[int, list[tuple[int, str]]] = {}
+        self._lines: dict[int, list[Place]] = {}  # of the queues that were asked for, in order
         for session in sessions:
             self._put(session)
 
     def earliest_expiry(self, pool_id: int) -> int:
-        """When the first of the seats of a pool expires; at least one is in the book.
+        """When the first of the seats of a pool expires; at least one of those in use is in the book.
 
         It is an earlier moment where that seat may be one that is not in the book.
 
@@ -196,10 +203,17 @@ class Book:
             heappop(heap)
 
     def queue_of(self, pool_id: int) -> list[Place]:
-        """The places of a pool's queue, the first in line first."""
-        found = [place for place in self.places.values() if place.pool_id == pool_id]
-        found.sort(key=lambda place: (-place.level, place.number))
-        return found
+        """The places of a pool's queue, the first in line first; not to be changed."""
+        line = self._lines.get(pool_id)
+        if line is None:
+            line = [place for place in self.places.values() if place.pool_id == pool_id]
+            line.sort(key=_in_line)
+            self._lines[pool_id] = line
+        return line
+
+    def before(self, place: Place) -> int:
+        """How many places are before this one in its queue, or would be if it were taken."""
+        return bisect_left(self.queue_of(place.pool_id), _in_line(place), key=_in_line)
 
     def apply(self, changes: Iterable[Change]) -> None:  # noqa: C901 - one case for each change
         """Put what was decided into the book, so that the commands that follow in this batch see it."""
@@ -222,9 +236,14 @@ class Book:
                     self._free(change)
                 case AssertionUsed():
                     self.assertions_used.add((change.client_key, change.jti))
-                case PlaceTaken(place=place) | PlaceKept(place=place):
+                case PlaceTaken(place=place):
+                    insort(self.queue_of(place.pool_id), place, key=_in_line)
+                    self.places[place.key] = place
+                case PlaceKept(place=place):
+                    self.queue_of(place.pool_id)[self.before(place)] = place
                     self.places[place.key] = place
                 case PlaceLeft(place=place):
+                    del self.queue_of(place.pool_id)[self.before(place)]
                     del self.places[place.key]
                 case GrantDenied():
                     pass

@@ -83,6 +83,11 @@ class Need:
         #   Grant(A, pool 1), which has a queue                   queues = {1}
         self.queues: set[int] = set()
 
+        # explained: pools of which the seats that expire first are needed although they may not be full, as
+        # a limit, a reserve or the queue may deny before.
+        #   Grant(A, pool 1), which has max = 1 for user:AB       explained = {1}
+        self.explained: set[int] = set()
+
         # crowded: seats, and for which client, of which a session may begin and end in this batch.
         #   Grant(A, pool 1), 3 times  crowded = {(1, (1, "client:A"))}: the third ends the first
         #   Grant(A, pool 1) of S4, End(S4)      the same; no client can ask for it, as it learns of S4 later
@@ -99,7 +104,6 @@ class Need:
 
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
-        self._explained: set[int] = set()  # of those: they may deny although they are not full
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
@@ -153,8 +157,8 @@ class Need:
         self.counts.update(
             (pool_id, what) for what in options.counted(client.user.initials, client.client_id)
         )
-        if options.counts:
-            self._explained.add(pool_id)
+        if options.counts or options.queue:
+            self.explained.add(pool_id)
         if options.queue:
             self.queues.add(pool_id)
 
@@ -219,7 +223,7 @@ class Need:
         seat may still be another one, the answer is the moment before which none of those expires.
 
         One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 1, or 2 where
-        one of them is that of `A`; and `SPARE` more. A pool that has a limit or a reserve may deny before.
+        one of them is that of `A`; and `SPARE` more. Those that are `explained` may deny before.
         """
         found = Counter(pool_id for pool_id, _ in held)
         return {
@@ -227,7 +231,7 @@ class Need:
             for pool_id, grants in self.grants.items()
             if pool_id in in_use
             and (
-                pool_id in self._explained or in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
+                pool_id in self.explained or in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
             )
         }
 

@@ -12,17 +12,13 @@ The rules:
 The functions here are pure.
 """
 
-from typing import Final
-
 from msgspec.structs import replace
 
 from licet.ledger.book import Book, Change, PlaceKept, PlaceLeft, PlaceTaken
 from licet.ledger.commands import Grant
 from licet.ledger.holders import place_holder_of
-from licet.ledger.seat_decision import NotGiven
+from licet.ledger.seat_decision import ASK_AGAIN_MS, NotGiven
 from licet.model import Client, Place, Pool, Tenant
-
-ASK_AGAIN_MS: Final = 5000
 
 
 def ask_again_ms(tenant: Tenant, pool: Pool) -> int:
@@ -67,7 +63,7 @@ def wait_in_line(  # noqa: PLR0917 - a denial, and what it is about
     until_ms = now_ms + options.queue_hold_ms
     line = book.queue_of(pool.id)
     if place is not None:
-        position = line.index(place) + 1
+        position = 1 + book.before(place)
         is_due = place.until_ms - now_ms <= options.queue_hold_ms // 2
         return position, [PlaceKept(place=replace(place, until_ms=until_ms))] if is_due else []
     if len(line) >= options.queue:
@@ -83,4 +79,4 @@ def wait_in_line(  # noqa: PLR0917 - a denial, and what it is about
         since_ms=now_ms,
         until_ms=until_ms,
     )
-    return 1 + sum(it.level >= level for it in line), [PlaceTaken(place=place)]
+    return 1 + book.before(place), [PlaceTaken(place=place)]

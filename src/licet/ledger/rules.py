@@ -155,7 +155,7 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
     if grant.pool_id is not None:
         return _grant_seat(book, grant, tenant, client, now_ms)
     session = _new_session(grant, now_ms, expires_at_ms=_session_expiry(tenant, None, 0, now_ms))
-    ending = _ending(book, _superseded(book, client), EndReason.SUPERSEDED, now_ms)
+    ending = _ending(book, superseded_by(book, client), EndReason.SUPERSEDED, now_ms)
     return _granted(tenant, client, session, now_ms), [*ending, SessionStarted(session=session)]
 
 
@@ -166,12 +166,10 @@ def _grant_seat(
         pool = tenant.pools[grant.pool_ids[0]]
         refused = NotGiven(NoSeatReason.SUSPENDED, until_ms)
         return _denied(book, grant, [(pool, refused)], client, now_ms)
-    superseded = _superseded(book, client)
+    superseded = superseded_by(book, client)
     refusals = []
-    for pool, key in _pools_in_order(book, grant, tenant, client):
-        ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=key)
-        freed = _freed_of(pool, ending) if ending else ()
-        decided = decide_seat(book, Asked(tenant, client, pool, key, grant.scope, freed), now_ms)
+    for pool, key in pools_in_order(book, grant, tenant, client):
+        ending, decided = ask_pool(book, Asked(tenant, client, pool, key, grant.scope), superseded, now_ms)
         if isinstance(decided, NotGiven):
             refusals.append((pool, decided))
             continue
@@ -191,11 +189,21 @@ def _grant_seat(
     return _denied(book, grant, refusals, client, now_ms)
 
 
+def ask_pool(
+    book: Book, asked: Asked, superseded: list[Session], now_ms: int
+) -> tuple[list[Change], Given | NotGiven]:
+    """What a pool says of a grant, and what ends with it there (L8): decided, not done."""
+    ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=asked.key)
+    if ending:
+        asked = asked._replace(freed=_freed_of(asked.pool, ending))
+    return ending, decide_seat(book, asked, now_ms)
+
+
 def _freed_of(pool: Pool, changes: list[Change]) -> list[SeatFreed]:
     return [change for change in changes if isinstance(change, SeatFreed) and change.seat.pool_id == pool.id]
 
 
-def _pools_in_order(book: Book, grant: Grant, tenant: Tenant, client: Client) -> list[tuple[Pool, SeatKey]]:
+def pools_in_order(book: Book, grant: Grant, tenant: Tenant, client: Client) -> list[tuple[Pool, SeatKey]]:
     """The pools that are asked, with the keys of the seats (L20): first that in which it has one."""
     assert grant.pool_id is not None
     pool = tenant.pools[grant.pool_id]
@@ -279,7 +287,7 @@ def _seconds_until(until_ms: int, now_ms: int) -> int:
     return max(1, -(-(until_ms - now_ms) // 1000))
 
 
-def _superseded(book: Book, client: Client) -> list[Session]:
+def superseded_by(book: Book, client: Client) -> list[Session]:
     """The oldest sessions of a client that one more would put over its limit (L8)."""
     excess = book.live_sessions[client.key] + 1 - client.sessions_max
     if excess <= 0:

@@ -17,7 +17,7 @@ The functions here are pure.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from licet.ledger.book import Book, SeatFreed, SeatKey
 from licet.ledger.holders import place_holder_of
@@ -25,7 +25,9 @@ from licet.ledger.numbers import Numbers
 from licet.ledger.signed_pools import number_for, numbers_left, room_of, why_unlicensed
 from licet.licences.steps import Step
 from licet.model import Client, NoSeatReason, Place, Pool, Tenant
-from licet.options import COMMON, Applied, PoolOptions, counted_as, names_counted
+from licet.options import COMMON, Applied, PoolOptions, counted_as, names_counted, rule_of
+
+ASK_AGAIN_MS: Final = 5000  # who waits in line should do so that soon
 
 _NOBODY = Applied(excluded="", not_included="", limits=(), reserves=(), level=0)
 
@@ -84,9 +86,9 @@ def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:  # n
         return _shared(book, asked, step)
     left = _Left(book, pool, options, freed, step, now_ms)
     if (reached := left.limit_reached(applied)) is not None:  # L16
-        return NotGiven(NoSeatReason.MAX_REACHED, _earliest(book, pool), rule=reached)
+        return NotGiven(NoSeatReason.MAX_REACHED, _earliest(book, pool), rule=rule_of(reached))
     if left.seats > 0 and _others_are_first(book, asked, left, now_ms):  # L19
-        return NotGiven(NoSeatReason.QUEUED, _earliest(book, pool), rule="queue", may_wait=True)
+        return NotGiven(NoSeatReason.QUEUED, now_ms + ASK_AGAIN_MS, rule="queue", may_wait=True)
     return _from_room(book, asked, left, applied, step, now_ms)
 
 
@@ -142,6 +144,7 @@ class _Left:
         self._pool_id = pool.id
         self._options = options
         self._common = room - (0 if options is None else options.reserved)
+        self._reserves = None if options is None else options.reserves_within(room)
         self._more: dict[str, int] = {}  # than `_counts` say
         for change in freed:
             self._count_more(names_counted(change.seat.counted), -1)
@@ -153,7 +156,8 @@ class _Left:
     def source(self, applied: Applied) -> str | None:
         """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
         for what, at_most in applied.reserves:
-            if self._count(what) < at_most:
+            within = at_most if self._reserves is None else self._reserves[what]
+            if self._count(what) < within:
                 return what
         if self._options is None or not self._options.reserved:
             return ""
@@ -181,16 +185,17 @@ class _Left:
 def _others_are_first(book: Book, asked: Asked, left: _Left, now_ms: int) -> bool:
     """Whether those who are before it in line may have all that is free and that it could have."""
     tenant, options, mine = asked.tenant, asked.options, place_holder_of(asked.pool, asked.client)
-    if options is None or not options.queue:
-        return False
+    if options is None or not options.queue or asked.freed:
+        return False  # What comes back with this very grant was never free.
     applied = options.of(asked.client.user.initials, asked.client.client_id)
     if left.source(applied) is None:
         return False  # It would not be theirs anyway.
+    has_place = (asked.pool.id, mine) in book.places
     for place in book.queue_of(asked.pool.id):
         if place.holder == mine or left.seats <= 0:
             break
         # Who has no place yet, is behind all of its level.
-        if place.level < applied.level and (asked.pool.id, mine) not in book.places:
+        if place.level < applied.level and not has_place:
             break
         if (other := _waiting(tenant, options, place, now_ms)) is not None:
             left.take(other)

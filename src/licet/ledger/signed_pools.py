@@ -69,7 +69,7 @@ def why_unlicensed(tenant: Tenant, pool: Pool, scope: str, step: Step | None) ->
         return NoSeatReason.LICENCE_EXPIRED
     counted_for = str(pool.duplicates)
     for name in scope.split(" "):
-        if tenant.scopes[name].pool == pool.name and not allows(step, scope=name, counted_for=counted_for):
+        if pool.name in tenant.scopes[name].pools and not allows(step, scope=name, counted_for=counted_for):
             return NoSeatReason.LICENCE_MISSING
     return None
 

@@ -138,7 +138,8 @@ class Batch:
 
     def _load(self, need: Need, version: int) -> Book:
         raw, tenants = self._raw, self._tenants.by_id
-        pipeline = self._pipelines.enter_context(raw.pipeline())
+        pipeline: Pipeline | None = self._pipelines.enter_context(raw.pipeline())
+        assert pipeline is not None
         locked = self._locked = self._tenants_of(self._commands, pipeline)
         raw.execute(BEGIN)
         raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
@@ -165,8 +166,13 @@ class Batch:
             need = Need(self._commands, tenants)
             asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
             loaded = Loaded(load(raw, asked), used)
-        if need.queues or need.counts or need.sweep:
-            loaded.load_options(raw, need, locked)
+            pipeline = None
+        if need.queues or need.sweep:
+            loaded.load_places(raw, need, locked)
+        if need.counts or need.queues:
+            loaded.load_counts(raw, need)
+        if pipeline is not None and (need.queues or need.sweep or need.counts):
+            pipeline.sync()  # as above
         return loaded.book(tenants)
 
     def _check_memory(self, loaded: Loaded) -> None:

@@ -128,18 +128,21 @@ PARTS = {
   ) AS asked (pool_id, holder)
   CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
     "counted": f"""
-  SELECT pool.id, pool.in_use, pool.numbers_used, pool.numbers_from_ms, asked.grants, asked.room,
-    pool.in_use + asked.grants > CASE
+  SELECT pool.id, pool.in_use, pool.numbers_used, pool.numbers_from_ms, asked.numbers, asked.room,
+    asked.may_explain OR pool.in_use + asked.grants > CASE
       WHEN asked.room < 0 THEN pool.seats WHEN {_NOW} < asked.room_until_ms THEN asked.room ELSE 0
-    END AS may_fill
+    END AS may_deny
   FROM (
-    SELECT pool_id, sum(grants) AS grants, max(room) AS room, max(room_until_ms) AS room_until_ms
+    SELECT pool_id, sum(grants) AS grants, max(room) AS room, max(room_until_ms) AS room_until_ms,
+      max(numbers) AS numbers, bool_or(may_explain) AS may_explain
     FROM (
-      SELECT pool_id, 0 AS grants, {_UNSIGNED} AS room, 0 AS room_until_ms FROM touched WHERE ending
-      UNION ALL SELECT id, 0, {_UNSIGNED}, 0 FROM sweep_pools
-      UNION ALL SELECT pool_id, 0, {_UNSIGNED}, 0 FROM sweep WHERE pool_id IS NOT NULL
+      SELECT pool_id, 0 AS grants, {_UNSIGNED} AS room, 0 AS room_until_ms, 0 AS numbers, false AS may_explain
+        FROM touched WHERE ending
+      UNION ALL SELECT id, 0, {_UNSIGNED}, 0, 0, false FROM sweep_pools
+      UNION ALL SELECT pool_id, 0, {_UNSIGNED}, 0, 0, false FROM sweep WHERE pool_id IS NOT NULL
       UNION ALL SELECT * FROM unnest(
-        %(pools)s::bigint[], %(grants)s::integer[], %(rooms_of_pools)s::bigint[], %(rooms_until)s::bigint[]
+        %(pools)s::bigint[], %(grants)s::integer[], %(rooms_of_pools)s::bigint[], %(rooms_until)s::bigint[],
+        %(numbers)s::integer[], %(explained)s::boolean[]
       )
     ) AS every GROUP BY pool_id
   ) AS asked
@@ -151,14 +154,14 @@ PARTS = {
     "numbers": f"""
   SELECT free.* FROM counted CROSS JOIN LATERAL (
     SELECT * FROM seat_free WHERE pool_id = counted.id AND from_ms <= {_NOW} ORDER BY number
-    LIMIT counted.grants
+    LIMIT counted.numbers
   ) AS free WHERE counted.room >= 0
   UNION ALL SELECT free.* FROM counted CROSS JOIN LATERAL (
     SELECT * FROM seat_free WHERE pool_id = counted.id AND from_ms > {_NOW} ORDER BY from_ms LIMIT 1
   ) AS free WHERE counted.room >= 0""",
     "earliest": f"""
   SELECT seat.* FROM counted CROSS JOIN LATERAL (
-    SELECT * FROM seat WHERE counted.may_fill AND pool_id = counted.id AND expires_at_ms > {_NOW}
+    SELECT * FROM seat WHERE counted.may_deny AND pool_id = counted.id AND expires_at_ms > {_NOW}
     ORDER BY expires_at_ms LIMIT (SELECT count(*) FROM held WHERE pool_id = counted.id) + 1 + {SPARE}
   ) AS seat""",
     "others_matter": f"""
@@ -251,8 +254,8 @@ SELECT tenant_id FROM (
 # Of the options of pools: who waits, and how many seats are counted so.
 _PLACES = f"SELECT {PLACE} FROM queue_place WHERE pool_id = ANY(%s::bigint[])"
 _LAPSED = (
-    f"SELECT {PLACE} FROM queue_place WHERE until_ms <= %s AND tenant_id = ANY(%s::bigint[])"
-    " ORDER BY until_ms LIMIT %s"
+    f"SELECT {PLACE} FROM queue_place WHERE until_ms <= %s"
+    " AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s::bigint[])) ORDER BY until_ms LIMIT %s"
 )
 _COUNTS = """
 SELECT found.pool_id, found.what, found.in_use
@@ -300,6 +303,8 @@ def parameters(
         "grants": numbers(need.grants.values()),
         "rooms_of_pools": numbers(room for room, _ in rooms),
         "rooms_until": numbers(until_ms for _, until_ms in rooms),
+        "numbers": numbers(need.numbers.get(key, 0) for key in need.grants),
+        "explained": flags(key in need.explained for key in need.grants),
         "with_hold": numbers(need.pools_with_hold()),
         "crowded": numbers(client_key for client_key, _, _ in crowded),
         "crowded_pools": numbers(pool_id for _, pool_id, _ in crowded),
@@ -352,16 +357,19 @@ class Loaded:
             places=self._places,
         )
 
-    def load_options(self, raw: DriverConnection, need: Need, locked: Collection[int]) -> None:
-        """Add what options need of a batch in these tenants: who waits, and how much is counted of what."""
+    def load_places(self, raw: DriverConnection, need: Need, locked: Collection[int] | None) -> None:
+        """Add who waits in line, of what a batch in these tenants needs; None for all."""
         rows: list[tuple[Any, ...]] = []
         if need.queues:
             rows += raw.execute(_PLACES.encode(), [numbers(need.queues)], prepare=True)
         if need.sweep:
-            lapsed = [self.now_ms, numbers(locked), need.sweep]
-            rows += raw.execute(_LAPSED.encode(), lapsed, prepare=True)
+            tenants = None if locked is None else numbers(locked)
+            rows += raw.execute(_LAPSED.encode(), [self.now_ms, tenants, tenants, need.sweep], prepare=True)
         self._places = [to_place(row) for row in rows]
-        if asked := need.counts.union(need.waiting(self._places)) if need.counts else ():
+
+    def load_counts(self, raw: DriverConnection, need: Need) -> None:
+        """Add how many seats are counted as what."""
+        if asked := need.counts | need.waiting(self._places):
             pools, names = zip(*asked, strict=True)
             found = raw.execute(_COUNTS.encode(), [numbers(pools), texts(names)], prepare=True)
             self._counts = {(pool_id, what): in_use for pool_id, what, in_use in found}

@@ -303,7 +303,10 @@ class _Change:
         tenants = self._current_tenants()
         need = Need(commands, tenants)
         asked = parameters(need, locked=None, least_ms=0, now_ms=self.now_ms)
-        return Loaded(load(self._raw, asked), load_used(self._raw, need)).book(tenants)
+        loaded = Loaded(load(self._raw, asked), load_used(self._raw, need))
+        loaded.load_places(self._raw, need, None)
+        loaded.load_counts(self._raw, need)
+        return loaded.book(tenants)
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""

@@ -418,7 +418,7 @@ class _Loading:
         return [to_place(row) for row in rows]
 
     def _counts(self, places: Iterable[Place]) -> dict[CountKey, int]:
-        asked = self._need.counts.union(self._need.waiting(places)) if self._need.counts else ()
+        asked = self._need.counts | self._need.waiting(places)
         return {
             (pool_id, what): in_use
             for asked_id, names in _by_pool(asked).items()

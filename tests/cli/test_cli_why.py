@@ -1,0 +1,70 @@
+"""`licet why`: what would happen if a client asked now."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from support.cli_reports_site import Site
+from support.examples import FULL, grant, jim_test
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """`Jim_Test` with one seat, for one client at a time."""
+    site = Site(tmp_path, jim_test(pools=(replace(FULL, seats=1),)))
+    yield site
+    site.store.close()
+
+
+def test_a_client_that_would_be_granted_is_said_to_be_with_exit_code_0(site: Site) -> None:
+    """Each rule has its line."""
+    first, *lines = site.run("why", "TestClientId").stdout.splitlines()
+    assert first == "TestClientId of user TC would get a seat in pool full."
+    assert lines == [
+        "  + client     enabled, of user TC",
+        "  + scope      all: a seat of pool full",
+        "  + suspended  not suspended",
+        "pool full",
+        "  + licence    1 seat",
+        "  + exclude    no rule excludes it",
+        "  + include    everybody is included",
+        "  + own seat   its holder has no seat",
+        "  + max        no limit",
+        "  + queue      no queue",
+        "  + room       0 of 1 seat in use",
+    ]
+
+
+def test_a_client_that_would_be_denied_ends_it_with_exit_code_1(site: Site) -> None:
+    """And when it may ask again; nothing is in the journal."""
+    site.do(grant(2, 1))
+    lines = site.run("why", "TestClientId", exit_code=1).stdout.splitlines()
+    assert lines[0] == "TestClientId of user TC would be denied: all_in_use."
+    assert lines[-2] == "  - room       1 of 1 seat in use"
+    assert lines[-1].startswith("It may ask again in ")
+    assert "denied" not in site.run("journal").stdout
+
+
+def test_as_json_it_has_all_steps(site: Site) -> None:
+    """For programs: the words of the rules do not change."""
+    site.do(grant(2, 1))
+    said = json.loads(site.run("why", "TestClientId", "--scope", "view all", "--json", exit_code=1).stdout)
+    assert (said["granted"], said["reason"], said["scope"]) == (False, "all_in_use", "view all")
+    assert said["steps"][-1] == {
+        "rule": "room",
+        "passed": False,
+        "text": "1 of 1 seat in use",
+        "pool": "full",
+    }
+
+
+def test_a_client_or_scope_that_does_not_exist_is_refused(site: Site) -> None:
+    """The names that there are, are named."""
+    wrong = site.run("why", "Nobody", exit_code=1)
+    assert "there is no client Nobody" in wrong.stderr
+    assert not wrong.stdout
+    said = site.run("why", "TestClientId", "--scope", "none", exit_code=1).stdout
+    assert "A scope that was asked for does not exist here." in said
