@@ -6,7 +6,7 @@ from sqlalchemy import update
 from licet.ledger.commands import Denied, Granted
 from licet.model import Group, Pool, Scope, Tenant
 from licet.options import Share
-from licet.reports.why import Rule, Why, explain
+from licet.reports.options.why import Rule, Why, explain
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import ALL, CLIENTS, FULL, VIEW, bump, client, grant, jim_test

@@ -41,6 +41,7 @@ from licet.admin.pages.files import routes as files
 from licet.admin.pages.licences import routes as licences
 from licet.admin.pages.licences.install import BODY_BYTES_MAX, INSTALL
 from licet.admin.pages.profiles import routes as profiles
+from licet.admin.pages.queue import routes as queue
 from licet.admin.pages.search import routes as search
 from licet.admin.pages.setup import first_run
 from licet.admin.pages.setup import routes as setup_pages
@@ -96,6 +97,7 @@ def _pages(context: AdminContext) -> list[APIRouter]:
         password.router(context),
         overview.router(context),
         seats.router(context),
+        queue.router(context),
         denials.router(context),
         failures.router(context),
         request_page.router(context),

@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func
 
 from licet.journal.uses import SEAT_USED, SESSION_USED, last_used_ms
 from licet.model import Tenant, TokenFormat, Value
+from licet.options import names_counted, rule_of
 from licet.reports.effective_seats import effective_seats
+from licet.reports.options.now import NOTHING, OptionsNow, options_now
 from licet.seat_sources import addresses
 from licet.store import schema
 from licet.store.seats_now import SEAT, lives
@@ -40,7 +42,8 @@ class LiveSession(Value, frozen=True, kw_only=True):
 class SeatInUse(Value, frozen=True, kw_only=True):
     """A seat, who took it, and the sessions that share it, oldest first; without a session it is on hold.
 
-    `addresses` is how many asked for its tokens in a day: 17 is more than 16, 0 is unknown.
+    `addresses` is how many asked for its tokens in a day: 17 is more than 16, 0 is unknown. `counted_by` are
+    the options of its pool by which it is counted, as `reserve group:sales` (L16, L17).
     """
 
     holder: str
@@ -52,6 +55,7 @@ class SeatInUse(Value, frozen=True, kw_only=True):
     last_used_at_ms: int
     expires_at_ms: int
     addresses: int
+    counted_by: tuple[str, ...]
     sessions: tuple[LiveSession, ...]
 
 
@@ -59,7 +63,8 @@ class PoolNow(Value, frozen=True, kw_only=True):
     """A pool at one instant. One of its seats in use is free at `next_free_at_ms` at the latest.
 
     `seats` are those that count. Of those in use, `overdraft_in_use` are overdraft that licences allow, and
-    `overuse` too many.
+    `overuse` too many. `reserved` seats are for whom its options say alone, and `waiting` clients stand in
+    line for one.
     """
 
     pool: str
@@ -67,6 +72,9 @@ class PoolNow(Value, frozen=True, kw_only=True):
     in_use: int
     overdraft_in_use: int
     overuse: int
+    reserved: int
+    reserved_in_use: int
+    waiting: int
     next_free_at_ms: int | None
     expires_at_ms: int | None
     in_use_by: tuple[SeatInUse, ...]
@@ -92,10 +100,13 @@ def seats(connection: Connection, tenant: Tenant, now_ms: int) -> SeatsNow:
     for row in connection.execute(_live_seats(tenant, now_ms)):
         in_use[row.pool_id].append(_seat(row, tenant, of_seat[row.pool_id, row.holder]))
     pools = connection.execute(_all_of(schema.pool, tenant).order_by(schema.pool.c.name))
+    by_options = options_now(connection, [tenant], now_ms)
     return SeatsNow(
         tenant=tenant.name,
         at_ms=now_ms,
-        pools=tuple(_pool_now(row, in_use[row.id], tenant, now_ms) for row in pools),
+        pools=tuple(
+            _pool_now(row, in_use[row.id], tenant, now_ms, by_options.get(row.id, NOTHING)) for row in pools
+        ),
         unlicensed=tuple(of_seat[None]),
     )
 
@@ -191,11 +202,14 @@ def _seat(row: Row[Any], tenant: Tenant, sharing: list[LiveSession]) -> SeatInUs
         last_used_at_ms=last_used_ms(tenant.token_format, issued_at_ms, row.used_at_ms),
         expires_at_ms=row.expires_at_ms,
         addresses=addresses(row.sources),
+        counted_by=tuple(map(rule_of, names_counted(row.counted))),
         sessions=tuple(sharing),
     )
 
 
-def _pool_now(row: Row[Any], in_use_by: list[SeatInUse], tenant: Tenant, now_ms: int) -> PoolNow:
+def _pool_now(
+    row: Row[Any], in_use_by: list[SeatInUse], tenant: Tenant, now_ms: int, options: OptionsNow
+) -> PoolNow:
     has = effective_seats(row, tenant, now_ms)
     return PoolNow(
         pool=row.name,
@@ -203,6 +217,9 @@ def _pool_now(row: Row[Any], in_use_by: list[SeatInUse], tenant: Tenant, now_ms:
         in_use=len(in_use_by),
         overdraft_in_use=has.overdraft_in_use(len(in_use_by)),
         overuse=has.overuse(len(in_use_by)),
+        reserved=options.reserved,
+        reserved_in_use=options.reserved_in_use,
+        waiting=options.waiting,
         next_free_at_ms=min((seat.expires_at_ms for seat in in_use_by), default=None),
         expires_at_ms=row.expires_at_ms,
         in_use_by=tuple(in_use_by),

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, ScalarSelect,
 from licet.journal.summary import QUARTER, summed_until_ms
 from licet.model import Tenant, Value
 from licet.reports.effective_seats import effective_seats
+from licet.reports.options.now import NOTHING, options_now
 from licet.reports.seats_on_hold import has_hold, seats_on_hold
 from licet.reports.usage_queries import day_of
 from licet.store import schema
@@ -43,7 +44,8 @@ class PoolOverview(Value, frozen=True, kw_only=True):
 
     `peak` is today's, first reached in the minute of `peak_at_ms` (None when nothing was in use today). One
     of its seats is free at `next_free_at_ms` at the latest (None when none is in use). `points` are the
-    quarters of an hour of the last 24 hours, the oldest first. `overdraft` is above its seats (L14).
+    quarters of an hour of the last 24 hours, the oldest first. `overdraft` is above its seats (L14); of
+    these, `reserved` are for some alone (L17). `waiting` clients stand in line (L19).
     """
 
     pool: str
@@ -52,6 +54,9 @@ class PoolOverview(Value, frozen=True, kw_only=True):
     in_use: int
     on_hold: int
     overuse: int
+    reserved: int
+    reserved_in_use: int
+    waiting: int
     peak: int
     peak_at_ms: int | None
     denials: int
@@ -157,6 +162,7 @@ class _Reading:
         self._sessions = _by(self._rows(self._query_sessions()), "tenant_id")
         have_hold = any(has_hold(pool) for pools in self._pools.values() for pool in pools)
         self._on_hold = seats_on_hold(connection, now_ms, self._mine(schema.pool)) if have_hold else {}
+        self._options = options_now(connection, known.values(), now_ms)
         self._denied = {(row.tenant_id, row.pool): int(row.times) for row in self._rows(self._query_denied())}
         self._failed = {row.tenant_id: int(row.times) for row in self._rows(self._query_failed())}
         self._top = {(row.tenant_id, row.pool): row for row in self._rows(self._query_top())}
@@ -192,6 +198,7 @@ class _Reading:
         expired = self._expired[row.id]
         in_use = row.in_use - len(expired)
         has = effective_seats(row, self._known.get(row.tenant_id), self._now_ms)
+        options = self._options.get(row.id, NOTHING)
         points, carried = self._points(row, expired, in_use, has.seats)
         top = self._top.get(key)
         peak, peak_at_ms = (top.peak, top.minute * MINUTE_MS) if top else (0, None)
@@ -204,6 +211,9 @@ class _Reading:
             in_use=in_use,
             on_hold=self._on_hold.get(row.id, 0),
             overuse=has.overuse(in_use),
+            reserved=options.reserved,
+            reserved_in_use=options.reserved_in_use,
+            waiting=options.waiting,
             peak=peak,
             peak_at_ms=peak_at_ms if peak else None,
             denials=self._denied.get(key, 0),

@@ -32,6 +32,7 @@ from licet.journal.minute_sql import equal
 from licet.journal.uses import SEAT_USED, last_used_ms
 from licet.ledger.holders import USER_HOLDER
 from licet.model import Tenant, Value
+from licet.options import names_counted, rule_of
 from licet.reports.live import WHOSE, LiveSession, live, live_session, same_user
 from licet.seat_sources import addresses
 from licet.setup.holds import until_held
@@ -63,7 +64,8 @@ class SeatHeld(Value, frozen=True, kw_only=True):
     `renewed_at_ms` is when one of its sessions last got a token, and `last_used_at_ms` when one was last
     used, as `licet.journal.uses` says. `sessions_count` counts all sessions that share it, `sessions` are the
     oldest of them. Without a session the seat is on hold until `expires_at_ms` (L18). `addresses` is how many
-    asked for its tokens on the last day on which one did: 17 is more than 16, 0 is unknown.
+    asked for its tokens on the last day on which one did: 17 is more than 16, 0 is unknown. `counted_by` are
+    the options of its pool by which it is counted (L16, L17).
     """
 
     pool: str
@@ -79,6 +81,7 @@ class SeatHeld(Value, frozen=True, kw_only=True):
     sessions_count: int
     sessions: tuple[LiveSession, ...]
     on_hold: bool
+    counted_by: tuple[str, ...]
 
 
 class SeatPage(Value, frozen=True, kw_only=True):
@@ -253,7 +256,10 @@ def free_at_ms(
 
 
 def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
-    """A text that changes whenever a session of the tenant begins, goes on or ends, or a seat comes back."""
+    """A text that changes whenever something of the tenant does that the lists of seats and queues show.
+
+    A session begins, goes on or ends, a seat comes back, somebody begins to wait or waits no more.
+    """
     session, client = schema.session.c, schema.client.c
     query = select(func.count(), func.max(session.number), func.sum(session.expires_at_ms))
     found = connection.execute(
@@ -267,7 +273,12 @@ def mark(connection: Connection, tenant_id: int, now_ms: int) -> str:
         .join_from(schema.pool, schema.seat, seat.pool_id == pool.id)
         .where(pool.tenant_id == tenant_id, lives(now_ms))
     )
-    return "-".join(str(count or 0) for count in (*found, connection.execute(in_use).scalar()))
+    place = schema.queue_place.c
+    line = select(func.count(), func.sum(place.number)).where(
+        place.tenant_id == tenant_id, place.until_ms > now_ms
+    )
+    counts = (*found, connection.execute(in_use).scalar(), *connection.execute(line).one())
+    return "-".join(str(count or 0) for count in counts)
 
 
 def _seats_that_fit(tenant: Tenant, now_ms: int, only: HolderFilter) -> list[ColumnElement[bool]]:
@@ -415,4 +426,5 @@ def _held(tenant: Tenant, seat: Row[Any], sessions: Sequence[Row[Any]]) -> SeatH
         sessions_count=sessions[0].sharing if sessions else 0,
         sessions=tuple(live_session(row, tenant.token_format) for row in sessions),
         on_hold=not sessions,
+        counted_by=tuple(map(rule_of, names_counted(seat.counted))),
     )

@@ -1,21 +1,19 @@
 """The admin API, the queue of a pool: who waits, in which order, and how a place is taken away (L19)."""
 
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 
 from licet.formats import instant
-from licet.ledger.commands import Denied, Grant, Outcome
-from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.ledger.commands import Denied
 from licet.setup.change import changing
 from support.admin_site import AdminSite, problem
 from support.kinds import Place
+from support.queueing import wait
 from support.setup_site import ADA, JIM, START_MS
 
 FULL = f"/tenants/{JIM}/pools/full"
-_SIDS = count(1 << 80)
 
 
 @pytest.fixture
@@ -27,25 +25,6 @@ def site(make_place: Callable[[int], Place], tmp_path: Path) -> Iterator[AdminSi
     found.grant("c1")
     yield found
     found.close()
-
-
-def wait(site: AdminSite, client_id: str) -> Outcome:
-    """A client asks for a seat, and waits where there is none."""
-    tenant = site.tenant
-    client = tenant.clients[client_id]
-    grant = resolve_scope(tenant, client, ())
-    assert isinstance(grant, ScopeGrant)
-    return site.commit(
-        Grant(
-            tenant_id=tenant.id,
-            client_key=client.key,
-            sid=next(_SIDS).to_bytes(20, "big"),
-            scope=grant.scope,
-            pool_id=grant.pool_id,
-            address="192.0.2.1",
-            queue=True,
-        )
-    )
 
 
 def line(site: AdminSite) -> list[str]:

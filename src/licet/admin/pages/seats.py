@@ -10,7 +10,7 @@ The rules:
   event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
@@ -27,6 +27,7 @@ from licet.admin.problems import not_found
 from licet.formats import counted, nearness, printable, sentence
 from licet.ledger.signed_pools import seats_of
 from licet.model import InvalidValue, Pool, Role, Tenant, Value
+from licet.reports.options.now import OptionsNow, options_now
 from licet.reports.overview import Overview, overview, sessions_of_pools
 from licet.reports.seats import (
     HolderFilter,
@@ -105,7 +106,7 @@ def router(context: AdminContext) -> APIRouter:
             return await _choose(context, request, visit)
         search = search_in(tuple(request.query_params.multi_items()))
         try:
-            found, seen = await context.read(
+            found, seen, by_options = await context.read(
                 lambda connection: _read(connection, tenant, search, visit.now_ms, after)
             )
             ending = await context.read(
@@ -120,6 +121,7 @@ def router(context: AdminContext) -> APIRouter:
             here="Seats",
             mark=seen,
             licences=ending,
+            by_options=_shown_options(tenant, search, by_options),
             **_context(visit, tenant, search, found, after),
         )
 
@@ -179,11 +181,19 @@ async def _choose(context: AdminContext, request: Request, visit: Visit) -> Resp
 
 def _read(
     connection: Connection, tenant: Tenant, search: Search, now_ms: int, after: str | None
-) -> tuple[SeatPage | SessionPage, str]:
-    """A page of the list, and the mark of its content."""
+) -> tuple[SeatPage | SessionPage, str, Mapping[int, OptionsNow]]:
+    """A page of the list, the mark of its content, and what the options of pools come to."""
     read = sessions_without_seat if search.kind == WITHOUT else seats_held
     found = read(connection, tenant, now_ms, only=search.filter, after=after, limit=ROWS_A_PAGE)
-    return found, mark(connection, tenant.id, now_ms)
+    return found, mark(connection, tenant.id, now_ms), options_now(connection, [tenant], now_ms)
+
+
+def _shown_options(
+    tenant: Tenant, search: Search, found: Mapping[int, OptionsNow]
+) -> list[tuple[Pool, OptionsNow]]:
+    """The pools with reserved seats or a queue, of those that are looked at."""
+    pools = [tenant.pools[pool_id] for pool_id in found if search.pool in {"", tenant.pools[pool_id].name}]
+    return [(pool, found[pool.id]) for pool in sorted(pools, key=lambda pool: pool.name)]
 
 
 def _licences(connection: Connection, tenant: Tenant, search: Search, now_ms: int) -> list[tuple[Pool, int]]:
@@ -216,6 +226,7 @@ def _context(
         "found": found,
         "rows": found.seats if isinstance(found, SeatPage) else found.sessions,
         "have_seat": isinstance(found, SeatPage),
+        "are_counted": isinstance(found, SeatPage) and any(it.counted_by for it in found.seats),
         "headline": _headline(tenant, search, found),
         "notices": [it for it in notices(tenant, visit.now_ms).values() if search.pool in {"", it.pool}],
         "chips": chips,

@@ -164,6 +164,8 @@ class SeatInUse:
     """A seat, who took it, and the sessions that share it, oldest first; without a session it is on hold.
 
     `addresses` is how many asked for its tokens in a day: 17 is more than 16, 0 is unknown.
+    `counted_by` are the options of its pool by which it is counted, as `reserve group:sales` (L16,
+    L17).
     """
 
     holder: str
@@ -175,6 +177,7 @@ class SeatInUse:
     last_used_at: datetime
     expires_at: datetime
     addresses: int
+    counted_by: tuple[str, ...]
     sessions: tuple[LiveSession, ...]
 
 
@@ -184,6 +187,8 @@ class PoolNow:
 
     One of its seats in use is free at `next_free_at` at the latest. `seats` are those that count.
     Of those in use, `overdraft_in_use` are overdraft that licences allow, and `overuse` too many.
+    `reserved` seats are for whom its options say alone, and `waiting` clients stand in line for
+    one.
     """
 
     pool: str
@@ -191,6 +196,9 @@ class PoolNow:
     in_use: int
     overdraft_in_use: int
     overuse: int
+    reserved: int
+    reserved_in_use: int
+    waiting: int
     next_free_at: datetime | None
     expires_at: datetime | None
     in_use_by: tuple[SeatInUse, ...]
@@ -203,7 +211,8 @@ class PoolOverview:
     `peak` is today's, first reached in the minute of `peak_at` (None when nothing was in use
     today). One of its seats is free at `next_free_at` at the latest (None when none is in use).
     `points` are the quarters of an hour of the last 24 hours, the oldest first. `overdraft` is
-    above its seats (L14).
+    above its seats (L14); of these, `reserved` are for some alone (L17). `waiting` clients stand in
+    line (L19).
     """
 
     pool: str
@@ -212,6 +221,9 @@ class PoolOverview:
     in_use: int
     on_hold: int
     overuse: int
+    reserved: int
+    reserved_in_use: int
+    waiting: int
     peak: int
     peak_at: datetime | None
     denials: int

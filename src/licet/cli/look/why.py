@@ -14,7 +14,7 @@ from licet.refusal import Subject
 from licet.store.errors import unknown
 
 if TYPE_CHECKING:
-    from licet.reports.why import Why
+    from licet.reports.options.why import Why
 
 _MARKS = {True: "+", False: "-"}
 
@@ -46,7 +46,7 @@ def why(
 
     Example: [bold]licet why TestClientId[/]
     """
-    from licet.reports.why import explain
+    from licet.reports.options.why import explain
 
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)

@@ -1,1 +1,1 @@
-"""Reads what the options of pools come to now: who waits in line, and which seats are reserved."""
+"""Reads what the options of pools come to now: who waits, what is reserved, and why a client gets no seat."""

@@ -6,10 +6,9 @@ The module only reads.
 
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
-from licet.model import Pool, Tenant, Value
-from licet.reports.live import WHOSE, same_user
+from licet.model import Pool, Value
 from licet.store import schema
 
 
@@ -32,25 +31,15 @@ class Waiting(Value, frozen=True, kw_only=True):
 def queue_of(connection: Connection, pool: Pool, now_ms: int) -> tuple[Waiting, ...]:
     """Who waits for a seat of a pool, the first in line first."""
     place, client, user = schema.queue_place, schema.client, schema.user
+    its_user = (user.c.tenant_id == client.c.tenant_id) & (user.c.initials == client.c.initials)
+    whose = (client.c.client_id, client.c.initials, user.c.name)
     rows = connection.execute(
-        select(*WHOSE, place.c.level, place.c.since_ms, place.c.until_ms)
-        .select_from(place.join(client, client.c.key == place.c.client_key).join(user, same_user(client)))
+        select(*whose, place.c.level, place.c.since_ms, place.c.until_ms)
+        .select_from(place.join(client, client.c.key == place.c.client_key).join(user, its_user))
         .where(place.c.pool_id == pool.id, place.c.until_ms > now_ms)
         .order_by(place.c.level.desc(), place.c.number)
     )
     return tuple(_waiting(row, number) for number, row in enumerate(rows, 1))
-
-
-def waiting_of(connection: Connection, tenant: Tenant, now_ms: int) -> dict[int, int]:
-    """How many wait for a seat, by the ids of the tenant's pools that anybody waits for."""
-    place = schema.queue_place.c
-    pools = [pool_id for pool_id, options in tenant.options.items() if options.queue]
-    if not pools:
-        return {}
-    query = select(place.pool_id, func.count().label("waiting")).where(
-        place.pool_id.in_(pools), place.until_ms > now_ms
-    )
-    return {row.pool_id: row.waiting for row in connection.execute(query.group_by(place.pool_id))}
 
 
 def _waiting(row: Any, place: int) -> Waiting:

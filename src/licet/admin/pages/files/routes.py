@@ -19,12 +19,14 @@ from licet.admin.pages.files.journal import journal_listed
 from licet.admin.pages.files.licences import licences_listed
 from licet.admin.pages.files.listed import Describe
 from licet.admin.pages.files.overview import overview_listed
+from licet.admin.pages.files.queue import queue_listed
 from licet.admin.pages.files.seats import seats_listed
 from licet.admin.pages.frame import visiting
 from licet.admin.pages.profiles.reading import Who
 
 _LISTS: Mapping[str, Describe] = {
     "/seats": seats_listed,
+    "/queue": queue_listed,
     "/journal": journal_listed,
     "/alerts": alerts_listed,
     "/alerts/messages": messages_listed,

@@ -55,6 +55,7 @@ def _columns(tenant: str, zone: str) -> Columns:
         ("expires", lambda it: moment(it.expires_at_ms, zone)),
         ("address", lambda it: " ".join(dict.fromkeys(session.address for session in _sessions(it)))),
         ("addresses", lambda it: it.addresses if isinstance(it, SeatHeld) else ""),
+        ("counted_by", lambda it: ", ".join(it.counted_by) if isinstance(it, SeatHeld) else ""),
         ("sessions", lambda it: it.sessions_count if isinstance(it, SeatHeld) else 1),
         ("session", lambda it: " ".join(session.sid for session in _sessions(it))),
     )

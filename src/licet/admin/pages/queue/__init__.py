@@ -1,0 +1,1 @@
+"""The page of who waits for a seat of a pool."""
