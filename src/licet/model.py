@@ -212,6 +212,7 @@ class User(Value, frozen=True, kw_only=True):
     name: str
     password_hash: str | None
     enabled: bool = True
+    cost_centre: str | None = None  # who pays for its seats
 
     def __post_init__(self) -> None:
         must_match(_INITIALS, self.initials, "initials", "initials are 2 or 3 letters, digits or dots")

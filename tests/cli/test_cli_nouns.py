@@ -136,20 +136,29 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
     "user": (
         ("user add AP --no-password", "User AP added."),
         ("user set AP --name 'An API'", "User AP changed."),
+        ("user set AP --cost-centre 4711", "User AP changed."),
         ("user disable AP", "User AP disabled."),
         ("user disable AP", "Nothing to change."),
         (
             "user list",
             [
-                "user  name         enabled  password  clients",
-                "AP    An API       no       no        -",
-                "TC    Test Client  yes      yes       TestClientId",
+                "user  name         enabled  password  cost centre  clients",
+                "AP    An API       no       no        4711         -",
+                "TC    Test Client  yes      yes       -            TestClientId",
             ],
         ),
         ("user enable AP", "User AP enabled."),
+        ("user set AP --no-cost-centre", "User AP changed."),
         (
             "user show AP",
-            {"initials": "AP", "name": "An API", "enabled": True, "has_password": False, "clients": []},
+            {
+                "initials": "AP",
+                "name": "An API",
+                "enabled": True,
+                "has_password": False,
+                "cost_centre": None,
+                "clients": [],
+            },
         ),
         ("user remove AP", (2, "Remove user AP? Nobody can be asked here; say --yes")),
         ("user remove AP --yes", "User AP removed."),

@@ -15,7 +15,7 @@ from licet.credentials.jwt_signing_keys import JwtKeys
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.licences.jws import encode
 from licet.model import Pool
-from licet.reports.usage_statement import use_by_minute
+from licet.reports.usage_statements.claims import use_by_minute
 from licet.vendor.statements import armoured
 from support.cli_reports_site import Site
 from support.command_line import run

@@ -100,3 +100,46 @@ def test_an_export_is_a_report_log_a_table_or_json(site: Site, tmp_path: Path) -
     assert [row["last_attempt"] for row in rows if row["event"] == "DENY"] == ["0", "1"]
     found = json.loads(report(site, "export", "--format", "json"))
     assert [row["event"] for row in found] == [row["event"] for row in rows]
+
+
+def costs_of(site: Site, *arguments: str) -> str:
+    """What `licet usage` prints of costs by cost centre of the last two days."""
+    options = ("--data", str(site.data), "--days", "2", "--by", "cost-centre", *arguments)
+    return run("usage", *options).stdout
+
+
+def test_costs_are_split_by_cost_centre_to_the_cent(site: Site) -> None:
+    """On a page, as CSV and as JSON: the same figures, and who has none is a part."""
+    run("user", "set", "C1", "--cost-centre", "4711", "--data", str(site.data))
+    (pool,) = json.loads(costs_of(site, "--price", "120", "--json"))["pools"]
+    assert {part["name"] for part in pool["parts"]} == {None, "4711"}
+    assert round(sum(part["cost"] for part in pool["parts"]), 2) == pool["cost"] == 120
+    rows = list(csv.DictReader(io.StringIO(costs_of(site, "--price", "120", "--csv", "-"))))
+    assert [float(row["cost"]) for row in rows] == [part["cost"] for part in pool["parts"]]
+    text = costs_of(site, "--price", "120")
+    assert "held, which cost 120.00" in text
+    assert "4711" in text
+    assert "(no cost centre)" in text
+    assert "cost" not in costs_of(site).replace("cost centre", "")
+
+
+def test_costs_by_group_of_who_is_in_none(site: Site) -> None:
+    """One part, which has all of it."""
+    text = run("usage", "--data", str(site.data), "--by", "group").stdout
+    assert "(no group)" in text
+    assert "100.0%" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--price", "5"), "--price is for --by group and --by cost-centre"),
+        (("--by", "group", "--price", "-1"), "it has to be at least 0; this is not: '-1'"),
+        (("--by", "group", "--svg", "x"), "--by group and pictures (--svg, --png) exclude each other"),
+        (("--by", "week"), "'week' is not one of"),
+    ],
+)
+def test_what_costs_cannot_be_asked_for(site: Site, arguments: tuple[str, ...], told: str) -> None:
+    """A price without a split, below nothing, as a picture."""
+    said = " ".join(run("usage", "--data", str(site.data), *arguments, exit_code=2).stderr.split())
+    assert told in said

@@ -75,7 +75,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "overdraft": 2,
     },
     "scope": {"pool": "mobile", "read_only": True},
-    "user": {"name": "Ada Byron", "enabled": False},
+    "user": {"name": "Ada Byron", "enabled": False, "cost_centre": "4711"},
     "client": {
         "user": User(initials="AB", name="Ada Byron", password_hash=None),
         "enabled": False,
@@ -247,6 +247,8 @@ def test_a_column_keeps_each_setting(noun: Noun) -> None:
         (USER, "name", ""),
         (USER, "name", "a\x00b"),
         (USER, "name", "a" * 101),
+        (USER, "cost_centre", "a\x00b"),
+        (USER, "cost_centre", "a" * 65),
         (CLIENT, "sessions_max", "0"),
     ],
 )

@@ -146,6 +146,7 @@ LicenceCode = Literal[
 LicenceState = Literal[
     "contradicted", "damaged", "grace", "not_yet", "over", "removed", "superseded", "untrusted", "valid"
 ]
+LogFormat = Literal["rlm", "csv", "json"]
 NoSeatReason = Literal[
     "suspended",
     "licence_missing",
@@ -160,6 +161,7 @@ NoSeatReason = Literal[
 ]
 Reach = Literal["24h", "7d", "30d", "90d", "12m"]
 Role = Literal["operator", "owner", "viewer"]
+SplitBy = Literal["cost-centre", "group"]
 State = Literal["delivered", "given_up", "waiting"]
 TokenFormat = Literal["jwt", "reference"]
 Who = Literal["administrator", "api_key", "client"]

@@ -231,7 +231,7 @@ def _pool_usage(span: Span, tenant: Tenant, name: str, pool: PoolNow | None, eve
     hours = _parts(span, span.edges(hour_of, HOUR_MS), steps, denied, wanted)
     # A day and a half after midnight is in the next day, however the clocks are changed.
     days = _parts(span, span.edges(day_of, 36 * HOUR_MS), steps, denied, wanted)
-    held = _held(span, tenant, name, taken)
+    held = held_by(span, tenant, name, taken)
     remaining, advice = _remaining(tenant, pool, denied)
     peak = max((part.peak for part in days), default=0)
     return PoolUsage(
@@ -323,7 +323,7 @@ def _heat(hours: Iterable[Peak], zone: tzinfo | None) -> tuple[HeatCell, ...]:
     )
 
 
-def _held(span: Span, tenant: Tenant, name: str, taken: Iterable[Row[Any]]) -> tuple[Held, ...]:
+def held_by(span: Span, tenant: Tenant, name: str, taken: Iterable[Row[Any]]) -> tuple[Held, ...]:
     """Who held seats for how long, the longest first."""
     held, idle = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for row in span.held(name):

@@ -77,6 +77,14 @@ class Line(Kind, frozen=True):
         return text
 
 
+class OptionalLine(Line, frozen=True):
+    """A text of one line, or none."""
+
+    def read(self, text: str, zone: tzinfo) -> str | None:  # type: ignore[override]  # it has a value more
+        """The text; empty is none."""
+        return super().read(text, zone) if text else None
+
+
 class Whole(Kind, frozen=True):
     """A whole number."""
 

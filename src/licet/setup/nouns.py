@@ -43,12 +43,13 @@ from licet.setup.kinds import (
     Line,
     Names,
     Number,
+    OptionalLine,
     Reference,
     TimeZone,
     Whole,
 )
 from licet.setup.noun import Facts, Noun, Setting
-from licet.setup.validation import NAME_CHARS_MAX
+from licet.setup.validation import COST_CENTRE_CHARS_MAX, NAME_CHARS_MAX
 
 TENANT = Noun(
     word="tenant",
@@ -227,6 +228,15 @@ USER = Noun(
             kind=Flag(),
             help="Whether its clients get sessions.",
             page_help="When it is not: the sessions of its clients end at once, and they get no new ones.",
+        ),
+        Setting(
+            field="cost_centre",
+            kind=OptionalLine(COST_CENTRE_CHARS_MAX),
+            off="no-cost-centre",
+            off_help="Nobody in particular pays for its seats.",
+            label="Cost centre",
+            help="Who pays for its seats, for reports by cost centre.",
+            page_help="Who pays for its seats: reports can be split by it. Empty is nobody in particular.",
         ),
     ),
 )

@@ -41,7 +41,7 @@ from licet.setup.holds import free
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences
 from licet.setup.signed_limits import must_be_counted_as_signed
-from licet.setup.validation import check_name, must_be_new, must_be_other_initials
+from licet.setup.validation import check_texts, must_be_new, must_be_other_initials
 from licet.store import schema
 from licet.store.errors import StillInUse
 from licet.store.setup_rows import columns_of
@@ -214,8 +214,9 @@ class TenantSetup(ClientCredentials):
             name=settings.get("name", initials),
             password_hash=settings.get("password_hash"),
             enabled=settings.get("enabled", True),
+            cost_centre=settings.get("cost_centre"),
         )
-        check_name(user)
+        check_texts(user)
         self._connection.execute(
             insert(schema.user).values(tenant_id=self.tenant.id, **columns_of(user, schema.user))
         )
@@ -228,7 +229,7 @@ class TenantSetup(ClientCredentials):
         after = replace(before, **changes)
         if after == before:
             return False
-        check_name(after)
+        check_texts(after)
         if before.enabled and not after.enabled:
             keys = {client.key for client in self._clients_of(initials)}
             sids = sessions_of_clients(self._work.transaction, self.tenant.id, keys)

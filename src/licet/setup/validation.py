@@ -7,6 +7,7 @@ from licet.refusal import Code, Subject, SubjectKind
 from licet.store.errors import AlreadyThere, StillInUse
 
 NAME_CHARS_MAX = 100  # a guess: longer than names are
+COST_CENTRE_CHARS_MAX = 64
 KEYS_MAX = 16  # as many as secrets
 
 
@@ -49,12 +50,18 @@ def check_keys(client_id: str, keys: Sequence[PublicKey]) -> None:
         raise AlreadyThere(text, code=Code.SAME_KID, field="kid", beside="key", subject=about)
 
 
-def check_name(user: User) -> None:
-    """Return if the user's full name is allowed.
+def check_texts(user: User) -> None:
+    """Return if the user's full name and cost centre are allowed.
 
     Raises InvalidValue.
     """
-    if not 0 < len(user.name) <= NAME_CHARS_MAX or not user.name.isprintable():
-        text = f"user {user.initials}: a name is 1 to {NAME_CHARS_MAX} characters without control characters"
+    _check_line(user, "name", "a name", user.name, NAME_CHARS_MAX)
+    if user.cost_centre is not None:
+        _check_line(user, "cost_centre", "a cost centre", user.cost_centre, COST_CENTRE_CHARS_MAX)
+
+
+def _check_line(user: User, field: str, what: str, text: str, chars_max: int) -> None:
+    if not 0 < len(text) <= chars_max or not text.isprintable():
+        allowed = f"user {user.initials}: {what} is 1 to {chars_max} characters without control characters"
         about = Subject("user", user.initials)
-        raise InvalidValue(text, code=Code.MALFORMED, field="name", subject=about, limit=NAME_CHARS_MAX)
+        raise InvalidValue(allowed, code=Code.MALFORMED, field=field, subject=about, limit=chars_max)

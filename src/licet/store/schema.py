@@ -193,6 +193,7 @@ user = Table(
     Column("name", Text, nullable=False),
     Column("password_hash", Text),
     Column("enabled", Boolean, nullable=False),
+    Column("cost_centre", Text),  # who pays for its seats
 )
 
 client = Table(

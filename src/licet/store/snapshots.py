@@ -145,7 +145,10 @@ _RULE: Final = Part("pool_rule", "pool_id kind who tenant_id number until_ms", "
 _SCOPE_POOL: Final = Part("scope_pool", "tenant_id scope place pool_id", "", "tenant_id, scope, place")
 _GROUP_MEMBER: Final = Part("group_member", "tenant_id name member", "", "tenant_id, name, member")
 _USER: Final = Part(
-    "user_account", "tenant_id initials name password_hash enabled", "enabled", "tenant_id, initials"
+    "user_account",
+    "tenant_id initials name password_hash enabled cost_centre",
+    "enabled",
+    "tenant_id, initials",
 )
 _CLIENT: Final = Part(
     "client",

@@ -255,6 +255,45 @@ def test_failed_authentications_are_seen_by_whom_they_concern(site: AdminSite) -
     assert {**hidden, "request_id": ""} == {**nothing, "request_id": ""}
 
 
+def test_costs_are_split_by_cost_centre_and_by_group(site: AdminSite) -> None:
+    """The parts of a price add up to it; without one there is no cost."""
+    for client in ("c1", "c2"):
+        site.grant(client)
+    changed = site.call("PATCH", f"{OF_JIM}/users/U1", if_match="*", json={"cost_centre": "4711"})
+    assert changed.json()["cost_centre"] == "4711"
+    site.clock.advance(seconds=600)
+    report = site.get(f"{OF_JIM}/usage/costs?by=cost-centre&price=99.99&reach=24h")
+    [pool] = report["pools"]
+    assert {part["name"] for part in pool["parts"]} == {"4711", None}
+    assert round(sum(part["cost"] for part in pool["parts"]), 2) == pool["cost"]
+    [pool] = site.get(f"{OF_JIM}/usage/costs?by=group&reach=24h")["pools"]
+    assert [(part["name"], part["share"], part["cost"]) for part in pool["parts"]] == [(None, 1.0, None)]
+    for wrong in ("", "?by=week", "?by=group&price=-1", "?by=group&price=nan", "?by=group&price=1e300"):
+        assert mistakes(site.call("GET", f"{OF_JIM}/usage/costs{wrong}")).keys() <= {
+            "query:by",
+            "query:price",
+        }
+        assert site.call("GET", f"{OF_JIM}/usage/costs{wrong}").status_code == 422
+    for centre in ("", "x" * 65, "a\nb", 5):
+        body = {"cost_centre": centre}
+        assert site.call("PATCH", f"{OF_JIM}/users/U1", if_match="*", json=body).status_code == 422
+
+
+def test_an_export_is_a_report_log_or_csv_or_json(site: AdminSite) -> None:
+    """The same lines, each with its type."""
+    site.grant("c1")
+    site.clock.advance(seconds=60)
+    found = {
+        form: site.call("GET", f"{OF_JIM}/usage/export?format={form}") for form in ("rlm", "csv", "json")
+    }
+    types = {form: answer.headers["content-type"].partition(";")[0] for form, answer in found.items()}
+    assert types == {"rlm": "text/plain", "csv": "text/csv", "json": "application/json"}
+    assert [it["event"] for it in found["json"].json()] == ["OUT", "INUSE"]
+    assert len(found["csv"].text.splitlines()) == 3
+    assert "\nOUT full 1.0 " in found["rlm"].text
+    assert site.call("GET", f"{OF_JIM}/usage/export?format=xml").status_code == 422
+
+
 def test_a_true_up_and_a_harvest_are_those_of_the_last_month(site: AdminSite) -> None:
     """By days of the tenant's zone; a span may be chosen as for the usage."""
     granted = [site.ask(f"c{number}") for number in (1, 2, 3)]

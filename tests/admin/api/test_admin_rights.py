@@ -132,6 +132,8 @@ def call(site: AdminSite, operation_id: str, at: tuple[str, str], who: str) -> A
         path += "?pool=full&at=2026-01-01"
     if operation_id == "getWhatIf":
         path += "?pool=full"
+    if operation_id == "getCosts":
+        path += "?by=group"
     return site.call(method, path.format_map(NAMES), who, if_match="*", **options)
 
 

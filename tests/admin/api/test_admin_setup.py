@@ -79,7 +79,13 @@ NOUNS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], dict[str, Any]]
         {"initials": "T.C", "name": "Ada Byron", "password": "correct horse"},
         "T.C",
         {"enabled": False, "password": None},
-        {"initials": "T.C", "name": "Ada Byron", "enabled": False, "has_password": False},
+        {
+            "initials": "T.C",
+            "name": "Ada Byron",
+            "enabled": False,
+            "has_password": False,
+            "cost_centre": None,
+        },
     ),
     "client": (
         f"{JIM_PATH}/clients",

@@ -35,6 +35,7 @@ from licet.setup.end_sessions import SessionsEnded
 JSON: Final = "application/json"
 TOML: Final = "application/toml"
 TEXT: Final = "text/plain"
+CSV: Final = "text/csv"
 
 # All that an answer is made of; what they are made of comes with them.
 SHOWN: Final = (
@@ -91,6 +92,14 @@ def one(shape: type[Any] | None, *problems: int, status: int = 200, media: str =
     """An operation that shows one thing, or nothing."""
     description = "Done." if shape is None else "What it is."
     return _route(status, description, _schema(shape), problems, media=media)
+
+
+def text(*problems: int, also: tuple[str, ...] = ()) -> Route:
+    """An operation that shows a text; `also` are other types that it may have."""
+    route = _route(200, "What it is.", {"type": "string"}, problems, media=TEXT)
+    for media in also:
+        route["responses"][200]["content"][media] = {"schema": {} if media == JSON else {"type": "string"}}
+    return route
 
 
 def listed(shape: type[Any] | UnionType, *problems: int) -> Route:

@@ -18,7 +18,7 @@ from licet.admin.api.call import Call, Operating, Reading, answer, there
 from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.moments import Moment, Span, Within, instant_of
 from licet.admin.api.parameters import INITIALS, LINE, Page, Paged, Sid, TenantPath, Text, Zone
-from licet.admin.api.usage import zone_of
+from licet.admin.api.usage.spans import zone_of
 from licet.journal.denials import DenialFilter, DenialPage, DenialRange, Holder, denials, holders_at
 from licet.journal.history import EventEntry, HistoryFilter, HistoryPage, JournalEntry, Kind, history
 from licet.model import NoSeatReason, Tenant

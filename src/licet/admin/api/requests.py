@@ -38,7 +38,7 @@ from licet.model import (
 )
 from licet.setup.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX
-from licet.setup.validation import NAME_CHARS_MAX
+from licet.setup.validation import COST_CENTRE_CHARS_MAX, NAME_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
 from licet.zones import NAME_CHARS_MAX as ZONE_CHARS_MAX
 
@@ -106,6 +106,12 @@ UserName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=NAME_CHARS_MAX, pattern=_LINE),
     Field(examples=["Ada Byron"]),
+]
+CostCentre = Annotated[
+    Annotated[str, StringConstraints(min_length=1, max_length=COST_CENTRE_CHARS_MAX, pattern=_LINE)] | None,
+    Field(
+        description="Who pays for its seats, for reports. null is nobody in particular.", examples=["4711"]
+    ),
 ]
 WebhookUrl = Annotated[
     str,
@@ -221,6 +227,7 @@ class UserPatch(Body):
     name: UserName = ""
     password: Password | None = None
     enabled: Flag = True
+    cost_centre: CostCentre = None
 
 
 class UserNew(UserPatch):

@@ -145,6 +145,7 @@ class User(Shape, frozen=True, kw_only=True):
     name: Annotated[str, example("Test Client")]
     enabled: Annotated[bool, example(True)]
     has_password: Annotated[bool, about("Without one, no password works.", True)]
+    cost_centre: Annotated[str | None, about("Who pays for its seats; null is nobody in particular.", "4711")]
 
 
 class NewUser(User, frozen=True, kw_only=True):

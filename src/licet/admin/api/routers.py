@@ -15,7 +15,6 @@ from licet.admin.api import (
     keys,
     refusals,
     reports,
-    usage,
     webhooks,
 )
 from licet.admin.api.call import API, Rights
@@ -23,6 +22,7 @@ from licet.admin.api.licences import endpoints as licences
 from licet.admin.api.licences.shapes import SHOWN
 from licet.admin.api.openapi import document
 from licet.admin.api.setup import client_secrets_and_keys, clients, pools, queue, scopes, tenants, users
+from licet.admin.api.usage import reports as usage
 
 PARTS = (
     accounts.me,

@@ -230,6 +230,8 @@ class NewUser:
     enabled: bool
     # Without one, no password works.
     has_password: bool
+    # Who pays for its seats; null is nobody in particular.
+    cost_centre: str | None
     # What keeps it from working as it is.
     warnings: tuple[str, ...]
 
@@ -411,6 +413,8 @@ class User:
     enabled: bool
     # Without one, no password works.
     has_password: bool
+    # Who pays for its seats; null is nobody in particular.
+    cost_centre: str | None
     etag: str = field(default="", compare=False)  # for `if_match`
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from licet.admin_client.words import Duplicates
+from licet.admin_client.words import Duplicates, SplitBy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,55 @@ class Advice:
 
     seats: int
     burst: Burst | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostPart:
+    """What a group or a cost centre has of a pool; without a `name` it is who is in none.
+
+    `held_s` is for how long its clients held seats, `idle_s` of that after their last use.
+    `unused_s` is its part of the time for which nobody held a seat. `share` is its part of the
+    pool, 0 to 1, and `cost` of the price, where there is one.
+    """
+
+    name: str | None
+    clients: int
+    held_s: float
+    idle_s: float
+    unused_s: float
+    share: float
+    cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolCosts:
+    """A pool and its parts, the largest first.
+
+    `seats_s` is how long its seats were there, all together. Of that nobody held `unused_s`. `cost`
+    is what all of it costs, where there is a price.
+    """
+
+    pool: str
+    seats_s: float
+    held_s: float
+    unused_s: float
+    cost: float | None
+    parts: tuple[CostPart, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """The pools of a tenant in a span, split.
+
+    `price` is that of one seat for the span.
+    """
+
+    tenant: str
+    from_: datetime
+    until: datetime
+    by: SplitBy
+    price: float | None
+    pools: tuple[PoolCosts, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ Made by `docs/make_admin_client.py`; edit that instead.
 
 from datetime import date
 
-from licet.admin_client.answers.usage import Harvest, TrueUp, Usage, WhatIf
-from licet.admin_client.caller import Caller
-from licet.admin_client.words import Duplicates, Reach
+from licet.admin_client.answers.usage import Costs, Harvest, TrueUp, Usage, WhatIf
+from licet.admin_client.caller import Caller, Text
+from licet.admin_client.words import Duplicates, LogFormat, Reach, SplitBy
 
 
 class UsageCalls(Caller):
@@ -73,18 +73,40 @@ class UsageCalls(Caller):
             query={"reach": reach, "zone": zone, "from": from_, "until": until},
         )
 
+    def get_costs(
+        self,
+        tenant: str,
+        *,
+        by: SplitBy,
+        price: float | None = None,
+        reach: Reach | None = None,
+        zone: str | None = None,
+        from_: date | str | None = None,
+        until: date | str | None = None,
+    ) -> Costs:
+        """Who held seats for how long, by group or cost centre, and what that costs; of the last 30 days.
+
+        It needs the role viewer.
+        """
+        return self._ask(
+            "GET",
+            ("tenants", tenant, "usage", "costs"),
+            Costs,
+            query={"by": by, "price": price, "reach": reach, "zone": zone, "from": from_, "until": until},
+        )
+
     def get_what_if(
         self,
         tenant: str,
         *,
         pool: str,
-        reach: Reach | None = None,
-        zone: str | None = None,
         seats: int | None = None,
         overdraft: int | None = None,
         hold_s: int | None = None,
         session_ttl_s: int | None = None,
         duplicates: Duplicates | None = None,
+        reach: Reach | None = None,
+        zone: str | None = None,
         from_: date | str | None = None,
         until: date | str | None = None,
     ) -> WhatIf:
@@ -98,14 +120,35 @@ class UsageCalls(Caller):
             WhatIf,
             query={
                 "pool": pool,
-                "reach": reach,
-                "zone": zone,
                 "seats": seats,
                 "overdraft": overdraft,
                 "hold_s": hold_s,
                 "session_ttl_s": session_ttl_s,
                 "duplicates": duplicates,
+                "reach": reach,
+                "zone": zone,
                 "from": from_,
                 "until": until,
             },
+        )
+
+    def export_usage(
+        self,
+        tenant: str,
+        *,
+        format: LogFormat | None = None,
+        reach: Reach | None = None,
+        zone: str | None = None,
+        from_: date | str | None = None,
+        until: date | str | None = None,
+    ) -> Text:
+        """Who got a seat, gave it back or was denied, as RLM's report log; of the last 30 days by default.
+
+        It needs the role viewer.
+        """
+        return self._ask(
+            "GET",
+            ("tenants", tenant, "usage", "export"),
+            Text,
+            query={"format": format, "reach": reach, "zone": zone, "from": from_, "until": until},
         )

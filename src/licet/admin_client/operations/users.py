@@ -38,6 +38,7 @@ class UsersCalls(Caller):
         name: str | Unset | None = UNSET,
         password: str | Unset | None = UNSET,
         enabled: bool | Unset = UNSET,
+        cost_centre: str | Unset | None = UNSET,
     ) -> NewUser:
         """Add a user.
 
@@ -47,7 +48,13 @@ class UsersCalls(Caller):
             "POST",
             ("tenants", tenant, "users"),
             NewUser,
-            body={"initials": initials, "name": name, "password": password, "enabled": enabled},
+            body={
+                "initials": initials,
+                "name": name,
+                "password": password,
+                "enabled": enabled,
+                "cost_centre": cost_centre,
+            },
         )
 
     def get_user(self, tenant: str, initials: str) -> User:
@@ -66,6 +73,7 @@ class UsersCalls(Caller):
         name: str | Unset = UNSET,
         password: str | Unset | None = UNSET,
         enabled: bool | Unset = UNSET,
+        cost_centre: str | Unset | None = UNSET,
         may_end: int | None = None,
     ) -> User:
         """Change it; disabled, it ends the sessions of its clients.
@@ -77,7 +85,7 @@ class UsersCalls(Caller):
             ("tenants", tenant, "users", initials),
             User,
             query={"may_end": may_end},
-            body={"name": name, "password": password, "enabled": enabled},
+            body={"name": name, "password": password, "enabled": enabled, "cost_centre": cost_centre},
             if_match=if_match,
         )
 

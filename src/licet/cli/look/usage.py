@@ -7,6 +7,7 @@ of this machine's zone. It only reads the store. The figures are those of the da
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ import typer
 
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.look.spans import Days, From, Until, only_of_a_verb, span_of
+from licet.cli.look.usage_costs import PRICE_MAX, show_costs
 from licet.cli.options import AsJson, Data, TenantName, exclusive
 from licet.cli.output import note, progress, show_json
 from licet.cli.stores import chosen_tenant, opened
@@ -23,7 +25,7 @@ from licet.clock import SystemClock
 from licet.formats import counted, seat_hours
 from licet.model import NoSeatReason
 from licet.reasons import WHY_DENIED
-from licet.reports.forms import By, Form
+from licet.reports.forms import By, Form, SplitBy
 from licet.units import HOUR_MS
 
 if TYPE_CHECKING:
@@ -42,9 +44,25 @@ _HEAT_DAYS_MIN = 3  # with fewer there is nothing to compare
 _ROWS_MAX = 10  # of a table; JSON has all
 
 
-PeaksBy = Annotated[By, typer.Option("--by", help="Peaks by day or by hour.")]
+class ShownBy(StrEnum):
+    """What `--by` takes: the unit of peaks, or what costs are split by."""
+
+    DAY = By.DAY.value
+    HOUR = By.HOUR.value
+    GROUP = SplitBy.GROUP.value
+    COST_CENTRE = SplitBy.COST_CENTRE.value
+
+
+PeaksBy = Annotated[
+    ShownBy, typer.Option("--by", help="Peaks by day or by hour, or costs by group or by cost centre.")
+]
+Price = Annotated[
+    float | None,
+    typer.Option("--price", metavar="PRICE", min=0, max=PRICE_MAX, help="What a seat costs for this span."),
+]
 CsvFile = Annotated[
-    str | None, typer.Option("--csv", metavar="FILE", help="Write the peaks as CSV; - is the output.")
+    str | None,
+    typer.Option("--csv", metavar="FILE", help="Write the peaks, or the costs, as CSV; - is the output."),
 ]
 SvgFile = Annotated[str | None, typer.Option("--svg", metavar="FILE", help="Draw the peaks as SVG.")]
 PngFile = Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw the peaks as PNG.")]
@@ -56,7 +74,8 @@ def usage(
     days: Days = None,
     from_: From = None,
     until: Until = None,
-    by: PeaksBy = By.DAY,
+    by: PeaksBy = ShownBy.DAY,
+    price: Price = None,
     csv_file: CsvFile = None,
     svg_file: SvgFile = None,
     png_file: PngFile = None,
@@ -67,15 +86,13 @@ def usage(
     """Peaks, denials and seat-hours of a span of time.
 
     Times are those of this machine's clock, and a date alone means its beginning.
-    The line in the chart is the number of seats.
+    The line in the chart is the number of seats. By group or by cost centre it is who held seats for how
+    long, and the seats that nobody held in proportion; with --price in money.
 
     Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
     if only_of_a_verb(ctx):
         return
-    from licet.reports.beginnings import made_at_ms
-    from licet.reports.usage import usage as read_usage
-
     drawn = ((svg_file, Form.SVG), (png_file, Form.PNG))
     pictures = [(file, form) for file, form in drawn if file is not None]
     exclusive(
@@ -83,6 +100,35 @@ def usage(
     )
     if sum(file == "-" for file, _ in pictures) > 1:
         raise WrongUse("only one picture can be the output; name a file for the other")
+    if by in {ShownBy.GROUP, ShownBy.COST_CENTRE}:
+        exclusive((f"--by {by.value}", True), ("pictures (--svg, --png)", bool(pictures)))
+        show_costs(
+            SplitBy(by.value), price, (days, from_, until), tenant, data, csv_file=csv_file, as_json=as_json
+        )
+        return
+    if price is not None:
+        raise WrongUse("--price is for --by group and --by cost-centre")
+    peaks_by = By(by.value)
+    found = _read(days, from_, until, tenant, data)
+    if as_json:
+        show_json(plain(found))
+    elif csv_file is not None:
+        _write_csv(csv_file, found, peaks_by)
+    elif pictures:
+        for file, form in pictures:
+            _write_picture(file, found, peaks_by, form)
+    else:
+        console = page()
+        console.print(*_drawn(found, peaks_by, console), sep="\n")
+
+
+def _read(
+    days: int | None, from_: str | None, until: str | None, tenant: str | None, data: Path | None
+) -> "Usage":
+    """The figures of a span. Raises WrongUse, NotFound, StoreUnavailable."""
+    from licet.reports.beginnings import made_at_ms
+    from licet.reports.usage import usage as read_usage
+
     now_ms = SystemClock().now_ms()
     from_ms, until_ms = span_of(days, from_, until, now_ms)
     with opened(data) as store:
@@ -93,17 +139,7 @@ def usage(
             if from_ is None:  # Before the tenant was made there was nothing.
                 begin_ms = made_at_ms(connection, chosen) or 0
                 from_ms = max(from_ms, begin_ms) if begin_ms < until_ms else from_ms
-            found = read_usage(connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None)
-    if as_json:
-        show_json(plain(found))
-    elif csv_file is not None:
-        _write_csv(csv_file, found, by)
-    elif pictures:
-        for file, form in pictures:
-            _write_picture(file, found, by, form)
-    else:
-        console = page()
-        console.print(*_drawn(found, by, console), sep="\n")
+            return read_usage(connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None)
 
 
 def _write_csv(target: str, found: "Usage", by: By) -> None:

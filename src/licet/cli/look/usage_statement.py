@@ -59,7 +59,7 @@ def statement(
         chosen = chosen_tenant(store, tenant)
         from_ms, until_ms = _span(chosen, before, from_, until, now_ms)
         with store.reporting() as connection:
-            from licet.reports.usage_statement import claims_of
+            from licet.reports.usage_statements.claims import claims_of
 
             claims = claims_of(connection, chosen, from_ms, until_ms, now_ms=now_ms)
     claims |= {"seq": 1} if before is None else {"seq": before.seq + 1, "prev": before.hash}
@@ -95,7 +95,7 @@ def _span(
 
     Raises WrongUse, Refused.
     """
-    from licet.reports.usage_statement import DAYS_FIRST, DAYS_MAX, settled_ms
+    from licet.reports.usage_statements.claims import DAYS_FIRST, DAYS_MAX, settled_ms
 
     settled = settled_ms(tenant, now_ms)
     until_ms = settled if until is None else _day("--until", until)

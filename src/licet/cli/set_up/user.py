@@ -60,7 +60,13 @@ def add(
         note(f"{initials} has no password; its clients need a secret: {line}")
 
 
-app.sets(USER, method("set_user"), "Change a user's name.", 'TC --name "Test Client 2"', ends_sessions=False)
+app.sets(
+    USER,
+    method("set_user"),
+    "Change a user's name and cost centre.",
+    'TC --name "Test Client 2"',
+    ends_sessions=False,
+)
 
 
 @app.verb("password")
@@ -102,9 +108,9 @@ app.disables(
 
 
 @app.lists(
-    "initials name enabled has_password clients",
+    "initials name enabled has_password cost_centre clients",
     first='TC --name "Test Client"',
-    headings={"has_password": "password"},
+    headings={"has_password": "password", "cost_centre": "cost centre"},
 )
 def records(_: Store, tenant: Tenant) -> Iterator[Record]:
     """List the users.

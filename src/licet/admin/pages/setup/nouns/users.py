@@ -51,13 +51,13 @@ class Users(OfTenant[User]):
         )
 
     def fields(self, part: User | None) -> tuple[Field, ...]:
-        """Initials, name, password, state."""
+        """Initials, name, password, cost centre, state."""
         password_help = (
             "Empty: it stays as it is. Sessions go on until they have to be renewed."
             if part and part.password_hash
             else "8 to 256 characters, not easy to guess. Empty: no password, and its clients need a secret."
         )
-        name, enabled = (field_of(setting, self.tenant) for setting in USER.settings)
+        name, enabled, cost_centre = (field_of(setting, self.tenant) for setting in USER.settings)
         fields = [
             named_once(_INITIALS, part),
             name,
@@ -72,12 +72,12 @@ class Users(OfTenant[User]):
                     help="The user has no password then. Clients with a secret of their own go on.",
                 )
             )
-        return (*fields, enabled) if part else tuple(fields)
+        return (*fields, cost_centre, enabled) if part else (*fields, cost_centre)
 
     def texts(self, part: User | None) -> Texts:
         """A user's values, and never a password."""
         if part is None:
-            return {"initials": ("",), "name": ("",), "password": ("",)}
+            return {"initials": ("",), "name": ("",), "password": ("",), "cost_centre": ("",)}
         own = texts_of(USER, part, self.tenant)
         return {"initials": (part.initials,), "password": ("",), "no_password": NO, **own}
 
@@ -91,7 +91,12 @@ class Users(OfTenant[User]):
 
     def add(self, change: TenantSetup, values: dict[str, Any]) -> None:
         """A new user."""
-        change.add_user(values["initials"], name=values["name"], password_hash=values["password_hash"])
+        change.add_user(
+            values["initials"],
+            name=values["name"],
+            password_hash=values["password_hash"],
+            cost_centre=values["cost_centre"],
+        )
 
     def set(self, change: TenantSetup, name: str, values: dict[str, Any]) -> None:
         """Change a user."""

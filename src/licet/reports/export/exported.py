@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, select
 from licet.journal.wants import CURED_BY_SEATS, wants
 from licet.ledger.signed_pools import seats_of
 from licet.model import Tenant
-from licet.reports.report_log import Denial, Record, records
+from licet.reports.export.report_log import Denial, Record, records
 from licet.reports.what_if.visits import visits
 from licet.store import schema
 from licet.units import MINUTE_MS

@@ -13,8 +13,8 @@ import pytest
 
 from licet.ledger.commands import Sweep
 from licet.model import EndReason, Pool
-from licet.reports.exported import exported
-from licet.reports.report_log import COLUMNS, rlm, rows
+from licet.reports.export.exported import exported
+from licet.reports.export.report_log import COLUMNS, rlm, rows
 from support.examples import client, end, grant, jim_test
 from support.kinds import Place
 from support.report_site import NOON_MS, Site

@@ -1,0 +1,1 @@
+"""Serves what is computed of a span of time."""
