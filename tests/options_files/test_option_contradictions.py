@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from licet.model import Pool
-from licet.options import RULES_MAX
+from licet.options import RULES_MAX, Share
 from licet.options_files.outcomes import Fate
 from licet.options_files.pool_rules import ENTRIES_MAX
 from support.options_files import all_kept, tenant, told, translated
@@ -60,6 +60,76 @@ def test_a_limit_behind_the_one_for_all_users_is_one_that_flexnet_passes_over() 
     assert line == 2
     assert "line 1, for all users, is before it" in why
     all_kept(text.format("*"), "rlm")
+
+
+FULL = Pool(
+    id=1,
+    name="full",
+    seats=5,
+    exclude=("user:TC",),
+    include=("user:AN",),
+    max=(Share(who="user:AN", seats=1),),
+    reserve=(Share(who="user:BO", seats=2),),
+    max_per_user=3,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "told_of_it"),
+    [
+        ("INCLUDE full USER TC", "pool full excludes user:TC"),
+        ("RESERVE 1 full USER TC", "pool full excludes user:TC"),
+        ("EXCLUDE full USER anne", "pool full has user:AN in its list include"),
+        ("EXCLUDE full USER bob", "pool full has user:BO in its list reserve"),
+        ("RESERVE 2 full USER anne", "it reserves 2, and pool full allows 1 at most"),
+        ("MAX 1 full USER bob", "pool full reserves 2 for user:BO, and it allows 1"),
+        ("MAX 1 full USER ALL_USERS", "pool full reserves 2 for user:BO, and it allows 1"),
+        ("GROUP g anne\nRESERVE 4 full GROUP g", "pool full has 5 seats, and 2 of them are reserved already"),
+    ],
+)
+def test_what_the_set_up_has_already_is_not_contradicted(line: str, told_of_it: str) -> None:
+    ((_, why),) = told(line, of=tenant(FULL))
+    assert why.startswith(told_of_it)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MAX 2 full USER anne\nRESERVE 2 full USER anne\n",
+        "MAX 1 full USER bob\nRESERVE 1 full USER bob\n",
+        "RESERVE 3 full USER bob\n",
+        "MAX 2 full USER ALL_USERS\n",
+        "GROUP g anne\nRESERVE 3 full GROUP g\n",
+        "EXCLUDE full USER TC\nINCLUDE full USER anne\n",
+    ],
+)
+def test_what_a_file_says_of_a_name_takes_the_place_of_what_the_set_up_says(text: str) -> None:
+    all_kept(text, of=tenant(FULL))
+
+
+def test_named_users_are_in_no_other_list() -> None:
+    found = told(
+        "INCLUDE full USER anne\nEXCLUDE full USER TC\n", of=tenant(Pool(id=1, name="full", named=("TC",)))
+    )
+    assert found == [
+        (1, "pool full has named users, and nobody else is included"),
+        (2, "pool full has user:TC in its list named"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["INCLUDE full USER anne", "RESERVE 1 full USER anne"])
+def test_who_is_excluded_has_no_reserve_and_is_not_included(line: str) -> None:
+    """FlexNet takes both lines, and the first of them has no effect there."""
+    ((at, why),) = told(f"{line}\nEXCLUDEALL USER anne\n")
+    assert at == 1
+    assert why.startswith("line 2 excludes user:AN")
+    assert ("everybody" in why) == line.startswith("INCLUDE")
+
+
+def test_reserves_are_kept_in_the_order_of_the_lines_as_long_as_there_are_seats() -> None:
+    text = "RESERVE 3 full USER anne\nRESERVE 3 full USER bob\nRESERVE 2 full USER TC\n"
+    assert told(text) == [(2, "pool full has 5 seats, and 3 of them are reserved already")]
+    all_kept(text, of=tenant(Pool(id=1, name="full")))  # as many as are signed
 
 
 def test_a_number_of_seats_has_bounds() -> None:
@@ -139,7 +209,7 @@ def test_include_and_includeall_of_rlm_are_two_lists_and_a_pool_has_one() -> Non
 def test_a_pool_has_so_many_rules_and_no_more() -> None:
     lines = [f"GROUP g{number} anne\nEXCLUDE full GROUP g{number}\n" for number in range(RULES_MAX)]
     all_kept("".join(lines))
-    more = "EXCLUDE full GROUP g0\nINCLUDE full GROUP g0\nMAX 1 full USER ALL_USERS\n"
+    more = "EXCLUDE full GROUP g0\nINCLUDE full USER bob\nMAX 1 full USER ALL_USERS\n"
     assert told("".join(lines) + more) == [
         (
             2 * RULES_MAX + 2,

@@ -13,6 +13,7 @@ from licet.options_files import reasons
 from licet.options_files.words import shown
 
 _SHOWN_MAX: Final = 5  # names in one sentence
+_HINTS_MAX: Final = 100  # what was probably meant: looking for that among many pools takes its time
 
 
 class Names(Value, frozen=True, kw_only=True):
@@ -34,6 +35,7 @@ class Known:
         self.pools = sorted(pool.name for pool in tenant.pools.values())
         self.used: set[str] = set()  # of the features that the administrator named
         self._any_case = any_case
+        self._unknown = 0  # features so far
         self._users = _Lookup(names.users, tenant.users)
         self._pools = _Lookup(names.pools, self.pools)
 
@@ -83,7 +85,8 @@ class Known:
             return [pool]
         if "=" in feature:
             raise Unknown(reasons.SOME_LICENCES.format(feature=feature))
-        near = nearest(feature, self.pools)
+        self._unknown += 1
+        near = nearest(feature, self.pools) if self._unknown <= _HINTS_MAX else None
         hint = f" (did you mean {near}?)" if near else ""
         raise Unknown(
             f"there is no pool {shown(feature)} in tenant {self.tenant.name}{hint}; say which pool it is with"

@@ -4,12 +4,13 @@ The rules:
 
 - Two lines that say the same are one rule. Two that give one name two numbers are both wrong: which of them
   counts is nobody's guess. So are two reserves for one name, as they may be meant to add up.
-- A reserve above the limit of the same name has no counterpart: a pool refuses it (L17).
-- Who is in the list of named users is in no other list of those who may (L15).
+- What a pool refuses has no counterpart (L15 to L17): a reserve above the limit of the same name, more
+  reserves than seats, a name that is excluded and included or has a reserve, `include` beside named users.
+- What the set-up says already counts as well; what a line says of the same name takes its place.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from licet.model import SEATS_MAX, Pool, Tenant
@@ -43,11 +44,12 @@ class PoolRules:
         self._entries: list[Entry] = []
         self._by_option: defaultdict[tuple[str, Option], list[Entry]] = defaultdict(list)
 
+    def have_room(self, count: int) -> bool:
+        """Whether so many more may be added."""
+        return len(self._entries) + count <= ENTRIES_MAX
+
     def add(self, entry: Entry) -> None:
         """One more rule."""
-        if len(self._entries) == ENTRIES_MAX:
-            self._fates.left_out(entry.line, f"the file has more than {ENTRIES_MAX} rules")
-            return
         self._entries.append(entry)
         self._by_option[entry.pool, entry.option].append(entry)
 
@@ -58,7 +60,9 @@ class PoolRules:
         self._check_named()
         if lists_meet:
             self._check_lists()
+        self._check_excluded()
         self._check_reserves()
+        self._check_sums()
         self._check_number_of_rules()
 
     def standing(self) -> Iterator[Entry]:
@@ -109,18 +113,70 @@ class PoolRules:
                 why = f"with INCLUDEALL ({where}) only who is in both lists may; a pool has one list"
                 self._fates.left_out(entry.line, why)
 
-    def _check_reserves(self) -> None:
-        limits = {(it.pool, it.who): it for it in self.standing() if it.option is Option.MAX}
+    def _check_excluded(self) -> None:
+        """Whoever is excluded is in no list of those who may, and has no reserve."""
+        excluded = {(it.pool, it.who): it for it in self.standing() if it.option is Option.EXCLUDE}
         for entry in list(self.standing()):
-            if entry.option is not Option.RESERVE:
+            pool = self._pools[entry.pool]
+            if entry.option is Option.EXCLUDE:
+                if found := _favours(pool).get(entry.who):
+                    self._fates.left_out(entry.line, f"pool {pool.name} has {entry.who} in its list {found}")
+            elif entry.option in {Option.INCLUDE, Option.RESERVE}:
+                if (exclude := excluded.get((entry.pool, entry.who))) is not None:
+                    self._fates.left_out(
+                        entry.line, f"{self._fates.where(exclude.line)} excludes {entry.who}"
+                    )
+                elif entry.who in pool.exclude:
+                    self._fates.left_out(entry.line, f"pool {pool.name} excludes {entry.who}")
+
+    def _check_reserves(self) -> None:
+        for pool in self._pools.values():
+            limits = {it.who: it for it in self.standing_of(pool.name, Option.MAX)}
+            for entry in self.standing_of(pool.name, Option.RESERVE):
+                self._check_reserve(entry, pool, limits)
+            reserved = {it.who for it in self.standing_of(pool.name, Option.RESERVE)}
+            self._check_limits(
+                pool, limits, {it.who: it.seats for it in pool.reserve if it.who not in reserved}
+            )
+
+    def _check_reserve(self, entry: Entry, pool: Pool, limits: Mapping[str, Entry]) -> None:
+        """Whether a reserve is above the limit of the same name, in the file or in the set-up."""
+        own_before = next((it.seats for it in pool.max if it.who == entry.who), None)
+        is_of_each = entry.who.startswith("user:")
+        said = limits.get(entry.who) or (limits.get(EACH_USER) if own_before is None and is_of_each else None)
+        if said is not None:
+            most, where = said.amount, self._fates.where(said.line)
+        else:
+            in_set_up = own_before if own_before is not None or not is_of_each else pool.max_per_user
+            most, where = in_set_up or SEATS_MAX, f"pool {pool.name}"
+        if entry.amount > most:
+            self._fates.left_out(entry.line, f"it reserves {entry.amount}, and {where} allows {most} at most")
+
+    def _check_limits(self, pool: Pool, limits: Mapping[str, Entry], reserved: Mapping[str, int]) -> None:
+        """Whether a limit is below what the set-up reserves for the same name."""
+        own = {it.who for it in pool.max} | limits.keys()
+        for who, seats in reserved.items():
+            each = EACH_USER if who.startswith("user:") and who not in own else ""
+            limit = limits.get(who) or limits.get(each)
+            if limit is not None and seats > limit.amount:
+                why = f"pool {pool.name} reserves {seats} for {who}, and it allows {limit.amount}"
+                self._fates.left_out(limit.line, why)
+
+    def _check_sums(self) -> None:
+        """All that is reserved is no more than the seats of the pool."""
+        for pool in self._pools.values():
+            if pool.seats is None:
                 continue
-            limit = limits.get((entry.pool, entry.who))
-            if limit is None and entry.who.startswith("user:"):
-                limit = limits.get((entry.pool, EACH_USER))
-            if limit is not None and entry.amount > limit.amount:
-                where = self._fates.where(limit.line)
-                why = f"it reserves {entry.amount}, and {where} allows {limit.amount} at most"
-                self._fates.left_out(entry.line, why)
+            entries = self.standing_of(pool.name, Option.RESERVE)
+            reserved = {it.who: it.seats for it in pool.reserve}
+            said = {it.who for it in entries}
+            total = sum(seats for who, seats in reserved.items() if who not in said)
+            for entry in entries:
+                if total + entry.amount > pool.seats:
+                    why = f"pool {pool.name} has {pool.seats} seats, and {total} of them are reserved already"
+                    self._fates.left_out(entry.line, why)
+                else:
+                    total += entry.amount
 
     def _check_number_of_rules(self) -> None:
         seen: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -134,6 +190,13 @@ class PoolRules:
                 self._fates.left_out(entry.line, f"pool {entry.pool} would have more than {RULES_MAX} rules")
             else:
                 rules.add((entry.option, entry.who))
+
+
+def _favours(pool: Pool) -> dict[str, str]:
+    """Who has something that nobody has who is excluded, and in which list."""
+    found = dict.fromkeys((rule.who for rule in pool.reserve), "reserve")
+    found |= dict.fromkeys((f"user:{initials}" for initials in pool.named), "named")
+    return found | dict.fromkeys(pool.include, "include")
 
 
 def _rules_of(pool: Pool) -> Iterator[tuple[str, str]]:

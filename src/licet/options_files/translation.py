@@ -10,6 +10,7 @@ The rules:
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from licet.formats import counted, duration
 from licet.model import Tenant, Value
@@ -18,7 +19,7 @@ from licet.options_files.groups import Groups
 from licet.options_files.names import Known, Names, Unknown
 from licet.options_files.numbers import Numbers, Setting
 from licet.options_files.outcomes import Fates, Outcome
-from licet.options_files.pool_rules import EACH_USER, Entry, PoolRules, levels
+from licet.options_files.pool_rules import EACH_USER, ENTRIES_MAX, Entry, PoolRules, levels
 from licet.options_files.statements import (
     Amount,
     AnyCase,
@@ -32,6 +33,7 @@ from licet.options_files.statements import (
     Wrong,
 )
 from licet.options_files.words import shown
+from licet.refusal import names_of
 
 Levels = Mapping[tuple[str, int], int]  # of priorities, by pool and number
 
@@ -62,6 +64,12 @@ class _Translating:
         self._rules = PoolRules(self._fates, tenant)
         self._numbers = Numbers(self._fates, tenant)
         self._each_user: dict[str, int] = {}  # by pool: the first line for all users
+        # Limits are all that may be for each group.
+        self._limits_of_groups = [
+            it for it in self._said if isinstance(it, Rule) and (it.option, it.who) == (Option.MAX, Who.GROUP)
+        ]
+        self._each_group: dict[str | None, list[str]] = {}  # by feature: those without a limit of their own
+        self._opens: dict[str | None, str] = {}  # by feature: which pools have no list of who may use them
 
     def translated(self) -> Translation:
         for line, statement in enumerate(self._said):
@@ -99,9 +107,12 @@ class _Translating:
             return
         if not pools:
             self._fates.left_out(line, f"tenant {self._tenant.name} has no pool")
+        if rule.option is Option.MAX and any(self._is_passed_over(line, rule, pool) for pool in pools):
+            return
+        if not self._rules.have_room(len(pools) * len(everyone)):
+            self._fates.left_out(line, f"the file has more than {ENTRIES_MAX} rules")
+            return
         for pool in pools:
-            if rule.option is Option.MAX and self._is_passed_over(line, rule, pool):
-                return
             for who in everyone:
                 self._rules.add(Entry(line, rule.option, pool, who, rule.count, rule.feature is None))
 
@@ -119,13 +130,10 @@ class _Translating:
                 return self._group(rule.name)
         if (broken := self._groups.any_broken()) is not None:
             raise Unknown(f"not every group can be kept: {self._fates.where(broken)}")
-        own = [
-            it.name
-            for it in self._said
-            if isinstance(it, Rule)
-            and (it.option, it.feature, it.who) == (rule.option, rule.feature, Who.GROUP)
-        ]
-        return [f"group:{name}" for name in self._groups.others(own)]
+        if rule.feature not in self._each_group:
+            own = [it.name for it in self._limits_of_groups if it.feature == rule.feature]
+            self._each_group[rule.feature] = [f"group:{name}" for name in self._groups.others(own)]
+        return self._each_group[rule.feature]
 
     def _group(self, name: str) -> list[str]:
         if (broken := self._groups.broken(name)) is not None:
@@ -169,30 +177,28 @@ class _Translating:
 
     def _tell_what_opens(self) -> None:
         """A list that is left out lets everybody in: that must not be overlooked."""
+        listed = {it.pool for it in self._rules.standing() if it.option is Option.INCLUDE}
+        listed |= {pool.name for pool in self._pools.values() if pool.include or pool.named}
         for line, statement in enumerate(self._said):
             match statement:
                 case Rule(option=Option.INCLUDE, feature=feature):
-                    opened = self._opened(feature)
+                    opened = self._opened(feature, listed)
                 case Unmatched(includes=True, feature=feature):
-                    opened = self._opened(feature)
+                    opened = self._opened(feature, listed)
                 case _:
                     continue
             if opened and self._fates.is_left_out(line):
-                self._fates.also(line, f"without it everybody may use pool {', '.join(opened)}")
+                self._fates.also(line, f"without it everybody may use pool {opened}")
 
-    def _opened(self, feature: str | None) -> list[str]:
+    def _opened(self, feature: str | None, listed: AbstractSet[str]) -> str:
         """The pools of a feature without any list of who may use them."""
-        try:
-            pools = self._known.pools_of(feature)
-        except Unknown:
-            return []
-        return [
-            pool
-            for pool in pools
-            if not self._rules.of(pool, Option.INCLUDE)
-            and not self._pools[pool].include
-            and not self._pools[pool].named
-        ]
+        if feature not in self._opens:
+            try:
+                pools = self._known.pools_of(feature)
+            except Unknown:
+                pools = []
+            self._opens[feature] = names_of(set(pools) - listed)
+        return self._opens[feature]
 
     def _tell_what_is_kept(self, level_of: Levels) -> None:
         for line, statement in enumerate(self._said):
@@ -250,7 +256,7 @@ class _Translating:
     def _raised(self, pool: str) -> list[str]:
         """Users whose own line stands first, and who have the higher level of their group here."""
         entries = self._rules.standing_of(pool, Option.PRIORITY)
-        members = self._groups.kept()
+        members = self._groups.kept() if entries else {}
         return [
             f"In pool {pool}, {user.who} has the level of {group.who}: here the highest level counts,"
             f" and in {self._reading.format} the first line."
