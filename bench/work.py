@@ -46,6 +46,7 @@ from licet.web.recording import Recorder
 from licet.web.sessions_read import Read
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
+from licet.web.waiting import WaitingRequests
 
 WAVE = 8  # requests at a time
 CLIENTS = 64
@@ -111,6 +112,14 @@ class Work:
             refusals=LogRateLimit(structlog.wrap_logger(None, processors=[_drop])),
             tarpit=Tarpit(per_source_max=1, waiting_max=1),
             recorder=Recorder(clock, ClientSecrets(self._keyring.pepper)),
+            waiting=WaitingRequests(
+                store,
+                waiting_max=0,
+                per_source_max=0,
+                measures=measures,
+                log=structlog.wrap_logger(None, processors=[_drop]),
+                store_failed=lambda: _fail("the store failed"),
+            ),
         )
         self._connections = [Connection(config(public, DirectHttpProtocol), self._loop) for _ in range(WAVE)]
 

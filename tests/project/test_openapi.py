@@ -137,6 +137,7 @@ class TestRoutes:
             refusals=nobody,
             tarpit=nobody,
             recorder=nobody,
+            waiting=nobody,
         )
         served = {
             f"/{{tenant}}/{name}": {method.lower() for method in methods}
@@ -306,7 +307,7 @@ def must_fit(path: str, response: httpx.Response, status: int, *, method: str = 
     described = resolved(DOCUMENT["paths"][path][method.lower()]["responses"][str(status)])
     kept = resolved(described["headers"]["Cache-Control"])["schema"]["const"]
     assert response.headers["cache-control"] == kept
-    optional = {"Retry-After"}
+    optional = {"Retry-After", "Preference-Applied"}
     assert {name for name in described["headers"] if name not in response.headers} <= optional
     if not described.get("content"):
         assert response.content == b""

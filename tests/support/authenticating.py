@@ -164,6 +164,7 @@ def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, An
         authenticator=desk.authenticator,
         tokens=nobody,
         public_url="",
+        waiting=nobody,
     )
     exchange = Whole("/", method="POST", address=HERE)
     exchange.tenant = TENANT.name

@@ -42,6 +42,7 @@ class Site:
             authenticator=self.desk.authenticator,
             tokens=Tokens(new_keyring(0)),
             public_url="",
+            waiting=nobody,
         )
 
     async def ask(self, header: bytes = RIGHT, form: bytes = b"token=x", tenant: str = TENANT.name) -> str:

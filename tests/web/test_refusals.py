@@ -86,6 +86,7 @@ def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
         refusals=LogRateLimit(nobody, lines_max=0, later=lambda *_: None),
         tarpit=nobody,
         recorder=nobody,
+        waiting=nobody,
     )
     gc.collect()
     gc.disable()

@@ -106,6 +106,7 @@ def application(tarpit: Tarpit) -> PublicApp:
         refusals=LogRateLimit(nobody, lines_max=0, later=lambda *_: None),
         tarpit=tarpit,
         recorder=Recorder(clock, ClientSecrets(b"pepper" * 8)),
+        waiting=nobody,
     )
 
 

@@ -24,7 +24,8 @@ from licet.model import Client, Place, Pool, Tenant
 def ask_again_ms(tenant: Tenant, pool: Pool) -> int:
     """When who waits should ask again: long before its place lapses."""
     options = tenant.options[pool.id]
-    return min(ASK_AGAIN_MS, options.queue_hold_ms // 2)
+    # It was kept for half a hold at least; said in whole seconds, rounded up, this is less than that.
+    return min(ASK_AGAIN_MS, options.queue_hold_ms // 3)
 
 
 def lapsed(book: Book, now_ms: int) -> list[Change]:

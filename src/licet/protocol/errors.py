@@ -42,6 +42,7 @@ class Refusal(Row, Enum):
 
 
 Header = tuple[bytes, bytes]
+Field = str | int | list[dict[str, str]]
 
 _BASIC = (b"www-authenticate", b'Basic realm="licet", charset="UTF-8"')  # RFC 7617 2.1
 _BEARER = (b"www-authenticate", b'Bearer realm="licet"')  # RFC 6750 3
@@ -64,7 +65,7 @@ class OAuthError(Exception):
         detail: str = "",
         status: int | None = None,
         headers: tuple[Header, ...] = (),
-        fields: Mapping[str, str | int] | None = None,
+        fields: Mapping[str, Field] | None = None,
         cause: FailureCause | None = None,
     ) -> None:
         super().__init__(description)
@@ -131,12 +132,16 @@ def insufficient_scope(scope: str, detail: str) -> OAuthError:
 
 def no_seat(denied: Denied, status: int) -> OAuthError:
     """No seat was free; the answer never says who holds them."""
-    fields: dict[str, str | int] = {
+    fields: dict[str, Field] = {
         "reason": denied.reason.value,
         "pool": denied.pool,
         "seats": denied.seats,
         "in_use": denied.in_use,
     }
+    if denied.queue_position:
+        fields["queue_position"] = denied.queue_position
+    if denied.pools:
+        fields["pools"] = [{"pool": each.pool, "reason": each.reason.value} for each in denied.pools]
     headers: tuple[Header, ...] = ()
     if denied.retry_after_s is not None:
         fields["retry_after"] = denied.retry_after_s

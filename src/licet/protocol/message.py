@@ -19,7 +19,8 @@ PARAMETERS_MAX = 64  # a guess, as the body's limit: no honest client comes near
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 
-# RFC 6749, 7009, 7521, 7662: the parameters that an endpoint reads. None may be in a query (RFC 9700 4.3).
+# RFC 6749, 7009, 7521, 7662, and `queue`, which is Licet's: the parameters that an endpoint reads. None may
+# be in a query (RFC 9700 4.3).
 KNOWN = frozenset(
     {
         "grant_type",
@@ -31,6 +32,7 @@ KNOWN = frozenset(
         "client_assertion",
         "token",
         "token_type_hint",
+        "queue",
     }
 )
 _NEVER_IN_QUERY = KNOWN | {"access_token"}

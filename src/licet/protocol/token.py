@@ -21,7 +21,15 @@ from licet.ledger.commands import (
 )
 from licet.ledger.rules import resolve_scope
 from licet.model import Client, FailureCause, GrantType, Tenant, TokenFormat
-from licet.protocol.errors import OAuthError, Refusal, invalid_client, invalid_grant, invalid_scope, no_seat
+from licet.protocol.errors import (
+    OAuthError,
+    Refusal,
+    invalid_client,
+    invalid_grant,
+    invalid_request,
+    invalid_scope,
+    no_seat,
+)
 from licet.protocol.licence_warnings import licence_members
 from licet.protocol.message import Request, Response, answer, required
 
@@ -43,9 +51,10 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens, sid: 
     if grant_type not in client.grant_types:
         raise OAuthError(Refusal.UNAUTHORIZED_CLIENT, "This client may not use this grant_type.")
     asked = _asked_scope(request.form)
+    queue = _asks_to_queue(request.form)
     match grant_type:
         case GrantType.CLIENT_CREDENTIALS:
-            return _read_grant(request, tenant, client, asked, sid)
+            return _read_grant(request, tenant, client, asked, sid, queue=queue)
         case GrantType.REFRESH_TOKEN:
             return _read_refresh(request, tenant, client, asked, tokens)
         case _:
@@ -53,7 +62,7 @@ def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens, sid: 
 
 
 def _read_grant(
-    request: Request, tenant: Tenant, client: Client, asked: tuple[str, ...], sid: bytes
+    request: Request, tenant: Tenant, client: Client, asked: tuple[str, ...], sid: bytes, *, queue: bool
 ) -> Grant:
     resolved = resolve_scope(tenant, client, asked)
     if isinstance(resolved, ScopeRefused):
@@ -66,6 +75,7 @@ def _read_grant(
         pool_id=resolved.pool_id,
         address=request.address,
         other_pool_ids=resolved.other_pool_ids,
+        queue=queue,
     )
 
 
@@ -89,6 +99,17 @@ def _asked_scope(form: Mapping[str, str]) -> tuple[str, ...]:
             f"scope is names apart by one space, in ASCII, {SCOPE_CHARS_MAX} characters at most."
         )
     return tuple(scope.split(" "))
+
+
+def _asks_to_queue(form: Mapping[str, str]) -> bool:
+    """Whether the client waits in line where no seat is free (L19)."""
+    match form.get("queue"):
+        case None | "false":
+            return False
+        case "true":
+            return True
+        case _:
+            raise invalid_request("queue is true or false.")
 
 
 def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:

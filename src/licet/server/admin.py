@@ -223,6 +223,7 @@ def _metrics(parts: Parts) -> "Metrics":
         tenants_max=settings.metrics_tenants_max,
         build={"version": parts.version, "store": "postgres" if settings.store_url() else "sqlite"},
         is_public=settings.metrics_public,
+        waiting=lambda: len(parts.waiting),
         certificate_expires_at_s=(lambda: certificate.expires_at_s) if certificate is not None else None,
     )
 

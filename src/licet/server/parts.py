@@ -16,6 +16,7 @@ from licet.web.http.certificate import Certificate
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.recording import Recorder
 from licet.web.sessions_read import Read
+from licet.web.waiting import WaitingRequests
 
 
 class Parts(NamedTuple):
@@ -37,6 +38,7 @@ class Parts(NamedTuple):
     authenticator: Authenticator
     commits: Submitter[Command, Outcome]
     reads: Submitter[bytes, Read]
+    waiting: WaitingRequests
 
     @property
     def is_ready(self) -> bool:

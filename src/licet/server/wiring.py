@@ -47,6 +47,7 @@ from licet.web.request import Answering
 from licet.web.sessions_read import Read
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
+from licet.web.waiting import WaitingRequests
 
 
 class Server:
@@ -126,6 +127,7 @@ class Server:
             with contextlib.suppress(asyncio.CancelledError):
                 await keeping_up
             await alerting.close()
+            await parts.waiting.ended()
             await parts.commits.close()
             await parts.reads.close()
             with contextlib.suppress(StoreUnavailable):
@@ -162,6 +164,14 @@ class Server:
                 name="licet-read",
                 queue_max=self._settings.queue_commands_max,
                 answer_within_s=self._store.differences.answer_within_s,
+            ),
+            waiting=WaitingRequests(
+                self._store,
+                waiting_max=min(self._settings.waiting_requests_max, self._settings.connections_max // 2),
+                per_source_max=per_source_max(self._settings),
+                measures=self._measures,
+                log=self._log,
+                store_failed=self._node.store_failed,
             ),
         )
 
@@ -254,6 +264,7 @@ class Server:
                 waiting_max=self._settings.connections_max // 2,
             ),
             recorder=parts.recorder,
+            waiting=parts.waiting,
         )
 
     def _note_stop(self, *_: object) -> None:
@@ -271,7 +282,11 @@ class Server:
             if admin is not None:
                 admin.start()
 
-        stopping = admin.stop if admin is not None else lambda: None
+        def stopping() -> None:
+            parts.waiting.close()
+            if admin is not None:
+                admin.stop()
+
         config = public_config(self._application(public), parts)
         serving = PublicServer(
             config, self._certificate, started, stopping, is_asked_to_stop=lambda: self._is_asked_to_stop

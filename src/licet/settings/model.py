@@ -285,6 +285,13 @@ class Settings(BaseModel):
             "allowed": "1 to 1000000",
         },
     )
+    waiting_requests_max: Whole = _whole(
+        256,
+        0,
+        100_000,
+        "Requests that may wait for a seat in the queue of a pool: half of `connections_max` at most, and of"
+        " one address as many as it may have connections. One more is answered at once.",
+    )
     login_failures_per_client_max: Whole = _whole(
         100,
         1,

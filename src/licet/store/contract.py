@@ -5,15 +5,15 @@ A transaction becomes durable as a whole or not at all. No driver's exception le
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from licet.clock import Clock
-from licet.ledger.book import Book
+from licet.ledger.book import Book, SeatKey
 from licet.ledger.commands import Command
-from licet.model import Session, Tenant
+from licet.model import Place, Session, Tenant
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,6 +52,19 @@ class LiveSessions(NamedTuple):
     now_ms: int
     sessions: dict[bytes, Session]
     numbers: dict[bytes, int]
+
+
+class PoolLine(NamedTuple):
+    """What there is to know of a pool for which somebody waits.
+
+    `expired` of its seats `in_use` have expired by their rows. `counts` are those of its options. `places`
+    are those that have not lapsed, the first in line first.
+    """
+
+    in_use: int
+    expired: int
+    counts: dict[str, int]
+    places: dict[SeatKey, Place]
 
 
 class Transaction(Protocol):
@@ -138,6 +151,12 @@ class Store(Protocol):
 
     def read_sessions(self, sids: Sequence[bytes]) -> LiveSessions:
         """Those of these sessions that live at the store's now, with the numbers of their seats.
+
+        Raises StoreUnavailable.
+        """
+
+    def read_lines(self, pool_ids: Collection[int]) -> dict[int, PoolLine]:
+        """Who waits for seats of these pools; without those that are not there any more.
 
         Raises StoreUnavailable.
         """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # The bounds are guesses at what is quick, slow and lost; the last is how long the store may take.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+WAITED: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)  # in line for a seat
 COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)  # of a batch; 256 is the usual most
 
 OTHER: Final = "other"
@@ -67,6 +68,8 @@ class Measures:
         self.counted: Counter[str] = Counter()  # in the committing process
         self.failures: Counter[FailureCause] = Counter()  # of authentications, which the recorder counts
         self.restarts = 0
+        self.waits = {True: Histogram(WAITED), False: Histogram(WAITED)}  # by whether a seat came
+        self.looks = 0  # at the store, for those who wait
         self._hashing = Lock()
 
     def answered(self, path: str, status: int, began_s: float) -> None:
@@ -83,6 +86,10 @@ class Measures:
         self.commits.add(took_s)
         for name, times in counted.items():
             self.counted[name] += times
+
+    def waited(self, took_s: float, *, is_served: bool) -> None:
+        """A request has waited for a seat."""
+        self.waits[is_served].add(took_s)
 
     def hashed(self, took_s: float) -> None:
         """A password was hashed."""

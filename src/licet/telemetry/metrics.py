@@ -35,7 +35,7 @@ from licet.reports.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
 from licet.store.contract import Store
 from licet.store.counters import COLLIDED, DENIED, ENDED, GRANTED, RENEWED
 from licet.store.errors import StoreUnavailable
-from licet.telemetry.measures import COMMANDS, OTHER, SECONDS, Histogram, Measures
+from licet.telemetry.measures import COMMANDS, OTHER, SECONDS, WAITED, Histogram, Measures
 
 READ_WITHIN_S: Final = 3.0  # of the 10 s that a scrape has by default
 COMMITTER: Final = "licet_commit"  # the prefix of the committing process's metrics
@@ -147,7 +147,7 @@ FAMILIES: Final = (
         "licet_http_request_duration_seconds",
         "histogram",
         ("endpoint",),
-        "From a request's head to the end of its answer.",
+        "From a request's head to the end of its answer, without a wait in line for a seat.",
     ),
     Family("licet_commit_batch_commands", "histogram", (), "Commands that were committed together."),
     Family(
@@ -167,6 +167,24 @@ FAMILIES: Final = (
         "gauge",
         ("queue",),
         "What waits or is under way: commands to commit, sessions to read, passwords to hash.",
+    ),
+    Family(
+        "licet_waiting_requests",
+        "gauge",
+        (),
+        "Requests of clients that wait in line for a seat: their answers are put off.",
+    ),
+    Family(
+        "licet_waiting_duration_seconds",
+        "histogram",
+        ("served",),
+        "How long requests waited in line for a seat, by whether one came: true or false.",
+    ),
+    Family(
+        "licet_waiting_looks_total",
+        "counter",
+        (),
+        "How often the store was read for requests that wait: once a second, for all of them.",
     ),
     Family("licet_queue_limit", "gauge", ("queue",), "How long a queue may be; what is more gets 503."),
     Family(
@@ -208,6 +226,7 @@ class Metrics:
         tenants_max: int,
         build: Mapping[str, str],
         is_public: bool = False,
+        waiting: Callable[[], int] = lambda: 0,
         certificate_expires_at_s: Callable[[], int] | None = None,
     ) -> None:
         self.is_public = is_public
@@ -216,6 +235,7 @@ class Metrics:
         self._queues = queues
         self._is_ready = is_ready
         self._certificate_expires_at_s = certificate_expires_at_s
+        self._waiting = waiting
         self._tenants_max = tenants_max
         self._build = {**build, "python": platform.python_version()}
         self._processes: list[Collector] = [ProcessCollector(registry=None)]
@@ -274,6 +294,7 @@ class Metrics:
         _put_histogram(of, "licet_commit_batch_commands", (), [self._measures.batches])
         _put_histogram(of, "licet_commit_duration_seconds", (), [self._measures.commits])
         _put_histogram(of, "licet_password_hash_duration_seconds", (), [self._measures.hashes])
+        self._put_waiting(of)
         for name, queue in self._queues.items():
             _put(of, "licet_queue_length", (name,), queue.length())
             _put(of, "licet_queue_limit", (name,), queue.limit)
@@ -281,6 +302,12 @@ class Metrics:
         yield from (family for family in of.values() if family.samples)
         for process in self._processes:
             yield from process.collect()  # nothing where the process is gone
+
+    def _put_waiting(self, of: Mapping[str, Metric]) -> None:
+        _put(of, "licet_waiting_requests", (), self._waiting())
+        _put(of, "licet_waiting_looks_total", (), self._measures.looks)
+        for is_served, waits in self._measures.waits.items():
+            _put_histogram(of, "licet_waiting_duration_seconds", (str(is_served).lower(),), [waits])
 
     def _counted(self) -> dict[str, int]:
         """What the committing process and this one have counted, together."""
@@ -391,7 +418,8 @@ _PROCESSES = f"""
 `endpoint` is `token`, `logoff`, `revoke`, `introspect`, `licences`, `verify`, `jwks`, `metadata`,
 `health`, or `{OTHER}` for anything else, also for what was refused before it was a whole request. `queue`
 is `commit`, `read` or `hash`.
-Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} seconds; those of a batch at
+Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} seconds, those of waits at
+{", ".join(f"{bound:g}" for bound in WAITED)}; those of a batch at
 {", ".join(map(str, COMMANDS))} commands.
 
 The process that speaks HTTP has `process_cpu_seconds_total`, `process_resident_memory_bytes`,

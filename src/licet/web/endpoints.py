@@ -15,15 +15,16 @@ from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import Tokens, new_sid
 from licet.lanes.contract import Submitter
-from licet.ledger.commands import Command, End, Outcome
+from licet.ledger.commands import Command, End, Ended, Grant, Outcome
 from licet.model import Client, EndReason, Tenant
-from licet.protocol import forward_auth, introspect, licences, logoff, metadata, revoke, token
+from licet.protocol import forward_auth, introspect, licences, logoff, metadata, prefer, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
-from licet.protocol.errors import no_token
+from licet.protocol.errors import OAuthError, no_token
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
 from licet.web.request import Exchange
 from licet.web.sessions_read import NO_SESSION, Read, Uses
+from licet.web.waiting import WaitingRequests
 
 
 class Endpoints:
@@ -42,6 +43,7 @@ class Endpoints:
         authenticator: Authenticator,
         tokens: Tokens,
         public_url: str,
+        waiting: WaitingRequests,
     ) -> None:
         self.tokens = tokens
         self.uses = Uses()
@@ -51,13 +53,32 @@ class Endpoints:
         self._reads = reads
         self._authenticator = authenticator
         self._public_url = public_url
+        self._waiting = waiting
 
     async def token(self, exchange: Exchange) -> Response:
         """A grant or a refresh."""
         request, tenant, client = await self._authenticated(exchange, "token")
         command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
+        if isinstance(command, Grant) and command.queue and (wait_s := prefer.wait_s(exchange.headers)):
+            return await self._token_in_time(command, tenant, client, exchange, wait_s)
         outcome = await self._commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)
+
+    async def _token_in_time(
+        self, grant: Grant, tenant: Tenant, client: Client, exchange: Exchange, wait_s: int
+    ) -> Response:
+        """A grant of a client that stands in line for so long (RFC 7240 4.3)."""
+        submit = self._commits.submit
+        outcome, is_applied = await self._waiting.grant(grant, tenant, client, exchange, submit, wait_s)
+        applied = (prefer.applied(wait_s),) if is_applied else ()
+        # The set-up may have changed meanwhile.
+        now = self._find_tenant(tenant.name) or tenant
+        try:
+            response = token.respond(outcome, now, self.tokens)
+        except OAuthError as refused:
+            refused.headers += applied
+            raise
+        return replace(response, headers=response.headers + applied)
 
     async def logoff(self, exchange: Exchange) -> Response:
         """The end of a session, by its token as a bearer or by a form with credentials."""
@@ -68,7 +89,7 @@ class Endpoints:
             raise no_token()
         request, tenant, client = await self._authenticated(exchange, "logoff")
         end = logoff.read_form(request, tenant, client, self.tokens)
-        return logoff.respond(await self._commits.submit(end))
+        return logoff.respond(await self._ended(end))
 
     async def _logoff_bearer(self, exchange: Exchange, sent: str) -> Response:
         tenant = self._find_tenant(exchange.tenant)
@@ -78,15 +99,22 @@ class Endpoints:
             read = await self._reads.submit(access.sid)
             logoff.must_be_current(access, read.session, read.now_ms)
         end = End(tenant_id=tenant.id, sid=access.sid, reason=EndReason.LOGOFF)
-        return logoff.respond(await self._commits.submit(end))
+        return logoff.respond(await self._ended(end))
 
     async def revoke(self, exchange: Exchange) -> Response:
         """The end of a session (RFC 7009)."""
         request, tenant, client = await self._authenticated(exchange, "revoke")
         end = revoke.read(request, tenant, client, self.tokens)
         if end is not None:
-            await self._commits.submit(end)
+            await self._ended(end)
         return revoke.respond()
+
+    async def _ended(self, end: End) -> Outcome:
+        """The end of a session: who waits for its seat hears of it."""
+        outcome = await self._commits.submit(end)
+        if isinstance(outcome, Ended) and outcome.seat_released and outcome.session is not None:
+            self._waiting.freed(outcome.session.pool_id)
+        return outcome
 
     async def introspect(self, exchange: Exchange) -> Response:
         """Whether a token is active (RFC 7662)."""

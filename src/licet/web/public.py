@@ -32,6 +32,7 @@ from licet.web.request import Disconnected, Exchange
 from licet.web.sessions_read import Read
 from licet.web.source import source_of
 from licet.web.tarpit import Tarpit
+from licet.web.waiting import WaitingRequests
 from licet.web.welcome import WelcomePages, accepts_page
 
 Route = tuple[frozenset[str], Callable[[Exchange], Awaitable[Response]]]
@@ -57,6 +58,7 @@ class PublicApp:
         tarpit: Tarpit,
         dashboard_url: str = "",
         recorder: Recorder,
+        waiting: WaitingRequests,
     ) -> None:
         self._find_tenant = find_tenant
         self._public_url = public_url
@@ -75,6 +77,7 @@ class PublicApp:
             authenticator=authenticator,
             tokens=tokens,
             public_url=public_url,
+            waiting=waiting,
         )
         self._routes: dict[str, Route] = {
             "token": (frozenset({"POST"}), self.endpoints.token),
@@ -91,7 +94,8 @@ class PublicApp:
         """Answer one request. Raises Disconnected alone."""
         began_s = perf_counter()
         response = await self.answer(exchange)
-        self._measures.answered(exchange.path, response.status, began_s)
+        # What a client waited in line says nothing of the server.
+        self._measures.answered(exchange.path, response.status, began_s + exchange.waited_s)
         return response
 
     async def answer(self, exchange: Exchange) -> Response:

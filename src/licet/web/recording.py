@@ -28,7 +28,7 @@ from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.lanes.in_thread import to_its_end
 from licet.model import Client, FailureCause, Tenant, Who
-from licet.protocol.errors import OAuthError, Refusal
+from licet.protocol.errors import Field, OAuthError, Refusal
 from licet.protocol.message import Credentials
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
@@ -132,7 +132,7 @@ class Recorder:
         self,
         tenant: Tenant,
         client: Client,
-        fields: Mapping[str, str | int],
+        fields: Mapping[str, Field],
         *,
         request_id: str,
         address: str,

@@ -39,6 +39,7 @@ class Exchange:
     audiences: frozenset[str] = frozenset()
     named: str | None = None  # the client, where there are no credentials: of the form, or by its header
     is_authenticating = False  # a refusal meanwhile is a failed authentication
+    waited_s = 0.0  # in line for a seat
 
     def __init__(
         self,
@@ -55,6 +56,12 @@ class Exchange:
         self.fields = fields
         self.address = address
         self.authorization = fields.get(b"authorization")
+        self.on_leaving: Callable[[], object] = _nothing  # called when `is_leaving` may have become true
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the client is gone, or could go without notice: then it waits in no line."""
+        return False
 
     @abstractmethod
     async def body(self) -> bytes:
@@ -113,6 +120,10 @@ class Exchange:
 
 Answering = Callable[[Exchange], Awaitable[Response]]
 """What answers requests. Raises Disconnected where nobody waits for the answer."""
+
+
+def _nothing() -> None:
+    """Nobody waits for that."""
 
 
 def _is_repeated(sought: bytes, headers: Headers) -> bool:

@@ -18,7 +18,7 @@ a process that only commits has none.
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -36,11 +36,13 @@ from licet.store.contract import (
     REPORTS_MAX,
     Differences,
     LiveSessions,
+    PoolLine,
     Purpose,
     Transaction,
 )
 from licet.store.counters import count
 from licet.store.errors import Collided, Outdated
+from licet.store.lines import lines_of
 from licet.store.migrate import must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
@@ -228,6 +230,14 @@ class PostgresStore:
             found = read_live(wire.raw, sids, self.clock.heard_ms, is_numbered=self._tenants.is_any_signed)
             self.clock.hear(found.now_ms)
             return found
+
+    def read_lines(self, pool_ids: Collection[int]) -> dict[int, PoolLine]:
+        """Who waits for seats of these pools.
+
+        Raises StoreUnavailable.
+        """
+        with self._looking() as wire:
+            return lines_of(wire.ask, pool_ids, self.clock.now_ms())
 
     def probe(self) -> None:
         """Return if the store answers and its tables are of this version.

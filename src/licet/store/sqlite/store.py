@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,9 +24,10 @@ from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
 from licet.ledger.commands import Command
 from licet.model import Tenant
 from licet.platforms import files
-from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, Purpose
+from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, PoolLine, Purpose
 from licet.store.counters import count
 from licet.store.errors import Contradiction, StoreUnavailable
+from licet.store.lines import lines_of
 from licet.store.memory import Memory
 from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
@@ -222,6 +223,11 @@ class SqliteStore:
                 return read_numbered(raw, sids, now_ms)
             found = {session.sid: session for session in read_live(raw, sids, now_ms)}
             return LiveSessions(now_ms, found, {})
+
+    def read_lines(self, pool_ids: Collection[int]) -> dict[int, PoolLine]:
+        """Who waits for seats of these pools. Raises StoreUnavailable."""
+        with self._looking() as ask:
+            return lines_of(ask, pool_ids, self.clock.now_ms())
 
     def probe(self) -> None:
         """Return if the store answers and its tables are of this version.

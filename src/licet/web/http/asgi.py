@@ -94,6 +94,9 @@ class Cycle(RequestResponseCycle):
         """The client sends no more: an application that waits for that is told."""
         self.message_event.set()
 
+    def is_followed(self) -> None:
+        """The client has sent a later request, which waits for this answer."""
+
     def be_last(self) -> None:
         """The answer is the last one of the connection."""
         self.keep_alive = False

@@ -264,6 +264,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._held.clear()
             self._step(Event.TOO_MUCH_HELD)
             self._under_way.be_last()
+        self._under_way.is_followed()
 
     def _through_blank_line(self, data: bytes) -> bytes:
         """The first of the bytes, up to a blank line and with it; all of them if there is none.

@@ -80,6 +80,7 @@ class DirectExchange(Exchange):
     _answer = b""  # while it waits for the client
     _is_whole = False
     _is_alone = False  # the client sends no more
+    _is_followed = False  # by a later request
     _is_gone = False
     _is_last = True  # until the whole request is here
     _waiting: asyncio.Future[None] | None = None
@@ -120,6 +121,12 @@ class DirectExchange(Exchange):
         while not self._is_gone and not self._is_alone:
             await self._change()
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the client is gone, or could go without notice, or does not read its answers."""
+        is_unnoticed = self._is_alone or self._is_followed
+        return self._is_gone or is_unnoticed or self._connection.flow.write_paused
+
     # For the connection
 
     def add_body(self, part: bytes) -> None:
@@ -139,6 +146,12 @@ class DirectExchange(Exchange):
         """The client sends no more: a request that waits in a line may give its place back."""
         self._is_alone = True
         self._has_changed()
+        self.on_leaving()
+
+    def is_followed(self) -> None:
+        """A later request has come: while it is kept, nothing is read, and so no end of the connection."""
+        self._is_followed = True
+        self.on_leaving()
 
     def be_last(self) -> None:
         """The answer is the last one of the connection."""
@@ -148,6 +161,7 @@ class DirectExchange(Exchange):
         """The connection has answered by itself: the application learns that the client is gone."""
         self._is_gone = True
         self._has_changed()
+        self.on_leaving()
 
     lost = refused
 

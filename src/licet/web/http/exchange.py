@@ -25,6 +25,9 @@ class UnderWay(Protocol):
     def client_is_done(self) -> None:
         """The client sends no more, and may have gone."""
 
+    def is_followed(self) -> None:
+        """The client has sent bytes of a later request. While they are kept, its end would go unnoticed."""
+
     def be_last(self) -> None:
         """The answer is the last one of the connection."""
 
@@ -43,7 +46,7 @@ class _Nothing:
     def _ignore(self, *_: object, **__: object) -> None:
         """There is nobody to tell."""
 
-    add_body = request_complete = client_is_done = be_last = refused = lost = _ignore
+    add_body = request_complete = client_is_done = is_followed = be_last = refused = lost = _ignore
 
 
 NOTHING: Final[UnderWay] = _Nothing()
