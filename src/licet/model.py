@@ -14,7 +14,8 @@ import msgspec
 
 from licet.licences.licence import SignedLicence
 from licet.licences.steps import SignedSeats
-from licet.options import POOLS_MAX, QUEUE_HOLD_S, PoolOptions, Priority, Share
+from licet.options import POOLS_MAX, QUEUE_HOLD_S, PoolOptions, Priority, Share, check_options
+from licet.options import SEATS_MAX as SEATS_MAX  # noqa: PLC0414 - of the model
 from licet.options import Group as Group  # noqa: PLC0414 - of the model
 from licet.reasons import EndReason as EndReason  # noqa: PLC0414 - of the model
 from licet.reasons import FailureCause as FailureCause  # noqa: PLC0414 - of the model
@@ -34,7 +35,6 @@ JWT_ACCESS_TTL_S = 60  # short, because an API that checks JWTs itself does not 
 JWT_ACCESS_TTL_S_MAX = 86_400  # so that it expires long before its signing key is removed
 TTL_S_MAX = 31 * 86_400  # a guess: a seat that is kept for longer than a month is lost
 NO_SEAT_STATUSES = frozenset({400, 429, 503})
-SEATS_MAX = 1_000_000
 TIME_ZONE = "UTC"
 HOLD_S_MAX = 86_400  # a seat is held for a day at most; the life of a JWT has the same bound
 SESSIONS_MAX_MAX = 100_000
@@ -175,6 +175,7 @@ class Pool(Value, frozen=True, kw_only=True):
         if self.alerts is not ALERTS and self.alerts != read_alerts(" ".join(self.alerts)):
             text = f"pool {self.name}: alerts are in ascending order, each once"
             raise InvalidValue(text, code=Code.MALFORMED, field="alerts", subject=about)
+        check_options(self)
 
 
 def options_of(pool: Pool, groups: Mapping[str, Group]) -> PoolOptions | None:
@@ -338,11 +339,8 @@ class Tenant(Value, frozen=True, kw_only=True):
             zone_named(self.time_zone)
 
     def _check_lives(self) -> None:
-        about, access_ttl_s, session_ttl_s = (
-            Subject("tenant", self.name),
-            self.access_ttl_s,
-            self.session_ttl_s,
-        )
+        about = Subject("tenant", self.name)
+        access_ttl_s, session_ttl_s = self.access_ttl_s, self.session_ttl_s
         if not 1 <= access_ttl_s <= session_ttl_s <= TTL_S_MAX:
             text = (
                 f"tenant {self.name}: access_ttl is 1 s to session_ttl, and session_ttl at most 31 days;"

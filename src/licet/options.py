@@ -15,11 +15,13 @@ The rules:
 What is here is data: `licet.ledger.seat_decision` decides by it.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from licet.value import Value
+from licet.refusal import Code, Subject
+from licet.value import InvalidValue, Value, must_match, out_of_range
 
 COMMON: Final = "common"
 QUEUE_MAX: Final = 1000  # a guess: more could not be served in the time that anybody waits
@@ -29,9 +31,12 @@ QUEUE_HOLD_S_MAX: Final = 300
 RULES_MAX: Final = 100  # of one pool
 LEVEL_MAX: Final = 9  # of a priority; the least is its negative
 POOLS_MAX: Final = 4  # of one scope (L20)
+SEATS_MAX: Final = 1_000_000
 SEPARATOR: Final = "\n"  # between the names of what a seat is counted as: no name contains it
 
-_KINDS: Final = ("client", "user", "group")  # of whom a rule is for, the closest first
+_WHO = re.compile(r"(?:user|client|group):[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
+_GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_RULES: Final = ("exclude", "include", "named", "reserve", "max", "priority")
 
 
 class Share(Value, frozen=True, kw_only=True):
@@ -54,6 +59,62 @@ class Group(Value, frozen=True, kw_only=True):
     name: str
     users: frozenset[str] = frozenset()
     clients: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        must_match(
+            _GROUP,
+            self.name,
+            "name",
+            "a group's name is 1 to 64 letters, digits, _ . -, and begins with a letter or digit",
+        )
+
+
+class HasOptions(Protocol):
+    """The options of a pool, as its administrator set them."""
+
+    @property
+    def name(self) -> str:
+        """The pool's name."""
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """Who gets no seat."""
+
+    @property
+    def include(self) -> tuple[str, ...]:
+        """Who alone gets a seat; empty is everybody."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Initials of the users who alone get a seat; empty is everybody."""
+
+    @property
+    def reserve(self) -> tuple[Share, ...]:
+        """How many seats are for whom alone."""
+
+    @property
+    def max(self) -> tuple[Share, ...]:
+        """How many seats somebody has at most."""
+
+    @property
+    def priority(self) -> tuple[Priority, ...]:
+        """Who is how early in the queue."""
+
+    @property
+    def max_per_user(self) -> int | None:
+        """How many seats each user has at most."""
+
+    @property
+    def max_per_client(self) -> int | None:
+        """How many seats each client has at most."""
+
+    @property
+    def queue(self) -> int:
+        """How many may wait."""
+
+    @property
+    def queue_hold_s(self) -> int:
+        """For how long a place is kept."""
 
 
 class Limited(NamedTuple):
@@ -200,3 +261,63 @@ def counted_as(names: Iterable[str]) -> str:
 def names_counted(counted: str) -> list[str]:
     """The names in such a text."""
     return counted.split(SEPARATOR) if counted else []
+
+
+def check_who(who: str) -> str:
+    """Return whom a rule is for: `user:TC`, `client:App` or `group:sales`.
+
+    Raises InvalidValue.
+    """
+    if not _WHO.fullmatch(who):
+        text = f"a rule is for user:INITIALS, client:CLIENT_ID or group:NAME; this is not: {who[:60]!r}"
+        raise InvalidValue(text, code=Code.MALFORMED)
+    return who
+
+
+def check_options(pool: HasOptions) -> None:
+    """Return if the options of a pool are such as may be: how they go together, the set-up checks.
+
+    Raises InvalidValue.
+    """
+    about = Subject("pool", pool.name)
+
+    def must_be(field: str, number: int | None, least: int, most: int) -> None:
+        if number is not None and not least <= number <= most:
+            text = f"pool {pool.name}: {field} is {least:,} to {most:,}, not {number:,}"
+            raise out_of_range(text, field, number, least, most, about)
+
+    must_be("queue", pool.queue, 0, QUEUE_MAX)
+    must_be("queue_hold", pool.queue_hold_s, QUEUE_HOLD_S_MIN, QUEUE_HOLD_S_MAX)
+    must_be("max_per_user", pool.max_per_user, 1, SEATS_MAX)
+    must_be("max_per_client", pool.max_per_client, 1, SEATS_MAX)
+    for field, shares in (("reserve", pool.reserve), ("max", pool.max)):
+        for share in shares:
+            must_be(field, share.seats, 1, SEATS_MAX)
+    for rule in pool.priority:
+        must_be("priority", rule.level, -LEVEL_MAX, LEVEL_MAX)
+    count = 0
+    for field in _RULES:
+        found = rules_of(pool, field)
+        count += len(found)
+        if len(set(found)) < len(found):
+            twice = next(who for who in found if found.count(who) > 1)
+            text = f"pool {pool.name}: {field} has a rule for {twice} twice"
+            raise InvalidValue(text, code=Code.ALREADY_THERE, field=field, subject=about)
+        for who in found:
+            check_who(who)
+    if count > RULES_MAX:
+        text = f"pool {pool.name}: it may have {RULES_MAX} rules, and these are {count}: make groups of them"
+        field = max(_RULES, key=lambda field: len(rules_of(pool, field)))
+        raise InvalidValue(text, code=Code.TOO_MANY, field=field, subject=about, limit=RULES_MAX)
+
+
+def rules_of(pool: HasOptions, field: str) -> list[str]:
+    """Whom the rules of one option are for."""
+    if field == "named":
+        return [f"user:{initials}" for initials in pool.named]
+    return [rule if isinstance(rule, str) else rule.who for rule in getattr(pool, field)]
+
+
+def all_rules_of(pool: HasOptions) -> list[tuple[str, str]]:
+    """All rules: the option, and whom each is for."""
+    return [(field, who) for field in _RULES for who in rules_of(pool, field)]

@@ -28,6 +28,7 @@ SubjectKind = Literal[
     "scope",
     "user",
     "client",
+    "group",
     "secret",  # of a client, like a key
     "key",
     "administrator",

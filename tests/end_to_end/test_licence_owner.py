@@ -10,7 +10,7 @@ import pytest
 from licet.formats import instant
 from licet.model import Role, Tenant
 from licet.setup.change import changing
-from licet.setup.licence_terms import LicenceKept, is_counted, licence_fields
+from licet.setup.licence_terms import LicenceKept, is_counted, licence_fields, licence_names
 from support.dashboard import PASSWORD, DashboardSite, Reader, add_admin
 from support.filling import form_of, resend, send
 
@@ -288,11 +288,15 @@ def test_the_command_line_owns_the_licence(site: LicenceSite) -> None:
 def test_what_nobody_has_thought_of_belongs_to_the_licence() -> None:
     """A setting that is added to the model is an owner of all tenants' until it is said to be another's."""
     assert {"seats", "duplicates", "expires_at_ms", "hold_s"} <= licence_fields("pool")
-    assert "alerts" not in licence_fields("pool")
+    assert {"overdraft"} <= licence_fields("pool")
+    options = {"exclude", "include", "named", "reserve", "max", "max_per_user", "max_per_client"}
+    options |= {"priority", "queue", "queue_hold_s"}
+    assert not {"alerts", *options} & licence_fields("pool")
     assert {"session_ttl_s", "access_ttl_s", "token_format"} <= licence_fields("tenant")
     assert not {"scope_default", "no_seat_status"} & licence_fields("tenant")
-    assert licence_fields("scope") == {"pool", "read_only", "licensed"}
-    assert licence_fields("client") == frozenset()
+    assert licence_fields("scope") == {"pool", "other_pools", "read_only", "licensed"}
+    assert licence_names("scope") == {"pool", "pools", "read_only", "licensed"}
+    assert licence_fields("client") == licence_fields("group") == frozenset()
     assert [word for word in ("pool", "scope", "user", "client") if is_counted(word)] == ["pool", "scope"]
 
 

@@ -25,16 +25,17 @@ from licet.model import (
     User,
     Value,
 )
+from licet.options import Group, Priority, Share
 from licet.setup import file
 from licet.setup.noun import Noun
-from licet.setup.nouns import CLIENT, POOL, SCOPE, TENANT, USER, described, differences, facts
+from licet.setup.nouns import CLIENT, GROUP, POOL, SCOPE, TENANT, USER, described, differences, facts
 from licet.store import schema
 from licet.store.setup_rows import columns_of
 
 if TYPE_CHECKING:
     from licet.setup.kinds import Kind
 
-NOUNS = (TENANT, POOL, SCOPE, USER, CLIENT)
+NOUNS = (TENANT, POOL, SCOPE, USER, CLIENT, GROUP)
 TABLES = {
     "tenant": schema.tenant,
     "pool": schema.pool,
@@ -54,6 +55,7 @@ VALUES: dict[str, Value] = {
     "scope": Scope(name="orders", licensed=True, read_only=False, pool="full"),
     "user": USER_TC,
     "client": Client(key=1, client_id="TestClientId", user=USER_TC),
+    "group": Group(name="sales"),
 }
 OTHERS: dict[str, dict[str, Any]] = {
     "tenant": {
@@ -73,8 +75,18 @@ OTHERS: dict[str, dict[str, Any]] = {
         "alerts": ("95", "expires"),
         "hold_s": 60,
         "overdraft": 2,
+        "exclude": ("client:TestClientId", "user:TC"),
+        "include": ("group:sales",),
+        "named": ("AB", "TC"),
+        "reserve": (Share(who="group:sales", seats=2), Share(who="user:TC", seats=1)),
+        "max": (Share(who="client:TestClientId", seats=1),),
+        "max_per_user": 2,
+        "max_per_client": 3,
+        "priority": (Priority(who="group:sales", level=-9),),
+        "queue": 20,
+        "queue_hold_s": 60,
     },
-    "scope": {"pool": "mobile", "read_only": True},
+    "scope": {"pool": "mobile", "pools": ("mobile", "full"), "read_only": True},
     "user": {"name": "Ada Byron", "enabled": False, "cost_centre": "4711"},
     "client": {
         "user": User(initials="AB", name="Ada Byron", password_hash=None),
@@ -86,6 +98,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "password_allowed": False,
         "keys": (KEY,),
     },
+    "group": {"users": frozenset({"TC", "AB"}), "clients": frozenset({"TestClientId"})},
 }
 SETTINGS = [
     pytest.param(noun, setting.field, id=f"{noun.word}-{setting.field}")
@@ -112,21 +125,33 @@ def test_what_an_administrator_sets_of_a_value_is_all_that_its_model_has() -> No
         "secrets",
         "signed",
         "licences",
+        "groups",
+        "options",  # which is made of the pools and the groups
+        "other_pools",  # of which `pools` has all
     }
     for noun in NOUNS:
         fields = {setting.field for setting in noun.settings}
         assert set(noun.model.__struct_fields__) - fields <= of_others
 
 
+def changed(value: Value, field: str, other: Any) -> Value:
+    """The value with this setting; those of a scope that are not one field."""
+    if isinstance(value, Scope) and field in {"pool", "pools"}:
+        first, *others = (other,) if isinstance(other, str) else other
+        return replace(value, pool=first, other_pools=tuple(others))
+    return replace(value, **{field: other})
+
+
 @pytest.mark.parametrize(("noun", "field"), SETTINGS)
 def test_an_event_says_what_changed_by_the_name_of_the_setting(noun: Noun, field: str) -> None:
     before = VALUES[noun.word]
-    after = replace(before, **{field: OTHERS[noun.word][field]})
+    after = changed(before, field, OTHERS[noun.word][field])
     told = differences(before, after)
     setting = noun.setting(field)
-    assert told.startswith(f"{setting.name} ")
+    if field != "pools":  # whose first is `pool`
+        assert told.startswith(f"{setting.name} ")
+        assert ", " not in told
     assert " -> " in told
-    assert ", " not in told
     assert setting.name in described(after)
 
 
@@ -142,19 +167,22 @@ def test_what_the_set_up_file_has_is_read_as_the_value_that_was_written(noun: No
         },
         users={"TC": USER_TC, "AB": OTHERS["client"]["user"]},
         clients={"TestClientId": VALUES["client"]},
+        groups={"sales": VALUES["group"]},
     )
-    changed = replace(VALUES[noun.word], **{field: OTHERS[noun.word][field]})
-    match changed:
+    other = changed(VALUES[noun.word], field, OTHERS[noun.word][field])
+    match other:
         case Tenant():
             tenant = replace(tenant, **{field: OTHERS["tenant"][field]})
         case Pool():
-            tenant = replace(tenant, pools={**tenant.pools, 1: changed})
+            tenant = replace(tenant, pools={**tenant.pools, 1: other})
         case Scope():
-            tenant = replace(tenant, scopes={**tenant.scopes, "orders": changed})
+            tenant = replace(tenant, scopes={**tenant.scopes, "orders": other})
         case User():
-            tenant = replace(tenant, users={**tenant.users, "TC": changed})
+            tenant = replace(tenant, users={**tenant.users, "TC": other})
         case Client():
-            tenant = replace(tenant, clients={"TestClientId": changed})
+            tenant = replace(tenant, clients={"TestClientId": other})
+        case Group():
+            tenant = replace(tenant, groups={"sales": other})
     (read,) = file.read(file.write([tenant]), "set-up.toml")
     parts = {
         "tenant": read,
@@ -162,10 +190,11 @@ def test_what_the_set_up_file_has_is_read_as_the_value_that_was_written(noun: No
         "scope": read.scopes["orders"],
         "user": read.users["TC"],
         "client": read.clients["TestClientId"],
+        "group": read.groups["sales"],
     }
     found = parts[noun.word]
     assert found is not None
-    wanted = tenant if noun is TENANT else changed
+    wanted = tenant if noun is TENANT else other
     assert facts(found) == facts(wanted)
 
 
@@ -173,7 +202,7 @@ def test_what_the_set_up_file_has_is_read_as_the_value_that_was_written(noun: No
 def test_the_admin_api_takes_and_shows_it(noun: Noun, field: str) -> None:
     """The bodies are written out, as they are a contract: none of the settings may be forgotten there."""
     name = noun.setting(field).wire
-    if field == "keys":  # which have endpoints of their own
+    if field == "keys" or noun is GROUP:
         return
     title = noun.word.capitalize()
     assert name in getattr(requests, f"{title}Patch").model_fields
@@ -185,7 +214,7 @@ def test_the_admin_api_takes_and_shows_it(noun: Noun, field: str) -> None:
 @pytest.mark.parametrize(("noun", "field"), SETTINGS)
 def test_what_the_admin_api_shows_can_be_sent_again(noun: Noun, field: str) -> None:
     setting = noun.setting(field)
-    value = replace(VALUES[noun.word], **{field: OTHERS[noun.word][field]})
+    value = changed(VALUES[noun.word], field, OTHERS[noun.word][field])
     taken = noun.taken({setting.wire: noun.shown(value)[setting.wire], "else": 1})
     wanted = getattr(value, field)
     if field == "user":  # whom the set-up knows by initials
@@ -203,7 +232,7 @@ def test_a_form_reads_what_it_shows(noun: Noun, field: str) -> None:
         return
     value = OTHERS[noun.word][field]
     shown = field_of(setting, tenant)
-    if field == "scopes":  # whose choices are the tenant's
+    if field in {"scopes", "users", "clients"}:  # whose choices are the tenant's
         return
     read = shown.value(text_of(setting, value, tenant))
     if field == "grant_types":  # marks are read by the page
@@ -216,10 +245,11 @@ def test_the_command_line_has_an_option_for_each_setting(noun: Noun, verbs: Any)
     assert {it.field for it in noun.settings} <= inspect.signature(verbs.set_).parameters.keys()
 
 
-@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.word)
+@pytest.mark.parametrize("noun", NOUNS[:-1], ids=lambda noun: noun.word)
 def test_a_column_keeps_each_setting(noun: Noun) -> None:
     """Written by the name of the field, or as `store/setup_rows.py` says."""
-    otherwise = {"user": "initials", "pool": "pool_id", "keys": None}
+    otherwise = {"user": "initials", "pool": "pool_id", "keys": None, "pools": None}
+    otherwise |= dict.fromkeys(("exclude", "include", "named", "reserve", "max", "priority"))
     kept = columns_of(VALUES[noun.word], TABLES[noun.word])
     for setting in noun.settings:
         column = otherwise.get(setting.field, setting.field)
@@ -250,6 +280,25 @@ def test_a_column_keeps_each_setting(noun: Noun) -> None:
         (USER, "cost_centre", "a\x00b"),
         (USER, "cost_centre", "a" * 65),
         (CLIENT, "sessions_max", "0"),
+        (POOL, "exclude", "TC"),
+        (POOL, "include", "team:TC"),
+        (POOL, "include", "user:"),
+        (POOL, "reserve", "group:sales"),
+        (POOL, "reserve", "0:group:sales"),
+        (POOL, "reserve", "1000001:group:sales"),
+        (POOL, "reserve", "1.5:group:sales"),
+        (POOL, "reserve", "٣:group:sales"),
+        (POOL, "max", "-1:user:TC"),
+        (POOL, "max", "1:TC"),
+        (POOL, "priority", "10:user:TC"),
+        (POOL, "priority", "-10:user:TC"),
+        (POOL, "priority", "--1:user:TC"),
+        (POOL, "max_per_user", "0"),
+        (POOL, "queue", "1001"),
+        (POOL, "queue_hold_s", "4s"),
+        (POOL, "queue_hold_s", "301"),
+        (SCOPE, "pools", "a,b,c,d,e"),
+        (SCOPE, "pools", "a,a"),
     ],
 )
 def test_what_may_not_be_is_refused_before_the_model_sees_it(noun: Noun, field: str, typed: str) -> None:

@@ -1,4 +1,4 @@
-"""Completes names in a shell: tenants, pools, scopes, users and clients.
+"""Completes names in a shell: tenants, pools, scopes, users, clients and groups.
 
 The rules:
 
@@ -9,7 +9,8 @@ The rules:
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -48,6 +49,34 @@ def users(ctx: typer.Context, incomplete: str) -> list[str]:
 def clients(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of the tenant's clients."""
     return _read(ctx, incomplete, "client")
+
+
+def groups(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of the tenant's groups."""
+    return _read(ctx, incomplete, "group")
+
+
+def whos(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Whom a rule may be for: `user:TC`, `client:App`, `group:sales`; first the kinds."""
+    kind, colon, name = incomplete.partition(":")
+    if not colon:
+        return [f"{kind}:" for kind in _OF_RULES if kind.startswith(incomplete)]
+    return [f"{kind}:{found}" for found in _OF_RULES.get(kind, _nothing)(ctx, name)]
+
+
+def whos_behind_a_number(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The same behind a number and a colon: `2:group:sales`."""
+    number, colon, who = incomplete.partition(":")
+    return [f"{number}:{found}" for found in whos(ctx, who)] if colon else []
+
+
+def _nothing(_: typer.Context, __: str) -> list[str]:
+    return []
+
+
+_OF_RULES: Mapping[str, Callable[[typer.Context, str], list[str]]] = MappingProxyType(
+    {"user": users, "client": clients, "group": groups}
+)
 
 
 def _read(ctx: typer.Context, incomplete: str, kind: "Kind") -> list[str]:
@@ -96,5 +125,7 @@ def _names(tenant: "Tenant", kind: "Kind") -> Iterable[str]:
             return tenant.scopes
         case "user":
             return tenant.users
+        case "group":
+            return tenant.groups
         case _:
             return tenant.clients

@@ -189,7 +189,7 @@ def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
         problem = f"the licence expires {end_in_words(expires_at_ms, tenant.zone)}"
         yield _hint(FindingCode.LICENCE_EXPIRES, *about, problem, names=names)
     yield from _of_signed(tenant, pool, now_ms)
-    if not any(scope.pool == pool.name for scope in tenant.scopes.values()):
+    if not any(pool.name in scope.pools for scope in tenant.scopes.values()):
         yield _hint(FindingCode.POOL_UNUSED, *about, "no scope draws on it", names=names)
     elif problem := why_no_seats(tenant, pool):
         yield _wrong(FindingCode.LICENCE_MISSING, *about, problem, names=names)

@@ -113,9 +113,15 @@ def sessions_of_pool(transaction: Transaction, tenant_id: int, pool_id: int) -> 
     return _sids(transaction, _live(transaction, tenant_id, schema.session.c.pool_id == pool_id))
 
 
-def sessions_with_scope(transaction: Transaction, tenant_id: int, name: str) -> list[bytes]:
-    """The live sessions of a tenant that were granted this scope, alone or among others."""
-    rows = transaction.connection.execute(_live(transaction, tenant_id))
+def sessions_with_scope(
+    transaction: Transaction, tenant_id: int, name: str, pool_ids: Collection[int] | None = None
+) -> list[bytes]:
+    """The live sessions of a tenant that were granted this scope, alone or among others.
+
+    With `pool_ids` only those that have a seat of one of these pools.
+    """
+    of_pools = [] if pool_ids is None else [schema.session.c.pool_id.in_(pool_ids)]
+    rows = transaction.connection.execute(_live(transaction, tenant_id, *of_pools))
     return [row.sid for row in rows if name in row.scope.split(" ")]
 
 

@@ -16,6 +16,7 @@ The rules:
 
 - The file describes each tenant that it names completely: an absent key has its default.
 - The scopes `view` and `all` need no table: `view` is built in, and `all` draws on the pool `full`.
+- A scope has `pools` in order, or `pool`, which is short for one.
 - No password or secret is ever written, and none is read. A public key is no secret.
 - All mistakes are reported together, each with its key and what is allowed.
 
@@ -47,10 +48,12 @@ from licet.model import (
     Value,
 )
 from licet.nearest import nearest
+from licet.options import Group
 from licet.refusal import Code
-from licet.setup.kinds import End, Keys
-from licet.setup.noun import Facts, Noun, Setting, Settings, defaults_of
-from licet.setup.nouns import CLIENT, POOL, SCOPE, TENANT, USER, said
+from licet.setup.kinds import End, Fact, Keys
+from licet.setup.noun import Noun, Setting, Settings, defaults_of
+from licet.setup.nouns import CLIENT, GROUP, POOL, SCOPE, TENANT, USER, noun_of, said
+from licet.setup.option_kinds import Levels, Shares
 
 POOL_OF_ALL = "full"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -108,12 +111,13 @@ def write(tenants: Iterable[Tenant]) -> str:
 
 
 def _tenant_table(tenant: Tenant) -> Table:
-    table = _table(said(tenant))
+    table = _table(tenant)
     parts: dict[str, dict[str, Table]] = {
-        "pool": {pool.name: _table(said(pool)) for pool in tenant.pools.values()},
-        "scope": {name: _table(said(scope)) for name, scope in tenant.scopes.items()},
-        "user": {name: _table(said(user)) for name, user in tenant.users.items()},
-        "client": {name: _table(said(client)) for name, client in tenant.clients.items()},
+        "pool": {pool.name: _table(pool) for pool in tenant.pools.values()},
+        "scope": {name: _table(scope) for name, scope in tenant.scopes.items()},
+        "user": {name: _table(user) for name, user in tenant.users.items()},
+        "client": {name: _table(client) for name, client in tenant.clients.items()},
+        "group": {name: _table(group) for name, group in tenant.groups.items()},
     }
     for what, tables in parts.items():
         if tables:
@@ -124,26 +128,45 @@ def _tenant_table(tenant: Tenant) -> Table:
     return table
 
 
-def _table(content: Facts) -> Table:
-    table = tomlkit.table()
-    for key, fact in content.items():
-        table.add(key, _key_list(fact) if key == "keys" and isinstance(fact, list) else fact)
+def _table(value: Value) -> Table:
+    table, facts = tomlkit.table(), said(value)
+    if facts.get("pools") is not None:
+        del facts["pool"]  # the short form
+    for setting in noun_of(value).settings:
+        if setting.name in facts:
+            table.add(setting.name, _in_file(setting, facts[setting.name]))
     table.add(tomlkit.nl())
     return table
 
 
+def _in_file(setting: Setting, fact: Fact) -> Any:
+    match setting.kind:
+        case Keys() if isinstance(fact, list):
+            return _key_list(fact)
+        case Shares() | Levels() if isinstance(fact, list):
+            return _tables(map(setting.kind.table, fact))
+        case _:
+            return fact
+
+
+def _tables(rows: Iterable[Mapping[str, Any]]) -> Array:
+    """Short tables, one a line."""
+    tables = tomlkit.array()
+    tables.multiline(multiline=True)
+    for row in rows:
+        table = tomlkit.inline_table()
+        table.update(row)
+        tables.append(table)
+    return tables
+
+
 def _key_list(spelt: Iterable[str]) -> Array:
     """Public keys as JWKs, one a line."""
-    keys = tomlkit.array()
-    keys.multiline(multiline=True)
-    for text in spelt:
-        members = json.loads(text)
+    keys = [json.loads(text) for text in spelt]
+    for members in keys:
         if "expires" in members:
             members["expires"] = datetime.fromisoformat(members["expires"])
-        table = tomlkit.inline_table()
-        table.update(members)
-        keys.append(table)
-    return keys
+    return _tables(keys)
 
 
 def read(text: str, source: str) -> list[Tenant]:
@@ -291,6 +314,7 @@ class _Reading:
         scopes = self._scopes()
         users: dict[str, User] = self._parts("user", self._user)
         clients: dict[str, Client] = self._parts("client", partial(self._client, users))
+        groups: dict[str, Group] = self._parts("group", self._group)
         self._refer("scope", scope_default, keys, "default_scope")
         keys.finish()
         # One by one, so that one mistake does not hide another; the two lives depend on each other.
@@ -304,6 +328,7 @@ class _Reading:
             scopes=scopes,
             users=users,
             clients=clients,
+            groups=groups,
         )
 
     def _parts(self, what: str, read_one: Any) -> dict[str, Any]:
@@ -336,13 +361,22 @@ class _Reading:
         return _made(table, lambda: Pool(id=0, name=name, **settings))
 
     def _scope(self, name: str, table: _Keys) -> Scope | None:
-        settings = table.settings(SCOPE, self._zone, pool=None, read_only=name == Scope.VIEW)
-        pool = settings["pool"]
-        if pool is not None:
-            self._refer("pool", pool, table, "pool")
-        if name == Scope.VIEW and (pool is not None or not settings["read_only"]):
+        settings = table.settings(SCOPE, self._zone, pool=None, pools=(), read_only=name == Scope.VIEW)
+        pool, pools, read_only = settings["pool"], settings["pools"], settings["read_only"]
+        if pool is not None and pools:
+            table.mistake(Code.NOT_TOGETHER, "pool is short for pools with one: the file has either", "pools")
+        key, pools = ("pools", pools) if pools else ("pool", () if pool is None else (pool,))
+        for one in pools:
+            self._refer("pool", one, table, key)
+        if name == Scope.VIEW and (pools or not read_only):
             table.mistake(Code.BUILT_IN, "view is built in: it is read-only and needs no seat")
-        return _made(table, lambda: Scope(name=name, licensed=pool is not None, **settings))
+        first, others = (pools[0], pools[1:]) if pools else (None, ())
+        return _made(
+            table,
+            lambda: Scope(
+                name=name, licensed=bool(pools), read_only=read_only, pool=first, other_pools=others
+            ),
+        )
 
     def _user(self, initials: str, table: _Keys) -> User | None:
         settings = table.settings(USER, self._zone, name=initials)
@@ -359,6 +393,13 @@ class _Reading:
         if (user := users.get(initials)) is None:
             return None
         return _made(table, lambda: Client(key=0, client_id=client_id, user=user, **settings))
+
+    def _group(self, name: str, table: _Keys) -> Group | None:
+        settings = table.settings(GROUP, self._zone)
+        for what, key in (("user", "users"), ("client", "clients")):
+            for member in sorted(settings[key]):
+                self._refer(what, member, table, key)
+        return _made(table, lambda: Group(name=name, **settings))
 
     def _refer(self, what: str, name: str, table: _Keys, key: str) -> None:
         names = self._names[what]

@@ -26,8 +26,22 @@ from licet.store.errors import SetupError
 # Fields that are not settings: the store's numbers, the names, what a vendor signed, and the nouns that are
 # compared separately.
 _NO_SETTING = frozenset(
-    {"id", "version", "name", "signed", "licences", "scopes", "pools", "users", "clients", "clients_by_key"}
+    {
+        "id",
+        "version",
+        "name",
+        "signed",
+        "licences",
+        "scopes",
+        "pools",
+        "users",
+        "clients",
+        "clients_by_key",
+        "groups",
+        "options",
+    }
 )
+_CALLED: Mapping[str, str] = MappingProxyType({"other_pools": "pools"})  # a part of the setting of this name
 
 _COUNTED: Mapping[str, Noun] = MappingProxyType({noun.word: noun for noun in (TENANT, POOL, SCOPE)})
 
@@ -83,7 +97,11 @@ def licence_fields(word: str) -> frozenset[str]:
 
 def licence_names(word: str) -> frozenset[str]:
     """The same, by their names."""
-    return frozenset(_COUNTED[word].name_of(field) for field in licence_fields(word))
+    return frozenset(_called(word, field) for field in licence_fields(word))
+
+
+def _called(word: str, field: str) -> str:
+    return _CALLED.get(field) or _COUNTED[word].name_of(field)
 
 
 def is_counted(word: str) -> bool:
@@ -129,7 +147,7 @@ def _of_all(word: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> I
 def _of_one(word: str, name: str, before: Value, after: Value) -> Iterator[Term]:
     for field in sorted(licence_fields(word)):
         if getattr(before, field) != getattr(after, field):
-            called = _COUNTED[word].name_of(field)
+            called = _called(word, field)
             yield Term(field=called, text=f"{called} of {word} {name} is part of the licence")
 
 

@@ -1,4 +1,4 @@
-"""Declares what an administrator sets of a tenant, a pool, a scope, a user and a client: each setting once.
+"""Declares what an administrator sets of a tenant, a pool, a scope, a user, a client, a group: each once.
 
     POOL.facts(pool) == {"seats": 5, "duplicates": "client", "expires": None, ...}
 
@@ -31,6 +31,7 @@ from licet.model import (
     User,
     Value,
 )
+from licet.options import QUEUE_HOLD_S_MAX, QUEUE_HOLD_S_MIN, QUEUE_MAX, Group
 from licet.setup.kinds import (
     Alerts,
     Choice,
@@ -49,6 +50,7 @@ from licet.setup.kinds import (
     Whole,
 )
 from licet.setup.noun import Facts, Noun, Setting
+from licet.setup.option_kinds import Bound, InOrder, Levels, Listed, Shares, Whos
 from licet.setup.validation import COST_CENTRE_CHARS_MAX, NAME_CHARS_MAX
 
 TENANT = Noun(
@@ -181,6 +183,108 @@ POOL = Noun(
             page_help="How many seats above those that were bought may be in use, of as many as the licence"
             " allows; empty is all of them.",
         ),
+        Setting(
+            field="exclude",
+            kind=Whos(),
+            off="no-exclude",
+            off_help="Nobody is excluded.",
+            is_own=True,
+            label="Excluded",
+            help="Who gets no seat.",
+            page_help="Who gets no seat, whatever else is set: user:TC, client:App or group:sales, one a"
+            " line. Whoever has a seat keeps it.",
+        ),
+        Setting(
+            field="include",
+            kind=Whos(),
+            off="no-include",
+            off_help="Everybody may have a seat.",
+            is_own=True,
+            label="Included",
+            help="Who alone gets a seat.",
+            page_help="Who alone gets a seat, one a line; empty is everybody. Whoever has seats reserved is"
+            " included.",
+        ),
+        Setting(
+            field="named",
+            kind=Listed("user"),
+            off="no-named",
+            off_help="No users are named.",
+            is_own=True,
+            label="Named users",
+            help="The users who alone get a seat, by initials, no more than there are seats.",
+            page_help="The users who alone get a seat, by initials, one a line; no more than there are seats."
+            " A name that is taken off counts for 24 hours, so that names do not rotate.",
+        ),
+        Setting(
+            field="reserve",
+            kind=Shares(),
+            off="no-reserve",
+            off_help="No seat is reserved.",
+            is_own=True,
+            label="Reserved seats",
+            help="How many seats nobody else gets, also when they are idle.",
+            page_help="Seats that nobody else gets, also when they are idle: 2:group:sales, one a line.",
+        ),
+        Setting(
+            field="max",
+            kind=Shares(),
+            off="no-max",
+            off_help="Nobody has a limit of their own.",
+            is_own=True,
+            label="Seats at most",
+            help="How many seats somebody has at most.",
+            page_help="How many seats a user, a client or a whole group has at most: 1:user:TC, one a line.",
+        ),
+        Setting(
+            field="max_per_user",
+            kind=Bound(1, SEATS_MAX),
+            off="no-max-per-user",
+            off_help="A user may have as many as there are.",
+            is_own=True,
+            label="Seats at most, each user",
+            help="How many seats each user has at most.",
+            page_help="How many seats each user has at most; empty is no limit.",
+        ),
+        Setting(
+            field="max_per_client",
+            kind=Bound(1, SEATS_MAX),
+            off="no-max-per-client",
+            off_help="A client may have as many as there are.",
+            is_own=True,
+            label="Seats at most, each client",
+            help="How many seats each client has at most.",
+            page_help="How many seats each client has at most; empty is no limit. It matters where each"
+            " session has a seat of its own.",
+        ),
+        Setting(
+            field="priority",
+            kind=Levels(),
+            off="no-priority",
+            off_help="All are equal in the queue.",
+            is_own=True,
+            label="Priorities in the queue",
+            help="Who is earlier in the queue, from 9 to -9; the usual is 0.",
+            page_help="Who is earlier in the queue: 5:group:sales, one a line, from 9 to -9; the usual is 0.",
+        ),
+        Setting(
+            field="queue",
+            kind=Whole(0, QUEUE_MAX),
+            off="no-queue",
+            off_help="Nobody waits.",
+            is_own=True,
+            label="Places in the queue",
+            help="How many clients may wait for a seat; 0 is no queue.",
+            page_help="How many clients may wait for a seat that ask for it with queue=true; 0 is no queue.",
+        ),
+        Setting(
+            field="queue_hold_s",
+            kind=Duration(QUEUE_HOLD_S_MIN, QUEUE_HOLD_S_MAX),
+            is_own=True,
+            label="A place is kept for",
+            help="How long a place in the queue is kept for a client that does not ask again.",
+            page_help="For a client that does not ask again: 5s to 5m.",
+        ),
     ),
 )
 
@@ -197,6 +301,14 @@ SCOPE = Noun(
             label="A session needs a seat of",
             help="The pool that its seats come from; without one it needs no seat.",
             page_help="With another pool its sessions end: their seats are not of that pool.",
+        ),
+        Setting(
+            field="pools",
+            kind=InOrder("pool"),
+            label="Pools, in order",
+            help="The pools that its seats come from, the first that has one free: one to four, in order.",
+            page_help="One to four pools, in order: a seat comes from the first that gives one. Sessions with"
+            " a seat of a pool that is taken away end.",
         ),
         Setting(
             field="read_only",
@@ -305,8 +417,33 @@ CLIENT = Noun(
     ),
 )
 
+GROUP = Noun(
+    word="group",
+    model=Group,
+    settings=(
+        Setting(
+            field="users",
+            kind=Names("user"),
+            option="user",
+            off="no-users",
+            off_help="It has no users.",
+            help="The users in it, by initials.",
+            page_help="The users in it. A user may be in several groups.",
+        ),
+        Setting(
+            field="clients",
+            kind=Names("client"),
+            option="client",
+            off="no-clients",
+            off_help="It has no clients.",
+            help="The clients in it.",
+            page_help="The clients in it, whatever user they stand for.",
+        ),
+    ),
+)
+
 _NOUNS: Mapping[type[Value], Noun] = MappingProxyType(
-    {noun.model: noun for noun in (TENANT, POOL, SCOPE, USER, CLIENT)}
+    {noun.model: noun for noun in (TENANT, POOL, SCOPE, USER, CLIENT, GROUP)}
 )
 
 

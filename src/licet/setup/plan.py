@@ -11,19 +11,21 @@ from functools import partial
 from typing import Any
 
 from licet.model import Client, Pool, Scope, Tenant, User, Value
+from licet.options import Group
 from licet.refusal import Code
 from licet.setup.change import SetupChange
 from licet.setup.consequences import Consequences
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences, noun_of
 from licet.setup.signed_limits import beyond_signed, why_no_seats
-from licet.setup.tenant import BUILT_IN, TenantSetup
+from licet.setup.tenant import TenantSetup
+from licet.setup.tenant_pools import BUILT_IN
 from licet.store.contract import Store
 from licet.store.errors import SetupError
 
 ADD, SET, REMOVE, KEEP = "add", "set", "remove", "keep"
 
-_Part = Pool | Scope | User | Client
+_Part = Pool | Scope | User | Client | Group
 
 
 class Step(Value, frozen=True, kw_only=True):
@@ -137,6 +139,7 @@ def _parts(before: Tenant, after: Tenant) -> list[tuple[str, Mapping[str, Any], 
         ("scope", before.scopes, after.scopes),
         ("user", before.users, after.users),
         ("client", before.clients, after.clients),
+        ("group", before.groups, after.groups),
     ]
 
 
@@ -175,18 +178,21 @@ _ADD: _Verbs = {
     "scope": TenantSetup.add_scope,
     "user": TenantSetup.add_user,
     "client": TenantSetup.add_client,
+    "group": TenantSetup.add_group,
 }
 _SET: _Verbs = {
     "pool": TenantSetup.set_pool,
     "scope": TenantSetup.set_scope,
     "user": TenantSetup.set_user,
     "client": TenantSetup.set_client,
+    "group": TenantSetup.set_group,
 }
 _REMOVE: _Verbs = {
     "pool": TenantSetup.remove_pool,
     "scope": TenantSetup.remove_scope,
     "user": TenantSetup.remove_user,
     "client": TenantSetup.remove_client,
+    "group": TenantSetup.remove_group,
 }
 
 

@@ -1,4 +1,4 @@
-"""Changes one tenant: its pools, scopes, users and clients.
+"""Changes one tenant: itself, its users and clients; its pools, scopes and groups are beside it.
 
 The rules:
 
@@ -11,45 +11,35 @@ The rules:
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert
 
 from licet.credentials.generated import NewClientSecret
 from licet.formats import instant
-from licet.ledger.signed_pools import room_of
-from licet.model import SESSION_TTL_S, Client, EndReason, InvalidValue, Pool, Scope, Tenant, TokenFormat, User
-from licet.refusal import Code, Subject, names_of
-from licet.setup.client_secrets_and_keys import ClientCredentials
-from licet.setup.consequences import client_names
+from licet.model import SESSION_TTL_S, Client, EndReason, InvalidValue, Tenant, TokenFormat, User
+from licet.refusal import Code, names_of
 from licet.setup.end_sessions import (
     COOL_DOWN_S_MAX,
     SessionsEnded,
     check_ending,
-    cut_short,
     end_sessions,
-    sessions_beyond,
     sessions_ended,
     sessions_of_clients,
-    sessions_of_pool,
-    sessions_with_scope,
     sessions_with_scope_beyond,
 )
 from licet.setup.holds import free
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences
-from licet.setup.signed_limits import must_be_counted_as_signed
+from licet.setup.tenant_pools import BUILT_IN, TenantPools
 from licet.setup.validation import check_texts, must_be_new, must_be_other_initials
 from licet.store import schema
-from licet.store.errors import StillInUse
 from licet.store.setup_rows import columns_of
 
-BUILT_IN = frozenset({Scope.VIEW, Scope.ALL})
 
-
-class TenantSetup(ClientCredentials):
+class TenantSetup(TenantPools):
     """A tenant as it is in this transaction. Methods that change it return whether anything changed."""
 
     def set(self, **changes: Any) -> bool:
@@ -62,146 +52,6 @@ class TenantSetup(ClientCredentials):
         self._update(schema.tenant, {"id": after.id}, columns_of(after, schema.tenant))
         self.tenant = after
         return self._recorded("set", "tenant", after.name, differences(before, after))
-
-    # Pools
-
-    def add_pool(self, name: str, **settings: Any) -> bool:
-        """Add a pool. Without `seats` it has those that vendors sign for it."""
-        must_be_new("pool", name, self.pools, self.tenant.name)
-        pool = Pool(id=0, name=name, **settings)
-        statement = insert(schema.pool).values(tenant_id=self.tenant.id, **columns_of(pool, schema.pool))
-        pool_id = self._connection.execute(statement.returning(schema.pool.c.id)).scalar_one()
-        self.pools[name] = replace(pool, id=pool_id)
-        self.pools_resized.add(name)
-        return self._recorded("add", "pool", name, described(pool))
-
-    def set_pool(self, name: str, **changes: Any) -> bool:
-        """Change a pool. Sessions stay when its seats become too few (L6), and end by its expiry (L7).
-
-        A change of `duplicates` counts for new sessions; one of the hold for all seats (L18).
-        """
-        before = self._find("pool", name, self.pools)
-        after = replace(before, **changes)
-        if after == before:
-            return False
-        if after.duplicates is not before.duplicates:
-            must_be_counted_as_signed(after, self.tenant.name, self._work.transaction.now_ms)
-        self._work.sweep()
-        if after.expires_at_ms is not None:
-            self._let_expire(after, after.expires_at_ms)
-        row = columns_of(after, schema.pool) | self.room(after)
-        self._update(schema.pool, {"id": after.id}, row)
-        self.pools[name] = after
-        if (after.seats, after.overdraft) != (before.seats, before.overdraft):
-            self.pools_resized.add(name)
-        return self._recorded("set", "pool", name, differences(before, after))
-
-    def remove_pool(self, name: str) -> bool:
-        """Remove a pool that no scope draws on."""
-        pool = self._find("pool", name, self.pools)
-        users = [scope.name for scope in self.scopes.values() if scope.pool == name]
-        if users:
-            text = (
-                f"pool {name} is drawn on by scope {names_of(users)}; remove it or give it another pool first"
-            )
-            raise self._in_use(text, "pool", name, "scope", users)
-        self._work.sweep()
-        transaction, tenant_id = self._work.transaction, self.tenant.id
-        self.end(sessions_of_pool(transaction, tenant_id, pool.id), EndReason.REMOVED)
-        free(transaction, pool.id)
-        self._connection.execute(delete(schema.pool).where(schema.pool.c.id == pool.id))
-        # Holdings are removed by age per pool, so they have to go with the pool.
-        holding = schema.holding.c
-        self._connection.execute(
-            delete(schema.holding).where(holding.tenant_id == tenant_id, holding.pool == name)
-        )
-        del self.pools[name]
-        self.pools_resized.discard(name)
-        return self._recorded("remove", "pool", name, described(pool))
-
-    def _let_expire(self, pool: Pool, expires_at_ms: int) -> None:
-        transaction = self._work.transaction
-        if expires_at_ms <= transaction.now_ms:
-            sids = sessions_of_pool(transaction, self.tenant.id, pool.id)
-            self.end(sids, EndReason.EXPIRED)
-        else:
-            self._work.tally.cut_short(
-                self.tenant.name, self._by_client(sessions_beyond(transaction, pool.id, expires_at_ms))
-            )
-            cut_short(transaction, pool.id, expires_at_ms)
-
-    def room(self, pool: Pool) -> dict[str, int | None]:
-        """The columns that say how many seats of a pool may be in use now (L6, L14)."""
-        query = select(schema.pool.c.in_use).where(schema.pool.c.id == pool.id)
-        in_use: int = self._connection.execute(query).scalar_one()
-        room = room_of(pool, self._work.transaction.now_ms)
-        return {"room": None if pool.signed is None else room, "overuse": max(0, in_use - room)}
-
-    # Scopes
-
-    def add_scope(self, name: str, **settings: Any) -> bool:
-        """Add a scope: unlicensed without a pool."""
-        must_be_new("scope", name, self.scopes, self.tenant.name)
-        scope = self._scope(name, settings.get("pool"), read_only=settings.get("read_only", False))
-        self._connection.execute(
-            insert(schema.scope).values(tenant_id=self.tenant.id, **self._scope_row(scope))
-        )
-        self.scopes[name] = scope
-        return self._recorded("add", "scope", name, described(scope))
-
-    def set_scope(self, name: str, **changes: Any) -> bool:
-        """Change a scope. With another pool its sessions end: their seats are not of that pool."""
-        before = self._find("scope", name, self.scopes)
-        pool, read_only = changes.get("pool", before.pool), changes.get("read_only", before.read_only)
-        after = self._scope(name, pool, read_only=read_only)
-        if after == before:
-            return False
-        if after.pool != before.pool:
-            sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
-            self.end(sids, EndReason.ADMINISTRATOR)
-        self._update(schema.scope, {"tenant_id": self.tenant.id, "name": name}, self._scope_row(after))
-        self.scopes[name] = after
-        return self._recorded("set", "scope", name, differences(before, after))
-
-    def remove_scope(self, name: str) -> bool:
-        """Remove a scope that is neither built in, nor the default, nor given to a client by name."""
-        scope = self._find("scope", name, self.scopes)
-        if name in BUILT_IN:
-            about = self._subject("scope", name)
-            raise StillInUse(f"scope {name} is built in and stays", code=Code.BUILT_IN, subject=about)
-        if name == self.tenant.scope_default:
-            of = self.tenant.name
-            raise StillInUse(
-                f"scope {name} is the default of tenant {of}; choose another first",
-                code=Code.IS_DEFAULT,
-                subject=self._subject("scope", name),
-                others=(Subject("tenant", of, of),),
-            )
-        users = [client.client_id for client in self.clients.values() if name in (client.scopes or ())]
-        if users:
-            text = f"scope {name} is given to client {names_of(users)}; take it away there first"
-            raise self._in_use(text, "scope", name, "client", users)
-        sids = sessions_with_scope(self._work.transaction, self.tenant.id, name)
-        self.end(sids, EndReason.REMOVED)
-        self._delete(schema.scope, {"tenant_id": self.tenant.id, "name": name})
-        del self.scopes[name]
-        return self._recorded("remove", "scope", name, described(scope))
-
-    def _scope(self, name: str, pool: str | None, *, read_only: bool) -> Scope:
-        if pool is not None:
-            self._find("pool", pool, self.pools, field="pool")
-        if name == Scope.VIEW and (pool is not None or not read_only):
-            raise InvalidValue(
-                "scope view is built in: it is read-only and needs no seat",
-                code=Code.BUILT_IN,
-                field="pool" if pool is not None else "read_only",
-                subject=self._subject("scope", name),
-            )
-        return Scope(name=name, licensed=pool is not None, read_only=read_only, pool=pool)
-
-    def _scope_row(self, scope: Scope) -> dict[str, Any]:
-        pool_id = None if scope.pool is None else self.pools[scope.pool].id
-        return columns_of(scope, schema.scope) | {"pool_id": pool_id}
 
     # Users
 
@@ -254,6 +104,8 @@ class TenantSetup(ClientCredentials):
             raise self._in_use(
                 f"{text}; remove it or give it another first", "user", initials, "client", clients
             )
+        self._must_be_in_no_rule("user", initials)
+        self._leave_groups(user=initials)
         self._delete(schema.user, {"tenant_id": self.tenant.id, "initials": initials})
         del self.users[initials]
         return self._recorded("remove", "user", initials, described(user))
@@ -307,11 +159,14 @@ class TenantSetup(ClientCredentials):
     def remove_client(self, client_id: str) -> bool:
         """Remove a client with its secrets and sessions."""
         client = self._find("client", client_id, self.clients)
+        self._must_be_in_no_rule("client", client_id)
+        self._leave_groups(client=client_id)
         # Expired ones too: a row of `session` must not outlive its client.
         self._work.sweep()
         self.end(self._sessions_of(client), EndReason.REMOVED)
         self._delete(schema.client_secret, {"client_key": client.key})
         self._delete(schema.public_key, {"client_key": client.key})
+        self._delete(schema.queue_place, {"client_key": client.key})
         self._delete(schema.client, {"key": client.key})
         del self.clients[client_id]
         return self._recorded("remove", "client", client_id, described(client))
@@ -425,25 +280,16 @@ class TenantSetup(ClientCredentials):
     # Common to all
 
     def check(self) -> None:
-        """Return if the tenant is complete.
+        """Return if the tenant is complete, and the options of its pools are possible.
 
-        Raises InvalidValue.
+        Raises InvalidValue, NotFound, StillInUse.
         """
         missing = {*BUILT_IN, self.tenant.scope_default} - self.scopes.keys()
         if missing:
             text = f"tenant {self.tenant.name} needs a scope {names_of(sorted(missing))}"
             about = self._subject("tenant", self.tenant.name)
             raise InvalidValue(text, code=Code.MISSING, field="scope", subject=about)
-
-    def end(self, sids: Sequence[bytes], reason: EndReason) -> None:
-        """End these sessions with the change, and count them."""
-        ended = end_sessions(self._work.transaction, self.tenant.id, sids, reason)
-        keys = Counter(outcome.session.client_key for outcome in ended if outcome.session is not None)
-        self._work.tally.end(self.tenant.name, self._by_client(keys))
-
-    def _by_client(self, keys: Mapping[int, int]) -> dict[tuple[str, str], int]:
-        names = client_names(self.clients.values())
-        return {names[key]: count for key, count in keys.items()}
+        self.check_pools()
 
 
 def with_access_ttl(changes: Settings, before: Tenant | None) -> Settings:

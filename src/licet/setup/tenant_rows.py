@@ -36,6 +36,7 @@ class TenantRows:
         self.scopes = dict(tenant.scopes)
         self.users = dict(tenant.users)
         self.clients = dict(tenant.clients)
+        self.groups = dict(tenant.groups)
         self.pools_resized: set[str] = set()
         self.is_changed = False
         self._work = work

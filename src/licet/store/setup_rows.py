@@ -71,7 +71,7 @@ def pool_of(row: Any, rules: Iterable[Any] = (), signed: SignedSeats | None = No
 def _rules_of(rows: Iterable[Any]) -> dict[str, Any]:
     """The options of a pool that name somebody, by their fields. Not names that were taken off."""
     found: dict[str, list[Any]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.who):  # each store has an order of its own for texts
         if row.until_ms is None:
             found.setdefault(row.kind, []).append(_rule(row))
     return {kind: tuple(rules) for kind, rules in found.items()}

@@ -36,6 +36,15 @@ from licet.model import (
     Role,
     TokenFormat,
 )
+from licet.options import (
+    LEVEL_MAX,
+    POOLS_MAX,
+    QUEUE_HOLD_S,
+    QUEUE_HOLD_S_MAX,
+    QUEUE_HOLD_S_MIN,
+    QUEUE_MAX,
+    RULES_MAX,
+)
 from licet.setup.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX
 from licet.setup.validation import COST_CENTRE_CHARS_MAX, NAME_CHARS_MAX
@@ -56,6 +65,7 @@ _ALERT = r"^([1-9][0-9]?|100|denied|expires|shared:([2-9]|1[0-6]))$"
 _SID = r"^[0-9a-f]{40}$"
 _URL = r"^[\x21-\x7e]+$"
 _IDENTITY = r"^[A-Za-z0-9_]*$"
+_WHO = r"^(user|client|group):[^\x00-\x1f\x7f-\x9f]{1,128}$"
 
 # The message about a text without this form.
 ALLOWED = {
@@ -68,6 +78,7 @@ ALLOWED = {
     _ALERT: "An alert is a percentage from 1 to 100, denied, expires, or shared:2 to shared:16.",
     _SID: "A session is 40 hexadecimal digits.",
     _URL: "A URL is ASCII without spaces, like https://example.com/alerts.",
+    _WHO: "A rule is for user:INITIALS, client:CLIENT_ID or group:NAME.",
     _IDENTITY: "A message is called as the list of deliveries has it.",
 }
 
@@ -136,7 +147,7 @@ class Body(BaseModel):
 
     def given(self) -> dict[str, Any]:
         """What was sent, and not what has its default."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: _plain(getattr(self, name)) for name in self.model_fields_set}
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -147,6 +158,43 @@ class Body(BaseModel):
         schema["properties"] = own | fields
         return schema
 
+
+def _plain(value: Any) -> Any:
+    """A list of bodies as their members, by the names in which they were sent; all else as it is."""
+    if not isinstance(value, list):
+        return value
+    return [one.model_dump(by_alias=True) if isinstance(one, Body) else one for one in value]
+
+
+Who = Annotated[str, StringConstraints(pattern=_WHO), Field(examples=["group:sales"])]
+
+
+class Share(Body):
+    """So many seats, for a user, a client or a group."""
+
+    for_: Annotated[Who, Field(alias="for")]
+    seats: Annotated[Whole, Field(ge=1, le=SEATS_MAX, examples=[2])]
+
+
+class Priority(Body):
+    """A level in the queue, for a user, a client or a group."""
+
+    for_: Annotated[Who, Field(alias="for")]
+    level: Annotated[Whole, Field(ge=-LEVEL_MAX, le=LEVEL_MAX, examples=[5])]
+
+
+Whos = Annotated[list[Who], Field(max_length=RULES_MAX)]
+Shares = Annotated[list[Share], Field(max_length=RULES_MAX)]
+Bound = Annotated[
+    Annotated[Whole, Field(ge=1, le=SEATS_MAX, examples=[2])] | None, Field(description="null is no limit.")
+]
+Pools = Annotated[
+    list[PoolName],
+    Field(
+        max_length=POOLS_MAX,
+        description="The pools its seat comes from, in order; `pool` alone is short for one.",
+    ),
+]
 
 AccessTokens = Annotated[
     TokenFormat,
@@ -199,6 +247,16 @@ class PoolPatch(Body):
     alerts: Alerts = list(ALERTS)
     hold_s: Hold = 0
     overdraft: Overdraft = None
+    exclude: Whos = []
+    include: Whos = []
+    named: Annotated[list[Initials], Field(max_length=RULES_MAX)] = []
+    reserve: Shares = []
+    max: Shares = []
+    max_per_user: Bound = None
+    max_per_client: Bound = None
+    priority: Annotated[list[Priority], Field(max_length=RULES_MAX)] = []
+    queue: Annotated[Whole, Field(ge=0, le=QUEUE_MAX, examples=[20])] = 0
+    queue_hold_s: Annotated[Whole, Field(ge=QUEUE_HOLD_S_MIN, le=QUEUE_HOLD_S_MAX)] = QUEUE_HOLD_S
 
 
 class PoolNew(PoolPatch):
@@ -212,6 +270,7 @@ class ScopePatch(Body):
     """Changes of a scope."""
 
     pool: PoolName | None = None
+    pools: Pools = []
     read_only: Flag = False
 
 

@@ -4,11 +4,12 @@ Reports need none: what makes them is shown by the rules of `wire.py`, which hol
 is never among it; a generated secret is in the answer that made it, and in no other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, field
 
+from licet import options
 from licet.accounts.administrators import Admin as StoredAdmin
 from licet.accounts.api_keys import ApiKey as StoredApiKey
 from licet.admin.api.advice import advice_of
@@ -86,6 +87,20 @@ class SeatStep(Shape, frozen=True, kw_only=True):
     ]
 
 
+class Share(Shape, frozen=True, kw_only=True):
+    """So many seats, for a user, a client or a group."""
+
+    for_: Annotated[str, example("group:sales")] = field(name="for")
+    seats: Annotated[int, example(2)]
+
+
+class Priority(Shape, frozen=True, kw_only=True):
+    """A level in the queue, for a user, a client or a group."""
+
+    for_: Annotated[str, example("group:sales")] = field(name="for")
+    level: Annotated[int, about("From 9, the first, to -9; 0 is usual.", 5)]
+
+
 class Pool(Shape, frozen=True, kw_only=True):
     """A counted licence."""
 
@@ -116,6 +131,20 @@ class Pool(Shape, frozen=True, kw_only=True):
         int | None,
         about("How much of the overdraft that is signed may be used; null is all of it.", None),
     ]
+    exclude: Annotated[tuple[str, ...], about("Who gets no seat.", ["user:TC"])]
+    include: Annotated[tuple[str, ...], about("Who alone gets a seat; empty is everybody.", ["group:staff"])]
+    named: Annotated[
+        tuple[str, ...], about("Initials of the users who alone get a seat; empty is everybody.", [])
+    ]
+    reserve: Annotated[tuple[Share, ...], about("Seats that nobody else gets.")]
+    max: Annotated[tuple[Share, ...], about("How many seats somebody has at most.")]
+    max_per_user: Annotated[int | None, about("How many each user has at most; null is no limit.", None)]
+    max_per_client: Annotated[int | None, about("How many each client has at most; null is no limit.", None)]
+    priority: Annotated[tuple[Priority, ...], about("Who is how early in the queue.")]
+    queue: Annotated[int, about("How many may wait for a seat; 0 is no queue.", 0)]
+    queue_hold_s: Annotated[
+        int, about("How long a place is kept for a client that does not ask again, in seconds.", 30)
+    ]
     effective_hold_s: Annotated[
         int, about("The hold that counts: at least `access_ttl_s` where access tokens are JWTs.", 60)
     ]
@@ -134,7 +163,10 @@ class Scope(Shape, frozen=True, kw_only=True):
     """What a token may do."""
 
     name: Annotated[str, example("all")]
-    pool: Annotated[str | None, about("The pool its seat comes from; null is unlicensed.", "full")]
+    pool: Annotated[
+        str | None, about("The pool its seat comes from, the first of `pools`; null is unlicensed.", "full")
+    ]
+    pools: Annotated[tuple[str, ...], about("The pools its seat comes from, in order.", ["full"])]
     read_only: Annotated[bool, example(False)]
 
 
@@ -331,8 +363,17 @@ def pool(value: ModelPool, of: ModelTenant, now_ms: int) -> Pool:
         signed_seats=None if value.signed is None else value.signed.at(now_ms).seats,
         effective_seats=0 if why_no_seats(of, value) else seats_of(value, now_ms),
         steps=seat_steps(value.signed),
-        **POOL.shown(value),
+        **POOL.shown(value)
+        | {
+            "reserve": _shares(value.reserve),
+            "max": _shares(value.max),
+            "priority": tuple(Priority(for_=rule.who, level=rule.level) for rule in value.priority),
+        },
     )
+
+
+def _shares(values: Iterable[options.Share]) -> tuple[Share, ...]:
+    return tuple(Share(for_=value.who, seats=value.seats) for value in values)
 
 
 def seat_steps(signed: SignedSeats | None) -> tuple[SeatStep, ...]:

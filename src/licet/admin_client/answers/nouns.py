@@ -259,6 +259,15 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Priority:
+    """A level in the queue, for a user, a client or a group."""
+
+    for_: str
+    # From 9, the first, to -9; 0 is usual.
+    level: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SeatStep:
     """How many seats the licences of a pool give from an instant on, until the next step."""
 
@@ -273,6 +282,14 @@ class SeatStep:
     licences: tuple[str, ...]
     # Why these licences give nothing: they contradict each other.
     conflict: LicenceCode | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """So many seats, for a user, a client or a group."""
+
+    for_: str
+    seats: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,6 +311,26 @@ class Pool:
     hold_s: int
     # How much of the overdraft that is signed may be used; null is all of it.
     overdraft: int | None
+    # Who gets no seat.
+    exclude: tuple[str, ...]
+    # Who alone gets a seat; empty is everybody.
+    include: tuple[str, ...]
+    # Initials of the users who alone get a seat; empty is everybody.
+    named: tuple[str, ...]
+    # Seats that nobody else gets.
+    reserve: tuple[Share, ...]
+    # How many seats somebody has at most.
+    max: tuple[Share, ...]
+    # How many each user has at most; null is no limit.
+    max_per_user: int | None
+    # How many each client has at most; null is no limit.
+    max_per_client: int | None
+    # Who is how early in the queue.
+    priority: tuple[Priority, ...]
+    # How many may wait for a seat; 0 is no queue.
+    queue: int
+    # How long a place is kept for a client that does not ask again, in seconds.
+    queue_hold_s: int
     # The hold that counts: at least `access_ttl_s` where access tokens are JWTs.
     effective_hold_s: int
     # Whether licences say how many seats it has.
@@ -327,8 +364,10 @@ class Scope:
     """What a token may do."""
 
     name: str
-    # The pool its seat comes from; null is unlicensed.
+    # The pool its seat comes from, the first of `pools`; null is unlicensed.
     pool: str | None
+    # The pools its seat comes from, in order.
+    pools: tuple[str, ...]
     read_only: bool
     etag: str = field(default="", compare=False)  # for `if_match`
 
@@ -366,6 +405,7 @@ class Subject:
         "scope",
         "user",
         "client",
+        "group",
         "secret",
         "key",
         "administrator",

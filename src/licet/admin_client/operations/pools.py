@@ -6,7 +6,7 @@ Made by `docs/make_admin_client.py`; edit that instead.
 from collections.abc import Sequence
 from datetime import date
 
-from licet.admin_client.answers.nouns import Pool, Waiting
+from licet.admin_client.answers.nouns import Pool, Priority, Share, Waiting
 from licet.admin_client.caller import Caller, Items
 from licet.admin_client.decoding import UNSET, Unset
 from licet.admin_client.words import Duplicates
@@ -33,6 +33,16 @@ class PoolsCalls(Caller):
         alerts: Sequence[str] | Unset = UNSET,
         hold_s: int | Unset = UNSET,
         overdraft: int | Unset | None = UNSET,
+        exclude: Sequence[str] | Unset = UNSET,
+        include: Sequence[str] | Unset = UNSET,
+        named: Sequence[str] | Unset = UNSET,
+        reserve: Sequence[Share] | Unset = UNSET,
+        max: Sequence[Share] | Unset = UNSET,
+        max_per_user: int | Unset | None = UNSET,
+        max_per_client: int | Unset | None = UNSET,
+        priority: Sequence[Priority] | Unset = UNSET,
+        queue: int | Unset = UNSET,
+        queue_hold_s: int | Unset = UNSET,
     ) -> Pool:
         """Add a pool.
 
@@ -50,6 +60,16 @@ class PoolsCalls(Caller):
                 "alerts": alerts,
                 "hold_s": hold_s,
                 "overdraft": overdraft,
+                "exclude": exclude,
+                "include": include,
+                "named": named,
+                "reserve": reserve,
+                "max": max,
+                "max_per_user": max_per_user,
+                "max_per_client": max_per_client,
+                "priority": priority,
+                "queue": queue,
+                "queue_hold_s": queue_hold_s,
             },
         )
 
@@ -72,6 +92,16 @@ class PoolsCalls(Caller):
         alerts: Sequence[str] | Unset = UNSET,
         hold_s: int | Unset = UNSET,
         overdraft: int | Unset | None = UNSET,
+        exclude: Sequence[str] | Unset = UNSET,
+        include: Sequence[str] | Unset = UNSET,
+        named: Sequence[str] | Unset = UNSET,
+        reserve: Sequence[Share] | Unset = UNSET,
+        max: Sequence[Share] | Unset = UNSET,
+        max_per_user: int | Unset | None = UNSET,
+        max_per_client: int | Unset | None = UNSET,
+        priority: Sequence[Priority] | Unset = UNSET,
+        queue: int | Unset = UNSET,
+        queue_hold_s: int | Unset = UNSET,
         may_end: int | None = None,
     ) -> Pool:
         """Change a pool.
@@ -91,6 +121,16 @@ class PoolsCalls(Caller):
                 "alerts": alerts,
                 "hold_s": hold_s,
                 "overdraft": overdraft,
+                "exclude": exclude,
+                "include": include,
+                "named": named,
+                "reserve": reserve,
+                "max": max,
+                "max_per_user": max_per_user,
+                "max_per_client": max_per_client,
+                "priority": priority,
+                "queue": queue,
+                "queue_hold_s": queue_hold_s,
             },
             if_match=if_match,
         )

@@ -3,6 +3,8 @@
 Made by `docs/make_admin_client.py`; edit that instead.
 """
 
+from collections.abc import Sequence
+
 from licet.admin_client.answers.nouns import Scope
 from licet.admin_client.caller import Caller, Items
 from licet.admin_client.decoding import UNSET, Unset
@@ -21,7 +23,13 @@ class ScopesCalls(Caller):
         return self._list(("tenants", tenant, "scopes"), Scope, {"limit": limit, "cursor": cursor})
 
     def add_scope(
-        self, tenant: str, *, name: str, pool: str | Unset | None = UNSET, read_only: bool | Unset = UNSET
+        self,
+        tenant: str,
+        *,
+        name: str,
+        pool: str | Unset | None = UNSET,
+        pools: Sequence[str] | Unset = UNSET,
+        read_only: bool | Unset = UNSET,
     ) -> Scope:
         """Add a scope.
 
@@ -31,7 +39,7 @@ class ScopesCalls(Caller):
             "POST",
             ("tenants", tenant, "scopes"),
             Scope,
-            body={"name": name, "pool": pool, "read_only": read_only},
+            body={"name": name, "pool": pool, "pools": pools, "read_only": read_only},
         )
 
     def get_scope(self, tenant: str, scope: str) -> Scope:
@@ -48,6 +56,7 @@ class ScopesCalls(Caller):
         *,
         if_match: str,
         pool: str | Unset | None = UNSET,
+        pools: Sequence[str] | Unset = UNSET,
         read_only: bool | Unset = UNSET,
         may_end: int | None = None,
     ) -> Scope:
@@ -60,7 +69,7 @@ class ScopesCalls(Caller):
             ("tenants", tenant, "scopes", scope),
             Scope,
             query={"may_end": may_end},
-            body={"pool": pool, "read_only": read_only},
+            body={"pool": pool, "pools": pools, "read_only": read_only},
             if_match=if_match,
         )
 

@@ -140,7 +140,7 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
                 "overdraft_in_use": pool_now.overdraft_in_use,
                 "overuse": pool_now.overuse,
                 "effective_hold_s": Duration(tenant.hold_s_of(pool)),
-                "scopes": [scope.name for scope in tenant.scopes.values() if scope.pool == pool.name],
+                "scopes": [scope.name for scope in tenant.scopes.values() if pool.name in scope.pools],
             }
 
 

@@ -36,7 +36,11 @@ app.sets(
 )
 
 
-@app.lists("name licensed pool read_only default", first="NAME", headings={"read_only": "read-only"})
+@app.lists(
+    "name licensed pools read_only default",
+    first="NAME",
+    headings={"read_only": "read-only", "pools": "pool"},
+)
 def records(_: Store, tenant: Tenant) -> Iterator[Record]:
     """List the scopes.
 

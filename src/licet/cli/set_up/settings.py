@@ -24,9 +24,9 @@ from licet.cli.noun import option, takes
 from licet.cli.options import exclusive, of_option, read_end
 from licet.cli.output import Absent, Duration, Record, Shown, ends
 from licet.model import Value
-from licet.setup import kinds
+from licet.setup import kinds, option_kinds
 from licet.setup.kinds import Kind
-from licet.setup.noun import Noun, Setting, Settings
+from licet.setup.noun import Noun, Setting, Settings, defaults_of
 
 Given = Mapping[str, Any]  # what was given, by field; an option that was not given is not among it
 Verb = TypeVar("Verb", bound=Callable[..., None])
@@ -43,15 +43,25 @@ _METAVARS: Mapping[type[Kind] | str, str] = {
     kinds.Choices: "WORD",
     kinds.Alerts: "LIST",
     kinds.TimeZone: "ZONE",
+    option_kinds.Bound: "N",
+    option_kinds.Whos: "WHO",
+    option_kinds.Shares: "N:WHO",
+    option_kinds.Levels: "N:WHO",
+    option_kinds.InOrder: "POOLS",
     # Names of what a tenant has
     "pool": "POOL",
     "scope": "SCOPE",
     "user": "INITIALS",
+    "client": "CLIENT_ID",
 }
 _COMPLETING: Mapping[Any, Any] = {
     "pool": completing.pools,
     "scope": completing.scopes,
     "user": completing.users,
+    "client": completing.clients,
+    option_kinds.Whos: completing.whos,
+    option_kinds.Shares: completing.whos_behind_a_number,
+    option_kinds.Levels: completing.whos_behind_a_number,
 }
 
 
@@ -79,7 +89,8 @@ def sets(
             for setting in with_off:
                 if arguments.pop(_off(setting)):
                     exclusive((f"--{_called(setting)}", setting.field in given), (f"--{setting.off}", True))
-                    given[setting.field] = False if isinstance(setting.kind, kinds.Flag) else None
+                    is_flag = isinstance(setting.kind, kinds.Flag)
+                    given[setting.field] = False if is_flag else defaults_of(noun).get(setting.field)
             verb(**arguments, settings=given)
 
         parameters = [[parameter] if parameter.name != "settings" else options for parameter in own]
@@ -117,12 +128,12 @@ def _off(setting: Setting) -> str:
 
 
 def _option(setting: Setting, *, is_needed: bool) -> inspect.Parameter:
-    kind, of = setting.kind, getattr(setting.kind, "of", None)
+    kind, of = setting.kind, getattr(setting.kind, "of", "")
     shown = typer.Option(
         f"--{_called(setting)}",
-        metavar=_METAVARS.get(of if isinstance(of, str) else type(kind)),
+        metavar=_METAVARS.get(type(kind)) or _METAVARS.get(of),
         help=_help(setting),
-        autocompletion=_COMPLETING.get(of),
+        autocompletion=_COMPLETING.get(type(kind)) or _COMPLETING.get(of),
     )
     if is_needed:
         return option(setting.field, Annotated[_type(kind), shown], inspect.Parameter.empty)
@@ -145,7 +156,7 @@ def _type(kind: Kind) -> Any:
             return kind.of
         case kinds.Choices():
             return list[kind.of]  # type: ignore[name-defined]  # it is what the kind says
-        case kinds.Names():
+        case kinds.Names() | option_kinds.Several() if not isinstance(kind, option_kinds.InOrder):
             return list[str]
         case _:
             return str
@@ -157,13 +168,20 @@ def _help(setting: Setting) -> str:
     if isinstance(kind, kinds.Choice | kinds.Number | kinds.Choices):
         *first, last = map(str, kind.of)
         text = f"{text}: {', '.join(first)} or {last}"
-    if isinstance(kind, kinds.Choices | kinds.Names):
+    if isinstance(kind, option_kinds.Whos | option_kinds.Shares | option_kinds.Levels):
+        return f"{text}, like {kind.hint}; repeatable."
+    if isinstance(kind, kinds.Choices | kinds.Names | option_kinds.Listed):
         return f"{text}; repeatable."
+    if isinstance(kind, option_kinds.Bound):
+        return f"{text}."
     return f"{text}, like {kind.hint}." if kind.hint else f"{text}."
 
 
 def _read(setting: Setting, given: Any, data: Path | None, tenant: str | None) -> Any:
     if isinstance(given, list):
+        if isinstance(setting.kind, option_kinds.Several):
+            with of_option(f"--{_called(setting)}"):
+                return setting.kind.of_texts(given)
         return frozenset(given)
     if not isinstance(given, str) or isinstance(setting.kind, kinds.Choice):
         return given  # typer has read it
@@ -180,9 +198,11 @@ def _shown(setting: Setting, value: Any, zone: tzinfo) -> Shown:
             shown: Shown = Duration(value)
         case kinds.End():
             shown = ends(value, zone, "expired")
-        case kinds.Alerts():
+        case kinds.Alerts() | option_kinds.InOrder():
             shown = list(value)
-        case kinds.Names() | kinds.Limit() if value is None:
+        case option_kinds.Several():
+            shown = kind.fact(value)
+        case kinds.Names() | kinds.Limit() | option_kinds.Bound() if value is None:
             shown = Absent(kind.nothing)
         case kinds.Names() | kinds.Choice() | kinds.Choices():
             shown = kind.fact(value)

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, Literal
 
-Kind = Literal["tenant", "pool", "scope", "user", "client"]
+Kind = Literal["tenant", "pool", "scope", "user", "client", "group"]
 
 NAMES_MAX: Final = 1000  # a guess: more are useless as a choice
 _TENANTS = "SELECT name FROM tenant WHERE removed_at_ms IS NULL"
@@ -21,6 +21,7 @@ _OF_TENANT: Final = {
     "scope": "SELECT name FROM scope WHERE tenant_id = ?",
     "user": "SELECT initials AS name FROM user_account WHERE tenant_id = ?",
     "client": "SELECT client_id AS name FROM client WHERE tenant_id = ?",
+    "group": "SELECT DISTINCT name FROM group_member WHERE tenant_id = ?",
 }
 
 

@@ -32,6 +32,7 @@ from licet.setup.kinds import (
     Whole,
 )
 from licet.setup.noun import Noun, Setting, Settings
+from licet.setup.option_kinds import Bound, InOrder, Levels, Listed, Several, Shares, Whos
 from licet.zones import find_zone
 
 _DRAWN: Mapping[type[Kind], tuple[Drawn, str]] = {
@@ -45,6 +46,11 @@ _DRAWN: Mapping[type[Kind], tuple[Drawn, str]] = {
     Choices: (Drawn.MARKS, "line"),
     Alerts: (Drawn.TEXT, "medium"),
     TimeZone: (Drawn.TEXT, "medium"),
+    Bound: (Drawn.TEXT, "short"),
+    Whos: (Drawn.AREA, "medium"),
+    Listed: (Drawn.AREA, "medium"),
+    Shares: (Drawn.AREA, "medium"),
+    Levels: (Drawn.AREA, "medium"),
 }
 
 YES = ("yes",)  # a mark that is set
@@ -102,6 +108,10 @@ def text_of(setting: Setting, value: Any, tenant: Tenant | None) -> tuple[str, .
             return ("" if value is None else end(value, tenant.zone if tenant else UTC),)
         case Alerts():
             return (" ".join(value) or "none",)
+        case InOrder():
+            return (", ".join(value),)
+        case Several():
+            return ("\n".join(kind.fact(value) or ()),)
     fact = kind.fact(value)
     return tuple(fact) if isinstance(fact, list) else ("" if fact is None else str(fact),)
 
@@ -139,6 +149,8 @@ def _placeholder(kind: Kind) -> str:
         return "0s"
     if isinstance(kind, Limit):
         return ALL
+    if isinstance(kind, Bound):
+        return kind.nothing
     return "none" if isinstance(kind, Alerts) else ""
 
 
