@@ -161,6 +161,9 @@ NoSeatReason = Literal[
 ]
 Reach = Literal["24h", "7d", "30d", "90d", "12m"]
 Role = Literal["operator", "owner", "viewer"]
+Rule = Literal[
+    "client", "exclude", "include", "licence", "max", "own_seat", "queue", "room", "scope", "suspended"
+]
 SplitBy = Literal["cost-centre", "group"]
 State = Literal["delivered", "given_up", "waiting"]
 TokenFormat = Literal["jwt", "reference"]

@@ -27,6 +27,7 @@ from licet.licences.errors import LicenceCode
 from licet.refusal import SubjectKind
 from licet.reports.live import LiveSession, SeatsNow
 from licet.reports.options.queue import Waiting
+from licet.reports.options.why import Why
 from licet.reports.overview import TenantOverview
 from licet.reports.usage import Usage
 from licet.setup.consequences import Consequences
@@ -52,6 +53,7 @@ SHOWN: Final = (
             LiveSession,
             SeatsNow,
             Waiting,
+            Why,
             Usage,
             TenantOverview,
             DenialRange,

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from licet.admin_client.words import Code, Duplicates, FindingCode, GrantType, LicenceCode, Role, TokenFormat
+from licet.admin_client.words import (
+    Code,
+    Duplicates,
+    FindingCode,
+    GrantType,
+    LicenceCode,
+    Role,
+    Rule,
+    TokenFormat,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,6 +405,19 @@ class SigningKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step: whether it lets the client pass, and by which numbers.
+
+    `pool` where it is of one.
+    """
+
+    rule: Rule
+    passed: bool
+    text: str
+    pool: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """A thing of the set-up; what is not known of it is left out."""
 
@@ -473,3 +495,27 @@ class Waiting:
     level: int
     since: datetime
     until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """What would happen to a grant now.
+
+    `reason` is None where it would be made; else that of the answer, or `client` or `scope` where
+    nothing is counted yet. `pool` is the one that gives the seat, or of which the denial is; None
+    without one. `shares` is whether it would share a seat that its holder has. `queue_position` is
+    its place in line now, 0 without one.
+    """
+
+    tenant: str
+    client_id: str
+    user: str
+    scope: str
+    at: datetime
+    granted: bool
+    reason: str | None
+    pool: str | None
+    shares: bool
+    queue_position: int
+    retry_after_s: int | None
+    steps: tuple[Step, ...]

@@ -6,7 +6,7 @@ Made by `docs/make_admin_client.py`; edit that instead.
 from collections.abc import Sequence
 from datetime import date
 
-from licet.admin_client.answers.nouns import Client, ClientKey, NewClient, NewSecret, Secret
+from licet.admin_client.answers.nouns import Client, ClientKey, NewClient, NewSecret, Secret, Why
 from licet.admin_client.caller import Caller, Items
 from licet.admin_client.decoding import UNSET, Unset
 from licet.admin_client.words import GrantType
@@ -129,6 +129,13 @@ class ClientsCalls(Caller):
             query={"may_end": may_end},
             if_match=if_match,
         )
+
+    def explain_client(self, tenant: str, client_id: str, *, scope: str | None = None) -> Why:
+        """What it would be answered if it asked for a seat now, rule by rule.
+
+        Nothing is taken or recorded. It needs the role viewer.
+        """
+        return self._ask("GET", ("tenants", tenant, "clients", client_id, "why"), Why, query={"scope": scope})
 
     def suspend_client(self, tenant: str, client_id: str, *, cool_down_s: int) -> Client:
         """Give it no seat for a while; what it holds it keeps.

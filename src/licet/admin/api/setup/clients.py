@@ -1,23 +1,27 @@
 """Serves the clients of a tenant: lists, adds, shows, changes, suspends and removes them."""
 
 from collections.abc import Callable
+from typing import Annotated
 
+from fastapi import Query
 from fastapi.responses import Response
 
 from licet.admin.api import openapi, requests, responses
-from licet.admin.api.call import OWNING, Operating, Owning, answer, there
+from licet.admin.api.call import OWNING, Operating, Owning, Reading, answer, there
 from licet.admin.api.collection import OfTenant
 from licet.admin.api.conditional import represent
 from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints
-from licet.admin.api.parameters import Matching, NamePath, OfUser, OnlyEnabled, TenantPath, has_part
+from licet.admin.api.parameters import LINE, Matching, NamePath, OfUser, OnlyEnabled, TenantPath, has_part
 from licet.model import Client, InvalidValue
 from licet.refusal import Code
+from licet.reports.options.why import Why, explain
 from licet.setup.change import SetupChange
 from licet.setup.nouns import CLIENT
 from licet.setup.tenant import TenantSetup
 
+SCOPE_CHARS_MAX = 1000  # of what would be asked for
 _CANNOT_AUTHENTICATE = (
     "It has no way to authenticate: no secret, no public key, and its user's password does not work for it."
     " Add a secret or a key, or give the user a password and allow it."
@@ -85,6 +89,31 @@ clients.changes(
     TenantSetup.set_client,
 )
 clients.removes("Remove it with its secrets; its sessions end.", OWNING, TenantSetup.remove_client)
+
+
+@clients.router.get("/{client_id}/why", operation_id="explainClient", **openapi.one(Why, 404))
+async def explain_client(
+    call: Reading,
+    tenant: TenantPath,
+    client_id: NamePath,
+    scope: Annotated[
+        str,
+        Query(
+            max_length=SCOPE_CHARS_MAX,
+            pattern=LINE,
+            description="What it would ask for: a scope, or several with a space between; else the default.",
+            examples=["all"],
+        ),
+    ] = "",
+) -> Response:
+    """What it would be answered if it asked for a seat now, rule by rule. Nothing is taken or recorded."""
+
+    def work() -> Why:
+        known = call.tenant(tenant)
+        client = there(known.clients.get(client_id), "client", client_id, known.clients)
+        return explain(call.context.store, known, client, scope.split())
+
+    return await call.show(work)
 
 
 @clients.router.put(

@@ -15,6 +15,7 @@ from licet.admin.pages.denials import lasted
 from licet.admin.pages.filters import CAUSES, cleaned, reason_text
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.journal import did_text
+from licet.admin.pages.profiles.if_asked import if_asked
 from licet.admin.pages.profiles.reading import Profile, Who, clients_of, profile
 from licet.admin.pages.setup.cells import Row
 from licet.admin.pages.setup.error_links import ROOT
@@ -62,6 +63,9 @@ def _show(context: AdminContext, who: Who) -> Callable[[Request], Any]:
         if name not in there and not found.is_known:
             raise not_found(f"There is no {who} {name[:64]} in {tenant.name}, and nothing is known of one.")
         values = await context.run(_values, context, visit, tenant, who, name, found)
+        if who is Who.CLIENT and name in there:
+            scope = cleaned(request.query_params.get("scope", ""))
+            values["asked"] = await context.run(if_asked, context.store, tenant, tenant.clients[name], scope)
         return page(
             request,
             visit,
@@ -85,6 +89,7 @@ def _values(  # noqa: PLR0917 - all that a page is made of
     older = {"tenant": tenant.name, "name": name, "after": found.held.next}
     values: dict[str, Any] = {
         "found": found,
+        "asked": None,
         "headline": _headline(who, name, found),
         "why_denied": lambda denial: reason_text(denial.reason, denial.seats),
         "why_failed": lambda failure: CAUSES[failure.cause],
@@ -117,12 +122,25 @@ def _of_client(tenant: Tenant, clients: Sequence[Client], now_ms: int) -> dict[s
     if part is None:
         return {"part": None}
     names = sorted(tenant.scopes if part.scopes is None else part.scopes & tenant.scopes.keys())
-    scopes = [(tenant.scopes[name], tenant.pool_named(tenant.scopes[name].pool or "")) for name in names]
+    scopes = [
+        (tenant.scopes[name], [pool for it in tenant.scopes[name].pools if (pool := tenant.pool_named(it))])
+        for name in names
+    ]
     return {
         "part": part,
+        "groups": groups_of(tenant, part),
         "proof": authenticates_by(part, now_ms),
-        "scopes": [(scope, pool, seats_of(pool, now_ms) if pool else 0) for scope, pool in scopes],
+        "scopes": [(scope, [(it, seats_of(it, now_ms)) for it in pools]) for scope, pools in scopes],
     }
+
+
+def groups_of(tenant: Tenant, client: Client) -> list[str]:
+    """The groups that a client is in, by itself or by its user."""
+    return sorted(
+        group.name
+        for group in tenant.groups.values()
+        if client.client_id in group.clients or client.user.initials in group.users
+    )
 
 
 def _of_user(
@@ -131,13 +149,15 @@ def _of_user(
     noun = Clients(context, visit, tenant)
     shown = clients[:CLIENTS_SHOWN]
     pools = {
-        scope.pool
+        pool
         for client in clients
         for name, scope in tenant.scopes.items()
-        if scope.pool and (client.scopes is None or name in client.scopes)
+        for pool in scope.pools
+        if client.scopes is None or name in client.scopes
     }
     return {
         "part": tenant.users.get(initials),
+        "groups": sorted(group.name for group in tenant.groups.values() if initials in group.users),
         "pools": sorted(pools),
         "clients_count": len(clients),
         "client_headings": [capital(noun.word), *noun.columns[1:]],

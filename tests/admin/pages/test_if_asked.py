@@ -1,0 +1,82 @@
+"""The page of a client says what it would be answered if it asked now; so does the admin API."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from licet.setup.change import changing
+from licet.store import schema
+from support.admin_pages import Pages
+from support.admin_site import AdminSite, problem
+from support.kinds import SqlitePlaces
+from support.pages import text_of
+from support.queueing import wait
+from support.setup_site import ADA, JIM, START_MS
+
+PAGE = f"/client?tenant={JIM}&name=c2"
+WHY = f"/tenants/{JIM}/clients/c2/why"
+
+
+@pytest.fixture
+def pages(sqlite_places: SqlitePlaces, tmp_path: Path) -> Iterator[Pages]:
+    """A pool of one seat that nobody has, with a queue."""
+    site = AdminSite(sqlite_places.make(tmp_path, START_MS), tmp_path)
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set_pool("full", seats=1, queue=3)
+    yield Pages(site)
+    site.close()
+
+
+def test_a_client_that_would_get_a_seat_is_told_which_and_takes_none(pages: Pages) -> None:
+    text = text_of(pages.get(PAGE, "vera"))
+    assert "It would get a seat of pool full." in text
+    assert "denies" not in text
+    assert pages.site.get(WHY, "viewer")["granted"] is True
+    assert pages.site.rows(schema.seat) == pages.site.rows(schema.session) == []
+
+
+def test_each_step_is_shown_up_to_the_one_that_denies(pages: Pages) -> None:
+    pages.site.grant("c1")
+    text = text_of(pages.get(PAGE, "vera"))
+    assert "It would get no seat of pool full: all seats in use. It may ask again in 20 minutes." in text
+    assert text.count(" denies ") == 1
+    assert text.index("EXCLUDE passes") < text.index("MAX passes") < text.index("free seats denies")
+    found = pages.site.get(WHY, "viewer")
+    assert (found["granted"], found["reason"], found["pool"]) == (False, "all_in_use", "full")
+    assert [step["passed"] for step in found["steps"]] == [True] * (len(found["steps"]) - 1) + [False]
+    assert pages.site.rows(schema.denial_entry) == []  # nobody was denied
+
+
+def test_who_waits_is_told_its_place(pages: Pages) -> None:
+    pages.site.grant("c1")
+    wait(pages.site, "c3")
+    wait(pages.site, "c2")
+    assert "It is number 2 in line." in text_of(pages.get(PAGE))
+    assert pages.site.get(WHY)["queue_position"] == 2
+
+
+def test_another_scope_can_be_asked_for(pages: Pages) -> None:
+    assert "which needs no seat" in text_of(pages.get(f"{PAGE}&scope=view"))
+    assert pages.site.get(f"{WHY}?scope=view")["pool"] is None
+    for scope in ("nonsense", "%3Cscript%3E", "x" * 900):
+        page = pages.get(f"{PAGE}&scope={scope}")
+        assert page.status_code == 200
+        assert "It would get no token." in text_of(page)
+        assert "<script>alert" not in page.text
+        assert pages.site.get(f"{WHY}?scope={scope}")["reason"] == "scope"
+    assert pages.site.call("GET", f"{WHY}?scope={'x' * 1001}").status_code == 422
+
+
+def test_a_suspended_or_disabled_client_is_told_so(pages: Pages) -> None:
+    with changing(pages.site.store, ADA) as change:
+        change.tenant(JIM).suspend("c2", START_MS + 60_000)
+        change.tenant(JIM).set_client("c3", enabled=False)
+    assert "suspended by an administrator" in text_of(pages.get(PAGE))
+    assert pages.site.get(WHY.replace("c2", "c3"))["reason"] == "client"
+    assert "It would get no token." in text_of(pages.get(PAGE.replace("c2", "c3")))
+
+
+def test_a_client_that_is_not_there_or_is_anothers_is_not_explained(pages: Pages) -> None:
+    problem(pages.site.call("GET", WHY.replace("c2", "c9")), 404, "not-found")
+    problem(pages.site.call("GET", WHY, "owner of Other"), 404, "not-found")
