@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
@@ -52,7 +53,8 @@ def three(site: Site) -> list[Path]:
     """Three statements, one after the other."""
     first, second, third = (site.data / f"{number}.statement" for number in (1, 2, 3))
     make(site, first, "--from", days_ago(12), "--until", days_ago(8))
-    make(site, second, "--after", str(first), "--until", days_ago(5))
+    copytree(site.data, site.data / "copy", ignore=ignore_patterns("copy"))
+    make(site, second, "--until", days_ago(5))
     make(site, third, "--after", str(second), "--until", days_ago(3))
     return [first, second, third]
 
@@ -131,9 +133,10 @@ def test_a_statement_that_is_missing_is_reported(site: Site, three: list[Path]) 
 
 
 def test_two_stories_of_one_time_are_reported(site: Site, three: list[Path], tmp_path: Path) -> None:
-    """A statement that was made anew, and one that follows it."""
+    """A statement that was made anew on a copy of the store, and one that follows it."""
     other = tmp_path / "other"
-    make(site, other, "--after", str(three[0]), "--until", days_ago(6))
+    options = ("--data", str(site.data / "copy"), "--output", str(other), "--until", days_ago(6))
+    run("usage", "statement", *options)
     assert (
         "two statements with the number 2 of Jim_Test: two stories"
         in read(site, *three, other, exit_code=1)[1]
@@ -161,3 +164,27 @@ def test_what_is_not_decided_yet_is_not_stated(site: Site, three: list[Path], tm
     after = str(changed(three[2], tmp_path / "changed"))
     assert "was changed since it was signed" in make(site, file, "--after", after, exit_code=1)
     assert not file.exists()
+
+
+def test_a_statement_that_is_kept_is_written_again(site: Site, three: list[Path], tmp_path: Path) -> None:
+    """The same to the byte; one that is not kept is refused, and so is another span with it."""
+    file = tmp_path / "again"
+    make(site, file, "--number", "2")
+    assert file.read_bytes() == three[1].read_bytes()
+    assert "no statement 4 of Jim_Test is kept" in make(site, file, "--number", "4", exit_code=1)
+    assert "exclude each other" in make(site, file, "--number", "2", "--until", days_ago(3), exit_code=2)
+
+
+def test_an_earlier_statement_is_not_followed_again(site: Site, three: list[Path], tmp_path: Path) -> None:
+    """It would be a second story of that time."""
+    said = make(site, tmp_path / "no", "--after", str(three[0]), exit_code=1)
+    assert "the last statement is number 3, which is kept, and not this one" in said
+
+
+def test_a_statement_whose_file_cannot_be_written_is_kept(site: Site, three: list[Path]) -> None:
+    """What was signed is not lost, and not signed again."""
+    said = make(site, site.data / "none" / "file", "--until", days_ago(2), exit_code=1)
+    assert "statement 4 of Jim_Test" in said
+    assert "cannot be written" in said
+    done = run("usage", "statement", "--data", str(site.data), "--number", "4")
+    assert "BEGIN LICET USAGE STATEMENT" in done.stdout

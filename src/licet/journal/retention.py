@@ -35,6 +35,7 @@ _OF_REMOVED = (
     schema.session_summary,
     schema.authentication_failure,
     schema.refused_request,
+    schema.usage_statement,
 )
 _AGED_USAGE = (
     (schema.usage_hour, schema.usage_hour.c.hour, HOUR_MS),
@@ -42,6 +43,7 @@ _AGED_USAGE = (
     (schema.usage_summary, schema.usage_summary.c.quarter, QUARTER_MS),
     (schema.denial_summary, schema.denial_summary.c.quarter, QUARTER_MS),
     (schema.session_summary, schema.session_summary.c.hour, HOUR_MS),
+    (schema.usage_statement, schema.usage_statement.c.made_at_ms, 1),
 )
 
 
@@ -67,6 +69,8 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
                 rows = rows.where(_is_of_pool(), table.c.minute < least_ms // MINUTE_MS).correlate(None)
             elif table is schema.refused_request:
                 rows = select(table.c.number).where(or_(column < least_ms, beyond_kept())).limit(ROWS_MAX)
+            elif table is schema.usage_statement:
+                rows = rows.where(_has_later_statement())
             elif table is schema.delivery:  # A message that is still to be delivered stays.
                 rows = rows.where(schema.delivery.c.next_at_ms.is_(None))
             removed += _remove(transaction.connection, table, rows)
@@ -113,6 +117,12 @@ def _has_later_minute(before: int) -> ColumnElement[bool]:
         later.minute > this.minute,
         later.minute < before,
     )
+
+
+def _has_later_statement() -> ColumnElement[bool]:
+    """That a tenant has a later statement: the next one follows the last one, so that stays."""
+    this, later = schema.usage_statement.c, schema.usage_statement.alias("later").c
+    return exists().where(later.tenant_id == this.tenant_id, later.seq > this.seq)
 
 
 def _is_of_pool() -> ColumnElement[bool]:

@@ -185,6 +185,20 @@ idle_hour = Table(
     sqlite_with_rowid=False,
 )
 
+# The usage statements that were made of a tenant: the next one follows the last of them.
+usage_statement = Table(
+    "usage_statement",
+    metadata,
+    _tenant_id(primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),  # of the text, which the next one has as `prev`
+    Column("text", Text, nullable=False),  # the compact JWS
+    Index(None, "made_at_ms"),
+)
+
 # Who held a seat from when until when, written when it comes back. What a client held within one minute
 # is one row, so that a client in a loop cannot fill the disk.
 holding = Table(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0012"  # the last pre step: what this code needs
+HEAD = "0013"  # the last pre step: what this code needs
 COMPATIBLE_FROM = "0010"  # the last post step: the oldest code that may work when all steps are done
 
 Kind = Literal["pre", "post"]

@@ -36,6 +36,7 @@ from licet.store.journal_tables import session_summary as session_summary  # noq
 from licet.store.journal_tables import summed as summed  # noqa: PLC0414 - as all
 from licet.store.journal_tables import usage_hour as usage_hour  # noqa: PLC0414 - as all
 from licet.store.journal_tables import usage_minute as usage_minute  # noqa: PLC0414 - as all
+from licet.store.journal_tables import usage_statement as usage_statement  # noqa: PLC0414 - as all
 from licet.store.journal_tables import usage_summary as usage_summary  # noqa: PLC0414 - as all
 from licet.store.journal_tables import whole_denials as whole_denials  # noqa: PLC0414 - as all
 from licet.store.journal_tables import whole_journal as whole_journal  # noqa: PLC0414 - as all

@@ -1,7 +1,7 @@
 """The admin API, who is in and what happened: sessions, seats, usage, denials, the journal, upkeep."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from licet.credentials.keyring import SIGNS_AFTER_MS, fingerprint, read_keyring
 from licet.formats import instant
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.ledger.commands import Denied
+from licet.vendor.statements import read_statement, split, troubles
 from support.admin_site import OTHER, AdminSite, mistakes, problem
 from support.kinds import Place
 from support.setup_site import JIM, SESSION_S, START_MS
@@ -316,3 +317,28 @@ def test_what_if_replays_a_pool_of_the_tenant(site: AdminSite) -> None:
     problem(site.call("GET", f"{OF_JIM}/usage/what-if?pool=none"), 404, "not-found")
     long = site.call("GET", f"{OF_JIM}/usage/what-if?pool=full&reach=90d")
     assert mistakes(long).keys() == {"query:until"}
+
+
+def test_usage_statements_are_made_listed_and_fetched(site: AdminSite) -> None:
+    """Each follows the one before; a vendor that has the files finds nothing amiss."""
+    path = f"{OF_JIM}/usage/statements"
+    day = f"{datetime.fromtimestamp(START_MS / 1000, UTC):%Y-%m-%d}"
+    assert site.get(path) == {"items": [], "next": None}
+    site.clock.advance(seconds=2 * 86_400)
+    first = site.call("POST", f"{path}?from={day}")
+    assert first.status_code == 201
+    site.clock.advance(seconds=86_400)
+    second = site.call("POST", path).json()
+    assert (second["seq"], second["from"]) == (2, first.json()["until"])
+    assert site.get(f"{path}?limit=1")["items"] == [first.json()]
+    rest = site.get(f"{path}?limit=1&cursor={site.get(f'{path}?limit=1')['next']}")
+    assert (rest["items"], rest["next"]) == ([second], None)
+    files = [site.call("GET", f"{path}/{seq}").text.encode() for seq in (1, 2)]
+    read = [read_statement(split(file)[0]) for file in files]
+    assert [*troubles(read)] == []
+    assert site.event()[:3] == ("key owner", JIM, "add")
+    problem(site.call("GET", f"{path}/3"), 404, "not-found")
+    problem(site.call("POST", path), 409, "not-possible")
+    assert site.call("POST", f"{path}?until=2999-01-01").status_code == 422
+    assert site.call("POST", f"{path}?from=yesterday").status_code == 422
+    assert len(site.get(path)["items"]) == 2

@@ -101,6 +101,7 @@ Zone = Annotated[
     ),
 ]
 SerialPath = Annotated[int, Path(ge=1, le=SERIAL_MAX, description="A serial, as the list shows it.")]
+SeqPath = Annotated[int, Path(ge=1, le=SERIAL_MAX, description="A number, as the list shows it.")]
 Sid = Annotated[str, Path(pattern=r"^[0-9a-f]{40}$", examples=["6924173f0c1d" + "0" * 28])]
 
 

@@ -23,6 +23,7 @@ from licet.admin.api.licences.shapes import SHOWN
 from licet.admin.api.openapi import document
 from licet.admin.api.setup import client_secrets_and_keys, clients, pools, queue, scopes, tenants, users
 from licet.admin.api.usage import reports as usage
+from licet.admin.api.usage import statements
 
 PARTS = (
     accounts.me,
@@ -41,6 +42,7 @@ PARTS = (
     reports.live,
     reports.reports,
     usage.usages,
+    statements.kept,
     refusals.everywhere,
     refusals.of_tenant,
     accounts.admins.router,
@@ -66,7 +68,9 @@ def router() -> APIRouter:
 def openapi_document(application: FastAPI) -> dict[str, Any]:
     """What describes an application that has the API."""
     return document(
-        application, dict(map(_needed, _routes())), (*SHOWN, *alert_responses.SHOWN, *usage.SHOWN)
+        application,
+        dict(map(_needed, _routes())),
+        (*SHOWN, *alert_responses.SHOWN, *usage.SHOWN, *statements.SHOWN),
     )
 
 

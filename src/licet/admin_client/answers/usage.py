@@ -176,6 +176,17 @@ class HeldByUser:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptStatement:
+    """A statement that is kept: its number, its span, when it was made, and its hash, which the next has.."""
+
+    seq: int
+    from_: datetime
+    until: datetime
+    made_at: datetime
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Peak:
     """A part of a span: the most seats in use at once, how many there were at its end, and the denials.
 

@@ -5,8 +5,8 @@ Made by `docs/make_admin_client.py`; edit that instead.
 
 from datetime import date
 
-from licet.admin_client.answers.usage import Costs, Harvest, TrueUp, Usage, WhatIf
-from licet.admin_client.caller import Caller, Text
+from licet.admin_client.answers.usage import Costs, Harvest, KeptStatement, TrueUp, Usage, WhatIf
+from licet.admin_client.caller import Caller, Items, Text
 from licet.admin_client.words import Duplicates, LogFormat, Reach, SplitBy
 
 
@@ -152,3 +152,35 @@ class UsageCalls(Caller):
             Text,
             query={"format": format, "reach": reach, "zone": zone, "from": from_, "until": until},
         )
+
+    def list_statements(
+        self, tenant: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Items[KeptStatement]:
+        """The usage statements that are kept, by their numbers.
+
+        It needs the role viewer.
+        """
+        return self._list(
+            ("tenants", tenant, "usage", "statements"), KeptStatement, {"limit": limit, "cursor": cursor}
+        )
+
+    def make_statement(
+        self, tenant: str, *, from_: date | str | None = None, until: date | str | None = None
+    ) -> KeptStatement:
+        """State the use of the days since the last statement for a vendor, signed by the tenant's key.
+
+        It needs the role owner.
+        """
+        return self._ask(
+            "POST",
+            ("tenants", tenant, "usage", "statements"),
+            KeptStatement,
+            query={"from": from_, "until": until},
+        )
+
+    def get_statement(self, tenant: str, seq: int) -> Text:
+        """A usage statement as the file that goes to the vendor.
+
+        It needs the role viewer.
+        """
+        return self._ask("GET", ("tenants", tenant, "usage", "statements", seq), Text)

@@ -6,19 +6,16 @@ The keys are those of `secrets.json` in the data directory, so it runs where a s
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from licet.cli.errors import Refused, WrongUse
-from licet.cli.options import Data, TenantName, exclusive
+from licet.cli.options import Data, TenantName, actor, exclusive
 from licet.cli.output import note
 from licet.cli.stores import chosen_tenant, data_directory, opened
-from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.formats import instant
-from licet.model import Tenant
-from licet.units import DAY_MS
 
 if TYPE_CHECKING:
     from licet.vendor.statements import Statement
@@ -28,7 +25,12 @@ def statement(
     *,
     after: Annotated[
         Path | None,
-        typer.Option("--after", metavar="FILE", readable=False, help="The statement before this one."),
+        typer.Option(
+            "--after", metavar="FILE", readable=False, help="The statement before it, where none is kept."
+        ),
+    ] = None,
+    number: Annotated[
+        int | None, typer.Option("--number", metavar="N", min=1, help="Write this one again, as it is kept.")
     ] = None,
     from_: Annotated[
         str | None,
@@ -45,29 +47,37 @@ def statement(
 ) -> None:
     """State the use of whole days for a vendor: seats, peaks, overdraft and true denials, without names.
 
-    It is signed by the key that signs the tenant's JWTs, which is in its key set. Each statement after the
-    first has the number, and the hash, of the one before, so that the vendor sees one that is missing. Days
-    are those of UTC. Keep the file: the next statement needs it.
+    It is signed by the key that signs the tenant's JWTs, which is in its key set. Each statement has the
+    number, and the hash, of the one before, so that the vendor sees one that is missing. Days are those of
+    UTC. Statements are kept in the store, and the next one follows the last; a chain that began in files
+    goes on with --after.
 
-    Example: [bold]licet usage statement --after may.statement --output june.statement[/]
+    Example: [bold]licet usage statement --until 2026-07-01 --output june.statement[/]
     """
+    exclusive(("--number", number is not None), ("--after", after is not None))
+    exclusive(("--number", number is not None), ("--from", from_ is not None))
+    exclusive(("--number", number is not None), ("--until", until is not None))
     exclusive(("--after", after is not None), ("--from", from_ is not None))
     before = None if after is None else _before(after)
-    keyring = read_keyring(data_directory(data) / FILE_NAME)
-    now_ms = SystemClock().now_ms()
+    from_ms, until_ms = _day("--from", from_), _day("--until", until)
+    keyring = None if number is not None else read_keyring(data_directory(data) / FILE_NAME)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
-        from_ms, until_ms = _span(chosen, before, from_, until, now_ms)
-        with store.reporting() as connection:
-            from licet.reports.usage_statements.claims import claims_of
+        from licet.reports.usage_statements.kept import make_statement, statement_text
 
-            claims = claims_of(connection, chosen, from_ms, until_ms, now_ms=now_ms)
-    claims |= {"seq": 1} if before is None else {"seq": before.seq + 1, "prev": before.hash}
-    _write(output, _signed(claims, keyring, chosen, now_ms))
+        if keyring is None:
+            with store.reporting() as connection:
+                text = statement_text(connection, chosen.id, number or 0)
+            if text is None:
+                raise Refused(f"no statement {number} of {chosen.name} is kept")
+            _write(output, text)
+            return
+        made, text = make_statement(store, keyring, chosen, actor(), from_ms, until_ms, after=before)
     note(
-        f"statement {claims['seq']} of {chosen.name}, from {instant(from_ms)} until {instant(until_ms)};"
-        " keep it for the next one"
+        f"statement {made.seq} of {chosen.name}, from {instant(made.from_ms)} until"
+        f" {instant(made.until_ms)}; it is kept"
     )
+    _write(output, text)
 
 
 def _before(file: Path) -> "Statement":
@@ -88,31 +98,9 @@ def _before(file: Path) -> "Statement":
         raise Refused(f"{file} has more than one statement; name a file with the last one only") from None
 
 
-def _span(
-    tenant: Tenant, before: "Statement | None", from_: str | None, until: str | None, now_ms: int
-) -> tuple[int, int]:
-    """Whole days of UTC.
-
-    Raises WrongUse, Refused.
-    """
-    from licet.reports.usage_statements.claims import DAYS_FIRST, DAYS_MAX, settled_ms
-
-    settled = settled_ms(tenant, now_ms)
-    until_ms = settled if until is None else _day("--until", until)
-    if before is not None and before.tenant != tenant.name:
-        raise Refused(f"the statement before is of the tenant {before.tenant}, not of {tenant.name}")
-    if before is not None:
-        from_ms = int(before.claims["until"]) * 1000
-    else:
-        from_ms = settled - DAYS_FIRST * DAY_MS if from_ is None else _day("--from", from_)
-    if until_ms > settled:
-        raise WrongUse(f"--until is {instant(settled)[:10]} at most: what is later is not decided yet")
-    if not from_ms < until_ms <= from_ms + DAYS_MAX * DAY_MS:
-        raise Refused(f"there is nothing to state: a statement has 1 to {DAYS_MAX} days")
-    return from_ms, until_ms
-
-
-def _day(option: str, text: str) -> int:
+def _day(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -120,24 +108,11 @@ def _day(option: str, text: str) -> int:
     return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
-def _signed(claims: dict[str, Any], keyring: Any, tenant: Tenant, now_ms: int) -> str:
-    """The statement in its armour."""
-    import json
-
-    from licet.credentials.jwt_signing_keys import PERIOD_MS, PUBLISHED_BEFORE_MS, JwtKeys
-    from licet.licences.jws import encode
-    from licet.vendor.statements import armoured, header_of
-
-    signs = keyring.signing(now_ms - PUBLISHED_BEFORE_MS)
-    key = JwtKeys().key(signs, tenant.id, now_ms // PERIOD_MS)
-    claims["key"] = {name: key.jwk[name] for name in ("kty", "crv", "x", "y")}
-    payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
-    content = f"{encode(header_of(key.kid))}.{encode(payload)}"
-    return armoured(f"{content}.{key.sign(content.encode()).decode()}")
-
-
 def _write(output: str, text: str) -> None:
-    """Raises Refused."""
+    """The statement in its armour. Raises Refused."""
+    from licet.vendor.statements import armoured
+
+    text = armoured(text)
     if output == "-":
         sys.stdout.write(text)
         return
