@@ -12,17 +12,13 @@ from licet.options_files.recognition import FormatUnclear
 from licet.options_files.statements import Reading
 from licet.options_files.translation import translate
 from licet.options_files.writing import written
+from licet.setup.contradictions import disagreements
+from licet.setup.file import read as read_setup
+from licet.setup.file import write
 from support.options_files import LOGINS, read, tenant
 
 TENANT = tenant()
-BASE = """\
-[tenant.Sales]
-session_ttl = "20m"
-[tenant.Sales.pool.full]
-seats = 5
-[tenant.Sales.pool.light]
-seats = 5
-"""
+BASE = write([TENANT])
 WORDS = (
     *("EXCLUDE", "INCLUDE", "EXCLUDEALL", "INCLUDEALL", "RESERVE", "MAX", "PRIORITY", "GROUP", "HOST_GROUP"),
     *("TIMEOUT", "TIMEOUTALL", "LINGER", "MAX_OVERDRAFT", "GROUPCASEINSENSITIVE", "REPORTLOG", "EXPRESS"),
@@ -58,7 +54,11 @@ def must_account_for(content: bytes, reading: Reading) -> None:
         assert outcome.line.text.isprintable()
         assert outcome.why.isprintable()
     left_out = [it for it in done.outcomes if it.fate is Fate.LEFT_OUT]
-    after = tomllib.loads(written(BASE, "Sales", done.changes, left_out, "x.opt"))["tenant"]["Sales"]
+    text = written(BASE, "Sales", done.changes, left_out, "x.opt")
+    (setup,) = read_setup(text, "what was written")
+    for made in setup.pools.values():
+        assert not list(disagreements(made, made.seats))
+    after = tomllib.loads(text)["tenant"]["Sales"]
     for pool in after["pool"].values():
         limits = {rule["for"]: rule["seats"] for rule in pool.get("max", ())}
         for rule in pool.get("reserve", ()):

@@ -1,5 +1,7 @@
 """Each option of FlexNet and of RLM: what it says, and what is not written so."""
 
+import re
+
 import pytest
 
 from licet.options_files import flexnet, rlm
@@ -7,7 +9,9 @@ from licet.options_files.changes import PoolChanges
 from licet.options_files.outcomes import Fate
 from licet.options_files.recognition import FormatUnclear
 from support.options_files import all_kept, one, read, told, translated
+from support.paths import DOCS
 
+TYPES = {"USER", "GROUP", "HOST", "HOST_GROUP", "DISPLAY", "INTERNET", "INTERNET_GROUP", "PROJECT"}
 GROUP = "GROUP sales anne TC\n"
 
 
@@ -243,6 +247,9 @@ def test_rlm_has_words_of_its_own(line: str, told: str) -> None:
         ("GROUP g \\\n anne\n", "FlexNet"),
         ("EXCLUDE full:VERSION=2.0 USER anne\nLINGER full 3\nbroken\n", "FlexNet"),
         ("EXCLUDE full USER anne\n", "FlexNet"),  # it says the same in both
+        ("MAX 2 full USER ALL_USERS\n", "FlexNet"),
+        ("MAX 2 full GROUP ALL_GROUPS\n", "FlexNet"),
+        ("MAX 2 full USER *\n", "RLM"),
         ("# nothing\n", "FlexNet"),
         ("", "FlexNet"),
     ],
@@ -254,8 +261,8 @@ def test_the_format_is_recognised_from_what_is_in_it(text: str, expected: str) -
 @pytest.mark.parametrize(
     "text",
     [
-        "MAX 2 full USER *\n",
-        "MAX 2 full USER ALL_USERS\n",
+        "MAX 2 full USER *\nMAX 2 light USER ALL_USERS\n",
+        "GROUP sales anne \\",
         "INCLUDE full USER anne\nINCLUDEALL USER bob\n",
         "neither\n",
     ],
@@ -265,7 +272,13 @@ def test_a_file_that_could_be_either_and_would_differ_is_not_guessed_at(text: st
         read(text, "")
 
 
-def test_every_option_of_the_manuals_is_known() -> None:
-    """A word that is missing here would be told as a slip of a finger."""
-    assert len(flexnet.READERS) == 32
-    assert len(rlm.READERS) == 29
+@pytest.mark.parametrize(
+    ("heading", "readers"), [("FlexNet", flexnet.READERS), ("RLM", rlm.READERS)], ids=["flexnet", "rlm"]
+)
+def test_each_word_has_a_row_on_the_page_of_those_who_move(heading: str, readers: dict[str, object]) -> None:
+    page = (DOCS / "how-to" / "move-from-flexnet-or-rlm.md").read_text(encoding="utf-8")
+    table = page.partition(f"## {heading}, word by word")[2].partition("\n## ")[0]
+    rows = "\n".join(line.split(" | ")[0] for line in table.splitlines() if line.startswith("|"))
+    told = set(re.findall(r"`([A-Z_]+)", rows))
+    assert set(readers) <= told
+    assert told <= {*readers, "ON", "OFF", *TYPES}

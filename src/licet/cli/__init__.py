@@ -60,6 +60,12 @@ _PANELS = {
         Verb("key", "set_up.key", "app", "The keys that sign tokens."),
         Verb("apply", "set_up.setup_file", "apply", "Make the store match a declarative TOML file."),
         Verb("export", "set_up.setup_file", "export", "Write the set-up as such a file, without secrets."),
+        Verb(
+            "import-options",
+            "set_up.options_file",
+            "import_options",
+            "Take over an options file of FlexNet or RLM.",
+        ),
     ),
     "Sell": (
         Verb("vendor", "vendor.verbs", "app", "Sign licences for your customers. Needs no store, no server."),

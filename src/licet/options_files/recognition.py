@@ -1,11 +1,12 @@
 """Finds out whether an options file is FlexNet's or RLM's.
 
-A file is of the format in which it has the fewer mistakes. Where that is both, and it says the same in both,
-it does not matter; where it says something else, a person has to say which it is.
+A file is of the format in which it has the fewer mistakes. Where that is both, a word that one format has for
+everybody decides, `ALL_USERS` or `*`. Where the file says the same in both, it does not matter; where it says
+something else, a person has to say which it is.
 """
 
 from licet.options_files import flexnet, rlm
-from licet.options_files.statements import Option, Reading, Rule
+from licet.options_files.statements import Option, Reading, Rule, Said, Who
 
 
 class FormatUnclear(Exception):
@@ -22,12 +23,23 @@ def recognised(content: bytes) -> Reading:
         return of_flexnet if of_flexnet.mistakes < of_rlm.mistakes else of_rlm
     if of_flexnet.mistakes:
         raise FormatUnclear("it is neither an options file of FlexNet nor one of RLM as it stands")
-    for ours, theirs in zip(of_flexnet.said, of_rlm.said, strict=False):
-        if ours.statement != theirs.statement:
-            raise FormatUnclear(f"{ours.line.where} means something else in FlexNet than in RLM")
+    pairs = zip(of_flexnet.said, of_rlm.said, strict=False)
+    differing = [(ours, theirs) for ours, theirs in pairs if ours.statement != theirs.statement]
+    is_flexnet = any(_is_for_all(ours) for ours, _ in differing)
+    is_rlm = any(_is_for_all(theirs) for _, theirs in differing)
+    if is_flexnet != is_rlm:
+        return of_flexnet if is_flexnet else of_rlm
+    if differing:
+        where = differing[0][0].line.where
+        raise FormatUnclear(f"{where} means something else in FlexNet than in RLM")
     if _has_both_lists(of_flexnet):
         raise FormatUnclear("INCLUDE beside INCLUDEALL means something else in FlexNet than in RLM")
     return of_flexnet
+
+
+def _is_for_all(said: Said) -> bool:
+    """Whether a name is the format's own word for everybody, which is no login name."""
+    return isinstance(said.statement, Rule) and said.statement.who in {Who.EACH_USER, Who.EACH_GROUP}
 
 
 def _has_both_lists(reading: Reading) -> bool:

@@ -38,7 +38,7 @@ def apply(
     from licet.setup.plan import REMOVE
     from licet.setup.plan import apply as apply_plan
 
-    wanted = read(_text_of(file), "standard input" if file == "-" else file)
+    wanted = read(text_of(file), "standard input" if file == "-" else file)
     with opened(data) as store:
         with progress("rehearsing") as on_step:
             plan = apply_plan(store, wanted, actor(), prune=prune, rehearse=True, on_step=on_step)
@@ -82,7 +82,11 @@ def export(
     say(f"{counted(len(tenants), 'tenant')} written to {output}.")
 
 
-def _text_of(file: str) -> str:
+def text_of(file: str) -> str:
+    """The text of a set-up file; `-` is standard input.
+
+    Raises WrongUse.
+    """
     try:
         return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as fault:

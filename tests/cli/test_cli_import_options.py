@@ -1,0 +1,251 @@
+"""`licet import-options`: an options file of FlexNet or RLM becomes part of a set-up file."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from licet.lanes.commit import commit
+from licet.ledger.commands import Denied, Grant, Granted
+from licet.model import NoSeatReason
+from licet.options import Share
+from support.cli_site import PASSWORD, TENANT, Desk, new_desk
+from support.command_line import run
+
+FLEXNET = """\
+# Options of the sales department
+GROUP sales anne \\
+      tc
+EXCLUDE full USER bob
+RESERVE 2 full GROUP sales
+MAX 3 full USER anne
+MAX 1 full USER ALL_USERS
+TIMEOUTALL 7200
+REPORTLOG +/var/log/flexnet/report.rl
+"""
+RLM = """\
+group Sales ANNE tc
+exclude FULL user bob
+reserve 2 full group sales
+rotate daily
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with users for anne and bob."""
+    data = new_desk(tmp_path_factory.mktemp("options") / "licet-data")
+    for initials, name in (("AN", "Anne"), ("BO", "Bob")):
+        Desk(data).run("user", "add", initials, "--name", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    return data
+
+
+def options_file(directory: Path, text: str = FLEXNET) -> str:
+    """An options file, and its path."""
+    file = directory / "sales.opt"
+    file.write_text(text)
+    return str(file)
+
+
+def users_file(directory: Path) -> str:
+    """Who the login names are."""
+    file = directory / "users"
+    file.write_text("# login=initials\nanne=AN\n\n bob = BO\ntc=TC\n")
+    return str(file)
+
+
+def imported(desk: Desk, directory: Path, *more: str, text: str = FLEXNET) -> Path:
+    """The set-up file with this options file."""
+    output = directory / "setup.toml"
+    named = ["--users", users_file(directory), "-o", str(output)]
+    desk.run("import-options", options_file(directory, text), *named, *more)
+    return output
+
+
+def test_an_options_file_is_applied_as_a_whole(desk: Desk, tmp_path: Path) -> None:
+    """From the file of another licence server to a denial."""
+    output = imported(desk, tmp_path, "--leave-out", "REPORTLOG")
+    desk.run("apply", str(output), "--yes")
+    tenant = desk.tenant()
+    (pool,) = tenant.pools.values()
+    assert pool.seats == 5  # as before
+    assert pool.exclude == ("user:BO",)
+    assert pool.reserve == (Share(who="group:sales", seats=2),)
+    assert pool.max == (Share(who="user:AN", seats=3),)
+    assert pool.max_per_user == 1
+    assert tenant.session_ttl_s == 7200
+    assert tenant.groups["sales"].users == {"AN", "TC"}
+    desk.run("client", "add", "OfBob", "--user", "BO")
+    assert grant(desk, "OfBob") == NoSeatReason.EXCLUDED
+    assert grant(desk, "TestClientId") is None
+
+
+def grant(desk: Desk, client_id: str) -> NoSeatReason | None:
+    """Why a client gets no seat, if it gets none."""
+    store = desk.store()
+    try:
+        tenant = store.tenant(TENANT)
+        assert tenant is not None
+        (pool,) = tenant.pools.values()
+        (outcome,) = commit(
+            store,
+            [
+                Grant(
+                    tenant_id=tenant.id,
+                    client_key=tenant.clients[client_id].key,
+                    sid=client_id.encode().ljust(20, b"s"),
+                    scope="all",
+                    pool_id=pool.id,
+                    address="192.0.2.1",
+                )
+            ],
+        )
+    finally:
+        store.close()
+    if isinstance(outcome, Denied):
+        return outcome.reason
+    assert isinstance(outcome, Granted), outcome
+    return None
+
+
+def test_a_file_that_is_imported_and_applied_twice_changes_nothing_more(desk: Desk, tmp_path: Path) -> None:
+    desk.run("apply", str(imported(desk, tmp_path, "--leave-out", "all")), "--yes")
+    again = desk.run("apply", str(imported(desk, tmp_path, "--leave-out", "all")))
+    assert "Nothing to change." in again.stdout
+
+
+def test_a_file_of_rlm_is_recognised(desk: Desk, tmp_path: Path) -> None:
+    output = imported(desk, tmp_path, "--leave-out", "rotate", text=RLM)
+    desk.run("apply", str(output), "--yes")
+    (pool,) = desk.tenant().pools.values()
+    assert pool.exclude == ("user:BO",)
+    assert pool.reserve == (Share(who="group:Sales", seats=2),)
+
+
+def test_a_line_without_counterpart_refuses_the_file_and_says_why(desk: Desk, tmp_path: Path) -> None:
+    """Not half of it is written."""
+    output = tmp_path / "setup.toml"
+    output.write_text("as before")
+    refused = desk.run(
+        *("import-options", options_file(tmp_path), "--users", users_file(tmp_path), "-o", str(output)),
+        exit_code=1,
+    )
+    assert not refused.stdout
+    line, why, refusal = refused.stderr.splitlines()
+    assert line == "sales.opt, line 9: REPORTLOG +/var/log/flexnet/report.rl"
+    assert why == "    all use is in the journal anyway; licet usage export writes it as a report log of RLM"
+    assert refusal.startswith("licet: 1 line of sales.opt has no counterpart; nothing was written.")
+    assert refusal.endswith("do without: --leave-out REPORTLOG")
+    assert output.read_text() == "as before"
+
+
+def test_what_is_left_out_is_told_and_stands_in_the_file(desk: Desk, tmp_path: Path) -> None:
+    output = tmp_path / "setup.toml"
+    text = FLEXNET + "EXCLUDE full HOST mainline\n"
+    named = ("--users", users_file(tmp_path), "-o", str(output))
+    some = desk.run(
+        "import-options", options_file(tmp_path, text), *named, "--leave-out", "REPORTLOG", exit_code=1
+    )
+    assert "do without: --leave-out EXCLUDE" in some.stderr
+    done = desk.run("import-options", options_file(tmp_path, text), *named, "--leave-out", "all")
+    assert "sales.opt, line 10: EXCLUDE full HOST mainline" in done.stderr
+    assert done.stdout == f"sales.opt (FlexNet): 6 options kept, 2 left out, written to {output}.\n"
+    assert "#   line 10: EXCLUDE full HOST mainline\n" in output.read_text()
+
+
+@pytest.mark.parametrize("line", ["RESRVE 1 full USER anne", "RESERVE 1 full", "TIMEOUTALL 60"])
+def test_a_wrong_line_refuses_the_file_whatever_is_left_out(desk: Desk, tmp_path: Path, line: str) -> None:
+    """Also two lines that contradict each other."""
+    output = tmp_path / "setup.toml"
+    refused = desk.run(
+        *("import-options", options_file(tmp_path, f"{FLEXNET}{line}\n"), "--users", users_file(tmp_path)),
+        *("--leave-out", "all", "-o", str(output)),
+        exit_code=2,
+    )
+    assert f"line 10: {line}" in refused.stderr
+    assert "cannot be read; nothing was written" in refused.stderr
+    assert not output.exists()
+
+
+def test_a_set_up_file_is_added_to_without_a_store(tmp_path: Path) -> None:
+    """Its comments, and its other tenants, stay."""
+    setup = tmp_path / "licet-setup.toml"
+    before = (
+        "# ours\n[tenant.A.pool.full]\nseats = 5 # bought\n[tenant.A.user.AN]\n"
+        "[tenant.B.pool.full]\nseats = 1\n"
+    )
+    setup.write_text(before)
+    setup.chmod(0o640)
+    file = options_file(tmp_path, "MAX 2 compile USER anne\n")
+    named = ("--user", "anne=AN", "--pool", "compile=full")
+    error = run("import-options", file, "--into", str(setup), *named, exit_code=2).stderr
+    assert "has 2 tenants; say --tenant NAME" in error
+    run("import-options", file, "--into", str(setup), "--tenant", "A", "-o", str(setup), *named)
+    after = setup.read_text()
+    assert tomllib.loads(after)["tenant"]["A"]["pool"]["full"]["max"] == [{"for": "user:AN", "seats": 2}]
+    assert after.replace('max = [{for = "user:AN", seats = 2}]\n', "") == before
+    assert stat.S_IMODE(setup.stat().st_mode) == 0o640
+
+
+def test_a_set_up_that_would_not_be_applied_is_not_written(tmp_path: Path) -> None:
+    """Also where the set-up file contradicts itself before."""
+    setup = tmp_path / "licet-setup.toml"
+    setup.write_text(
+        '[tenant.A.pool.full]\nseats = 5\nexclude = ["user:AN"]\ninclude = ["user:AN"]\n[tenant.A.user.AN]\n'
+    )
+    before = setup.read_text()
+    file = options_file(tmp_path, "MAX 2 full USER AN\n")
+    error = run("import-options", file, "--into", str(setup), "-o", str(setup), exit_code=2).stderr
+    assert "exclude has user:AN" in error
+    assert setup.read_text() == before
+
+
+def test_the_set_up_is_printed_where_no_file_is_named(desk: Desk, tmp_path: Path) -> None:
+    done = desk.run("import-options", "-", stdin="LINGER full 90\n")
+    pool = tomllib.loads(done.stdout)["tenant"][TENANT]["pool"]["full"]
+    assert (pool["hold"], pool["seats"]) == ("90s", 5)
+    assert "begins with the last token" in done.stderr
+    assert "1 option kept" in done.stderr
+
+
+def test_every_line_is_listed_as_json(desk: Desk, tmp_path: Path) -> None:
+    file = options_file(tmp_path, "# here\nGROUP sales \\\nTC\nMAX 2 full GROUP sales\n")
+    assert desk.json("import-options", file) == [
+        {"first": 1, "last": 1, "text": "", "fate": "nothing", "why": ""},
+        {"first": 2, "last": 3, "text": "GROUP sales TC", "fate": "kept", "why": "group sales: TC"},
+        {
+            "first": 4,
+            "last": 4,
+            "text": "MAX 2 full GROUP sales",
+            "fate": "kept",
+            "why": "pool full: max 2 for group:sales",
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("INCLUDE full USER TC\nINCLUDEALL USER TC\n", (), "say --format flexnet or --format rlm"),
+        ("nothing of the sort\n", (), "neither an options file of FlexNet nor one of RLM"),
+        ("x" * 2_000_000, (), "1048576 bytes at most"),
+        ("LINGER full 60\n", ("--pool", "compile=nowhere"), "has no pool nowhere"),
+        ("LINGER full 60\n", ("--pool", "full"), "are written anne=AN"),
+        ("LINGER full 60\n", ("--user", "a=TC", "--user", "a=AN"), "'a' is to be TC and AN"),
+        ("LINGER full 60\n", ("--user", "=TC"), "are written anne=AN"),
+        ("LINGER full 60\n", ("--users", "/nowhere"), "/nowhere cannot be read"),
+        ("LINGER full 60\n", ("--into", "/nowhere"), "/nowhere cannot be read"),
+        ("LINGER full 60\n", ("-o", "/nowhere/setup.toml"), "cannot be written"),
+        ("LINGER full 60\n", ("--users", "-", "--into", "-"), "only one file can be standard input"),
+    ],
+)
+def test_a_mistake_in_the_use_is_told(
+    desk: Desk, tmp_path: Path, text: str, options: tuple[str, ...], told: str
+) -> None:
+    error = desk.run("import-options", options_file(tmp_path, text), *options, exit_code=2).stderr
+    assert told in error
+
+
+def test_a_file_that_is_not_there_is_told(desk: Desk) -> None:
+    assert "cannot be read" in desk.error("import-options", "nowhere.opt", exit_code=2)
