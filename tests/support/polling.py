@@ -89,32 +89,31 @@ class Line:
         self._polls: list[Poll] = []
         with server.changing() as change:
             tenant = change.add_tenant(name, seats=1)
+            tenant.add_user("TC", password_hash=PASSWORD_HASH)
             for number in range(clients):
-                tenant.add_user(f"U{number:x}"[:3].upper(), password_hash=PASSWORD_HASH)
-                tenant.add_client(f"c{number}", user=f"U{number:x}"[:3].upper())
+                tenant.add_client(f"c{number}", user="TC")
             tenant.set_pool("full", **{"queue": 20, **pool})
 
-    def request(self, client: str, *, endpoint: str = "token", prefer: str = "", **form: str) -> bytes:
+    def request(self, client: str, *, prefer: str = "", via: str = "", **form: str) -> bytes:
         """What a client sends."""
         content = urlencode({**GRANT, **form})
         lines = [
-            f"POST /{self.name}/{endpoint} HTTP/1.1",
+            f"POST /{self.name}/token HTTP/1.1",
             "Host: licet",
             f"Authorization: Basic {b64encode(f'{client}:password'.encode()).decode()}",
             "Content-Type: application/x-www-form-urlencoded",
             f"Content-Length: {len(content)}",
             *([f"Prefer: {prefer}"] if prefer else []),
+            *([f"X-Forwarded-For: {via}"] if via else []),
         ]
         return ("\r\n".join(lines) + "\r\n\r\n" + content).encode()
 
-    async def send(
-        self, client: str, *, at: str = "", url: str = "", data: bytes = b"", prefer: str = "", **form: str
-    ) -> Poll:
-        """Send a request, from the address `at`, to the server or to another one."""
+    async def send(self, client: str, *, at: str = "", url: str = "", data: bytes = b"", **sent: Any) -> Poll:
+        """Send a request, or these bytes, from the address `at`, to the server or to another one."""
         parts = urlsplit(url or self.server.url)
         local = (at, 0) if at else None
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=local)
-        writer.write(data or self.request(client, prefer=prefer, **form))
+        writer.write(data or self.request(client, **sent))
         self._polls.append(Poll(reader, writer))
         return self._polls[-1]
 
@@ -156,9 +155,9 @@ class Line:
         """Return when the server has looked at its store so often."""
         await asyncio.to_thread(until, lambda: self.looks() >= count)
 
-    async def log_off(self, token: str) -> None:
-        """Give a seat back."""
-        parts = urlsplit(self.server.url)
+    async def log_off(self, token: str, *, url: str = "") -> None:
+        """Give a seat back, by the server or another one."""
+        parts = urlsplit(url or self.server.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         head = f"POST /{self.name}/logoff HTTP/1.1\r\nHost: licet\r\nAuthorization: Bearer {token}\r\n"
         poll = Poll(reader, writer)
