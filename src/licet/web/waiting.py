@@ -83,6 +83,7 @@ class WaitingRequests:
         measures: Measures,
         log: Log,
         store_failed: Callable[[], None],
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self._store = store
         self._waiting_max = waiting_max
@@ -90,6 +91,7 @@ class WaitingRequests:
         self._measures = measures
         self._log = log
         self._store_failed = store_failed
+        self._look_every_s = look_every_s
         self._waiting: dict[SeatKey, _Waiter] = {}  # by their places, in the order in which they came
         self._of_source: Counter[str] = Counter()
         self._of_tenant: Counter[int] = Counter()
@@ -235,7 +237,7 @@ class WaitingRequests:
     async def _watch(self) -> None:
         """While anybody waits: look once a second, and have those ask for whom a seat may be free."""
         loop = asyncio.get_running_loop()
-        look_at_s = loop.time() + LOOK_EVERY_S
+        look_at_s = loop.time() + self._look_every_s
         while self._waiting:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._has_freed.wait(), max(0.0, look_at_s - loop.time()))
@@ -243,7 +245,7 @@ class WaitingRequests:
             self._has_freed.clear()
             await asyncio.gather(*(self._hand_out(pool_id, seats) for pool_id, seats in freed.items()))
             if loop.time() >= look_at_s and self._waiting:
-                look_at_s = loop.time() + LOOK_EVERY_S
+                look_at_s = loop.time() + self._look_every_s
                 await self._look()
 
     async def _hand_out(self, pool_id: int, seats: int) -> None:
