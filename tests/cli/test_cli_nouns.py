@@ -18,6 +18,11 @@ class Part(dict[str, Any]):
 COLUMNS, UNTIL = "seats  in use  overdraft  over", "2099-01-31T00:00:00Z"
 NEVER = f"{'never':20}"
 ALERTS = "80 90 100 denied expires"
+NAMED = (
+    "group sales is named by reserve and priority of pool full; take it out there first; see: licet pool"
+    " show full"
+)
+HEADING = f"{'alerts':24}  options"
 
 # Of each noun, lines of the command and what each prints: a text, lines, a record as JSON or a part of it, or
 # the exit code and the text of a refusal. `grant` is no verb: a client gets a session.
@@ -74,9 +79,9 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
         (
             "pool list",
             [
-                f"pool    {COLUMNS}  shared by  held for  scopes  expires               alerts",
-                f"full    5      0       0          0     client     0s        all     {NEVER}  {ALERTS}",
-                f"mobile  3      0       0          0     user       0s        -       {UNTIL}  {ALERTS}",
+                f"pool    {COLUMNS}  shared by  held for  scopes  expires               {HEADING}",
+                f"full    5      0       0          0     client     0s        all     {NEVER}  {ALERTS}  -",
+                f"mobile  3      0       0          0     user       0s        -       {UNTIL}  {ALERTS}  -",
             ],
         ),
         ("pool set mobile --expires never --seats 4", "Pool mobile changed."),
@@ -104,6 +109,7 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
                 "queue": 0,
                 "queue_hold_s": 30,
                 "effective_hold_s": 0,
+                "options": [],
                 "scopes": [],
                 "expires_at": None,
                 "alerts": ["80", "90", "100", "denied", "expires"],
@@ -111,6 +117,14 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
         ),
         ("pool set mobile --alerts none", "Pool mobile changed."),
         ("pool show mobile", Part(alerts=[])),
+        ("pool set mobile --queue 20 --max-per-user 2 --exclude user:TC", "Pool mobile changed."),
+        ("pool set mobile --queue 20", "Nothing to change."),
+        (
+            "pool show mobile",
+            Part(options=["exclude", "max_per_user", "queue"], exclude=["user:TC"], max_per_user=2, queue=20),
+        ),
+        ("pool set mobile --no-queue --no-max-per-user --no-exclude", "Pool mobile changed."),
+        ("pool show mobile", Part(options=[], exclude=[], max_per_user=None, queue=0)),
         ("pool remove mobile", (2, "Remove pool mobile? Nobody can be asked here; say --yes")),
         ("pool remove mobile --yes", "Pool mobile removed."),
     ),
@@ -143,6 +157,27 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
         ("client set TestClientId --every-scope", "Client TestClientId changed."),
         ("scope remove orders", (2, "Remove scope orders? Nobody can be asked here; say --yes")),
         ("scope remove orders --yes", "Scope orders removed."),
+    ),
+    "group": (
+        ("group add sales --user TC --client TestClientId", "Group sales added."),
+        ("group set sales --user TC", "Nothing to change."),
+        ("pool set full --reserve 2:group:sales --priority 5:group:sales", "Pool full changed."),
+        (
+            "group list",
+            [
+                "group  users  clients       named by",
+                "sales  TC     TestClientId  full:reserve full:priority",
+            ],
+        ),
+        ("group set sales --no-users", "Group sales changed."),
+        ("group show sales", Part(users=[], clients=["TestClientId"])),
+        (
+            "group remove sales --yes",
+            (1, NAMED),
+        ),
+        ("pool set full --no-reserve --no-priority", "Pool full changed."),
+        ("group remove sales", (2, "Remove group sales? Nobody can be asked here; say --yes")),
+        ("group remove sales --yes", "Group sales removed."),
     ),
     "user": (
         ("user add AP --no-password", "User AP added."),

@@ -53,6 +53,8 @@ _PANELS = {
         Verb("scope", "set_up.scope", "app", "What a token may do, and which pool its seat comes from."),
         Verb("user", "set_up.user", "app", "Persons and services, and their passwords."),
         Verb("client", "set_up.client", "app", "OAuth clients, their secrets and public keys."),
+        Verb("group", "set_up.group", "app", "Users and clients that the options of a pool can name."),
+        Verb("queue", "set_up.queue", "app", "Who waits for a seat."),
         Verb("trust", "set_up.licence", "trust_app", "Vendors whose licences count here."),
         Verb("licence", "set_up.licence", "app", "Licences that vendors have signed: check, install, list."),
         Verb("admin", "set_up.admin", "app", "Who may sign in at the dashboard, and API keys of programs."),

@@ -98,6 +98,10 @@ def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None
     subject = refusal.subject
     if refusal.code is Code.NOT_FOUND and refusal.others:
         return ""  # it names the existing ones
+    if refusal.code is Code.NOT_TOGETHER and refusal.beside and subject and subject.kind == "pool":
+        return f"; change {_as_option(refusal.field)} or {_as_option(refusal.beside)}"
+    if refusal.code is Code.IN_USE and refusal.others and refusal.others[0].kind == "pool":
+        return f"; see: licet pool show {quoted(refusal.others[0].name)}{of_tenant(tenant, data)}"
     template = _ADVICE.get((refusal.code, subject.kind if subject else None), "")
     names = {"to": of_tenant(tenant, data), "at": of_data(data), "client": "CLIENT_ID"}
     if subject is not None and any(name and name.startswith("-") for name in (subject.name, subject.client)):
@@ -109,6 +113,11 @@ def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None
     return template.format_map(names)
 
 
+def _as_option(field: str) -> str:
+    """The option that sets a field."""
+    return f"--{field.replace('_', '-')}"
+
+
 # {to} adds the options for the same tenant and data, {at} those for the same data.
 _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
     {
@@ -117,6 +126,7 @@ _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
         (Code.ALREADY_THERE, "scope"): "; change it with: licet scope set {name}{to}",
         (Code.ALREADY_THERE, "user"): "; change it with: licet user set {name}{to}",
         (Code.ALREADY_THERE, "client"): "; change it with: licet client set {name}{to}",
+        (Code.ALREADY_THERE, "group"): "; change it with: licet group set {name}{to}",
         (Code.ALREADY_THERE, "key"): "; see: licet client key list {client}{to}",
         (Code.ALREADY_THERE, "administrator"): "; change it with: licet admin set {name}{at}",
         (Code.ALREADY_THERE, "API key"): "; choose another name, or: licet admin key remove {name}{at}",
@@ -124,6 +134,7 @@ _ADVICE: Mapping[tuple[Code, SubjectKind | None], str] = MappingProxyType(
         (Code.NOT_FOUND, "pool"): "; add one: licet pool add NAME --seats 5{to}",
         (Code.NOT_FOUND, "user"): "; add one: licet user add INITIALS{to}",
         (Code.NOT_FOUND, "client"): "; add one: licet client add CLIENT_ID --user INITIALS{to}",
+        (Code.NOT_FOUND, "group"): "; add one: licet group add NAME --user INITIALS{to}",
         (Code.NOT_FOUND, "secret"): "; add one: licet client secret add {client}{to}",
         (Code.NOT_FOUND, "key"): "; add one: licet client key add {client} FILE{to}",
         (Code.NOT_FOUND, "administrator"): "; licet admin list{at} shows those there are",

@@ -48,12 +48,14 @@ from licet.model import (
     Value,
 )
 from licet.nearest import nearest
-from licet.options import Group
+from licet.options import Group, all_rules_of
 from licet.refusal import Code
+from licet.setup.file_lines import Lines
 from licet.setup.kinds import End, Fact, Keys
 from licet.setup.noun import Noun, Setting, Settings, defaults_of
 from licet.setup.nouns import CLIENT, GROUP, POOL, SCOPE, TENANT, USER, noun_of, said
-from licet.setup.option_kinds import Levels, Shares
+from licet.setup.options.contradictions import disagreements
+from licet.setup.options.kinds import Levels, Shares
 
 POOL_OF_ALL = "full"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -182,7 +184,8 @@ def read(text: str, source: str) -> list[Tenant]:
         raise _no_toml(source, "it is nested too deeply") from None
     mistakes: list[Mistake] = []
     root = _Keys(content, (), mistakes)
-    tenants = [_Reading(name, keys).tenant() for name, keys in root.tables("tenant")]
+    lines = Lines(text)
+    tenants = [_Reading(name, keys, lines).tenant() for name, keys in root.tables("tenant")]
     root.finish()
     if not content:
         mistakes.append(Mistake(code=Code.MISSING, text="it is empty; a tenant begins with [tenant.NAME]"))
@@ -201,12 +204,12 @@ class _Keys:
     def __init__(self, content: Mapping[str, Any], path: tuple[str, ...], mistakes: list[Mistake]) -> None:
         self._content = content
         self._path = path
-        self._mistakes = mistakes
+        self.mistakes = mistakes
         self._known: list[str] = []
 
     def mistake(self, code: Code, text: str, *keys: str) -> None:
         """Note a mistake in this table, or under a key of it."""
-        self._mistakes.append(Mistake(path=(*self._path, *keys), code=code, text=text))
+        self.mistakes.append(Mistake(path=(*self._path, *keys), code=code, text=text))
 
     def refused(self, wrong: InvalidValue, *keys: str) -> None:
         """Note a refused value: under a key, or under that of its field where the table has it."""
@@ -227,7 +230,7 @@ class _Keys:
         content = self._get(key, {}, (dict,), f"tables like [{_dotted((*self._path, key, 'NAME'))}]")
         for name, table in content.items():
             if isinstance(table, dict):
-                yield name, _Keys(table, (*self._path, key, name), self._mistakes)
+                yield name, _Keys(table, (*self._path, key, name), self.mistakes)
             else:
                 self.mistake(Code.WRONG_TYPE, f"a table is allowed, not {table!r:.40}", key, name)
 
@@ -273,7 +276,7 @@ class _Keys:
         if not isinstance(jwk, dict):
             self.mistake(Code.WRONG_TYPE, "a JWK is allowed, no text", *path)
             return None
-        ends = _Keys(jwk, (*self._path, *path), self._mistakes).setting(_KEY_ENDS, None, zone)
+        ends = _Keys(jwk, (*self._path, *path), self.mistakes).setting(_KEY_ENDS, None, zone)
         try:
             return replace(read_jwk(jwk), expires_at_ms=ends)
         except InvalidValue as fault:
@@ -295,9 +298,10 @@ class _Keys:
 class _Reading:
     """Reads one tenant of the file."""
 
-    def __init__(self, name: str, keys: _Keys) -> None:
+    def __init__(self, name: str, keys: _Keys, lines: Lines) -> None:
         self._name = name
         self._keys = keys
+        self._lines = lines
         # Every name that has a table: a mistake within it must not make references to it wrong.
         self._names: dict[str, set[str]] = {}
         self._zone: tzinfo = UTC
@@ -315,6 +319,8 @@ class _Reading:
         users: dict[str, User] = self._parts("user", self._user)
         clients: dict[str, Client] = self._parts("client", partial(self._client, users))
         groups: dict[str, Group] = self._parts("group", self._group)
+        for pool in pools.values():
+            self._options(pool)
         self._refer("scope", scope_default, keys, "default_scope")
         keys.finish()
         # One by one, so that one mistake does not hide another; the two lives depend on each other.
@@ -359,6 +365,22 @@ class _Reading:
     def _pool(self, name: str, table: _Keys) -> Pool | None:
         settings = table.settings(POOL, self._zone)
         return _made(table, lambda: Pool(id=0, name=name, **settings))
+
+    def _options(self, pool: Pool) -> None:
+        """Note what the options of a pool name that is not there, and what they contradict."""
+        table = _Keys({}, ("tenant", self._name, "pool", pool.name), self._keys.mistakes)
+        for field, who in all_rules_of(pool):
+            what, _, name = who.partition(":")
+            self._refer(what, name, table, field)
+        for found in disagreements(pool, pool.seats):
+            here = self._line(pool, found.field, found.who)
+            there = self._line(pool, found.beside, found.beside_who)
+            table.mistake(Code.NOT_TOGETHER, found.said(here=here, there=there), found.field)
+
+    def _line(self, pool: Pool, field: str, who: str) -> str:
+        word = who.removeprefix("user:") if field == "named" else who
+        number = self._lines.of(("tenant", self._name, "pool", pool.name, field), word)
+        return "" if number is None else f" (line {number})"
 
     def _scope(self, name: str, table: _Keys) -> Scope | None:
         settings = table.settings(SCOPE, self._zone, pool=None, pools=(), read_only=name == Scope.VIEW)

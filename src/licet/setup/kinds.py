@@ -32,6 +32,7 @@ class Kind(Value, frozen=True, kw_only=False):
     written: ClassVar[str] = "a text"  # the same in words
     hint: ClassVar[str] = ""  # how a person writes one, after the word "like"
     nothing: ClassVar[str] = "none"  # the word for None
+    is_of_rules: ClassVar[bool] = False  # a list of which a plan shows each member that comes or goes
 
     @property
     def allowed(self) -> str:
@@ -172,6 +173,12 @@ class Duration(Kind, frozen=True):
             text = f"{duration(self.least_s)} to {duration(self.most_s)}, and not {duration(seconds)}"
             raise out_of_range(text, "", seconds, self.least_s, self.most_s)
         return seconds
+
+
+class ShortDuration(Duration, frozen=True):
+    """A duration of seconds or a few minutes."""
+
+    hint = "30s"
 
 
 class End(Kind, frozen=True):

@@ -4,7 +4,7 @@ A setting has three forms: its value in the model, the fact in the set-up file, 
 What follows from a list of settings is here, once for all nouns; the lists are in `licet.setup.nouns`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -105,12 +105,31 @@ class Noun(Value, frozen=True, kw_only=True):
 
     def differences(self, before: Value, after: Value) -> str:
         """What changed, in one line: `seats 5 -> 7`."""
+        return ", ".join(self._differences(before, after, self.settings))
+
+    def changes(self, before: Value, after: Value) -> tuple[str, ...]:
+        """What changed: a line for all that has one value, and one for each member of a list of rules."""
         was, now = self.facts(before), self.facts(after)
-        return ", ".join(
+        rules = [setting for setting in self.settings if setting.kind.is_of_rules]
+        others = [setting for setting in self.settings if not setting.kind.is_of_rules]
+        lines = [", ".join(self._differences(before, after, others))]
+        for name in (setting.name for setting in rules):
+            had, has = _texts(was[name]), _texts(now[name])
+            lines += [f"{name} - {rule}" for rule in had if rule not in has]
+            lines += [f"{name} + {rule}" for rule in has if rule not in had]
+        return tuple(line for line in lines if line)
+
+    def _differences(self, before: Value, after: Value, settings: Iterable[Setting]) -> list[str]:
+        was, now = self.facts(before), self.facts(after)
+        return [
             f"{of.name} {of.kind.words(was[of.name])} -> {of.kind.words(now[of.name])}"
-            for of in self.settings
+            for of in settings
             if was[of.name] != now[of.name]
-        )
+        ]
+
+
+def _texts(fact: Fact) -> list[str]:
+    return fact if isinstance(fact, list) else []
 
 
 @cache

@@ -46,11 +46,12 @@ from licet.setup.kinds import (
     Number,
     OptionalLine,
     Reference,
+    ShortDuration,
     TimeZone,
     Whole,
 )
 from licet.setup.noun import Facts, Noun, Setting
-from licet.setup.option_kinds import Bound, InOrder, Levels, Listed, Shares, Whos
+from licet.setup.options.kinds import Bound, InOrder, Levels, Listed, Shares, Whos
 from licet.setup.validation import COST_CENTRE_CHARS_MAX, NAME_CHARS_MAX
 
 TENANT = Noun(
@@ -279,7 +280,7 @@ POOL = Noun(
         ),
         Setting(
             field="queue_hold_s",
-            kind=Duration(QUEUE_HOLD_S_MIN, QUEUE_HOLD_S_MAX),
+            kind=ShortDuration(QUEUE_HOLD_S_MIN, QUEUE_HOLD_S_MAX),
             is_own=True,
             label="A place is kept for",
             help="How long a place in the queue is kept for a client that does not ask again.",

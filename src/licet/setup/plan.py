@@ -17,9 +17,9 @@ from licet.setup.change import SetupChange
 from licet.setup.consequences import Consequences
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences, noun_of
+from licet.setup.parts.pools import BUILT_IN
 from licet.setup.signed_limits import beyond_signed, why_no_seats
 from licet.setup.tenant import TenantSetup
-from licet.setup.tenant_pools import BUILT_IN
 from licet.store.contract import Store
 from licet.store.errors import SetupError
 
@@ -34,7 +34,12 @@ class Step(Value, frozen=True, kw_only=True):
     action: str
     tenant: str
     target: str  # "pool full"
-    detail: str
+    details: tuple[str, ...]  # a line of all that has one value, and one for each rule
+
+    @property
+    def detail(self) -> str:
+        """All of it in one line."""
+        return ", ".join(self.details)
 
 
 class Applied(Value, frozen=True, kw_only=True):
@@ -113,20 +118,20 @@ def _deeds(there: Mapping[str, Tenant], wanted: Sequence[Tenant], *, prune: bool
     for tenant in sorted(wanted, key=lambda tenant: tenant.name):
         yield from _tenant_deeds(there.get(tenant.name), tenant, prune=prune)
     for name in sorted(there.keys() - {tenant.name for tenant in wanted}):
-        step = Step(action=_gone(prune=prune), tenant=name, target=f"tenant {name}", detail="")
+        step = Step(action=_gone(prune=prune), tenant=name, target=f"tenant {name}", details=())
         yield step, partial(_remove_tenant, name) if prune else _nothing
 
 
 def _tenant_deeds(before: Tenant | None, after: Tenant, *, prune: bool) -> Iterator[_Deed]:
     name, settings = after.name, _settings(after)
     if before is None:
-        step = Step(action=ADD, tenant=name, target=f"tenant {name}", detail=described(after))
+        step = Step(action=ADD, tenant=name, target=f"tenant {name}", details=(described(after),))
         yield step, lambda change: change.add_tenant(name, **settings)
         before = Tenant(id=0, name=name, version=0, scopes={Scope.VIEW: after.scopes[Scope.VIEW]}, **settings)
     for what, was, to_be in _parts(before, after):
         yield from _part_deeds(name, what, was, to_be)
     if changed := differences(before, after):
-        step = Step(action=SET, tenant=name, target=f"tenant {name}", detail=changed)
+        step = Step(action=SET, tenant=name, target=f"tenant {name}", details=(changed,))
         yield step, lambda change: change.tenant(name).set(**settings)
     for what, was, to_be in reversed(_parts(before, after)):
         yield from _gone_deeds(name, what, sorted(was.keys() - to_be.keys()), prune=prune)
@@ -151,11 +156,12 @@ def _part_deeds(
     tenant: str, what: str, was: Mapping[str, _Part], to_be: Mapping[str, _Part]
 ) -> Iterator[_Deed]:
     for name in sorted(to_be):
-        action, detail = ADD, described(to_be[name])
+        action: str = ADD
+        details: tuple[str, ...] = (described(to_be[name]),)
         if name in was:
-            action, detail = SET, differences(was[name], to_be[name])
-        if action == ADD or detail:
-            step = Step(action=action, tenant=tenant, target=f"{what} {name}", detail=detail)
+            action, details = SET, noun_of(was[name]).changes(was[name], to_be[name])
+        if action == ADD or details:
+            step = Step(action=action, tenant=tenant, target=f"{what} {name}", details=details)
             verb = (_SET if name in was else _ADD)[what]
             yield step, partial(_do, verb, tenant, name, _settings(to_be[name]))
 
@@ -164,7 +170,7 @@ def _gone_deeds(tenant: str, what: str, names: Iterable[str], *, prune: bool) ->
     for name in names:
         if what == "scope" and name in BUILT_IN:
             continue
-        step = Step(action=_gone(prune=prune), tenant=tenant, target=f"{what} {name}", detail="")
+        step = Step(action=_gone(prune=prune), tenant=tenant, target=f"{what} {name}", details=())
         yield step, partial(_do, _REMOVE[what], tenant, name, {}) if prune else _nothing
 
 

@@ -33,7 +33,7 @@ from licet.setup.end_sessions import (
 from licet.setup.holds import free
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences
-from licet.setup.tenant_pools import BUILT_IN, TenantPools
+from licet.setup.parts.pools import BUILT_IN, TenantPools
 from licet.setup.validation import check_texts, must_be_new, must_be_other_initials
 from licet.store import schema
 from licet.store.setup_rows import columns_of

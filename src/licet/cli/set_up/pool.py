@@ -16,7 +16,7 @@ from licet.clock import SystemClock
 from licet.formats import counted
 from licet.model import Tenant
 from licet.setup.noun import Settings
-from licet.setup.nouns import POOL
+from licet.setup.nouns import POOL, said
 from licet.setup.signed_limits import beyond_signed, why_no_seats
 from licet.store.contract import Store
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="The pool's name.", autocompletion=completing.pools)
 ]
+
+_OPTIONS = ("exclude", "include", "named", "reserve", "max", "max_per_user", "max_per_client", "queue")
 
 app = SetUpNoun(
     POOL.word, OfTenant, Name, "Counted licences: how many seats there are, and how they are counted."
@@ -54,6 +56,8 @@ def set_(
     yes: Yes = False,
 ) -> None:
     """Change a pool. Fewer seats end no session; an earlier expiry does, and asks first.
+
+    A list that is given takes the place of the one before: --exclude user:TC --exclude user:AB.
 
     Where licences sign a pool, the lesser of the seats set and signed counts; --seats all is all of those.
 
@@ -110,7 +114,7 @@ def _warning(changes: Settings, typed: str) -> str:
 
 @app.lists(
     "name effective_seats in_use overdraft_in_use overuse duplicates effective_hold_s scopes expires_at"
-    " alerts",
+    " alerts options",
     first="full --seats 5",
     headings={
         "effective_seats": "seats",
@@ -140,6 +144,7 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
                 "overdraft_in_use": pool_now.overdraft_in_use,
                 "overuse": pool_now.overuse,
                 "effective_hold_s": Duration(tenant.hold_s_of(pool)),
+                "options": [name for name in _OPTIONS if name in said(pool)],
                 "scopes": [scope.name for scope in tenant.scopes.values() if pool.name in scope.pools],
             }
 

@@ -24,9 +24,10 @@ from licet.cli.noun import option, takes
 from licet.cli.options import exclusive, of_option, read_end
 from licet.cli.output import Absent, Duration, Record, Shown, ends
 from licet.model import Value
-from licet.setup import kinds, option_kinds
+from licet.setup import kinds
 from licet.setup.kinds import Kind
 from licet.setup.noun import Noun, Setting, Settings, defaults_of
+from licet.setup.options import kinds as option_kinds
 
 Given = Mapping[str, Any]  # what was given, by field; an option that was not given is not among it
 Verb = TypeVar("Verb", bound=Callable[..., None])
@@ -34,10 +35,12 @@ Verb = TypeVar("Verb", bound=Callable[..., None])
 BY_VERBS = frozenset({"enabled", "keys"})  # by field: `enable`, `disable` and `key add` set them
 _METAVARS: Mapping[type[Kind] | str, str] = {
     kinds.Line: "NAME",
+    kinds.OptionalLine: "NAME",
     kinds.Whole: "N",
     kinds.Limit: "N",
     kinds.Number: "CODE",
     kinds.Duration: "TIME",
+    kinds.ShortDuration: "TIME",
     kinds.End: "DATE",
     kinds.Choice: "WORD",
     kinds.Choices: "WORD",

@@ -1,6 +1,7 @@
 """Runs `licet apply` and `licet export`: reads and writes the set-up as a TOML file, for version control."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,11 +110,21 @@ def _show(plan: "Applied", *, as_json: bool) -> None:
         show_json([_record(step) for step in plan.steps])
     elif plan.steps:
         signs = {ADD: "+", SET: "~", REMOVE: "-", KEEP: "="}
-        show_list([_record(step) | {"sign": signs[step.action]} for step in plan.steps], _HEADINGS, empty="")
+        show_list(
+            [row for step in plan.steps for row in _rows(step, signs[step.action])], _HEADINGS, empty=""
+        )
     if any(step.action == KEEP for step in plan.steps):
         note("What is marked with = is not in the file and stays; --prune removes it.")
     for text in plan.notes:
         note(f"{text[0].upper()}{text[1:]}.")
+
+
+def _rows(step: "Step", sign: str) -> Iterator[dict[str, str]]:
+    """A row for each line of a step; the first says of what."""
+    first, *others = step.details or ("",)
+    yield {"sign": sign, "tenant": step.tenant, "target": step.target, "detail": first}
+    for detail in others:
+        yield {"sign": "", "tenant": "", "target": "", "detail": detail}
 
 
 def _record(step: "Step") -> dict[str, str]:

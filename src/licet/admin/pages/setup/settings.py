@@ -28,17 +28,19 @@ from licet.setup.kinds import (
     Kind,
     Limit,
     Number,
+    ShortDuration,
     TimeZone,
     Whole,
 )
 from licet.setup.noun import Noun, Setting, Settings
-from licet.setup.option_kinds import Bound, InOrder, Levels, Listed, Several, Shares, Whos
+from licet.setup.options.kinds import Bound, InOrder, Levels, Listed, Several, Shares, Whos
 from licet.zones import find_zone
 
 _DRAWN: Mapping[type[Kind], tuple[Drawn, str]] = {
     Whole: (Drawn.NUMBER, "short"),
     Limit: (Drawn.TEXT, "short"),
     Duration: (Drawn.TEXT, "short"),
+    ShortDuration: (Drawn.TEXT, "short"),
     End: (Drawn.END, "line"),
     Flag: (Drawn.MARK, "line"),
     Choice: (Drawn.CHOICE, "line"),

@@ -12,8 +12,8 @@ from licet.admin.pages.setup.settings import field_of, named_once, settings_of, 
 from licet.formats import counted
 from licet.model import Scope, Tenant
 from licet.setup.nouns import SCOPE
+from licet.setup.parts.pools import BUILT_IN
 from licet.setup.tenant import TenantSetup
-from licet.setup.tenant_pools import BUILT_IN
 
 NO_POOL = ""  # of a scope that needs no seat
 

@@ -10,7 +10,7 @@ The rules:
 - A fact of a rule is the text that the command line takes, `2:group:sales`. The set-up file and the admin API
   have a table for it, `{for = "group:sales", seats = 2}`: `table` and `taken`.
 - A kind reads what one value allows. That names exist, and do not contradict each other, is checked when the
-  set-up changes: `licet.setup.contradictions`.
+  set-up changes: `licet.setup.options.contradictions`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +41,7 @@ class Several(Kind, frozen=True):
 
     types: ClassVar[tuple[type, ...]] = (list,)
     written: ClassVar[str] = "a list of texts"
+    is_of_rules = True
 
     def fact(self, value: Iterable[Any]) -> list[str] | None:
         """Each as a text, in order."""
@@ -104,6 +105,7 @@ class InOrder(Several, frozen=True):
 
     written = 'a list of texts like ["named", "full"]'
     hint = "named,full"
+    is_of_rules = False
 
     of: str
 

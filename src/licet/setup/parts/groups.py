@@ -76,6 +76,6 @@ class TenantGroups(ClientCredentials):
             if (options := [option for option, who in all_rules_of(pool) if who == f"{kind}:{name}"])
         }
         if found:
-            rules = names_of(f"{', '.join(options)} of pool {pool}" for pool, options in found.items())
+            rules = names_of(f"{' and '.join(options)} of pool {pool}" for pool, options in found.items())
             text = f"{kind} {name} is named by {rules}; take it out there first"
             raise self._in_use(text, kind, name, "pool", sorted(found))

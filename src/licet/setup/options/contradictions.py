@@ -16,7 +16,7 @@ from licet.formats import counted
 from licet.model import InvalidValue, Pool, Value
 from licet.options import all_rules_of, rules_of
 from licet.refusal import Code, Subject, names_of
-from licet.store.errors import unknown
+from licet.store.errors import NotFound, unknown
 
 # What decides whether options contradict each other, by field; a change of anything else is not examined.
 _DECIDING = (
@@ -45,11 +45,14 @@ class Disagreement(Value, frozen=True, kw_only=True):
     beside_who: str = ""
     text: str
 
-    def refusal(self, pool: str, tenant: str = "", *, here: str = "", there: str = "") -> InvalidValue:
-        """The refusal; `here` and `there` say where the two stand."""
-        text = self.text.replace("{here}", here).replace("{there}", there)
+    def said(self, *, here: str = "", there: str = "") -> str:
+        """The text; `here` and `there` say where the two stand."""
+        return self.text.replace("{here}", here).replace("{there}", there)
+
+    def refusal(self, pool: str, tenant: str) -> InvalidValue:
+        """The refusal of a change of this pool."""
         return InvalidValue(
-            f"pool {pool}: {text}",
+            f"pool {pool}: {self.said()}",
             code=Code.NOT_TOGETHER,
             field=self.field,
             beside=self.beside,
@@ -122,7 +125,14 @@ def must_know_names(pool: Pool, tenant: str, known: Mapping[str, Collection[str]
     for field, who in all_rules_of(pool):
         kind, _, name = who.partition(":")
         if name not in known[kind]:
-            raise unknown(_subject(kind, name, tenant), known[kind], field=field)
+            wrong = unknown(_subject(kind, name, tenant), known[kind])
+            raise NotFound(
+                f"{field} of pool {pool.name}: {wrong}",
+                code=wrong.code,
+                field=field,
+                subject=wrong.subject,
+                others=wrong.others,
+            )
 
 
 def _subject(kind: str, name: str, tenant: str) -> Subject:

@@ -19,7 +19,6 @@ from licet.ledger.signed_pools import room_of, seats_of
 from licet.model import EndReason, InvalidValue, Pool, Scope, options_of
 from licet.refusal import Code, Subject, names_of
 from licet.setup.consequences import client_names
-from licet.setup.contradictions import disagreements, is_decided_otherwise, must_know_names
 from licet.setup.end_sessions import (
     cut_short,
     end_sessions,
@@ -29,8 +28,9 @@ from licet.setup.end_sessions import (
 )
 from licet.setup.holds import free
 from licet.setup.nouns import described, differences
+from licet.setup.options.contradictions import disagreements, is_decided_otherwise, must_know_names
+from licet.setup.parts.groups import TenantGroups
 from licet.setup.signed_limits import must_be_counted_as_signed
-from licet.setup.tenant_groups import TenantGroups
 from licet.setup.validation import must_be_new
 from licet.store import schema
 from licet.store.errors import StillInUse

@@ -1,0 +1,64 @@
+"""Runs `licet group`: manages groups of users and clients, which the options of pools can name."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from licet.cli import completing
+from licet.cli.output import Record
+from licet.cli.set_up.owners import OfTenant
+from licet.cli.set_up.settings import shown
+from licet.cli.set_up.verbs import SetUpNoun, method
+from licet.model import Tenant
+from licet.options import all_rules_of
+from licet.setup.nouns import GROUP
+from licet.store.contract import Store
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The group's name.", autocompletion=completing.groups)
+]
+
+app = SetUpNoun(
+    GROUP.word,
+    OfTenant,
+    Name,
+    "Users and clients that the options of a pool can name together, as group:NAME.",
+)
+app.adds(
+    GROUP,
+    method("add_group"),
+    "Add a group. What it means, a pool says: licet pool set --reserve 2:group:sales.",
+    "sales --user TC --client App",
+)
+app.sets(
+    GROUP,
+    method("set_group"),
+    "Change who is in a group: a list that is given takes the place of the one before. Whoever has a seat"
+    " keeps it.",
+    "sales --user TC --user AB --no-clients",
+    ends_sessions=False,
+)
+
+
+@app.lists("name users clients rules", first="NAME --user INITIALS", headings={"rules": "named by"})
+def records(_: Store, tenant: Tenant) -> Iterator[Record]:
+    """List the groups, who is in them, and which options of which pools name them.
+
+    Example: [bold]licet group list[/]
+    """
+    for name, group in sorted(tenant.groups.items()):
+        yield {
+            "name": name,
+            **shown(GROUP, group, tenant.zone),
+            "rules": [
+                f"{pool.name}:{option}"
+                for pool in tenant.pools.values()
+                for option, who in all_rules_of(pool)
+                if who == f"group:{name}"
+            ],
+        }
+
+
+app.shows("sales")
+app.removes(method("remove_group"), "Remove a group that no option of a pool names.", "sales")
