@@ -12,9 +12,9 @@ from licet.options_files.recognition import FormatUnclear
 from licet.options_files.statements import Reading
 from licet.options_files.translation import translate
 from licet.options_files.writing import written
-from licet.setup.contradictions import disagreements
 from licet.setup.file import read as read_setup
 from licet.setup.file import write
+from licet.setup.options.contradictions import disagreements
 from support.options_files import LOGINS, read, tenant
 
 TENANT = tenant()

@@ -257,8 +257,8 @@ def _must_be_applicable(text: str, source: str, tenant: str) -> None:
 
     Raises DeclarationInvalid, InvalidValue.
     """
-    from licet.setup.contradictions import disagreements
     from licet.setup.file import read
+    from licet.setup.options.contradictions import disagreements
 
     chosen = next(it for it in read(text, source) if it.name == tenant)
     for pool in chosen.pools.values():
