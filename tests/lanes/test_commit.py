@@ -10,7 +10,8 @@ from licet.lanes.commit import commit
 from licet.ledger.commands import Command, Granted
 from licet.store.contract import Purpose
 from licet.store.errors import StoreUnavailable
-from licet.store.sqlite.store import SqliteStore, SqliteTransaction
+from licet.store.sqlite.store import SqliteStore
+from licet.store.sqlite.transaction import SqliteTransaction
 from support.examples import add_tenant, grant, jim_test
 
 

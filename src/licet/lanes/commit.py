@@ -8,7 +8,8 @@ on what it remembered, where that is out of date.
 
 from collections.abc import Sequence
 
-from licet.ledger.commands import Command, Outcome
+from licet.ledger.again import Standing
+from licet.ledger.commands import Command, Grant, Outcome
 from licet.ledger.later import outcomes_moved
 from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
@@ -38,9 +39,11 @@ def _in_one(store: Store, commands: Sequence[Command]) -> Sequence[Outcome]:
     while True:
         try:
             with store.transaction(Purpose.BATCH) as transaction:
-                outcomes = apply_all(transaction, commands)
+                again, others = _repeated(transaction, commands)
+                decided = _decided(transaction, others) if others else []
                 decided_ms = transaction.now_ms
-            return outcomes_moved(commands, outcomes, transaction.now_ms - decided_ms)
+            moved = outcomes_moved(others, decided, transaction.now_ms - decided_ms)
+            return _in_order(commands, again, moved, transaction.now_ms)
         except Outdated:
             continue  # What it was decided on is forgotten: now it is loaded.
         except Collided:
@@ -63,7 +66,35 @@ def _one_by_one(store: Store, commands: Sequence[Command]) -> list[Outcome | Exc
 
 
 def apply_all(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:
-    """Decide these commands, in their order, within a transaction."""
+    """Decide these commands within a transaction; those that need a book in their order."""
+    again, others = _repeated(transaction, commands)
+    decided = _decided(transaction, others) if others else []
+    return _in_order(commands, again, decided, transaction.now_ms)
+
+
+def _repeated(
+    transaction: Transaction, commands: Sequence[Command]
+) -> tuple[Sequence[Standing | None], Sequence[Command]]:
+    """The standing grants that answer some of the commands, and the other commands."""
+    again = transaction.repeat(commands)
+    return again, [command for command, kept in zip(commands, again, strict=True) if kept is None]
+
+
+def _in_order(
+    commands: Sequence[Command],
+    again: Sequence[Standing | None],
+    decided: Sequence[Outcome],
+    now_ms: int,
+) -> list[Outcome]:
+    """The outcomes of the commands: each by its standing grant, or else the next that was decided."""
+    rest = iter(decided)
+    return [
+        kept.granted(command, now_ms) if kept is not None and isinstance(command, Grant) else next(rest)
+        for command, kept in zip(commands, again, strict=True)
+    ]
+
+
+def _decided(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:
     known = transaction.recall(commands)
     if known is not None:
         outcomes = [apply(known, command, transaction.now_ms) for command in commands]

@@ -34,14 +34,13 @@ def holds_until_ms(
     """
     lives = [seat.expires_at_ms for seat in seats.values()]
     lives += [session.expires_at_ms for session in sessions.values()]
-    # The text of a seat's sources begins with the day (`seat_sources.py`).
-    until_ms = min([(now_ms // DAY_MS + 1) * DAY_MS, *lives])
+    until_ms = min([_day_ends_ms(now_ms), *lives])
     granted = 0
     for change in book.changes:
         match change:
             case SessionStarted(session=session) | SessionRenewed(session=session):
                 granted += 1
-                end_ms = _session_moves_until_ms(book.tenants[session.tenant_id], session, now_ms)
+                end_ms = session_moves_until_ms(book.tenants[session.tenant_id], session, now_ms)
             case SeatKept(seat=seat) if seat.key in seats:
                 end_ms = _seat_moves_until_ms(book.tenants[seat.tenant_id], seat, seats[seat.key], now_ms)
             case _:
@@ -94,11 +93,27 @@ def _moved(session: Session, by_ms: int, *, is_new: bool) -> Session:
     )
 
 
-def _session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int:
+def session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int:
+    """Before which moment a session that was granted or renewed now would be granted alike; now: never."""
     life_ms = tenant.session_ttl_s * 1000
     if session.renewed_at_ms != now_ms or session.expires_at_ms != now_ms + life_ms:
         return now_ms  # It ends with its pool, or its tenant's sessions became shorter.
     return EVER_MS if session.pool_id is None else _end_ms(tenant.pools[session.pool_id], now_ms) - life_ms
+
+
+def seat_moves_until_ms(book: Book, seat: Seat, before: Seat, now_ms: int) -> int:
+    """Before which moment a seat that was `before` is kept alike by a token; now: never."""
+    until_ms = min(
+        before.expires_at_ms,
+        _day_ends_ms(now_ms),
+        _seat_moves_until_ms(book.tenants[seat.tenant_id], seat, before, now_ms),
+    )
+    return min(until_ms, _near_until_ms(book, seat, now_ms)) if book.rows_lag else until_ms
+
+
+def _day_ends_ms(now_ms: int) -> int:
+    """The text of a seat's sources begins with the day (`seat_sources.py`)."""
+    return (now_ms // DAY_MS + 1) * DAY_MS
 
 
 def _seat_moves_until_ms(tenant: Tenant, seat: Seat, before: Seat, now_ms: int) -> int:

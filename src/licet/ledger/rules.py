@@ -156,7 +156,7 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
         return _grant_seat(book, grant, tenant, client, now_ms)
     session = _new_session(grant, now_ms, expires_at_ms=_session_expiry(tenant, None, 0, now_ms))
     ending = _ending(book, superseded_by(book, client), EndReason.SUPERSEDED, now_ms)
-    return _granted(tenant, client, session, now_ms), [*ending, SessionStarted(session=session)]
+    return granted(tenant, client, session, now_ms), [*ending, SessionStarted(session=session)]
 
 
 def _grant_seat(
@@ -180,7 +180,7 @@ def _grant_seat(
             expires_at_ms=_session_expiry(tenant, pool, decided.number, now_ms),
             holder=key[1],
         )
-        return _granted(tenant, client, session, now_ms, number=decided.number), [
+        return granted(tenant, client, session, now_ms, number=decided.number), [
             *ending,
             *(served(book, grant, client, now_ms) if book.places else ()),
             SessionStarted(session=session),
@@ -315,7 +315,7 @@ def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[C
     if seat is not None:
         changes.append(SeatKept(seat=with_token_of(book, seat, renewed, refresh.address)))
     scope = " ".join(dict.fromkeys(names))
-    return _granted(tenant, client, renewed, now_ms, scope=scope, number=number), changes
+    return granted(tenant, client, renewed, now_ms, scope=scope, number=number), changes
 
 
 def _renewed(tenant: Tenant, session: Session, number: int, now_ms: int) -> Session:
@@ -439,7 +439,7 @@ def _new_session(
     )
 
 
-def _granted(
+def granted(
     tenant: Tenant,
     client: Client,
     session: Session,
@@ -448,6 +448,7 @@ def _granted(
     scope: str | None = None,
     number: int = 0,
 ) -> Granted:
+    """The answer to who was granted this session just now, or had it renewed."""
     access_ttl_s = tenant.access_ttl_s
     if number and session.pool_id is not None:
         access_ttl_s = access_ttl_s_of(tenant, tenant.pools[session.pool_id], now_ms)

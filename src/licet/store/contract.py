@@ -18,6 +18,8 @@ from licet.model import Place, Session, Tenant
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from licet.ledger.again import Standing
+
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
 REPORTS_MAX = 4  # made at once; more would only slow each other down
 REPORT_S = 30.0  # for one; nobody waits for a page for longer
@@ -77,6 +79,12 @@ class Transaction(Protocol):
     @property
     def connection(self) -> "Connection":
         """For changes of the set-up that must hold together with what the ledger decides."""
+
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
+        """The standing grants that answer some of these commands, in their order; they are saved.
+
+        Call it first of all. The other commands are decided after these, on a book.
+        """
 
     def recall(self, commands: Sequence[Command]) -> Book | None:
         """A book of these commands from what the store remembers, as `licet.store.memory` says; else None.

@@ -16,8 +16,10 @@ ENDED = "ended "  # and why
 COLLIDED = "collided "  # and how
 
 
-def count(counted: Counter[str], changes: Sequence[Change]) -> None:
-    """Add what was committed."""
+def count(counted: Counter[str], changes: Sequence[Change], repeated: int = 0) -> None:
+    """Add what was committed; `repeated` grants are in no change (`licet.ledger.again`)."""
+    if repeated:
+        counted[GRANTED] += repeated
     kinds = Counter(map(type, changes))  # in C, so that changes are not counted one by one
     if (granted := kinds[SessionStarted]) > 0:
         counted[GRANTED] += granted

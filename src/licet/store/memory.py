@@ -25,11 +25,13 @@ The rules:
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from licet.ledger.again import Standing
 from licet.ledger.book import Book, SeatKept, SeatKey, SessionRenewed, SessionStarted
-from licet.ledger.commands import Command, Grant, Refresh
+from licet.ledger.commands import Command, End, Grant, Refresh
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.model import Seat, Session, Tenant
 from licet.store.rows import Saving, to_seat
+from licet.store.standings import Standings
 
 SEATS_MAX: Final = 200_000  # some 80 MB at most
 CLIENTS_MAX: Final = 1_000_000
@@ -44,6 +46,7 @@ class Memory:
 
     def __init__(self, seats_max: int = SEATS_MAX, clients_max: int = CLIENTS_MAX) -> None:
         self.sessions_at_most: dict[int, int] = {}
+        self._standings = Standings()
         self._rows: dict[SeatKey, Seat] = {}
         self._seats_max = seats_max
         self._clients_max = clients_max
@@ -51,11 +54,37 @@ class Memory:
     def forget(self) -> None:
         """Know nothing any more."""
         self.sessions_at_most.clear()
+        self._standings.forget()
         self._rows.clear()
 
     def row(self, key: SeatKey) -> Seat | None:
         """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
         return self._rows.get(key)
+
+    def repeat(self, commands: Sequence[Command], version: int, now_ms: int) -> list[Standing | None]:
+        """The standing grants of this version of the set-up that answer some of the commands, in their order.
+
+        Not of a client of which a session ends before: it may end with its seat. Each client that is found
+        has a session more from now on.
+        """
+        found: list[Standing | None] = []
+        ending: set[int | None] = set()
+        for command in commands:
+            kept = None
+            if isinstance(command, Grant):
+                kept = self._standings.find(command, version, now_ms)
+            elif isinstance(command, End):
+                ending.add(command.client_key)
+            if kept is not None and ending and not ending.isdisjoint((None, kept.client_key)):
+                kept = None
+            if kept is not None:
+                at_most = self.sessions_at_most.get(kept.client_key, kept.sessions_max)
+                if at_most < kept.sessions_max:  # L8
+                    self.sessions_at_most[kept.client_key] = at_most + 1
+                else:
+                    kept = None
+            found.append(kept)
+        return found
 
     def renewing(self, commands: Sequence[Command]) -> list[bytes] | None:
         """The sessions to be refreshed, where these are only grants and refreshes; else None."""
@@ -114,8 +143,12 @@ class Memory:
             rows_lag=True,
         )
 
-    def learn(self, book: Book, saved: Saving[Sequence[Any]]) -> None:
-        """Remember the rows that a book had, and those that were written of it. Call it after COMMIT."""
+    def learn(self, book: Book, saved: Saving[Sequence[Any]], version: int, now_ms: int) -> None:
+        """Remember the rows that a book had, and those that were written of it. Call it after COMMIT.
+
+        It was decided at this moment, by this version of the set-up.
+        """
+        self._standings.learn(book, lambda _: version, now_ms)
         known = self._rows
         for key in saved.seats_gone:
             known.pop((key[0], key[1]), None)

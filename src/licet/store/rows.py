@@ -65,6 +65,11 @@ class Saving(NamedTuple, Generic[_Of]):
     holdings: _Of
 
 
+def no_rows() -> "Saving[Sequence[Row]]":
+    """Nothing to write."""
+    return Saving(*[()] * len(Saving._fields))
+
+
 def rows_of(book: Book) -> Saving[Sequence[Row]]:
     """The net effect of a book's changes, and the journal of them (L11)."""
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before

@@ -13,7 +13,7 @@ from psycopg.pq import PipelineStatus
 
 from licet.clock import FollowingClock
 from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied, PlaceKept, PlaceLeft, PlaceTaken
-from licet.ledger.commands import Command, Sweep
+from licet.ledger.commands import Command, Grant, Sweep
 from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
 from licet.store.errors import Outdated
@@ -23,13 +23,15 @@ from licet.store.postgres.connection import Doubtful, DriverConnection, Wire
 from licet.store.postgres.memory import NOBODY, Memory
 from licet.store.postgres.one_call import CAN_CALL, Call, Refused, commit_by_call
 from licet.store.postgres.saving import look, save
-from licet.store.rows import rows_of
+from licet.store.rows import no_rows, rows_of
 from licet.store.snapshots import Tenants
+from licet.store.standings import with_repeated
 from licet.store.unfolded import Unfolded
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from licet.ledger.again import Standing
     from licet.model import Seat, Session
 
 # Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
@@ -71,6 +73,8 @@ class Batch:
         self._remembered: tuple[dict[tuple[int, str], Seat], dict[bytes, Session]] | None = None
         self._writers: dict[int, int] = {}
         self._book: Book | None = None
+        self._recalled: Book | None = None
+        self.repeated: list[tuple[Grant, Standing]] = []
         self.changes: list[Change] = []  # that were saved
 
     @property
@@ -78,25 +82,45 @@ class Batch:
         """A batch has none: it has locked some tenants and not the set-up."""
         raise AssertionError("a batch changes no set-up")
 
-    def recall(self, commands: Sequence[Command]) -> Book | None:
-        """A book of what this connection remembers, as of the last moment that it knows of; else None."""
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
+        """The standing grants that answer some of these commands, in their order; `commit` writes them.
+
+        None of them where another command needs a book that has to be loaded: one call writes all or nothing.
+        """
         memory, heard_ms = self._raw.memory, self._clock.heard_ms
+        nothing: Sequence[Standing | None] = [None] * len(commands)
         # Before an upgrade is finished, code may be at work that believes the row of a seat.
         if memory is None or not memory.rows_lag or memory.setup_version != self._tenants.version:
-            return None
-        need = Need(commands, self._tenants.by_id)
-        book = memory.book(commands, need, self._tenants.by_id, heard_ms)
-        if book is not None:
-            self.now_ms, self._commands = heard_ms, commands
+            return nothing
+        found = memory.repeat(commands, heard_ms)
+        others = [command for command, kept in zip(commands, found, strict=True) if kept is None]
+        if others:
+            tenants = self._tenants.by_id
+            book = self._recalled = memory.book(others, Need(others, tenants), tenants, heard_ms)
+            if book is None:
+                return nothing
             self._remembered = book.seats.copy(), book.sessions.copy()
-            self._locked = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
-        return book
+        if not commands:
+            return nothing
+        for command, kept in zip(commands, found, strict=True):
+            if kept is not None and isinstance(command, Grant):
+                self.repeated.append((command, kept))
+        self.now_ms, self._commands = heard_ms, commands
+        self._locked = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
+        return found
+
+    def recall(self, commands: Sequence[Command]) -> Book | None:
+        """A book of what this connection remembers, as of the last moment that it knows of; else None."""
+        del commands  # those that `repeat` has left
+        return self._recalled
 
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `licet.ledger.prefetch` says."""
         if self._remembered is not None:  # What was decided on that does not count.
             assert self._raw.memory is not None
             self._raw.memory.forget_askers(commands)
+            if self.repeated:  # One call writes all or nothing: begin anew, with what is known now.
+                raise Outdated
             self.now_ms, self._remembered = 0, None
         assert not self.now_ms, "a batch loads once"
         self._commands = commands
@@ -115,7 +139,7 @@ class Batch:
         """
         if not self.now_ms:
             return
-        if self._remembered is not None:
+        if self.repeated or self._remembered is not None:
             self._commit_by_call()
             return
         with self._pipelines:
@@ -129,7 +153,7 @@ class Batch:
         memory = self._raw.memory
         if memory is not None and self._book is not None:
             memory.begin(key for key, writer in self._writers.items() if writer == memory.writer)
-            memory.learn(self._book, rows)
+            memory.learn(self._book, rows, self.now_ms)
 
     def forget(self) -> None:
         """What becomes of this batch is not known, or it should not have failed."""
@@ -198,16 +222,16 @@ class Batch:
     def _commit_by_call(self) -> None:
         book, memory, decided_ms = self._book, self._raw.memory, self.now_ms
         assert memory is not None
-        assert self._remembered is not None
-        if book is None:
+        if book is None and not self.repeated:
             return
-        seats, sessions = self._remembered
-        until_ms = holds_until_ms(book, len(self._commands), decided_ms, seats=seats, sessions=sessions)
+        until_ms = self._holds_until_ms(book)
         if until_ms is None:
             memory.forget_askers(self._commands)
             raise Outdated
         call = Call(decided_ms, until_ms, _lock_numbers(self._locked), numbers(self._locked))
-        rows = rows_of(book)
+        rows = no_rows() if book is None else rows_of(book)
+        if self.repeated:
+            rows = with_repeated(rows, self.repeated, decided_ms)
         answer = commit_by_call(self._raw, memory, call, rows)
         match answer:
             case Refused.SETUP:
@@ -219,10 +243,25 @@ class Batch:
             case _:
                 self.now_ms = answer
                 self._clock.hear(answer)
-                move(book, answer - decided_ms)
-                memory.learn(book, rows)
+                memory.learn_repeated(self.repeated, answer)
+                if book is not None:
+                    move(book, answer - decided_ms)
+                    memory.learn(book, rows, answer)
                 return
         raise Outdated
+
+    def _holds_until_ms(self, book: Book | None) -> int | None:
+        """Before which moment all of this would be decided as it was; None where it may not be even now."""
+        until_ms = [kept.until_ms for _, kept in self.repeated]
+        if book is not None:
+            assert self._remembered is not None
+            seats, sessions = self._remembered
+            others = len(self._commands) - len(self.repeated)
+            held_ms = holds_until_ms(book, others, self.now_ms, seats=seats, sessions=sessions)
+            if held_ms is None:
+                return None
+            until_ms.append(held_ms)
+        return min(until_ms)
 
     def _tenants_of(self, commands: Sequence[Command], pipeline: Pipeline) -> set[int]:
         """The tenants of these commands; those of a sweep are where it would find something to clear."""

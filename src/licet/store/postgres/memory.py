@@ -14,13 +14,14 @@ The rules:
 - Everything is bounded, and the oldest is forgotten.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from secrets import randbits
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
+from licet.ledger.again import Standing
 from licet.ledger.book import (
     Book,
     SeatFreed,
@@ -36,6 +37,7 @@ from licet.ledger.prefetch import Need
 from licet.ledger.seat_rows import may_lag
 from licet.model import Seat, Session, Tenant
 from licet.store.rows import Row, Saving
+from licet.store.standings import Repeated, Standings
 
 SESSIONS_MAX: Final = 20_000  # some 10 MB, and as many seats
 SEATS_MAX: Final = 20_000
@@ -62,6 +64,10 @@ class Memory:
         # A seat as it is, and as its row says (`ledger/seat_rows.py`).
         self._seats: OrderedDict[SeatKey, tuple[object, Seat, Seat]] = OrderedDict()
         self._live: OrderedDict[int, tuple[object, int]] = OrderedDict()
+        # Of sessions that were granted again: of which grant and which standing grant, and when.
+        self._again: OrderedDict[bytes, tuple[object, tuple[Grant, Standing, int]]] = OrderedDict()
+        self._standings = Standings()
+        self._asked: Counter[int] = Counter()  # sessions that each client is granted again in this batch
 
     def forget(self) -> None:
         """Forget everything: what became of a batch is not known, or it should not have failed."""
@@ -80,6 +86,7 @@ class Memory:
                 self._live.pop(command.client_key, None)
             elif isinstance(command, Refresh):
                 self._sessions.pop(command.sid, None)
+                self._again.pop(command.sid, None)
 
     def must_be(self, setup_version: int, setup_writer: int, *, rows_lag: bool) -> None:
         """Forget everything unless it was remembered of this set-up; `rows_lag` as in `Book`."""
@@ -87,6 +94,24 @@ class Memory:
         if (setup_version, setup_writer) != (self.setup_version, self.setup_writer):
             self._tenants.clear()
             self.setup_version, self.setup_writer = setup_version, setup_writer
+
+    def repeat(self, commands: Sequence[Command], at_ms: int) -> list[Standing | None]:
+        """The standing grants that answer some of the commands at `at_ms`, in their order."""
+        self._asked.clear()
+        return [
+            self._standing(command, at_ms) if isinstance(command, Grant) else None for command in commands
+        ]
+
+    def _standing(self, grant: Grant, at_ms: int) -> Standing | None:
+        mark = self._tenants.get(grant.tenant_id)
+        kept = None if mark is None else self._standings.find(grant, mark, at_ms)
+        if kept is None:
+            return None
+        count = _of(mark, self._live.get(grant.client_key))
+        if count is None or count + self._asked[grant.client_key] >= kept.sessions_max:  # L8
+            return None
+        self._asked[grant.client_key] += 1
+        return kept
 
     def book(
         self, commands: Sequence[Command], need: Need, tenants: Mapping[int, Tenant], at_ms: int
@@ -106,11 +131,12 @@ class Memory:
                 return None
             if isinstance(command, Grant):
                 count = _of(mark, self._live.get(command.client_key))
-                if count is None or need.oldest(command.client_key, count) > 0:
+                asked = self._asked[command.client_key]
+                if count is None or need.oldest(command.client_key, count + asked) > 0:
                     return None
-                live[command.client_key] = count
+                live[command.client_key] = count + asked
             else:
-                session = _of(mark, self._sessions.get(command.sid))
+                session = self._session(mark, command.sid)
                 if session is None or session.expires_at_ms <= at_ms:
                     return None
                 sessions.append(session)
@@ -142,8 +168,17 @@ class Memory:
             if tenant_id not in self._tenants:
                 _put(self._tenants, tenant_id, object(), TENANTS_MAX)
 
-    def learn(self, book: Book, rows: Saving[Sequence[Row]]) -> None:
-        """Remember what was committed, and which rows were written."""
+    def learn_repeated(self, repeated: Repeated, now_ms: int) -> None:
+        """Remember what was granted again, at this moment. Call it before `learn`."""
+        for grant, kept in repeated:
+            mark = self._tenants[grant.tenant_id]
+            count = _of(mark, self._live.get(grant.client_key))
+            assert count is not None, "by what was remembered"
+            _put(self._live, grant.client_key, (mark, count + 1), SEATS_MAX)
+            _put(self._again, grant.sid, (mark, (grant, kept, now_ms)), SESSIONS_MAX)
+
+    def learn(self, book: Book, rows: Saving[Sequence[Row]], now_ms: int) -> None:
+        """Remember what was committed, at this moment, and which rows were written."""
         written = {(row[0], row[1]) for row in (*rows.seats_new, *rows.seats_kept)}
         for change in book.changes:
             match change:
@@ -154,10 +189,19 @@ class Memory:
                     self._learn_session(book, session)
                 case SessionEnded(session=session):
                     self._sessions.pop(session.sid, None)
+                    self._again.pop(session.sid, None)
                 case SeatTaken(seat=seat) | SeatKept(seat=seat) | SeatFreed(seat=seat):
                     self._learn_seat(book, seat.tenant_id, seat.key, is_written=seat.key in written)
                 case _:
                     pass
+        self._standings.learn(book, self._tenants.get, now_ms)
+
+    def _session(self, mark: object, sid: bytes) -> Session | None:
+        session = _of(mark, self._sessions.get(sid))
+        if session is not None or (again := _of(mark, self._again.get(sid))) is None:
+            return session
+        grant, kept, at_ms = again
+        return kept.granted(grant, at_ms).session
 
     def _learn_client(self, book: Book, session: Session) -> None:
         mark = self._tenants.get(session.tenant_id)

@@ -56,6 +56,8 @@ from licet.store.unfolded import Unfolded
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from licet.ledger.again import Standing
+
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
 READ_S = 300.0  # of the whole store, or of a migration
@@ -210,7 +212,7 @@ class PostgresStore:
                     except BaseException:
                         batch.forget()
                         raise
-                    count(self.counted, batch.changes)
+                    count(self.counted, batch.changes, len(batch.repeated))
             else:
                 with self._writer.using(math.inf, each_s=STEP_S) as wire:
                     change = _Change(wire, self._tenants, self._unfolded, self.clock, purpose)
@@ -303,6 +305,10 @@ class _Change:
         """For changes of the set-up that must hold together with what the ledger decides."""
         self._changes_setup = True
         return self._connection
+
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
+        """Nothing is remembered."""
+        return [None] * len(commands)
 
     def recall(self, commands: Sequence[Command]) -> Book | None:
         """None: nothing is remembered."""

@@ -293,10 +293,18 @@ def save_book(raw: sqlite3.Connection, book: Book, unfolded: Unfolded) -> Saving
         if unfolded.must_look:
             unfolded.found(*raw.execute(COUNT_UNFOLDED).fetchone())
         saved = unfolded.bounded(saved)
+    write(raw, saved)
+    return saved
+
+
+def write(raw: sqlite3.Connection, saved: Saving[Sequence[Row]]) -> None:
+    """Write these rows.
+
+    Raises Contradiction.
+    """
     for bulk, rows in zip(_WRITES, saved, strict=True):
         if rows:
             bulk.run(raw, rows)
-    return saved
 
 
 class _Loading:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from licet.store.contract import BUSY_S
+from licet.store.snapshots import Ask
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -93,3 +94,8 @@ class Wrapping:
             isolation_level="AUTOCOMMIT",
             hide_parameters=True,  # of a failed statement: they may contain a password hash
         )
+
+
+def asking(raw: sqlite3.Connection) -> Ask:
+    """Statements of the driver's own; a query that is half read would keep the connection at its instant."""
+    return lambda statement: raw.execute(statement).fetchall()

@@ -16,12 +16,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from licet.clock import Clock
-from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
-from licet.ledger.commands import Command
 from licet.model import Tenant
 from licet.platforms import files
 from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, PoolLine, Purpose
@@ -32,18 +30,17 @@ from licet.store.memory import Memory
 from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Ask, Tenants, read_version
-from licet.store.sqlite.book import load_book, read_live, read_numbered, save_book
-from licet.store.sqlite.connecting import Wrapping, connect
+from licet.store.sqlite.book import read_live, read_numbered
+from licet.store.sqlite.connecting import Wrapping, asking, connect
+from licet.store.sqlite.transaction import SetupRow, SqliteTransaction
 from licet.store.unfolded import Unfolded
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.store.rows import Row, Saving
 
 _SETUP = "SELECT version, seats_lag, writer FROM setup"
 _SIGN = "UPDATE setup SET writer = ?"
-_OF_NO_SEAT = (GrantDenied, AssertionUsed)
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _STEPS = 100_000  # of SQLite's virtual machine, a millisecond or so
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
@@ -86,7 +83,7 @@ class SqliteStore:
             self._identity = _identity(path)
             if create:
                 self._make_tables()
-            must_be_current(_schema(_asking(self._writer)))
+            must_be_current(_schema(asking(self._writer)))
             self.refresh_tenants()
             self._opened = opened.pop_all()
 
@@ -136,7 +133,7 @@ class SqliteStore:
             self._must_be_there()
             self._looker.execute("BEGIN")
             try:
-                yield _asking(self._looker)
+                yield asking(self._looker)
             finally:
                 self._looker.execute("ROLLBACK")
 
@@ -176,7 +173,7 @@ class SqliteStore:
             raw.execute("BEGIN IMMEDIATE")
             try:
                 self._must_be_there()
-                now_ms, row = self.clock.now_ms(), _SetupRow(*raw.execute(_SETUP).fetchone())
+                now_ms, row = self.clock.now_ms(), SetupRow(*raw.execute(_SETUP).fetchone())
                 memory = self._remembered(raw, row)
                 transaction = SqliteTransaction(
                     raw, connection, self._tenants, memory, self._unfolded, row, now_ms, purpose
@@ -186,7 +183,7 @@ class SqliteStore:
                     raw.execute(_SIGN, (self._writer_id,))
                 raw.execute("COMMIT")
                 transaction.remember()
-                count(self.counted, transaction.changes)
+                count(self.counted, transaction.changes, len(transaction.repeated))
             except BaseException:
                 self._memory.forget()  # It may be committed all the same.
                 raise
@@ -199,7 +196,7 @@ class SqliteStore:
             self._writes = self._wrapping.of(self._writer)
         return self._writes
 
-    def _remembered(self, raw: sqlite3.Connection, row: "_SetupRow") -> Memory:
+    def _remembered(self, raw: sqlite3.Connection, row: "SetupRow") -> Memory:
         """What is known of seats and sessions: nothing when another one has written of them since."""
         if row.seats_lag:
             if row.writer != self._writer_id:
@@ -330,100 +327,6 @@ class _Reporter:
         return time.monotonic() > self._until_s
 
 
-class _SetupRow(NamedTuple):
-    """The row of the set-up: its version, and what it says of seats."""
-
-    version: int
-    seats_lag: int
-    writer: int
-
-
-class SqliteTransaction:
-    """One write transaction; see `contract.Transaction`."""
-
-    def __init__(  # noqa: PLR0917 - made in one place
-        self,
-        raw: sqlite3.Connection,
-        connection: "Connection | None",
-        tenants: Tenants,
-        memory: Memory,
-        unfolded: Unfolded,
-        row: _SetupRow,
-        now_ms: int,
-        purpose: Purpose,
-    ) -> None:
-        self.now_ms = now_ms
-        self.changes: list[Change] = []  # that were saved
-        self._saved: tuple[Book, Saving[Sequence[Row]]] | None = None
-        self._memory = memory
-        self._row = row
-        self._purpose = purpose
-        self._connection = connection
-        self._raw = raw
-        self._tenants = tenants
-        self._version = row.version
-        self._unfolded = unfolded
-        self._changes_setup = False
-
-    @property
-    def connection(self) -> "Connection":
-        """For changes of the set-up that must hold together with what the ledger decides. No batch has it."""
-        assert self._connection is not None, "a batch changes no set-up"
-        self._changes_setup = True
-        return self._connection
-
-    @property
-    def writes_seats(self) -> bool:
-        """Whether others must forget what they know of seats and sessions."""
-        if self._changes_setup and self._purpose is not Purpose.UPKEEP:
-            return True
-        return not all(isinstance(change, _OF_NO_SEAT) for change in self.changes)
-
-    def recall(self, commands: Sequence[Command]) -> Book | None:
-        """The book of these commands where they only renew what is known; else None."""
-        if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
-            return None
-        sids = self._memory.renewing(commands)
-        if sids is None:
-            return None
-        sessions = {it.sid: it for it in read_live(self._raw, sids, self.now_ms)} if sids else {}
-        return self._memory.recall(commands, self._current_tenants(), sessions, self.now_ms)
-
-    def load(self, commands: Sequence[Command]) -> Book:
-        """Fill the book of these commands, as `licet.ledger.prefetch` says."""
-        return load_book(
-            self._raw,
-            self._current_tenants(),
-            self._memory.sessions_at_most,
-            self.now_ms,
-            commands,
-            rows_lag=bool(self._row.seats_lag),
-        )
-
-    def save(self, book: Book) -> None:
-        """Write the net effect of the book's changes, and the journal of them."""
-        self._saved = (book, save_book(self._raw, book, self._unfolded))
-        self.changes += book.changes
-
-    def remember(self) -> None:
-        """Keep in mind what this transaction has committed, or that more was changed than seats."""
-        if self._purpose is Purpose.SETUP:
-            if self.writes_seats:
-                self._memory.forget()
-        elif self._saved is not None and self._row.seats_lag:
-            self._memory.learn(*self._saved)
-
-    def _current_tenants(self) -> dict[int, Tenant]:
-        ask = _asking(self._raw)
-        if self._changes_setup:
-            version = read_version(ask)
-            if version != self._version:  # A set-up that is not committed yet is not cached.
-                return Tenants().refresh(ask, version)
-        if self._version == self._tenants.version:
-            return self._tenants.by_id
-        return self._tenants.refresh(ask, self._version)
-
-
 @contextmanager
 def migrating(path: Path) -> Iterator["Connection"]:
     """A connection in a transaction of its own, of whatever version the tables are: for `migrate`.
@@ -464,11 +367,6 @@ def _driver(connection: "Connection") -> sqlite3.Connection:
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
-
-
-def _asking(raw: sqlite3.Connection) -> Ask:
-    """Statements of the driver's own; a query that is half read would keep the connection at its instant."""
-    return lambda statement: raw.execute(statement).fetchall()
 
 
 def _schema(ask: Ask) -> Schema | None:

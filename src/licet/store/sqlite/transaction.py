@@ -1,0 +1,132 @@
+"""A transaction of the embedded store: what a batch loads, and what becomes of it."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
+from licet.ledger.commands import Command, Grant
+from licet.model import Tenant
+from licet.store.contract import Purpose
+from licet.store.memory import Memory
+from licet.store.rows import no_rows
+from licet.store.snapshots import Tenants, read_version
+from licet.store.sqlite.book import load_book, read_live, save_book, write
+from licet.store.sqlite.connecting import asking
+from licet.store.standings import with_repeated
+from licet.store.unfolded import Unfolded
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from licet.ledger.again import Standing
+    from licet.store.rows import Row, Saving
+
+_OF_NO_SEAT = (GrantDenied, AssertionUsed)
+
+
+class SetupRow(NamedTuple):
+    """The row of the set-up: its version, and what it says of seats."""
+
+    version: int
+    seats_lag: int
+    writer: int
+
+
+class SqliteTransaction:
+    """One write transaction; see `contract.Transaction`."""
+
+    def __init__(  # noqa: PLR0917 - made in one place
+        self,
+        raw: sqlite3.Connection,
+        connection: "Connection | None",
+        tenants: Tenants,
+        memory: Memory,
+        unfolded: Unfolded,
+        row: SetupRow,
+        now_ms: int,
+        purpose: Purpose,
+    ) -> None:
+        self.now_ms = now_ms
+        self.changes: list[Change] = []  # that were saved
+        self.repeated: list[tuple[Grant, Standing]] = []
+        self._saved: tuple[Book, Saving[Sequence[Row]]] | None = None
+        self._memory = memory
+        self._row = row
+        self._purpose = purpose
+        self._connection = connection
+        self._raw = raw
+        self._tenants = tenants
+        self._version = row.version
+        self._unfolded = unfolded
+        self._changes_setup = False
+
+    @property
+    def connection(self) -> "Connection":
+        """For changes of the set-up that must hold together with what the ledger decides. No batch has it."""
+        assert self._connection is not None, "a batch changes no set-up"
+        self._changes_setup = True
+        return self._connection
+
+    @property
+    def writes_seats(self) -> bool:
+        """Whether others must forget what they know of seats and sessions."""
+        if self.repeated or (self._changes_setup and self._purpose is not Purpose.UPKEEP):
+            return True
+        return not all(isinstance(change, _OF_NO_SEAT) for change in self.changes)
+
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
+        """The standing grants that answer some of these commands, in their order; they are saved."""
+        if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
+            return [None] * len(commands)
+        found = self._memory.repeat(commands, self._version, self.now_ms)
+        for command, kept in zip(commands, found, strict=True):
+            if kept is not None and isinstance(command, Grant):
+                self.repeated.append((command, kept))
+        if self.repeated:
+            write(self._raw, with_repeated(no_rows(), self.repeated, self.now_ms))
+        return found
+
+    def recall(self, commands: Sequence[Command]) -> Book | None:
+        """The book of these commands where they only renew what is known; else None."""
+        if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
+            return None
+        sids = self._memory.renewing(commands)
+        if sids is None:
+            return None
+        sessions = {it.sid: it for it in read_live(self._raw, sids, self.now_ms)} if sids else {}
+        return self._memory.recall(commands, self._current_tenants(), sessions, self.now_ms)
+
+    def load(self, commands: Sequence[Command]) -> Book:
+        """Fill the book of these commands, as `licet.ledger.prefetch` says."""
+        return load_book(
+            self._raw,
+            self._current_tenants(),
+            self._memory.sessions_at_most,
+            self.now_ms,
+            commands,
+            rows_lag=bool(self._row.seats_lag),
+        )
+
+    def save(self, book: Book) -> None:
+        """Write the net effect of the book's changes, and the journal of them."""
+        self._saved = (book, save_book(self._raw, book, self._unfolded))
+        self.changes += book.changes
+
+    def remember(self) -> None:
+        """Keep in mind what this transaction has committed, or that more was changed than seats."""
+        if self._purpose is Purpose.SETUP:
+            if self.writes_seats:
+                self._memory.forget()
+        elif self._saved is not None and self._row.seats_lag:
+            self._memory.learn(*self._saved, self._version, self.now_ms)
+
+    def _current_tenants(self) -> dict[int, Tenant]:
+        ask = asking(self._raw)
+        if self._changes_setup:
+            version = read_version(ask)
+            if version != self._version:  # A set-up that is not committed yet is not cached.
+                return Tenants().refresh(ask, version)
+        if self._version == self._tenants.version:
+            return self._tenants.by_id
+        return self._tenants.refresh(ask, self._version)

@@ -1,0 +1,66 @@
+"""Keeps the standing grants of a store, by client; what they are says `licet.ledger.again`.
+
+Who keeps them calls `learn` after each COMMIT, with all that was committed, and `forget` where anybody else
+may have written. What is kept is of one `mark`: another one, of another set-up or writer, finds nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from licet.ledger.again import Standing, standing
+from licet.ledger.book import Book, SessionEnded, SessionStarted
+from licet.ledger.commands import Grant
+from licet.model import EndReason
+from licet.store.rows import Row, Saving
+
+STANDINGS_MAX: Final = 50_000  # some 25 MB
+
+Repeated = Sequence[tuple[Grant, Standing]]
+
+
+class Standings:
+    """Of one open store, or of one connection, in the thread that uses it."""
+
+    def __init__(self, most: int = STANDINGS_MAX) -> None:
+        self._most = most
+        self._kept: dict[int, tuple[object, Standing]] = {}
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self._kept.clear()
+
+    def find(self, grant: Grant, mark: object, now_ms: int) -> Standing | None:
+        """What a client was granted, and is granted again by this grant; None where it is not known."""
+        of, found = self._kept.get(grant.client_key, (None, None))
+        return found if found is not None and of == mark and found.covers(grant, now_ms) else None
+
+    def learn(self, book: Book, mark_of: Callable[[int], object | None], now_ms: int) -> None:
+        """Keep what was granted in a book, at this moment, with the marks of the tenants that have one."""
+        for change in book.changes:
+            match change:
+                case SessionStarted(session=started):
+                    session, mark = book.sessions.get(started.sid), mark_of(started.tenant_id)
+                    kept = None if session is None or mark is None else standing(book, session, now_ms)
+                    if kept is not None:
+                        self._kept[started.client_key] = (mark, kept)
+                case SessionEnded(session=session, reason=reason) if reason is not EndReason.EXPIRED:
+                    self._kept.pop(session.client_key, None)
+                case _:
+                    pass
+        if len(self._kept) > self._most:
+            self._kept.clear()
+
+
+def with_repeated(rows: Saving[Sequence[Row]], repeated: Repeated, now_ms: int) -> Saving[Sequence[Row]]:
+    """The rows of what is saved, and of the grants that are repeated: a session and its entry each (L11)."""
+    sessions, entries = [*rows.sessions_new], [*rows.entries]
+    for grant, it in repeated:
+        expires_at_ms = now_ms + it.life_ms
+        sessions.append(
+            (
+                *(grant.sid, it.tenant_id, it.client_key, it.scope, it.pool_id, it.holder),
+                *(now_ms, now_ms, expires_at_ms, it.address),
+            )
+        )
+        entries.append((it.tenant_id, now_ms, "granted", "", it.pool, it.client_id, it.initials, it.address))
+    return rows._replace(sessions_new=sessions, entries=entries)

@@ -1,0 +1,289 @@
+"""Grants that are granted again without a book answer and write what the ledger would have decided on one."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import FromClause, update
+
+from licet.ledger.book import Change
+from licet.ledger.commands import Command, Denied, Granted
+from licet.ledger.holders import holder_of
+from licet.model import NoSeatReason, Pool
+from licet.store import schema
+from licet.store.contract import Purpose, Store
+from licet.store.counters import count
+from licet.store.postgres import store as postgres
+from licet.store.rows import SESSION, to_session
+from licet.store.sqlite import store as sqlite
+from licet.store.sqlite.store import SqliteStore
+from licet.store.standings import Standings
+from licet.units import DAY_MS
+from support.asking import NOW_MS, Case
+from support.examples import BY_USER, CLIENTS, EACH, FULL, bump, end, grant, jim_test, refresh, sid, view
+from support.kinds import Place, SqlitePlaces
+from support.store_site import SESSION_S, START_MS, Undone, begin, do, everything, in_use, numbers, rows
+
+ONE = replace(FULL, seats=1)
+
+
+@pytest.fixture
+def repeated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many sessions are granted again from now on, of each commit in which some are."""
+    found: list[int] = []
+
+    def committed(counted: Counter[str], changes: Sequence[Change], again: int = 0) -> None:
+        found.extend([again] if again else [])
+        count(counted, changes, again)
+
+    for module in (postgres, sqlite):
+        monkeypatch.setattr(module, "count", committed)
+    return found
+
+
+@pytest.fixture
+def store(place: Place, repeated: list[int]) -> Store:
+    """A pool of one seat, whose holder has asked twice: the next time it is granted again."""
+    del repeated  # before anything is asked
+    store = begin(place, jim_test(pools=(ONE,)))
+    do(store, grant(1, 1))
+    do(store, grant(1, 2))
+    return store
+
+
+def without_standings(store: Store) -> Store:
+    """The same store, which decides all on a book."""
+    assert isinstance(store, SqliteStore)
+    store._memory._standings = Standings(most=0)
+    return store
+
+
+class TestAgain:
+    """What is granted again, and what comes of it."""
+
+    def test_a_session_and_its_entry_are_all_that_is_written(
+        self, place: Place, store: Store, repeated: list[int]
+    ) -> None:
+        """L2, L9, L11. It is a moment later."""
+        place.clock.advance(seconds=30)
+        before = everything(store)
+        [granted] = do(store, grant(1, 3))
+        assert repeated == [1]
+        assert isinstance(granted, Granted)
+        now_ms = START_MS + 30_000
+        assert granted.at_ms == granted.session.started_at_ms == granted.session.renewed_at_ms == now_ms
+        assert granted.session.expires_at_ms == now_ms + SESSION_S * 1000
+        assert granted.session.holder == holder_of(ONE, CLIENTS[0], sid(3))
+        row = rows(store, schema.session)[-1]
+        assert to_session([getattr(row, name) for name in SESSION.split(", ")]) == granted.session
+        entry = rows(store, schema.journal_entry)[-1]
+        assert (entry.at_ms, entry.kind, entry.client_id, entry.pool) == (
+            now_ms,
+            "granted",
+            "TestClientId",
+            "full",
+        )
+        after = everything(store)
+        changed = {table.name for table in after if after[table] != before[table]}
+        assert changed - {"setup", "tenant"} == {"session", "journal_entry"}
+        assert store.counted == {"granted": 3}
+
+    def test_a_grant_without_a_seat_is_too(self, place: Place, repeated: list[int]) -> None:
+        """L1."""
+        store = begin(place)
+        do(store, view(1, 1))
+        do(store, view(1, 2), view(1, 3))
+        assert repeated == [2]
+        assert len(rows(store, schema.session)) == 3
+
+    @pytest.mark.parametrize(
+        "asked", [replace(grant(1, 3), address="192.0.2.9"), view(1, 3), refresh(1, 1), end(1)]
+    )
+    def test_whatever_else_is_asked_is_decided_on_a_book(
+        self, store: Store, repeated: list[int], asked: Command
+    ) -> None:
+        """An address, for example, is written with the seat."""
+        do(store, asked)
+        assert repeated == []
+
+    @pytest.mark.parametrize(
+        "pool", [replace(ONE, hold_s=60), replace(ONE, queue=5), replace(ONE, max_per_client=1), EACH]
+    )
+    def test_where_more_than_a_session_matters_each_grant_is_decided_on_a_book(
+        self, place: Place, repeated: list[int], pool: Pool
+    ) -> None:
+        """L2, L16, L18, L19."""
+        store = begin(place, jim_test(pools=(replace(pool, seats=5),)))
+        for number in range(1, 5):
+            do(store, grant(1, number))
+        assert repeated == []
+
+    def test_half_a_life_after_its_row_was_written_a_seat_is_written_again(
+        self, place: Place, store: Store, repeated: list[int]
+    ) -> None:
+        """L4. Then it stands once more."""
+        place.clock.advance(seconds=SESSION_S / 2)
+        do(store, grant(1, 3))
+        assert rows(store, schema.seat)[0].issued_at_ms == START_MS
+        place.clock.advance(seconds=0.001)
+        do(store, grant(1, 4))
+        assert rows(store, schema.seat)[0].issued_at_ms == START_MS + SESSION_S * 500 + 1
+        do(store, grant(1, 5))
+        do(store, grant(1, 6))
+        assert repeated == [1, 1]
+
+    def test_on_another_day_it_is_decided_anew(self, place: Place, store: Store, repeated: list[int]) -> None:
+        """From where a seat is used is counted by day."""
+        place.clock.advance(seconds=(DAY_MS - START_MS % DAY_MS) / 1000 - 60)
+        do(store, grant(1, 3))
+        do(store, grant(1, 4))
+        do(store, grant(1, 5))
+        assert repeated == [1]
+        place.clock.advance(seconds=60)
+        do(store, grant(1, 6))
+        assert repeated == [1]
+
+    def test_one_session_too_many_ends_the_oldest(self, place: Place, repeated: list[int]) -> None:
+        """L8. Within a batch as well."""
+        store = begin(place, jim_test(pools=(ONE,), clients=(replace(CLIENTS[0], sessions_max=4),)))
+        do(store, grant(1, 1))
+        do(store, grant(1, 2))
+        do(store, grant(1, 3), grant(1, 4), grant(1, 5), grant(1, 6))
+        assert sum(repeated) <= 2
+        assert numbers([row.sid for row in rows(store, schema.session)]) == [3, 4, 5, 6]
+        assert in_use(store) == 1
+
+    def test_among_others_the_answers_are_in_order(self, store: Store) -> None:
+        """Some are granted again, others decided on a book."""
+        [third, denied, renewed, fourth] = do(store, grant(1, 3), grant(2, 50), refresh(1, 1), grant(1, 4))
+        assert isinstance(third, Granted)
+        assert isinstance(denied, Denied)
+        assert isinstance(renewed, Granted)
+        assert isinstance(fourth, Granted)
+        assert [it.session.sid for it in (third, renewed, fourth)] == [sid(3), sid(1), sid(4)]
+        assert [row.sid for row in rows(store, schema.session)] == [sid(it) for it in (1, 2, 3, 4)]
+
+    def test_a_session_that_was_granted_again_can_be_refreshed_and_ended(self, store: Store) -> None:
+        """L5."""
+        do(store, grant(1, 3))
+        [renewed] = do(store, refresh(1, 3))
+        assert isinstance(renewed, Granted)
+        do(store, end(1), end(2), end(3))
+        assert in_use(store) == 0
+
+
+class TestForgotten:
+    """What stands falls with what it stood on."""
+
+    def test_a_seat_that_comes_back_in_the_same_batch_is_free_for_another(
+        self, store: Store, repeated: list[int]
+    ) -> None:
+        """L4. In the order of the batch."""
+        answers = do(store, end(1), end(2), grant(2, 50), grant(1, 3))
+        assert [type(it) for it in answers[2:]] == [Granted, Denied]
+        assert repeated == []
+
+    def test_an_end_takes_it_away(self, store: Store, repeated: list[int]) -> None:
+        """L4. Another client has the seat by then."""
+        do(store, end(1), end(2))
+        do(store, grant(2, 50))
+        assert isinstance(do(store, grant(1, 3))[0], Denied)
+        assert repeated == []
+
+    def test_another_store_that_writes_takes_it_away(
+        self, place: Place, store: Store, repeated: list[int]
+    ) -> None:
+        """L6. Another client has the seat by then."""
+        do(place.open(), end(1), end(2), grant(2, 50))
+        assert isinstance(do(store, grant(1, 3))[0], Denied)
+        assert repeated == []
+
+    def test_a_change_of_the_set_up_takes_it_away(self, store: Store, repeated: list[int]) -> None:
+        """L12."""
+        with store.transaction() as transaction:
+            statement = update(schema.client).filter_by(key=1).values(barred_until_ms=2 * START_MS)
+            transaction.connection.execute(statement)
+            bump(transaction.connection, 1)
+        [denied] = do(store, grant(1, 3))
+        assert isinstance(denied, Denied)
+        assert denied.reason is NoSeatReason.SUSPENDED
+        assert len(rows(store, schema.session)) == 2
+        del repeated
+
+    def test_what_failed_was_never_granted(self, store: Store, repeated: list[int]) -> None:
+        """L9. Nothing that was known counts any more."""
+        with suppress(Undone), store.transaction(Purpose.BATCH) as transaction:
+            assert transaction.repeat([grant(1, 3)]) != [None]
+            raise Undone
+        do(store, grant(1, 3))
+        assert [row.sid for row in rows(store, schema.session)] == [sid(1), sid(2), sid(3)]
+        assert repeated == []
+
+    def test_they_are_bounded(self) -> None:
+        """A full one is emptied."""
+        kept, most = Standings(most=2), 0
+        for seed in range(30):
+            book, _ = Case(seed).decided(NOW_MS, behind_ms=1)
+            kept.learn(book, lambda tenant_id: tenant_id, NOW_MS)
+            most = max(most, len(kept._kept))
+        assert most == 2
+
+
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(it, marks=pytest.mark.wide) for it in range(2, 30))])
+@pytest.mark.parametrize("pool", [FULL, BY_USER])
+def test_stores_that_grant_again_answer_as_one_that_never_does(  # noqa: PLR0917 - fixtures
+    place: Place,
+    sqlite_places: SqlitePlaces,
+    tmp_path_factory: pytest.TempPathFactory,
+    repeated: list[int],
+    pool: Pool,
+    seed: int,
+) -> None:
+    """L2, L4, L5, L6, L8, L11: two stores in turns, with ends, limits and time."""
+    draw = random.Random(seed)  # noqa: S311 - a story, no secret
+    tenant = jim_test(
+        pools=(replace(pool, seats=3),), clients=[replace(it, sessions_max=12) for it in CLIENTS[:5]]
+    )
+    first = begin(place, tenant)
+    stores = [first, place.open()]
+    with closing(sqlite_places.make(tmp_path_factory.mktemp("plain"), START_MS)) as beside:
+        plain = without_standings(begin(beside, tenant))
+        for step, asked in enumerate(_story(draw)):
+            at = 1 if step % 40 > 34 else 0
+            assert do(stores[at], *asked) == do(plain, *asked), step
+            seconds = draw.choice([0, 0, 0, 0, 0, 0, 1, 1, 10, 200])
+            for clock in (place.clock, beside.clock):
+                clock.advance(seconds=seconds)
+        for table in (schema.session, schema.pool):
+            assert _said(first, table) == _said(plain, table)
+    assert sum(repeated) > 3
+
+
+def _said(store: Store, table: FromClause) -> list[dict[str, Any]]:
+    """The rows, but for the numbers that a store gives them."""
+    found = [row._asdict() | {"number": 0} for row in rows(store, table)]
+    return sorted(found, key=lambda row: str(row.get("sid", row.get("id"))))
+
+
+def _story(draw: random.Random) -> Iterator[list[Command]]:
+    """Batches of grants, mostly of the same few clients; a batch with an end is that alone."""
+    begun: dict[int, int] = {}
+    for number in range(0, 600, 4):
+        if draw.random() < 0.05 and begun:
+            yield [end(draw.choice([*begun][-8:]))]
+            continue
+        batch: list[Command] = []
+        for at in range(draw.choice([1, 1, 2, 3])):
+            kind = draw.random()
+            if kind < 0.85 or not begun:
+                begun[number + at] = draw.choice([1, 1, 1, 2, 2, 3])
+                make = view if draw.random() < 0.2 else grant
+                batch.append(make(begun[number + at], number + at))
+            else:
+                named = draw.choice([*begun][-8:])
+                batch.append(refresh(begun[named], named))
+        yield batch
