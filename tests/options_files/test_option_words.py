@@ -80,7 +80,7 @@ def test_lines_of_one_group_add_up_also_behind_its_use() -> None:
 
 
 def test_names_in_groups_of_flexnet_have_their_case_unless_it_is_switched_off() -> None:
-    assert told("GROUP sales ANNE\n")[0][0] == 1
+    assert "by upper and lower case alone" in told("GROUP sales ANNE\n")[0][1]
     assert all_kept("GROUP sales ANNE tc\nGROUPCASEINSENSITIVE ON\n").changes.groups == {
         "sales": ("AN", "TC")
     }
@@ -263,6 +263,9 @@ def test_the_format_is_recognised_from_what_is_in_it(text: str, expected: str) -
     [
         "MAX 2 full USER *\nMAX 2 light USER ALL_USERS\n",
         "GROUP sales anne \\",
+        "GROUP sales anne\nEXCLUDE full USER Anne\n",
+        "GROUP sales anne\nEXCLUDE full GROUP Sales\n",
+        "EXCLUDE full USER anne\nEXCLUDE Full USER bob\n",
         "INCLUDE full USER anne\nINCLUDEALL USER bob\n",
         "neither\n",
     ],

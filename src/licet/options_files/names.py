@@ -45,6 +45,10 @@ class Known:
         Raises Unknown.
         """
         initials = self._users.find(name, any_case=any_case or self._any_case)
+        if initials is None and self._users.find(name, any_case=True) is not None:
+            raise Unknown(
+                f"{shown(name)} differs from a user by upper and lower case alone, which matters here"
+            )
         if initials is None:
             raise Unknown(f"{shown(name)} is {self._no_users(plural=False)}")
         if initials not in self.tenant.users:

@@ -6,7 +6,7 @@ something else, a person has to say which it is.
 """
 
 from licet.options_files import flexnet, rlm
-from licet.options_files.statements import Option, Reading, Rule, Said, Who
+from licet.options_files.statements import Members, Number, Option, Reading, Rule, Said, Who
 
 
 class FormatUnclear(Exception):
@@ -32,6 +32,10 @@ def recognised(content: bytes) -> Reading:
     if differing:
         where = differing[0][0].line.where
         raise FormatUnclear(f"{where} means something else in FlexNet than in RLM")
+    if _differs_by_case(of_flexnet):
+        raise FormatUnclear(
+            "names differ by upper and lower case alone, which matters in FlexNet and not in RLM"
+        )
     if _has_both_lists(of_flexnet):
         raise FormatUnclear("INCLUDE beside INCLUDEALL means something else in FlexNet than in RLM")
     return of_flexnet
@@ -40,6 +44,23 @@ def recognised(content: bytes) -> Reading:
 def _is_for_all(said: Said) -> bool:
     """Whether a name is the format's own word for everybody, which is no login name."""
     return isinstance(said.statement, Rule) and said.statement.who in {Who.EACH_USER, Who.EACH_GROUP}
+
+
+def _differs_by_case(reading: Reading) -> bool:
+    names: dict[str, set[str]] = {}
+    for said in reading.said:
+        match said.statement:
+            case Members(group=group, users=users):
+                found = (f"group {group}", *(f"user {user}" for user in users))
+            case Rule(who=who, name=name, feature=feature):
+                found = (f"{who} {name}", f"feature {feature}")
+            case Number(feature=feature):
+                found = (f"feature {feature}",)
+            case _:
+                continue
+        for name in found:
+            names.setdefault(name.casefold(), set()).add(name)
+    return any(len(spelt) > 1 for spelt in names.values())
 
 
 def _has_both_lists(reading: Reading) -> bool:
