@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from licet.cli.look.token import ServerUnreachable, _Credentials, _refuse, _tena
 from support.command_line import run, terminal
 from support.nursery import Program
 from support.screen import WAIT_S
+from support.served_tenant import ServedTenant
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,39 @@ def ask(url: str, client_id: str, *options: str, secret: str = "password", exit_
     """Ask for a token, the secret on standard input."""
     arguments = ("token", url, "--client-id", client_id, "--secret-stdin", *options)
     return run(*arguments, stdin=f"{secret}\n", exit_code=exit_code)
+
+
+class TestQueue:
+    """`--queue` and `--wait`: in line for a seat (L19)."""
+
+    @pytest.fixture
+    def full(self, tenant: ServedTenant) -> ServedTenant:
+        """A tenant with one seat, which Client2 has, and a queue."""
+        with tenant.server.changing() as change:
+            change.tenant(tenant.name).set_pool("full", seats=1, queue=5)
+        return tenant
+
+    @pytest.mark.parametrize("how", [("--queue",), ("--wait", "1")])
+    def test_who_gets_no_seat_is_told_its_place(self, full: ServedTenant, how: tuple[str, ...]) -> None:
+        """At once, or when the time is over."""
+        full.grant("Client2")
+        url = f"{full.server.url}/{full.name}"
+        result = ask(url, "TestClientId", *how, exit_code=1)
+        assert "this client is number 1 in the line for pool full, try again in 5 s" in result.stderr
+
+    def test_who_waits_gets_the_seat_that_is_given_back(self, full: ServedTenant) -> None:
+        """As soon as it is."""
+        held = full.grant("Client2")
+        url = f"{full.server.url}/{full.name}"
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(ask, url, "TestClientId", "--wait", "60", "--logoff")
+            until(lambda: full.places() == ["client:TestClientId"])
+            full.post("logoff", authorization=f"Bearer {held['access_token']}")
+            assert "Logged off; its seat is free." in asked.result().stdout
+
+    def test_a_wait_is_a_minute_at_most(self, full: ServedTenant) -> None:
+        """As the server's."""
+        ask(f"{full.server.url}/{full.name}", "TestClientId", "--wait", "61", exit_code=2)
 
 
 class TestToken:

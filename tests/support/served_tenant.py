@@ -68,6 +68,14 @@ class ServedTenant:
             seats: int = found.scalar_one()
             return seats
 
+    def places(self) -> list[str]:
+        """Who stands in line for its seats."""
+        with self.server.store() as store, store.reading() as connection:
+            tenant = store.tenant(self.name)
+            assert tenant is not None
+            query = "SELECT holder FROM queue_place WHERE tenant_id = ? ORDER BY level DESC, number"
+            return list(connection.exec_driver_sql(query, (tenant.id,)).scalars())
+
 
 def suspend(tenant: ServedTenant, client_id: str = "TestClientId", *, seconds: float) -> None:
     """Suspend a client for so long (L12)."""

@@ -46,6 +46,7 @@ class LicetAuth(httpx.Auth):
       request (RFC 7523); it needs `licet[jwt]`. `key_id` is its `kid` at the server.
     - `scope`: the scope to ask for; None for the server's default.
     - `wait_for_seat`: how long to wait when no seat is free. All users of this object share the wait.
+    - `queue`: stand in the queue of the pool meanwhile, where it has one; the server puts off its answers.
     - `credentials_in_body`: None chooses the header, or the body where id or secret have characters that
       servers read differently in the header.
     - `timeout`: for one request to the token server.
@@ -66,6 +67,7 @@ class LicetAuth(httpx.Auth):
         api: str | Iterable[str],
         scope: str | None = None,
         wait_for_seat: timedelta = NO_WAIT,
+        queue: bool = False,
         credentials_in_body: bool | None = None,
         timeout: timedelta = TIMEOUT,
         allow_http: bool = False,
@@ -94,7 +96,9 @@ class LicetAuth(httpx.Auth):
             in_body=goes_in_body(client_id, secret) if credentials_in_body is None else credentials_in_body,
         )
         wire = Wire(url, timeout_s=timeout.total_seconds(), verify=ssl_context, timing=timing)
-        self._session = Session(self._server, wire, timing, seat_wait_s=wait_for_seat.total_seconds())
+        self._session = Session(
+            self._server, wire, timing, seat_wait_s=wait_for_seat.total_seconds(), in_line=queue
+        )
         at_exit.watch(self._session, self)
 
     def __repr__(self) -> str:

@@ -4,6 +4,8 @@ None of them contains a secret: neither its text nor its attributes, and none is
 HTTP library, whose frames contain the request. A server's text is shortened and made printable.
 """
 
+from collections.abc import Mapping
+
 SHOWN_CHARS_MAX = 300  # of a server's text
 
 
@@ -16,7 +18,8 @@ class NoSeatAvailable(LicetError):
 
     An attribute that the server does not send is None; `retry_after` is in seconds. A `reason` of Licet is
     `all_in_use`, `no_seats`, `reserved`, `queued`, `max_reached`, `excluded`, `not_included`,
-    `licence_expired`, `licence_missing` or `suspended`.
+    `licence_expired`, `licence_missing` or `suspended`. `queue_position` is the place in line from 1 on, and
+    `pools` are the reasons of the pools that were asked, by their names, where there were several.
     """
 
     def __init__(
@@ -28,6 +31,8 @@ class NoSeatAvailable(LicetError):
         seats: int | None = None,
         in_use: int | None = None,
         retry_after: int | None = None,
+        queue_position: int | None = None,
+        pools: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(description or "No seat is free.")
         self.reason = reason
@@ -35,6 +40,8 @@ class NoSeatAvailable(LicetError):
         self.seats = seats
         self.in_use = in_use
         self.retry_after = retry_after
+        self.queue_position = queue_position
+        self.pools = dict(pools or {})
 
 
 class TokenRefused(LicetError):

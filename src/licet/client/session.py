@@ -8,6 +8,7 @@ others wait for its result. What is asked, in which order, is one flow for both,
 - An early renewal that fails never fails a request: while the old token works, it is used.
 - When no seat is free, the client tries again when the server says, for as long as it waits for a seat, and
   once more at the end. Where the server says nothing, the pauses grow.
+- If it is to stand in line, it asks for a place in the queue of the pool, and for answers that are put off.
 - A renewal that ends after the session was closed logs off the tokens that it got.
 - Warnings about the licence are logged when they begin and when they change, not at each renewal.
 """
@@ -38,6 +39,7 @@ PAUSE_MIN_S = 1.0  # between two requests for a seat, where the server does not 
 PAUSE_MAX_S = 30.0  # a guess: a free seat is found within this time
 JITTER_SHARE = 0.1  # of a pause, added to it
 JITTER_MIN_S = 1.0
+POLL_S = 20  # for which the server may put off an answer; so long a `close` may have to wait for it
 
 _LOG = logging.getLogger("licet.client")
 _HOPELESS = frozenset({"invalid_client", "server_error", "temporarily_unavailable"})
@@ -65,11 +67,14 @@ def _landed(held: Tokens) -> Flight:
 class Session:
     """The tokens of one client; any thread and any event loop may use it."""
 
-    def __init__(self, server: TokenServer, wire: Wire, timing: Timing, *, seat_wait_s: float) -> None:
+    def __init__(
+        self, server: TokenServer, wire: Wire, timing: Timing, *, seat_wait_s: float, in_line: bool = False
+    ) -> None:
         self._server = server
         self._wire = wire
         self._timing = timing
         self._seat_wait_s = seat_wait_s
+        self._in_line = in_line
         self._lock = threading.Lock()
         self._tokens: Tokens | None = None
         self._flight: Flight | None = None
@@ -225,7 +230,10 @@ class Session:
                 return spare.postponed(now_s) if spare is not None else got
             if isinstance(got, TokenRefused) and got.error == "invalid_grant":
                 spare = None  # its session is over
-        got = yield from self._granted(self._seat_wait_s if spare is None else 0.0)
+        if spare is None:
+            got = yield from self._granted(self._seat_wait_s, in_line=self._in_line)
+        else:
+            got = yield from self._granted(0.0, in_line=False)
         if isinstance(got, LicetError) and spare is not None:
             return spare.postponed(now_s)
         return got
@@ -236,23 +244,32 @@ class Session:
         answer = yield Ask(self._server.refresh(old.refresh_token))
         return self._read(answer, sent_s, old)
 
-    def _granted(self, seat_wait_s: float) -> Flow[Tokens | LicetError]:
+    def _granted(self, seat_wait_s: float, *, in_line: bool) -> Flow[Tokens | LicetError]:
         """A new session; while no seat is free, try again until `seat_wait_s` is over."""
         end_s = self._timing.now_s() + seat_wait_s
         pause_s = PAUSE_MIN_S
         while True:
             sent_s = self._timing.now_s()
-            answer = yield Ask(self._server.grant())
+            poll_s = min(POLL_S, max(0, int(end_s - sent_s))) if in_line else 0
+            answer = yield Ask(self._server.grant(in_line=in_line, wait_s=poll_s), poll_s)
             got = self._read(answer, sent_s, None)
-            left_s = end_s - self._timing.now_s()
+            now_s = self._timing.now_s()
+            left_s = end_s - now_s
             if not isinstance(got, NoSeatAvailable) or got.reason in WAITING_IS_VAIN or left_s <= 0:
                 return got
-            wait_s = pause_s if got.retry_after is None else max(got.retry_after, PAUSE_MIN_S)
-            jitter_s = self._timing.jitter_s(max(wait_s * JITTER_SHARE, JITTER_MIN_S))
-            yield Pause(min(wait_s + jitter_s, left_s))
+            if got.queue_position is None or not poll_s or now_s - sent_s < poll_s:
+                yield Pause(min(self._pause_s(got, pause_s), left_s))
             if self._closed.is_set():
                 return SessionClosed("the LicetAuth was closed while it waited for a seat")
             pause_s = min(pause_s * 2, PAUSE_MAX_S)
+
+    def _pause_s(self, denied: NoSeatAvailable, usual_s: float) -> float:
+        """How long to wait before the next request for a seat."""
+        wait_s = usual_s if denied.retry_after is None else max(denied.retry_after, PAUSE_MIN_S)
+        jitter_s = wait_s * JITTER_SHARE
+        if denied.queue_position is None:  # else the place would lapse, and nobody overtakes anybody
+            jitter_s = max(jitter_s, JITTER_MIN_S)
+        return wait_s + self._timing.jitter_s(jitter_s)
 
     def _read(
         self, answer: Answer | NoAnswer | None, sent_s: float, old: Tokens | None

@@ -1,7 +1,8 @@
 """Builds the requests to the endpoints of a tenant, and interprets the answers.
 
 Without I/O. An answer that is not as in RFC 6749 becomes an error, and never a token; fields that only Licet
-sends (`reason`, `pool`, `seats`, `in_use`, `refresh_expires_in`, `warnings`, `request_id`) may be missing.
+sends (`reason`, `pool`, `seats`, `in_use`, `queue_position`, `pools`, `refresh_expires_in`, `warnings`,
+`request_id`) may be missing.
 """
 
 import json
@@ -26,6 +27,7 @@ WAITING_IS_VAIN = frozenset({"no_seats", "licence_expired", "licence_missing", "
 RETRY_AFTER_MAX_S = 86_400  # a day; a longer time counts as this
 SECONDS_MAX = 1e10  # a larger number is ignored
 WARNINGS_MAX = 8  # of one answer
+POOLS_MAX = 8  # the same; Licet asks four at most
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6749 A.12, without the space, which no header could carry
 _DIGITS = re.compile(r"[0-9]{1,10}")
@@ -56,10 +58,17 @@ class TokenServer:
     scope: str | None
     in_body: bool
 
-    def grant(self) -> httpx.Request:
-        """RFC 6749 4.4.2."""
+    def grant(self, *, in_line: bool = False, wait_s: int = 0) -> httpx.Request:
+        """RFC 6749 4.4.2. `in_line`: with a place in the queue; `wait_s`: for so long (RFC 7240 4.3)."""
         form = {"grant_type": "client_credentials"}
-        return self._request("token", form if self.scope is None else {**form, "scope": self.scope})
+        if self.scope is not None:
+            form["scope"] = self.scope
+        if in_line:
+            form["queue"] = "true"
+        request = self._request("token", form)
+        if wait_s:
+            request.headers["Prefer"] = f"wait={wait_s}"
+        return request
 
     def refresh(self, refresh_token: Secret) -> httpx.Request:
         """RFC 6749 6."""
@@ -118,6 +127,8 @@ def read(answer: Answer, url: str, *, sent_s: float, old: Tokens | None = None) 
             seats=_count(content.get("seats")),
             in_use=_count(content.get("in_use")),
             retry_after=retry_after,
+            queue_position=_count(content.get("queue_position")),
+            pools=_reasons(content.get("pools")),
         )
     return TokenRefused(
         error,
@@ -182,6 +193,13 @@ def _words(value: object) -> tuple[str, ...]:
     """Texts of a list, a few and short ones; empty where it is none."""
     words = value[:WARNINGS_MAX] if isinstance(value, list) else []
     return tuple(word for it in words if (word := shown(it)))
+
+
+def _reasons(value: object) -> dict[str, str]:
+    """The reasons of pools by their names, a few; empty where it is no such list."""
+    pools = [it for it in value[:POOLS_MAX] if isinstance(it, dict)] if isinstance(value, list) else []
+    named = {shown(it.get("pool")): shown(it.get("reason")) for it in pools}
+    return {pool: reason for pool, reason in named.items() if pool and reason}
 
 
 def _count(value: object) -> int | None:

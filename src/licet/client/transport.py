@@ -28,9 +28,10 @@ _NO_KEEPING = httpx.Limits(max_connections=1, max_keepalive_connections=0)
 
 
 class Ask(NamedTuple):
-    """A request to be sent."""
+    """A request to be sent; its answer may take so much longer than usual."""
 
     request: httpx.Request
+    longer_s: float = 0.0
 
 
 class Pause(NamedTuple):
@@ -76,7 +77,7 @@ class Wire:
                 self._timing.pause(step.seconds, closed)
                 got = None
             else:
-                left_s = self.timeout_s if end_s is None else end_s - time.monotonic()
+                left_s = self.timeout_s + step.longer_s if end_s is None else end_s - time.monotonic()
                 got = self._send(step.request, left_s) if left_s > 0 else NoAnswer("is given no more time")
 
     async def arun(self, flow: Flow[Result]) -> Result:
@@ -92,7 +93,7 @@ class Wire:
                 await self._timing.apause(step.seconds)
                 got = None
             else:
-                got = await self._asend(step.request)
+                got = await self._asend(step.request, self.timeout_s + step.longer_s)
 
     def _send(self, request: httpx.Request, timeout_s: float) -> Answer | NoAnswer:
         end_s = time.monotonic() + timeout_s
@@ -108,11 +109,11 @@ class Wire:
         except (httpx.HTTPError, OSError, ValueError) as fault:
             return _no_answer(fault)
 
-    async def _asend(self, request: httpx.Request) -> Answer | NoAnswer:
+    async def _asend(self, request: httpx.Request, timeout_s: float) -> Answer | NoAnswer:
         try:
             async with (
-                asyncio.timeout(self.timeout_s),
-                httpx.AsyncClient(**self._options(self.timeout_s)) as http,
+                asyncio.timeout(timeout_s),
+                httpx.AsyncClient(**self._options(timeout_s)) as http,
             ):
                 async with aclosing(await http.send(request, stream=True)) as response:
                     body = bytearray()

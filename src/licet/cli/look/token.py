@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import httpx
 
 SERVER = "http://127.0.0.1:8080"
+WAIT_S_MAX = 60  # as the server's
 TIMEOUT_S = 10.0  # a guess: a commit takes milliseconds, a password's hash some 15 of them
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -84,6 +85,19 @@ Scope = Annotated[
 BodyCredentials = Annotated[
     bool, typer.Option("--body-credentials", help="Send the credentials in the body, not in the header.")
 ]
+Queue = Annotated[
+    bool, typer.Option("--queue", help="Stand in line where no seat is free, if the pool has a queue.")
+]
+Wait = Annotated[
+    int | None,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        min=1,
+        max=WAIT_S_MAX,
+        help=f"Wait in line for so long, {WAIT_S_MAX} seconds at most; implies --queue.",
+    ),
+]
 Introspect = Annotated[
     bool, typer.Option("--introspect", help="Also introspect the token; the client must be allowed to.")
 ]
@@ -97,6 +111,8 @@ def token(
     secret_stdin: SecretStdin = False,
     scope: Scope = None,
     body_credentials: BodyCredentials = False,
+    queue: Queue = False,
+    wait: Wait = None,
     introspect: Introspect = False,
     logoff: Logoff = False,
     as_json: AsJson = False,
@@ -110,8 +126,9 @@ def token(
     url = _tenant_url(where)
     secret = _secret(client_id, from_stdin=secret_stdin)
     credentials = _Credentials(client_id=client_id, secret=secret, in_body=body_credentials)
-    with _connection(url) as server:
-        answer = _post(server, "token", credentials, {"grant_type": "client_credentials"}, scope=scope)
+    form = {"grant_type": "client_credentials", **({"queue": "true"} if queue or wait else {})}
+    with _connection(url, longer_s=wait or 0) as server:
+        answer = _post(server, "token", credentials, form, scope=scope, wait_s=wait)
         access_token = _text(answer, "access_token")
         try:
             introspected = (
@@ -155,12 +172,12 @@ def _secret(client_id: str, *, from_stdin: bool) -> str:
     return str(typer.prompt(f"Secret of {client_id}", hide_input=True, err=True))
 
 
-def _connection(url: str) -> "httpx.Client":
+def _connection(url: str, *, longer_s: float) -> "httpx.Client":
     import httpx
 
     # A server on this machine is not behind a proxy.
     is_near = urlsplit(url).hostname in _LOOPBACK
-    return httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=not is_near)
+    return httpx.Client(base_url=url, timeout=TIMEOUT_S + longer_s, trust_env=not is_near)
 
 
 def _post(
@@ -170,9 +187,12 @@ def _post(
     form: Mapping[str, str],
     *,
     scope: str | None = None,
+    wait_s: int | None = None,
 ) -> Answer:
     asked = {} if scope is None else {"scope": scope}
-    return _answer(server, endpoint, credentials.headers(), {**form, **asked, **credentials.form()})
+    prefer = {} if wait_s is None else {"Prefer": f"wait={wait_s}"}  # RFC 7240 4.3
+    headers = {**credentials.headers(), **prefer}
+    return _answer(server, endpoint, headers, {**form, **asked, **credentials.form()})
 
 
 def _log_off(server: "httpx.Client", access_token: str) -> Answer:
@@ -223,6 +243,8 @@ def _no_seat(content: Answer) -> str | None:
         printable(str(content.get(key)))[:_SHOWN_CHARS_MAX] for key in ("pool", "seats", "in_use")
     )
     match content.get("reason"):
+        case NoSeatReason.QUEUED if isinstance(position := content.get("queue_position"), int):
+            return f"this client is number {position} in the line for pool {pool}"
         case NoSeatReason.ALL_IN_USE:
             if seats == "1":
                 return f"the only seat of pool {pool} is in use"
