@@ -1,6 +1,7 @@
 """`licet import-options`: an options file of FlexNet or RLM becomes part of a set-up file."""
 
 import stat
+import sys
 import tomllib
 from pathlib import Path
 
@@ -207,6 +208,19 @@ def test_the_set_up_is_printed_where_no_file_is_named(desk: Desk, tmp_path: Path
     assert (pool["hold"], pool["seats"]) == ("90s", 5)
     assert "begins with the last token" in done.stderr
     assert "1 option kept" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no devices among its files")
+def test_a_device_is_written_to_and_a_link_is_followed(desk: Desk, tmp_path: Path) -> None:
+    """`-o /dev/null` only lists the lines; as root it must not put a file there."""
+    file = options_file(tmp_path, "LINGER full 90\n")
+    desk.run("import-options", file, "-o", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+    setup, link = tmp_path / "setup.toml", tmp_path / "link.toml"
+    link.symlink_to(setup)
+    desk.run("import-options", file, "-o", str(link))
+    assert link.is_symlink()
+    assert 'hold = "90s"' in setup.read_text()
 
 
 def test_every_line_is_listed_as_json(desk: Desk, tmp_path: Path) -> None:

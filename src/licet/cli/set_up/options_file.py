@@ -267,10 +267,14 @@ def _must_be_applicable(text: str, source: str, tenant: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what is no file, like /dev/null, stays what it is."""
     from licet.platforms import files
 
     try:
         place = path.resolve()
+        if place.exists() and not place.is_file():
+            place.write_text(text, encoding="utf-8")
+            return
         mode = place.stat().st_mode & 0o777 if place.exists() else files.PUBLIC
         files.write(place, text.encode(), mode=mode, replacing=True)
     except OSError as fault:
