@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
-from licet.refusal import Code, Subject
+from licet.refusal import Code, Subject, of_field
 from licet.value import InvalidValue, Value, must_match, out_of_range
 
 COMMON: Final = "common"
@@ -303,8 +303,9 @@ def check_options(pool: HasOptions) -> None:
             twice = next(who for who in found if found.count(who) > 1)
             text = f"pool {pool.name}: {field} has a rule for {twice} twice"
             raise InvalidValue(text, code=Code.ALREADY_THERE, field=field, subject=about)
-        for who in found:
-            check_who(who)
+        with of_field(field):
+            for who in found:
+                check_who(who)
     if count > RULES_MAX:
         text = f"pool {pool.name}: it may have {RULES_MAX} rules, and these are {count}: make groups of them"
         field = max(_RULES, key=lambda field: len(rules_of(pool, field)))

@@ -133,6 +133,7 @@ class Site:
                 sid=next(self._sids).to_bytes(20, "big"),
                 scope=grant.scope,
                 pool_id=grant.pool_id,
+                other_pool_ids=grant.other_pool_ids,
                 address="192.0.2.1",
             )
         )

@@ -21,8 +21,10 @@ from licet.ledger.holders import SESSION_HOLDER
 from licet.ledger.signed_pools import room_of, seats_of
 from licet.licences.ends import lost_seats, near_ends
 from licet.model import Client, Duplicates, Pool, Scope, Tenant, TokenFormat, Value
+from licet.refusal import names_of
 from licet.setup.holds import until_held
 from licet.setup.licences import not_counted
+from licet.setup.options import findings
 from licet.setup.signed_limits import beyond_signed, why_no_seats
 from licet.store import schema
 from licet.store.licences_read import Fault
@@ -59,6 +61,10 @@ class FindingCode(StrEnum):
     NO_SEATS = "no_seats"
     SEATS_HELD_PER_SESSION = "seats_held_per_session"
     SEATS_OVERUSED = "seats_overused"
+    OPTIONS_CONTRADICT = "options_contradict"
+    OPTION_FOR_NOBODY = "option_for_nobody"
+    OPTION_WITHOUT_EFFECT = "option_without_effect"
+    GROUP_EMPTY = "group_empty"
     DEFAULT_SCOPE_MISSING = "default_scope_missing"
     ALL_UNLICENSED = "all_unlicensed"
     JWT_LIVES_LONG = "jwt_lives_long"
@@ -109,16 +115,16 @@ class Finding(Value, frozen=True, kw_only=True):
 
 def check(connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> list[Finding]:
     """All findings, tenant by tenant, those that are wrong first."""
-    findings: list[Finding] = []
+    found: list[Finding] = []
     if is_unfinished(connection):
         problem = "the last step of an upgrade is due: what only an older version needs is still there"
-        findings.append(_hint(FindingCode.UPGRADE_UNFINISHED, "", "store", problem))
+        found.append(_hint(FindingCode.UPGRADE_UNFINISHED, "", "store", problem))
     if not tenants:
-        findings.append(_hint(FindingCode.NO_TENANT, "", "store", "it has no tenant"))
+        found.append(_hint(FindingCode.NO_TENANT, "", "store", "it has no tenant"))
     for tenant in sorted(tenants.values(), key=lambda one: one.name):
         of_tenant = [*_of_rows(connection, tenant, now_ms), *_of_setup(tenant, now_ms)]
-        findings += sorted(of_tenant, key=lambda finding: not finding.is_wrong)
-    return findings
+        found += sorted(of_tenant, key=lambda finding: not finding.is_wrong)
+    return found
 
 
 def authenticates_by(client: Client, now_ms: int) -> list[str]:
@@ -148,7 +154,7 @@ def check_nodes(
     that APIs compare the instant at which a token was issued with their own clocks.
     """
     live = [node for node in nodes if not is_silent(node, now_ms)]
-    findings = [
+    found = [
         *_of_peppers(live, own_pepper),
         *_of_keys(live, now_ms),
         *_of_versions(live),
@@ -159,12 +165,16 @@ def check_nodes(
         ),
         *(_silent(node) for node in nodes if node not in live),
     ]
-    return sorted(findings, key=lambda finding: not finding.is_wrong)
+    return sorted(found, key=lambda finding: not finding.is_wrong)
 
 
 def _of_setup(tenant: Tenant, now_ms: int) -> Iterator[Finding]:
     for pool in tenant.pools.values():
         yield from _of_pool(tenant, pool, now_ms)
+    for group, rules in findings.empty_groups(tenant):
+        problem = f"nobody is in it; named by {names_of(rules)}" if rules else "nobody is in it"
+        names = {"group": group.name}
+        yield _hint(FindingCode.GROUP_EMPTY, tenant.name, f"group {group.name}", problem, names=names)
     yield from _of_scopes(tenant)
     yield from _of_token_format(tenant)
     for client in tenant.clients.values():
@@ -204,6 +214,18 @@ def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
             " again and again can fill the pool for that long"
         )
         yield _hint(FindingCode.SEATS_HELD_PER_SESSION, *about, problem, names=names)
+    yield from _of_options(tenant, pool, now_ms)
+
+
+def _of_options(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
+    about, names = (tenant.name, f"pool {pool.name}"), {"pool": pool.name}
+    for problem in findings.contradicting(pool, now_ms):
+        yield _wrong(FindingCode.OPTIONS_CONTRADICT, *about, problem, names=names)
+    for problem in findings.for_nobody(tenant, pool):
+        yield _wrong(FindingCode.OPTION_FOR_NOBODY, *about, problem, names=names)
+    for option, why in findings.without_effect(pool):
+        problem = f"{option} has no effect: {why}"
+        yield _hint(FindingCode.OPTION_WITHOUT_EFFECT, *about, problem, names=names)
 
 
 def _of_signed(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
@@ -309,6 +331,12 @@ def _of_rows(connection: Connection, tenant: Tenant, now_ms: int) -> Iterator[Fi
             seats = row.seats if pool is None else seats_of(pool, now_ms)
             problem = f"more seats are in use than it has: {row.in_use} of {seats}"
             yield _wrong(FindingCode.SEATS_OVERUSED, tenant.name, target, problem, names={"pool": row.name})
+    for pool in tenant.pools.values():
+        for problem in findings.miscounted(connection, pool):
+            yield _wrong(FindingCode.CONTRADICTION, tenant.name, f"pool {pool.name}", problem, _BUG)
+        if count := findings.places_of_nobody(connection, tenant, pool, now_ms):
+            problem = f"places in its queue are of clients that are no more: {count}"
+            yield _wrong(FindingCode.CONTRADICTION, tenant.name, f"pool {pool.name}", problem, _BUG)
     yield from _of_licences(connection, tenant, now_ms)
     for query, problem in _contradictions(tenant, now_ms):
         if found := connection.execute(query).scalar_one():

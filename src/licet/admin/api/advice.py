@@ -77,6 +77,9 @@ _OF_FINDINGS: Mapping[FindingCode, str] = MappingProxyType(
         FindingCode.NO_SEATS: "changePool {pool} with seats",
         FindingCode.LICENCE_MISSING: "install a licence of the pool, as its vendor sent it",
         FindingCode.SEATS_NOT_SIGNED: "nothing: the lesser number counts; or install a licence with more",
+        FindingCode.OPTIONS_CONTRADICT: "changePool {pool} with other options, or with more seats",
+        FindingCode.OPTION_FOR_NOBODY: "changePool {pool} without it",
+        FindingCode.OPTION_WITHOUT_EFFECT: "nothing, or changePool {pool} without it",
         FindingCode.SEATS_HELD_PER_SESSION: "changePool {pool} with duplicates client",
         FindingCode.SEATS_OVERUSED: (
             "nothing: no new seat is given until it fits; or changePool {pool} with seats"
