@@ -24,6 +24,11 @@ PAGES = {
     "denials": f"/denials{HERE}",
     "failures": f"/failures{HERE}",
     "usage": f"/usage{HERE}",
+    "true-up": f"/usage/true-up{HERE}",
+    "idle": f"/usage/idle{HERE}",
+    "costs": f"/usage/costs{HERE}&price=120000",
+    "what-if": f"/usage/what-if{HERE}&pool=full&seats=1&hold_s=60s",
+    "export": f"/usage/export{HERE}",
     "licences": f"/licences{HERE}",
     "licences-none": f"/licences?tenant={LONG}",
     "journal": "/journal",
@@ -89,7 +94,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-USUAL = ("overview-all", "usage", "clients")
+USUAL = ("overview-all", "usage", "costs", "clients")
 """What `make test` opens: a list, a report and a page of cards; the others are for `make test-wide`."""
 
 

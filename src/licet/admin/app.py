@@ -33,7 +33,6 @@ from licet.admin.pages import (
     password,
     seats,
     sign_in,
-    usage,
 )
 from licet.admin.pages import help as help_page
 from licet.admin.pages import request as request_page
@@ -42,6 +41,7 @@ from licet.admin.pages.licences import routes as licences
 from licet.admin.pages.licences.install import BODY_BYTES_MAX, INSTALL
 from licet.admin.pages.profiles import routes as profiles
 from licet.admin.pages.queue import routes as queue
+from licet.admin.pages.reports import routes as reports
 from licet.admin.pages.search import routes as search
 from licet.admin.pages.setup import first_run
 from licet.admin.pages.setup import routes as setup_pages
@@ -101,7 +101,7 @@ def _pages(context: AdminContext) -> list[APIRouter]:
         denials.router(context),
         failures.router(context),
         request_page.router(context),
-        usage.router(context),
+        reports.router(context),
         licences.router(context),
         journal.router(context),
         profiles.router(context),

@@ -13,39 +13,23 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from licet.admin.context import AdminContext
-from licet.admin.pages.chosen_times import chosen_times, settle_times
+from licet.admin.pages.chosen_times import settle_times
 from licet.admin.pages.denials import choose, lasted
 from licet.admin.pages.downloads import file_name
-from licet.admin.pages.filters import cleaned, instant_of
-from licet.admin.pages.frame import Visit, link, page, visiting
-from licet.admin.pages.reader_zone import zone_of
+from licet.admin.pages.frame import link, page, visiting
+from licet.admin.pages.reports.asked import HERE, PATH, REACHES, Asked, asked_of, link_of, tools
 from licet.admin.problems import Problem, not_found
 from licet.formats import counted, seat_hours, sentence
-from licet.model import SEATS_MAX, NoSeatReason, Tenant
+from licet.model import NoSeatReason
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
 from licet.reports.denials_curve import denials_curve, unavoidable
 from licet.reports.denials_picture import HEIGHT, denials_picture
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
-from licet.reports.usage_queries import Reach
 from licet.reports.usage_summary import NOT_FOR_SEATS, burst_length, minutes, with_seats_sentence
-from licet.units import DAY_MS
 
-HERE = "Usage"
-PATH = "/usage"
-REACHES = {
-    Reach.DAY: "24 hours",
-    Reach.WEEK: "7 days",
-    Reach.MONTH: "30 days",
-    Reach.QUARTER: "90 days",
-    Reach.YEAR: "12 months",
-}
-REACH_DEFAULT = Reach.WEEK
 ROWS = 20  # of a table; the file has all
 SLIDER_MAX = 100  # how many more seats a slider offers
 HEAT_LEVELS = 6
-SPAN_MS_MAX = 3660 * DAY_MS  # as of `licet usage`
-HOURS_SPAN_MS = 8 * DAY_MS  # the longest that is shown by hour
-_BY_HOUR = frozenset({Reach.DAY, Reach.WEEK})
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TYPES = {"csv": "text/csv; charset=utf-8", "png": "image/png", "svg": "image/svg+xml"}
 
@@ -56,38 +40,6 @@ class Heat(NamedTuple):
     level: int
     text: str
     denials: int
-
-
-class Asked(NamedTuple):
-    """The choices of the reader."""
-
-    tenant: Tenant
-    pool: str
-    reach: Reach
-    from_ms: int | None
-    until_ms: int | None
-    seats: int | None
-    zone: str
-
-    @property
-    def is_chosen(self) -> bool:
-        """Whether two times are chosen, or one of them, instead of a reach."""
-        return self.from_ms is not None or self.until_ms is not None
-
-    def span(self, now_ms: int) -> tuple[int, int]:
-        """When the report begins and ends; one that has only an end is a reach long."""
-        if not self.is_chosen:
-            return self.reach.from_ms(now_ms, ZoneInfo(self.zone)), now_ms + 1
-        until_ms = now_ms + 1 if self.until_ms is None else min(self.until_ms, now_ms + 1)
-        from_ms = self.from_ms
-        if from_ms is None or from_ms >= until_ms:
-            from_ms = self.reach.from_ms(until_ms, ZoneInfo(self.zone))
-        return max(from_ms, until_ms - SPAN_MS_MAX), until_ms
-
-    def is_by_hour(self, now_ms: int) -> bool:
-        """Whether peaks are shown by hour, or by day."""
-        from_ms, until_ms = self.span(now_ms)
-        return until_ms - from_ms <= HOURS_SPAN_MS if self.is_chosen else self.reach in _BY_HOUR
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -108,7 +60,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             return choose(request, visit, HERE, PATH, "Usage of which tenant?")
         if (settled := settle_times(request, PATH, visit.now_ms)) is not None:
             return settled
-        asked = asked_of(request, visit.the_tenant)
+        asked = asked_of(request, visit.the_tenant, PATH)
         found = await context.run(read_usage, context, asked, visit.now_ms)
         pool = next(
             (it for it in found.pools if it.pool == asked.pool), found.pools[0] if found.pools else None
@@ -117,21 +69,16 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
         return page(
             request,
             visit,
-            "usage.html",
+            "reports/usage.html",
             here=HERE,
             tenant=visit.the_tenant,
             found=found,
             pool=pool,
-            pools=[(it.pool, _link(visit, asked, pool=it.pool)) for it in found.pools],
-            reaches=[
-                (reach, text, _link(visit, asked, reach=reach, from_ms=None, until_ms=None))
-                for reach, text in REACHES.items()
-            ],
-            times_chosen=chosen_times(request, asked.from_ms, asked.until_ms),
-            asked=asked,
+            pools=[(it.pool, link_of(visit, asked, pool=it.pool)) for it in found.pools],
+            **tools(request, visit, asked),
             span_text=REACHES[asked.reach],
             lasted=lasted,
-            download=lambda kind: _link(
+            download=lambda kind: link_of(
                 visit, asked, path=f"{PATH}/download.{kind}", pool=pool.pool if pool else ""
             ),
             denials_link=link(
@@ -153,7 +100,7 @@ def _download(context: AdminContext, kind: str) -> Callable[[Request], Any]:
         visit = await seen(request)
         if visit.the_tenant is None:
             raise not_found("Say whose usage.")
-        asked = asked_of(request, visit.the_tenant)
+        asked = asked_of(request, visit.the_tenant, PATH)
         try:
             content = await context.run(_file, context, asked, visit.now_ms, kind)
         except ChartsMissing as missing:
@@ -180,25 +127,6 @@ def _file(context: AdminContext, asked: Asked, now_ms: int, kind: str) -> bytes:
     return file.getvalue().encode()
 
 
-def asked_of(request: Request, tenant: Tenant) -> Asked:
-    """The choices in an address; an invalid one is the default."""
-    query = request.query_params
-    reach, seats = query.get("span", ""), query.get("seats", "")
-    from_ms, until_ms = (instant_of(query.get(name, "")) for name in ("from", "until"))
-    if from_ms is not None and until_ms is not None and from_ms >= until_ms:
-        from_ms = until_ms = None
-    is_number = seats.isascii() and seats.isdecimal() and len(seats) <= len(str(SEATS_MAX))
-    return Asked(
-        tenant=tenant,
-        pool=cleaned(query.get("pool", "")),
-        reach=Reach(reach) if reach in set(Reach) else REACH_DEFAULT,
-        from_ms=from_ms,
-        until_ms=until_ms,
-        seats=min(int(seats), SEATS_MAX) if is_number else None,
-        zone=zone_of(request),
-    )
-
-
 def read_usage(context: AdminContext, asked: Asked, now_ms: int) -> Usage:
     """The figures of `licet usage`."""
     zone = ZoneInfo(asked.zone)
@@ -206,13 +134,6 @@ def read_usage(context: AdminContext, asked: Asked, now_ms: int) -> Usage:
     return context.read_now(
         lambda connection: usage(connection, asked.tenant, from_ms, until_ms, now_ms=now_ms, zone=zone)
     )
-
-
-def _link(visit: Visit, asked: Asked, path: str = PATH, **changes: Any) -> str:
-    held = asked._replace(**changes)
-    span = None if held.reach is REACH_DEFAULT else held.reach.value
-    times = {"from": held.from_ms, "until": held.until_ms}
-    return link(visit, path, pool=held.pool, span=span, **times)
 
 
 def _pool_context(found: Usage, pool: PoolUsage, asked: Asked, now_ms: int) -> dict[str, Any]:

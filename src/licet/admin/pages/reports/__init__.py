@@ -1,0 +1,1 @@
+"""Serves the page of usage, and the reports beside it."""
