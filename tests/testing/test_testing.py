@@ -17,6 +17,7 @@ from licet.testing import LicetServer, LicetServerFactory, LicetTenant, process
 from licet.testing.process import NotStarted
 from support.http_site import Site, says
 from support.nursery import has_forked
+from support.waiting import until
 
 NEVER_S = 3600.0  # an answer that late never comes; no test waits for it
 SOON = timedelta(milliseconds=50)
@@ -202,6 +203,21 @@ class TestSeats:
         tenant = licet.tenant(seats=0)
         with tenant.full_pool():
             assert grant(tenant).json()["reason"] == "no_seats"
+
+    def test_who_waits_in_line_gets_a_seat_when_the_block_ends(
+        self, licet_tenant: LicetTenant, api: Site
+    ) -> None:
+        """L19: a program that waits for a seat can be tested, and who waits be looked at."""
+        licet_tenant.set_pool(queue=5)
+        auth = licet_tenant.auth("TestClientId", api=api.url, queue=True, wait_for_seat=timedelta(minutes=1))
+        with ThreadPoolExecutor(1) as thread, httpx.Client(auth=auth) as program:
+            with licet_tenant.full_pool():
+                called = thread.submit(program.get, api.url)
+                until(lambda: bool(licet_tenant.waiting()))
+                [waiting] = licet_tenant.waiting()
+                assert (waiting.client_id, waiting.place) == ("TestClientId", 1)
+            assert called.result().status_code == 200
+        assert licet_tenant.waiting() == ()
 
     def test_a_licence_can_expire_for_a_block(self, licet_tenant: LicetTenant) -> None:
         """L7: it ends the sessions on its seats, and `view` goes on working."""

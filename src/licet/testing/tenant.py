@@ -19,6 +19,7 @@ from licet.model import Duplicates, EndReason, InvalidValue, Pool, Scope, Sessio
 from licet.refusal import Code
 from licet.reports import live
 from licet.reports.live import LiveSession
+from licet.reports.options.queue import Waiting, queue_of
 from licet.setup.change import POOL_FIRST
 from licet.setup.holds import free
 from licet.setup.nouns import CLIENT, TENANT
@@ -179,6 +180,12 @@ class LicetTenant:
         with self.server.store.reading() as connection:
             return denials.denials(connection, tenant).ranges
 
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Who waits in the queue of the pool `full`, the first in line first."""
+        pool = self._pool()
+        with self.server.store.reading() as connection:
+            return queue_of(connection, pool, self.server.store.clock.now_ms())
+
     # Its switches
 
     @contextmanager
@@ -204,7 +211,7 @@ class LicetTenant:
             self.set_pool(expires_at_ms=before)
 
     def set_pool(self, **changes: Any) -> None:
-        """Change the pool `full`, such as `seats=3`; fewer seats end no session (L6).
+        """Change the pool `full`, such as `seats=3` or `queue=5`; fewer seats end no session (L6).
 
         Raises InvalidValue.
         """

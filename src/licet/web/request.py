@@ -25,6 +25,10 @@ Sent = Credentials | Assertion
 Headers = list[tuple[bytes, bytes]]
 
 
+def _nothing() -> None:
+    """Nobody waits for that."""
+
+
 class Disconnected(Exception):
     """The client went away before its request was whole."""
 
@@ -40,6 +44,7 @@ class Exchange:
     named: str | None = None  # the client, where there are no credentials: of the form, or by its header
     is_authenticating = False  # a refusal meanwhile is a failed authentication
     waited_s = 0.0  # in line for a seat
+    on_leaving: Callable[[], object] = staticmethod(_nothing)  # called when `is_leaving` may have become true
 
     def __init__(
         self,
@@ -56,7 +61,6 @@ class Exchange:
         self.fields = fields
         self.address = address
         self.authorization = fields.get(b"authorization")
-        self.on_leaving: Callable[[], object] = _nothing  # called when `is_leaving` may have become true
 
     @property
     def is_leaving(self) -> bool:
@@ -120,10 +124,6 @@ class Exchange:
 
 Answering = Callable[[Exchange], Awaitable[Response]]
 """What answers requests. Raises Disconnected where nobody waits for the answer."""
-
-
-def _nothing() -> None:
-    """Nobody waits for that."""
 
 
 def _is_repeated(sought: bytes, headers: Headers) -> bool:
