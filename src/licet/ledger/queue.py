@@ -12,6 +12,8 @@ The rules:
 The functions here are pure.
 """
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from licet.ledger.book import Book, Change, PlaceKept, PlaceLeft, PlaceTaken
@@ -19,6 +21,8 @@ from licet.ledger.commands import Grant
 from licet.ledger.holders import place_holder_of
 from licet.ledger.seat_decision import ASK_AGAIN_MS, NotGiven
 from licet.model import Client, Place, Pool, Tenant
+
+Refusals = Sequence[tuple[Pool, NotGiven]]  # each pool that was asked, and why it gives no seat
 
 
 def ask_again_ms(tenant: Tenant, pool: Pool) -> int:
@@ -48,19 +52,34 @@ def served(book: Book, grant: Grant, client: Client, now_ms: int) -> list[Change
     ]
 
 
-def wait_in_line(  # noqa: PLR0917 - a denial, and what it is about
-    book: Book, grant: Grant, client: Client, pool: Pool, refused: NotGiven, now_ms: int
+def given_up(book: Book, client: Client, refusals: Refusals, now_ms: int) -> list[Change]:
+    """Whom waiting would not help has no place in the pools that say so."""
+    places = [
+        book.places.get((pool.id, place_holder_of(pool, client)))
+        for pool, refused in refusals
+        if not refused.may_wait
+    ]
+    return [PlaceLeft(place=it, is_served=False, at_ms=now_ms) for it in places if it is not None]
+
+
+def waited_for(book: Book, client: Client, refusals: Refusals) -> tuple[Pool, NotGiven] | None:
+    """The first pool for which it waits in line already, and may go on to; None where there is none."""
+    for pool, refused in refusals:
+        if refused.may_wait and (pool.id, place_holder_of(pool, client)) in book.places:
+            return pool, refused
+    return None
+
+
+def wait_in_line(
+    book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
 ) -> tuple[int, list[Change]]:
-    """The place in line of who was denied, from 1 on, and what becomes of it; 0 where it has none."""
+    """The place of who waits for a seat of this pool, from 1 on, and what becomes of it; 0 where it has none.
+
+    It has none where the line is full.
+    """
     tenant = book.tenants[grant.tenant_id]
-    options = tenant.options.get(pool.id)
-    if options is None or not options.queue:
-        return 0, []
+    options = tenant.options[pool.id]
     place = book.places.get((pool.id, place_holder_of(pool, client)))
-    if not refused.may_wait:
-        return 0, [] if place is None else [PlaceLeft(place=place, is_served=False, at_ms=now_ms)]
-    if not grant.queue:
-        return 0, []
     until_ms = now_ms + options.queue_hold_ms
     line = book.queue_of(pool.id)
     if place is not None:

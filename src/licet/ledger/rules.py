@@ -46,7 +46,7 @@ from licet.ledger.commands import (
     UseAssertion,
 )
 from licet.ledger.holders import holder_of
-from licet.ledger.queue import ask_again_ms, lapsed, served, wait_in_line
+from licet.ledger.queue import ask_again_ms, given_up, lapsed, served, wait_in_line, waited_for
 from licet.ledger.seat_decision import Asked, Given, NotGiven, decide_seat
 from licet.ledger.seat_life import free_at, latest_expiry, lives_until, with_token_of, without
 from licet.ledger.signed_pools import access_ttl_s_of, given_from_ms, is_beyond, seats_of
@@ -249,10 +249,15 @@ def _taken_or_kept(  # noqa: PLR0917 - a private step
 def _denied(
     book: Book, grant: Grant, refusals: list[tuple[Pool, NotGiven]], client: Client, now_ms: int
 ) -> tuple[Outcome, list[Change]]:
-    """Refuse a seat, for the reason of the pool in which the grant came farthest; maybe give it a place."""
-    pool, refused = max(refusals, key=lambda refusal: _ORDER[refusal[1].reason])
-    reason, until_ms, rule, _ = refused
-    position, changes = wait_in_line(book, grant, client, pool, refused, now_ms)
+    """Refuse a seat: by the pool for which it waits, else by that in which the grant came farthest (L20)."""
+    changes = given_up(book, client, refusals, now_ms) if book.places else []
+    waited = waited_for(book, client, refusals) if book.places else None
+    pool, refused = waited or max(refusals, key=lambda refusal: _ORDER[refusal[1].reason])
+    reason, until_ms, rule, may_wait = refused
+    position = 0
+    if may_wait and grant.queue:
+        position, waits = wait_in_line(book, grant, client, pool, now_ms)
+        changes += waits
     if position:
         reason, until_ms = NoSeatReason.QUEUED, now_ms + ask_again_ms(book.tenants[grant.tenant_id], pool)
     in_use = book.in_use[pool.id]

@@ -33,6 +33,7 @@ from licet.setup.end_sessions import SessionsEnded, sessions_of_tenant, sweep_al
 from licet.setup.holds import held_differently, hold_numbers, recount
 from licet.setup.licence_terms import LicenceKept, Term, must_keep_licence
 from licet.setup.nouns import described
+from licet.setup.recount_options import recount_options
 from licet.setup.refused_events import REFUSE, keep_refused
 from licet.setup.tenant import TenantSetup, with_access_ttl
 from licet.store import schema
@@ -48,6 +49,10 @@ POOL_FIRST = "full"  # the pool of a new tenant
 _TABLES_OF_TENANT = (
     schema.session,
     schema.seat,
+    schema.queue_place,
+    schema.seat_count,
+    schema.pool_rule,
+    schema.group_member,
     schema.client_secret,
     schema.public_key,
     schema.client,
@@ -257,6 +262,9 @@ class SetupChange:
         for setup in changed:
             setup.check()
         self._hold_seats(changed)
+        for setup in changed:
+            if (before := self._tenants.get(setup.tenant.name)) is not None:
+                recount_options(self.transaction, before)
         for setup in changed:
             self._note_seats(setup)
         keep_events(self.transaction, self._events)
