@@ -134,7 +134,9 @@ class Maker:
         self._reports = self._closure(self._answered({"Reports", "Sessions", "Alerts"})) - shared
         self._usage = self._closure(self._answered({"Usage"})) - shared - self._reports
         self._licences = self._closure(self._answered({"Licences"})) - shared
-        self._nouns = answered - self._reports - self._usage - self._licences - self._words
+        of_others = shared | self._reports | self._usage | self._licences
+        self._pools = self._closure(self._answered({"Pools"})) - of_others
+        self._nouns = answered - self._reports - self._usage - self._licences - self._pools - self._words
         self._tagged = {
             _ref_of(answer["content"][_JSON]["schema"])
             for _, _, operation in self._operations
@@ -198,6 +200,7 @@ class Maker:
             self._shapes("The set-up, the accounts and upkeep, as answered.", self._nouns),
         )
         yield "answers/licences.py", self._shapes("Licences and vendors, as answered.", self._licences)
+        yield "answers/pools.py", self._shapes("Pools and who waits for them, as answered.", self._pools)
         yield "answers/reports.py", self._shapes("Reports, sessions and alerts, as answered.", self._reports)
         yield "answers/usage.py", self._shapes("What a span of time was like, as answered.", self._usage)
         yield (
@@ -290,6 +293,7 @@ class Maker:
         ours = {
             "answers.licences": sorted(names & self._licences),
             "answers.nouns": sorted(names & self._nouns),
+            "answers.pools": sorted(names & self._pools),
             "answers.reports": sorted(names & self._reports),
             "answers.usage": sorted(names & self._usage),
             "caller": [it for it in ("Caller", "Items", "Text") if room == "operations" and _uses(text, it)],

@@ -22,7 +22,8 @@ from licet.admin_client import (
     TryLater,
     WouldEndSessions,
 )
-from licet.admin_client.answers.nouns import Consequences, Pool
+from licet.admin_client.answers.nouns import Consequences
+from licet.admin_client.answers.pools import Pool
 from licet.admin_client.answers.reports import EventEntry, JournalEntry
 from support.admin_site import OTHER, URL, AdminSite
 from support.kinds import SqlitePlaces

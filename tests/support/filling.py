@@ -62,6 +62,11 @@ class _Fields(HTMLParser):
         self.form: Form = {}
         self._is_inside = False
         self._choice = ""
+        self._area = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.form[self._area][-1] += data
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         has = dict(attrs)
@@ -73,7 +78,7 @@ class _Fields(HTMLParser):
         if tag in {"select", "textarea"}:
             self._choice = name if tag == "select" else ""
             if tag == "textarea":
-                self.form.setdefault(name, [""])
+                self.form[name], self._area = [""], name
         elif tag == "option" and "selected" in has and self._choice:
             self.form.setdefault(self._choice, []).append(value)
         elif (
@@ -84,5 +89,7 @@ class _Fields(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._is_inside = False
+        if tag == "textarea":
+            self._area = ""
         if tag == "select":
             self._choice = ""

@@ -242,9 +242,12 @@ def _of_refusal(refusal: Refusal, names: Sequence[str]) -> Problem:
     detail, pointer = sentence(str(refusal)), pointer_to(refusal, names)
     error = FieldError(pointer=pointer, code=refusal.code, message=detail, limit=refusal.limit)
     errors = (error,) if pointer else ()
+    other = _pointer(refusal.beside, names)
+    if refusal.code is Code.NOT_TOGETHER and other not in {"", pointer}:  # Which is wrong, the caller knows.
+        errors = (*errors, FieldError(pointer=other, code=refusal.code, message=detail))
     match refusal:
         case InvalidValue():
-            return invalid(error)
+            return invalid(*(errors or (error,)), detail=detail)
         case NotFound():  # A name in the body is a wrong value.
             return invalid(error) if pointer else not_found(detail)
         case AlreadyThere():
@@ -283,11 +286,11 @@ def pointer_to(refusal: Refusal, names: Sequence[str]) -> str:
 
 def _pointer(field: str, names: Sequence[str]) -> str:
     """The name of a field in the API: that of the set-up file, with its unit."""
-    found = next((name for name in names if field and name in {field + unit for unit in _UNITS}), None)
+    found = next((field + unit for unit in _UNITS if field and field + unit in names), None)
     return "" if found is None else f"#/{found}"
 
 
-_UNITS = ("", "_s", "_at")
+_UNITS = ("", "_s", "_at", "s")  # the last of what is one or several, as the pools of a scope
 
 
 def _store_text(fault: Exception) -> str:

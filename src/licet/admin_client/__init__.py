@@ -31,6 +31,7 @@ from licet.admin_client.errors import (
 from licet.admin_client.operations.accounts import AccountsCalls
 from licet.admin_client.operations.alerts import AlertsCalls
 from licet.admin_client.operations.clients import ClientsCalls
+from licet.admin_client.operations.groups import GroupsCalls
 from licet.admin_client.operations.licences import LicencesCalls
 from licet.admin_client.operations.pools import PoolsCalls
 from licet.admin_client.operations.reports import ReportsCalls
@@ -70,6 +71,7 @@ class AdminClient(
     ScopesCalls,
     UsersCalls,
     ClientsCalls,
+    GroupsCalls,
     SessionsCalls,
     ReportsCalls,
     AccountsCalls,

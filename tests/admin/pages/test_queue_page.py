@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from licet.options import Share
 from licet.setup.change import changing
 from support.admin_pages import Pages
 from support.admin_site import AdminSite
@@ -105,3 +106,16 @@ def test_a_page_that_is_open_learns_that_the_line_changed(pages: Pages) -> None:
     wait(pages.site, "c3")
     after = pages.get(QUEUE).text.partition('data-mark="')[2].partition('"')[0]
     assert before != after
+
+
+def test_seats_show_what_is_reserved_and_by_which_options_each_is_counted(pages: Pages) -> None:
+    site = pages.site
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set_pool("full", seats=4, queue=0, reserve=(Share(who="client:c2", seats=2),))
+    site.grant("c2")
+    page = pages.get(f"/seats?tenant={JIM}")
+    assert "1 of 2 reserved seats in use" in text_of(page)
+    assert "reserve client:c2" in text_of(page)
+    assert "1 of 2 reserved in use" in text_of(pages.get(f"/?tenant={JIM}"))
+    found = csv.DictReader(pages.get(f"/seats/download.csv?tenant={JIM}").text.splitlines())
+    assert {row["client_id"]: row["counted_by"] for row in found}["c2"] == "reserve client:c2"

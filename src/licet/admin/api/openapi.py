@@ -245,6 +245,7 @@ _TAGS = {
     "Licences": "What vendors have signed, and which vendors are trusted.",
     "Scopes": "What a token may do.",
     "Users": "Persons and services.",
+    "Groups": "Users and clients that the options of pools can name together.",
     "Clients": "OAuth clients, their generated secrets and their public keys.",
     "Sessions": "Who is in, and ending it.",
     "Reports": "Seats, denials and the journal.",

@@ -55,6 +55,7 @@ KEY_CHARS_MAX = 8192  # of one key, many times what the longest takes
 SIDS_MAX = 1000  # of one request; more are ended by client, by user, or all
 SIGNS_AFTER_S_MAX = 31 * 86_400  # as on the command line
 _SCOPES_MAX = 1000
+MEMBERS_MAX = 10_000  # of a group: what a body has room for
 _LINE = r"^[^\x00-\x1f\x7f]*$"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]{1,64}$"
@@ -109,6 +110,7 @@ Overdraft = Annotated[
 ]
 TenantName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["Branch_2"])]
 PoolName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["mobile"])]
+GroupName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["sales"])]
 ScopeName = Annotated[str, StringConstraints(pattern=_SCOPE), Field(examples=["report"])]
 Initials = Annotated[str, StringConstraints(pattern=_INITIALS), Field(examples=["AB"])]
 ClientId = Annotated[str, StringConstraints(pattern=_CLIENT_ID), Field(examples=["Desk"])]
@@ -316,6 +318,19 @@ class ClientNew(ClientPatch):
     password_allowed: Flag | None = None  # type: ignore[assignment]  # null: as the secret says
     generate_secret: Flag = False
     secret_expires_at: End = None
+
+
+class GroupPatch(Body):
+    """Changes of a group: a list takes the place of the one before."""
+
+    users: Annotated[list[Initials], Field(max_length=MEMBERS_MAX)] = []
+    clients: Annotated[list[ClientId], Field(max_length=MEMBERS_MAX)] = []
+
+
+class GroupNew(GroupPatch):
+    """A new group."""
+
+    name: GroupName
 
 
 class SecretNew(Body):

@@ -205,6 +205,14 @@ class Client(Shape, frozen=True, kw_only=True):
     ]
 
 
+class Group(Shape, frozen=True, kw_only=True):
+    """Users and clients that the options of pools can name together."""
+
+    name: Annotated[str, example("sales")]
+    users: Annotated[tuple[str, ...], about("Initials; all clients of a user are in the group.", ["TC"])]
+    clients: Annotated[tuple[str, ...], about("In the group whatever user they stand for.", ["TestClientId"])]
+
+
 class Secret(Shape, frozen=True, kw_only=True):
     """A generated secret of a client, without what it is."""
 
@@ -414,6 +422,11 @@ def client(value: ModelClient, now_ms: int) -> Client:
 def new_client(value: Client, secret: NewSecret | None, warnings: tuple[str, ...]) -> NewClient:
     """A client that was just made, shown."""
     return like(NewClient, value, secret=secret, warnings=warnings)
+
+
+def group(value: options.Group) -> Group:
+    """A group, shown."""
+    return Group(name=value.name, users=tuple(sorted(value.users)), clients=tuple(sorted(value.clients)))
 
 
 def client_key(value: PublicKey) -> ClientKey:

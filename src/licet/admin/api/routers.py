@@ -21,7 +21,16 @@ from licet.admin.api.call import API, Rights
 from licet.admin.api.licences import endpoints as licences
 from licet.admin.api.licences.shapes import SHOWN
 from licet.admin.api.openapi import document
-from licet.admin.api.setup import client_secrets_and_keys, clients, pools, queue, scopes, tenants, users
+from licet.admin.api.setup import (
+    client_secrets_and_keys,
+    clients,
+    groups,
+    pools,
+    queue,
+    scopes,
+    tenants,
+    users,
+)
 from licet.admin.api.usage import reports as usage
 from licet.admin.api.usage import statements
 
@@ -37,6 +46,7 @@ PARTS = (
     scopes.scopes.router,
     users.users.router,
     clients.clients.router,
+    groups.groups.router,
     client_secrets_and_keys.secrets.router,
     client_secrets_and_keys.keys.router,
     reports.live,

@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -74,6 +75,10 @@ class Field(Value, frozen=True, kw_only=True):
     at_ms: int | None = None  # an instant to show beside it, by the reader's clock
     zone: str = ""  # by whose clocks an END is meant
     about: str = ""  # its name in a refusal, where it differs from the form's
+    section: str = ""  # under which heading it stands, if any
+    usual: str = ""  # what it holds where nothing is set
+    rows: int = 8  # of an AREA
+    chars_max: int = TEXT_CHARS_MAX
 
     @property
     def refused_as(self) -> str:
@@ -94,9 +99,9 @@ class Field(Value, frozen=True, kw_only=True):
                 raise InvalidValue(text, code=Code.UNKNOWN_CHOICE)
             return frozenset(texts)
         text = texts[0] if texts else ""
-        if len(text) > TEXT_CHARS_MAX:
-            text = f"at most {TEXT_CHARS_MAX:,} characters"
-            raise InvalidValue(text, code=Code.TOO_LONG, limit=TEXT_CHARS_MAX)
+        if len(text) > self.chars_max:
+            text = f"at most {self.chars_max:,} characters"
+            raise InvalidValue(text, code=Code.TOO_LONG, limit=self.chars_max)
         if self.kind is Kind.CHOICE and text not in known:
             raise InvalidValue("choose one of the list", code=Code.UNKNOWN_CHOICE)
         return self.read(text)
@@ -120,6 +125,14 @@ class Difference(Value, frozen=True, kw_only=True):
     is_in_conflict: bool  # both changed it, to something else
 
 
+class Section(NamedTuple):
+    """Fields under a heading; they are hidden until somebody opens it, unless `is_open`."""
+
+    title: str
+    fields: tuple[Field, ...]
+    is_open: bool
+
+
 class Form:
     """A form with what it holds. `problem` is about all of it, `errors` are by field; `places` help."""
 
@@ -141,6 +154,17 @@ class Form:
     def seen_text(self) -> str:
         """What was shown, as text that the form carries."""
         return json.dumps(self.seen, ensure_ascii=True, separators=(",", ":"))
+
+    @property
+    def sections(self) -> list["Section"]:
+        """The fields under their headings, in order; those without one are under ''."""
+        found: list[Section] = []
+        for title, fields in groupby(self.fields, key=lambda field: field.section):
+            own = tuple(fields)
+            is_filled = any(self.text(field.name) != field.usual for field in own)
+            is_wrong = any(field.name in self.errors for field in own)
+            found.append(Section(title, own, is_filled or is_wrong or bool(self.meanwhile)))
+        return found
 
     def text(self, name: str) -> str:
         """The text of a field, to be shown."""
@@ -186,9 +210,16 @@ class Form:
             self.problem = sentence(text)
 
     def refuse_for(self, refusal: Refusal, places: Sequence[Place] = ()) -> None:
-        """Add a refusal, beside the field that it is about, and pages that help."""
-        names = {field.refused_as: field.name for field in self.fields if field.kind is not Kind.FIXED}
+        """Add a refusal, beside the field that it is about, and pages that help.
+
+        Where two fields contradict each other, it is beside both.
+        """
+        names = {
+            field.refused_as: field.name for field in reversed(self.fields) if field.kind is not Kind.FIXED
+        }
         self.refuse(str(refusal), names.get(refusal.field) or names.get(refusal.beside))
+        if refusal.code is Code.NOT_TOGETHER and refusal.beside in names:
+            self.refuse(str(refusal), names[refusal.beside])
         self.places = tuple(places)
 
     def is_behind(self, now: Texts) -> bool:

@@ -63,6 +63,7 @@ _PLACES = {
     "scope": "/set-up/scopes/edit",
     "user": "/set-up/users/edit",
     "client": "/set-up/clients/edit",
+    "group": "/set-up/groups/edit",
     "admin": "/set-up/administrators/edit",
 }
 

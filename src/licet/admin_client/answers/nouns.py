@@ -8,16 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from licet.admin_client.words import (
-    Code,
-    Duplicates,
-    FindingCode,
-    GrantType,
-    LicenceCode,
-    Role,
-    Rule,
-    TokenFormat,
-)
+from licet.admin_client.words import Code, FindingCode, GrantType, Role, Rule, TokenFormat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +157,18 @@ class FieldError:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """Users and clients that the options of pools can name together."""
+
+    name: str
+    # Initials; all clients of a user are in the group.
+    users: tuple[str, ...]
+    # In the group whatever user they stand for.
+    clients: tuple[str, ...]
+    etag: str = field(default="", compare=False)  # for `if_match`
+
+
+@dataclass(frozen=True, kw_only=True)
 class Me:
     """Who asks."""
 
@@ -264,92 +267,6 @@ class Plan:
     sessions_ended: int
     # Pools that have not the seats that are declared, for want of a licence.
     notes: tuple[str, ...]
-    etag: str = field(default="", compare=False)  # for `if_match`
-
-
-@dataclass(frozen=True, kw_only=True)
-class Priority:
-    """A level in the queue, for a user, a client or a group."""
-
-    for_: str
-    # From 9, the first, to -9; 0 is usual.
-    level: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeatStep:
-    """How many seats the licences of a pool give from an instant on, until the next step."""
-
-    # null is from the beginning.
-    from_: datetime | None
-    seats: int
-    # Seats above these.
-    overdraft: int
-    # How many of both are given by licences that have expired.
-    in_grace: int
-    # The ids of those that give them.
-    licences: tuple[str, ...]
-    # Why these licences give nothing: they contradict each other.
-    conflict: LicenceCode | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """So many seats, for a user, a client or a group."""
-
-    for_: str
-    seats: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """A counted licence."""
-
-    name: str
-    # The limit that is set: null is all that licences sign, and none in a pool in no licence.
-    seats: int | None
-    # Whose sessions share a seat.
-    duplicates: Duplicates
-    # When the licence ends; null is never.
-    expires_at: datetime | None
-    # What alerts are raised at: percentages of seats in use, `denied`, `expires`, and `shared:5`,
-    # a seat that is used from 5 addresses or more in a day.
-    alerts: tuple[str, ...]
-    # How long a seat stays its holder's after the last token issued with it, in seconds, as the
-    # pool says.
-    hold_s: int
-    # How much of the overdraft that is signed may be used; null is all of it.
-    overdraft: int | None
-    # Who gets no seat.
-    exclude: tuple[str, ...]
-    # Who alone gets a seat; empty is everybody.
-    include: tuple[str, ...]
-    # Initials of the users who alone get a seat; empty is everybody.
-    named: tuple[str, ...]
-    # Seats that nobody else gets.
-    reserve: tuple[Share, ...]
-    # How many seats somebody has at most.
-    max: tuple[Share, ...]
-    # How many each user has at most; null is no limit.
-    max_per_user: int | None
-    # How many each client has at most; null is no limit.
-    max_per_client: int | None
-    # Who is how early in the queue.
-    priority: tuple[Priority, ...]
-    # How many may wait for a seat; 0 is no queue.
-    queue: int
-    # How long a place is kept for a client that does not ask again, in seconds.
-    queue_hold_s: int
-    # The hold that counts: at least `access_ttl_s` where access tokens are JWTs.
-    effective_hold_s: int
-    # Whether licences say how many seats it has.
-    signed: bool
-    # How many seats they give now, without overdraft; null is unsigned.
-    signed_seats: int | None
-    # How many seats it has now: the lesser of both.
-    effective_seats: int
-    # What its licences give, also before now and later, in order; none where it is unsigned.
-    steps: tuple[SeatStep, ...]
     etag: str = field(default="", compare=False)  # for `if_match`
 
 
@@ -478,23 +395,6 @@ class User:
     # Who pays for its seats; null is nobody in particular.
     cost_centre: str | None
     etag: str = field(default="", compare=False)  # for `if_match`
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """A client that waits in line, and its user; `place` is 1 for the first.
-
-    `level` is its priority. It has waited since `since`, and loses its place at `until` unless it
-    asks again before.
-    """
-
-    place: int
-    client_id: str
-    user: str
-    user_name: str
-    level: int
-    since: datetime
-    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

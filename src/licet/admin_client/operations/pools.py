@@ -6,7 +6,7 @@ Made by `docs/make_admin_client.py`; edit that instead.
 from collections.abc import Sequence
 from datetime import date
 
-from licet.admin_client.answers.nouns import Pool, Priority, Share, Waiting
+from licet.admin_client.answers.pools import Pool, Priority, Share, Waiting
 from licet.admin_client.caller import Caller, Items
 from licet.admin_client.decoding import UNSET, Unset
 from licet.admin_client.words import Duplicates

@@ -1,4 +1,4 @@
-"""Finds tenants, pools, users and clients by parts of their names, in the snapshots of the tenants.
+"""Finds tenants, pools, users, clients and groups by parts of their names, in the snapshots of the tenants.
 
 The rules:
 
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     POOL = "pool"
     USER = "user"
     CLIENT = "client"
+    GROUP = "group"
 
 
 class Named(NamedTuple):
@@ -82,3 +83,5 @@ def _all_of(tenants: Iterable[Tenant]) -> Iterator[Named]:
             yield Named(Kind.USER, user.initials, tenant.name, user.name)
         for client_id in tenant.clients:
             yield Named(Kind.CLIENT, client_id, tenant.name)
+        for name in tenant.groups:
+            yield Named(Kind.GROUP, name, tenant.name)

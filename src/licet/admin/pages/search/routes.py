@@ -1,7 +1,7 @@
 """Serves the search over everything: `/search`, with `q` in the query.
 
-It finds tenants, pools, users and clients by parts of their names, sessions by the begin of their ids, and
-refused requests by their ids. The rules:
+It finds tenants, pools, users, clients and groups by parts of their names, sessions by the begin of their
+ids, and refused requests by their ids. The rules:
 
 - It finds only what is in a tenant that the reader may see; those of the chosen tenant come first.
 - Where exactly one thing is found, the reader is led to it; where nothing is, the page says what it searched.
@@ -27,8 +27,19 @@ from licet.reports.sessions_found import CHARS_MIN, SessionFound, is_prefix, ses
 PATH = "/search"
 SESSIONS_MAX = 20
 # The page of one, and the list of all that fit.
-_PAGES = {Kind.TENANT: "/", Kind.POOL: "/seats", Kind.USER: "/user", Kind.CLIENT: "/client"}
-_LISTS = {Kind.TENANT: "/", Kind.USER: "/set-up/users", Kind.CLIENT: "/set-up/clients"}
+_PAGES = {
+    Kind.TENANT: "/",
+    Kind.POOL: "/seats",
+    Kind.USER: "/user",
+    Kind.CLIENT: "/client",
+    Kind.GROUP: "/set-up/groups/edit",
+}
+_LISTS = {
+    Kind.TENANT: "/",
+    Kind.USER: "/set-up/users",
+    Kind.CLIENT: "/set-up/clients",
+    Kind.GROUP: "/set-up/groups",
+}
 
 
 class Found(NamedTuple):

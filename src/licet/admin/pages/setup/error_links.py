@@ -16,6 +16,7 @@ _PAGES: Mapping[SubjectKind, str] = MappingProxyType(
         "scope": "scopes/edit",
         "user": "users/edit",
         "client": "clients/edit",
+        "group": "groups/edit",
         "secret": "clients/edit",
         "key": "clients/edit",
         "administrator": "administrators/edit",
@@ -25,7 +26,7 @@ _PAGES: Mapping[SubjectKind, str] = MappingProxyType(
 )
 # Where one more is added, and where some may be removed.
 _NEW: Mapping[SubjectKind, str] = MappingProxyType(
-    {"user": "users/add", "pool": "pools/add", "scope": "scopes/add"}
+    {"user": "users/add", "pool": "pools/add", "scope": "scopes/add", "group": "groups/add"}
 )
 _ALL: Mapping[SubjectKind, str] = MappingProxyType(
     {"administrator": "administrators", "API key": "keys", "webhook": "webhooks"}

@@ -29,6 +29,7 @@ TABS = (
     (f"{ROOT}/scopes", "Scopes"),
     (f"{ROOT}/users", "Users"),
     (f"{ROOT}/clients", "Clients"),
+    (f"{ROOT}/groups", "Groups"),
     (f"{ROOT}/webhooks", "Webhooks"),
 )
 OWNERS_TABS = ((f"{ROOT}/administrators", "Administrators"), (f"{ROOT}/keys", "API keys"))

@@ -34,7 +34,7 @@ def may_change(visit: Visit, word: str, fields: Sequence[Field]) -> bool:
         return False
     licence = licence_names(word)
     return visit.identity.owns_licence or any(
-        field.kind is not Kind.FIXED and field.name not in licence for field in fields
+        field.kind is not Kind.FIXED and field.refused_as not in licence for field in fields
     )
 
 
@@ -43,7 +43,7 @@ def keeping_licence(visit: Visit, word: str, fields: Sequence[Field]) -> tuple[F
     if visit.identity.owns_licence or not may_change(visit, word, fields):
         return tuple(fields)
     licence = licence_names(word)
-    return tuple(_only_shown(field) if field.name in licence else field for field in fields)
+    return tuple(_only_shown(field) if field.refused_as in licence else field for field in fields)
 
 
 def _only_shown(field: Field) -> Field:

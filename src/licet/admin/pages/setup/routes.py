@@ -16,6 +16,7 @@ from licet.admin.pages.setup.nouns.administrators import Administrators
 from licet.admin.pages.setup.nouns.api_keys import ApiKeys
 from licet.admin.pages.setup.nouns.client_keys import ClientKeys
 from licet.admin.pages.setup.nouns.client_secrets import ClientSecretRotation, ClientSecrets
+from licet.admin.pages.setup.nouns.groups import Groups
 from licet.admin.pages.setup.nouns.pools import Pools
 from licet.admin.pages.setup.nouns.scopes import Scopes
 from licet.admin.pages.setup.nouns.tenants import Tenants
@@ -27,6 +28,7 @@ _ALIKE: tuple[type[Noun[Any]], ...] = (
     Pools,
     Scopes,
     Users,
+    Groups,
     ClientSecrets,
     ClientSecretRotation,
     ClientKeys,

@@ -1,5 +1,6 @@
-"""Describes the pages of pools: seats, whose sessions share one, until when, and what raises an alert."""
+"""Describes the pages of pools: seats, whose sessions share one, until when, alerts, and its options."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,11 +9,13 @@ from msgspec.structs import replace
 from licet.admin.pages.forms import Field, Texts
 from licet.admin.pages.licence_outlook import Outlook, outlook
 from licet.admin.pages.setup.cells import Cell, expiry, number
+from licet.admin.pages.setup.nouns.pool_options import is_option, option_fields, option_texts
 from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import SEATS_FIRST, field_of, named_once, settings_of, texts_of
 from licet.formats import counted, duration
 from licet.ledger.signed_pools import seats_of
 from licet.model import Pool, Tenant, TokenFormat
+from licet.options import all_rules_of
 from licet.setup.nouns import POOL
 from licet.setup.tenant import TenantSetup
 
@@ -37,7 +40,7 @@ class Pools(OfTenant[Pool]):
     about = "A pool is a counted licence: so many seats, and the rule by which they are counted."
     empty = "No pool yet. Without one nothing here needs a seat. Add the first one"
     command = "licet pool add full --seats 5"
-    columns = ("Seats", "A seat is shared by", "Held for", "Expires", "Scopes")
+    columns = ("Seats", "A seat is shared by", "Held for", "Expires", "Scopes", "Options")
     template = "setup/pool.html"
 
     def parts_of(self, tenant: Tenant) -> Mapping[str, Pool]:
@@ -46,13 +49,14 @@ class Pools(OfTenant[Pool]):
 
     def row(self, part: Pool) -> Sequence[Cell]:
         """Seats, rule, hold, end, and what draws on it."""
-        scopes = sorted(scope.name for scope in self.tenant.scopes.values() if scope.pool == part.name)
+        scopes = sorted(scope.name for scope in self.tenant.scopes.values() if part.name in scope.pools)
         return (
             self._seats(part),
             Cell(_SHARED_BY[part.duplicates][0]),
             _held(self.tenant, part),
             expiry(part.expires_at_ms, self.visit.now_ms),
             Cell(", ".join(scopes) or "none", state="" if scopes else "off"),
+            _options(part),
         )
 
     def fields(self, part: Pool | None) -> tuple[Field, ...]:
@@ -70,12 +74,17 @@ class Pools(OfTenant[Pool]):
             fields = [
                 replace(field, help=field.help + least) if field.name == "hold" else field for field in fields
             ]
-        return (named_once(_POOL_NAME, part), *fields)
+        options = option_fields({field.name: field for field in fields})
+        return (named_once(_POOL_NAME, part), *(it for it in fields if not is_option(it)), *options)
 
     def texts(self, part: Pool | None) -> Texts:
         """A pool's values; those of a new one."""
         pool = part or Pool(id=0, name="new", seats=SEATS_FIRST)
-        return {"name": (part.name if part else "",), **texts_of(POOL, pool, self.tenant)}
+        return {
+            "name": (part.name if part else "",),
+            **texts_of(POOL, pool, self.tenant),
+            **option_texts(pool),
+        }
 
     def add(self, change: TenantSetup, values: dict[str, Any]) -> None:
         """A new pool."""
@@ -103,6 +112,15 @@ class Pools(OfTenant[Pool]):
         return (
             number(seats) if part.signed is None else Cell(f"{seats:,} signed", is_number=True, whole=seats)
         )
+
+
+def _options(pool: Pool) -> Cell:
+    """Which options are set, in a few words."""
+    counts: dict[str, int | None] = dict(Counter(option for option, _ in all_rules_of(pool)))
+    counts |= {"max_per_user": pool.max_per_user, "max_per_client": pool.max_per_client}
+    counts["queue"] = pool.queue or None
+    words = [f"{word} {number}" for word, number in counts.items() if number is not None]
+    return Cell(", ".join(words) or "none", state="" if words else "off")
 
 
 def _held(tenant: Tenant, pool: Pool) -> Cell:

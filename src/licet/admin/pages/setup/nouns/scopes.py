@@ -1,11 +1,12 @@
 """Describes the pages of scopes: what a token with one may do, and which pool its seat comes from."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from msgspec.structs import replace
 
-from licet.admin.pages.forms import Field, Kind, Texts
+from licet.admin.pages.forms import Field, Kind, Option, Texts
 from licet.admin.pages.setup.cells import Cell
 from licet.admin.pages.setup.owners import OfTenant
 from licet.admin.pages.setup.settings import field_of, named_once, settings_of, texts_of
@@ -16,7 +17,7 @@ from licet.setup.parts.pools import BUILT_IN
 from licet.setup.tenant import TenantSetup
 
 NO_POOL = ""  # of a scope that needs no seat
-
+_PLACES = ("pool", "pool_2", "pool_3", "pool_4")  # POOLS_MAX, by their fields
 
 _SCOPE_NAME = Field(
     name="name",
@@ -41,17 +42,17 @@ class Scopes(OfTenant[Scope]):
         return tenant.scopes
 
     def row(self, part: Scope) -> Sequence[Cell]:
-        """Pool, whether it only reads, and who has it."""
+        """Pools, whether it only reads, and who has it."""
         named = sum(part.name in (client.scopes or ()) for client in self.tenant.clients.values())
         every = sum(client.scopes is None for client in self.tenant.clients.values())
         return (
-            Cell(part.pool or "needs no seat", state="" if part.pool else "off"),
+            Cell(", then ".join(part.pools) or "needs no seat", state="" if part.pools else "off"),
             Cell("no, read-only" if part.read_only else "yes"),
             Cell(counted(named + every, "client"), whole=named + every),
         )
 
     def fields(self, part: Scope | None) -> tuple[Field, ...]:
-        """Name, pool, and whether it only reads."""
+        """Name, pools, and whether it only reads."""
         if part is not None and part.name == Scope.VIEW:
             fixed = Field(
                 name="built_in",
@@ -60,24 +61,24 @@ class Scopes(OfTenant[Scope]):
                 help="It is read-only and needs no seat, so that looking is always possible.",
             )
             return (named_once(_SCOPE_NAME, part), fixed)
-        pools = sorted(pool.name for pool in self.tenant.pools.values())
-        labels = {NO_POOL: ("no pool: it needs no seat", "")} | {pool: (pool, "") for pool in pools}
-        fields = {setting.name: field_of(setting, self.tenant, labels=labels) for setting in SCOPE.settings}
-        pool = replace(fields["pool"], kind=Kind.CHOICE, read=lambda text: text or None)
-        return (named_once(_SCOPE_NAME, part), pool, replace(fields["read_only"], options=()))
+        fields = {setting.name: field_of(setting, self.tenant) for setting in SCOPE.settings}
+        pools = _pool_fields(fields["pool"], sorted(pool.name for pool in self.tenant.pools.values()))
+        return (named_once(_SCOPE_NAME, part), *pools, fields["read_only"])
 
     def texts(self, part: Scope | None) -> Texts:
         """A scope's values; those of a new one."""
         scope = part or Scope(name="new", licensed=False, read_only=False, pool=None)
-        return {"name": (part.name if part else "",), **texts_of(SCOPE, scope, self.tenant)}
+        own = texts_of(SCOPE, scope, self.tenant)
+        places = {name: (pool,) for name, pool in zip_longest(_PLACES, scope.pools, fillvalue=NO_POOL)}
+        return {"name": (part.name if part else "",), "read_only": own["read_only"], **places}
 
     def add(self, change: TenantSetup, values: dict[str, Any]) -> None:
         """A new scope."""
-        change.add_scope(values["name"], **settings_of(SCOPE, values))
+        change.add_scope(values["name"], **_settings(values))
 
     def set(self, change: TenantSetup, name: str, values: dict[str, Any]) -> None:
         """Change a scope."""
-        change.set_scope(name, **settings_of(SCOPE, values))
+        change.set_scope(name, **_settings(values))
 
     def remove(self, change: TenantSetup, name: str) -> None:
         """Remove a scope."""
@@ -88,5 +89,38 @@ class Scopes(OfTenant[Scope]):
         return name in BUILT_IN
 
     def sought(self, name: str, part: Scope) -> str:
-        """Its name and pool."""
-        return f"{name} {part.pool or ''}"
+        """Its name and pools."""
+        return " ".join((name, *part.pools))
+
+
+def _pool_fields(field: Field, pools: Sequence[str]) -> tuple[Field, ...]:
+    """A choice for each pool that a scope may draw on, in order; one alone where there are no more pools."""
+    none, names = "no pool: it needs no seat", [Option(value=pool, label=pool) for pool in pools]
+    first = replace(
+        field,
+        kind=Kind.CHOICE,
+        help="A session has a seat of it. Sessions with a seat of a pool that you take away end.",
+        options=(Option(value=NO_POOL, label=none), *names),
+        read=lambda text: text or None,
+    )
+    others = [
+        replace(
+            first,
+            name=name,
+            about="pools",
+            label=f"Or else a seat of, {ordinal}",
+            help="Asked when no pool before it gives a seat.",
+            options=(Option(value=NO_POOL, label="no other pool"), *names),
+        )
+        for name, ordinal in zip(_PLACES[1 : len(pools)], ("second", "third", "fourth"), strict=False)
+    ]
+    return (first, *others)
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Its settings; the pools in order, and none of those left out."""
+    found = settings_of(SCOPE, values)
+    if "pool" in found:
+        del found["pool"]
+        found["pools"] = tuple(pool for name in _PLACES if (pool := values.get(name)))
+    return found

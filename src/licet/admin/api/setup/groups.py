@@ -1,0 +1,27 @@
+"""Serves the groups of a tenant: lists, adds, shows, changes and removes them."""
+
+from licet.admin.api import requests, responses
+from licet.admin.api.call import OWNING
+from licet.admin.api.collection import OfTenant
+from licet.admin.api.noun_endpoints import Endpoints
+from licet.setup.nouns import GROUP
+from licet.setup.tenant import TenantSetup
+
+groups = Endpoints(
+    "Group",
+    OfTenant(lambda of: of.groups),
+    path="/tenants/{tenant}/groups",
+    tag="Groups",
+    key="group",
+    word="group",
+    shape=responses.Group,
+    show=lambda _, group: responses.group(group),
+    noun=GROUP,
+)
+groups.lists("The groups of a tenant.")
+groups.adds("Add a group.", OWNING, requests.GroupNew, TenantSetup.add_group)
+groups.shows("A group.")
+groups.changes(
+    "Change who is in it. Whoever has a seat keeps it.", OWNING, requests.GroupPatch, TenantSetup.set_group
+)
+groups.removes("Remove it, when no rule of a pool names it.", OWNING, TenantSetup.remove_group)
