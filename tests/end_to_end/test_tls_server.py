@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from support.certificates import Pair, put
 from support.command_line import run
 from support.dashboard import PASSWORD as ADMIN_PASSWORD
 from support.dashboard import add_admin
+from support.polling import Line
 from support.running import PATIENCE_S, RunningServer
 
 
@@ -22,7 +24,14 @@ class SecureServer(RunningServer):
     def __init__(self, data: Path) -> None:
         self.pair = Pair()
         certificate, key = self.pair.write(data)
-        super().__init__(data, admin=True, tls_certificate=str(certificate), tls_key=str(key))
+        tls: Any = {"tls_certificate": str(certificate), "tls_key": str(key)}
+        super().__init__(data, admin=True, metrics_public=True, **tls)
+
+    def notice(self) -> None:
+        """Return when it has seen the set-up as it is now."""
+        self.switches.changes.add()
+        with self.client(self.url) as http:
+            http.get("/health/live")
 
     def client(self, url: str, pair: Pair | None = None) -> httpx.Client:
         """A client that trusts this certificate alone."""
@@ -50,6 +59,23 @@ def test_a_grant_is_made_by_tls(server: SecureServer) -> None:
         metadata = http.get("/Jim_Test/.well-known/oauth-authorization-server").json()
     assert metadata["issuer"] == f"{server.url}/Jim_Test"
     assert metadata["token_endpoint"].startswith(server.url)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("leaves", ["leave", "reset"])
+async def test_who_waits_for_a_seat_by_tls_and_goes_takes_none(server: SecureServer, leaves: str) -> None:
+    """L19: in whichever way it ends the connection; and who stays gets the seat."""
+    line = Line(server, f"Line_{leaves}", tls=server.pair.context())
+    token = await line.take("c0")
+    gone, stays = await line.wait("c1"), await line.wait("c2", seconds=60)
+    await gone.leave() if leaves == "leave" else gone.reset()
+    await line.until_waiting(1)
+    with server.changing() as change:
+        change.tenant(line.name).set_pool("full", seats=3)  # one for who is gone as well
+    assert (await stays.answer()).status == 200
+    assert line.seats_in_use() == 2
+    await line.log_off(token)
+    await line.close()
 
 
 def test_administrators_are_kept_to_tls(server: SecureServer) -> None:

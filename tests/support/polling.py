@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -83,8 +84,17 @@ class Node(RunningServer):
 class Line:
     """A tenant whose pool has a queue, and its clients c0, c1 and so on; their passwords are `password`."""
 
-    def __init__(self, server: RunningServer, name: str, *, clients: int = 4, **pool: Any) -> None:
+    def __init__(
+        self,
+        server: RunningServer,
+        name: str,
+        *,
+        clients: int = 4,
+        tls: SSLContext | None = None,
+        **pool: Any,
+    ) -> None:
         self.server = server
+        self.tls = tls
         self.name = name
         self._polls: list[Poll] = []
         with server.changing() as change:
@@ -112,7 +122,9 @@ class Line:
         """Send a request, or these bytes, from the address `at`, to the server or to another one."""
         parts = urlsplit(url or self.server.url)
         local = (at, 0) if at else None
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=local)
+        reader, writer = await asyncio.open_connection(
+            parts.hostname, parts.port, local_addr=local, ssl=self.tls
+        )
         writer.write(data or self.request(client, **sent))
         self._polls.append(Poll(reader, writer))
         return self._polls[-1]
@@ -158,7 +170,7 @@ class Line:
     async def log_off(self, token: str, *, url: str = "") -> None:
         """Give a seat back, by the server or another one."""
         parts = urlsplit(url or self.server.url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=self.tls)
         head = f"POST /{self.name}/logoff HTTP/1.1\r\nHost: licet\r\nAuthorization: Bearer {token}\r\n"
         poll = Poll(reader, writer)
         poll.send(f"{head}Content-Length: 0\r\n\r\n".encode())
@@ -167,7 +179,9 @@ class Line:
 
     def metrics(self) -> Mapping[str, float]:
         """The metrics of the server."""
-        text = httpx.get(f"{self.server.admin_url}/metrics", timeout=PATIENCE_S).raise_for_status().text
+        verify = True if self.tls is None else self.tls
+        answer = httpx.get(f"{self.server.admin_url}/metrics", timeout=PATIENCE_S, verify=verify)
+        text = answer.raise_for_status().text
         lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in lines}
 
