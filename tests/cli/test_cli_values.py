@@ -31,6 +31,7 @@ NEEDED = {
     "usage harvest": "",
     "usage what-if": "",
     "usage export": "",
+    "usage statement": "",
     "journal": "",
     "key rotate": "",
     "webhook deliveries": "",

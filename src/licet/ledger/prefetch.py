@@ -53,7 +53,6 @@ class Need:
         # those that live.
         #   Grant(A)                  asking = {1: 1}, rooms = {1: 1}
         #   Grant(A), 3 times         asking = {1: 3}, rooms = {1: -1}
-        #   Grant(an unknown client)  nothing: it is refused
         self.asking: dict[int, int] = {}
         self.rooms: dict[int, int] = {}
 
@@ -71,7 +70,6 @@ class Need:
         # numbers: how many free numbers of each signed pool (L13): the lowest that may be given now, and the
         # first that may be given later, so that a denied client learns when.
         #   Grant(A, pool 1), Grant(B, pool 1), where pool 1 is signed      numbers = {1: 2}
-        #   where it is in no licence                                       numbers = {}
         self.numbers: dict[int, int] = {}
 
         # counts: what options count, of each pool that has such options, and how much of it (L16, L17). Those
@@ -80,12 +78,10 @@ class Need:
         self.counts: set[CountKey] = set()
 
         # queues: pools of which the whole queue is needed, lapsed places too (L19).
-        #   Grant(A, pool 1), which has a queue                   queues = {1}
         self.queues: set[int] = set()
 
         # explained: pools of which the seats that expire first are needed although they may not be full, as
         # a limit, a reserve or the queue may deny before.
-        #   Grant(A, pool 1), which has max = 1 for user:AB       explained = {1}
         self.explained: set[int] = set()
 
         # crowded: seats, and for which client, of which a session may begin and end in this batch.

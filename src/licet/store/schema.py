@@ -21,36 +21,36 @@ from sqlalchemy import (
     text,
 )
 
-from licet.store.journal_tables import DENIED as DENIED  # noqa: PLC0414 - as all
-from licet.store.journal_tables import denial_entries as denial_entries  # noqa: PLC0414 - as all
-from licet.store.journal_tables import denial_entry as denial_entry  # noqa: PLC0414 - as all
-from licet.store.journal_tables import denial_minute as denial_minute  # noqa: PLC0414 - as all
-from licet.store.journal_tables import denial_summary as denial_summary  # noqa: PLC0414 - as all
-from licet.store.journal_tables import entries as entries  # noqa: PLC0414 - as all
-from licet.store.journal_tables import entry_minute as entry_minute  # noqa: PLC0414 - as all
-from licet.store.journal_tables import holding as holding  # noqa: PLC0414 - as all
-from licet.store.journal_tables import idle_hour as idle_hour  # noqa: PLC0414 - as all
-from licet.store.journal_tables import journal as journal  # noqa: PLC0414 - as all
-from licet.store.journal_tables import journal_entry as journal_entry  # noqa: PLC0414 - as all
-from licet.store.journal_tables import session_summary as session_summary  # noqa: PLC0414 - as all
-from licet.store.journal_tables import summed as summed  # noqa: PLC0414 - as all
-from licet.store.journal_tables import usage_hour as usage_hour  # noqa: PLC0414 - as all
-from licet.store.journal_tables import usage_minute as usage_minute  # noqa: PLC0414 - as all
-from licet.store.journal_tables import usage_statement as usage_statement  # noqa: PLC0414 - as all
-from licet.store.journal_tables import usage_summary as usage_summary  # noqa: PLC0414 - as all
-from licet.store.journal_tables import whole_denials as whole_denials  # noqa: PLC0414 - as all
-from licet.store.journal_tables import whole_journal as whole_journal  # noqa: PLC0414 - as all
-from licet.store.option_tables import group_member as group_member  # noqa: PLC0414 - as all
-from licet.store.option_tables import pool_rule as pool_rule  # noqa: PLC0414 - as all
-from licet.store.option_tables import queue_place as queue_place  # noqa: PLC0414 - as all
-from licet.store.option_tables import scope_pool as scope_pool  # noqa: PLC0414 - as all
-from licet.store.option_tables import seat_count as seat_count  # noqa: PLC0414 - as all
-from licet.store.refusal_tables import authentication_failure as authentication_failure  # noqa: PLC0414 - as all
-from licet.store.refusal_tables import refused_request as refused_request  # noqa: PLC0414 - as all
-from licet.store.table_parts import KEY as _KEY
-from licet.store.table_parts import metadata as metadata  # noqa: PLC0414 - who has the tables has them all
-from licet.store.table_parts import partial_index
-from licet.store.table_parts import tenant_id as _tenant_id
+from licet.store.tables.journal import DENIED as DENIED  # noqa: PLC0414 - as all
+from licet.store.tables.journal import denial_entries as denial_entries  # noqa: PLC0414 - as all
+from licet.store.tables.journal import denial_entry as denial_entry  # noqa: PLC0414 - as all
+from licet.store.tables.journal import denial_minute as denial_minute  # noqa: PLC0414 - as all
+from licet.store.tables.journal import denial_summary as denial_summary  # noqa: PLC0414 - as all
+from licet.store.tables.journal import entries as entries  # noqa: PLC0414 - as all
+from licet.store.tables.journal import entry_minute as entry_minute  # noqa: PLC0414 - as all
+from licet.store.tables.journal import holding as holding  # noqa: PLC0414 - as all
+from licet.store.tables.journal import idle_hour as idle_hour  # noqa: PLC0414 - as all
+from licet.store.tables.journal import journal as journal  # noqa: PLC0414 - as all
+from licet.store.tables.journal import journal_entry as journal_entry  # noqa: PLC0414 - as all
+from licet.store.tables.journal import session_summary as session_summary  # noqa: PLC0414 - as all
+from licet.store.tables.journal import summed as summed  # noqa: PLC0414 - as all
+from licet.store.tables.journal import usage_hour as usage_hour  # noqa: PLC0414 - as all
+from licet.store.tables.journal import usage_minute as usage_minute  # noqa: PLC0414 - as all
+from licet.store.tables.journal import usage_statement as usage_statement  # noqa: PLC0414 - as all
+from licet.store.tables.journal import usage_summary as usage_summary  # noqa: PLC0414 - as all
+from licet.store.tables.journal import whole_denials as whole_denials  # noqa: PLC0414 - as all
+from licet.store.tables.journal import whole_journal as whole_journal  # noqa: PLC0414 - as all
+from licet.store.tables.options import group_member as group_member  # noqa: PLC0414 - as all
+from licet.store.tables.options import pool_rule as pool_rule  # noqa: PLC0414 - as all
+from licet.store.tables.options import queue_place as queue_place  # noqa: PLC0414 - as all
+from licet.store.tables.options import scope_pool as scope_pool  # noqa: PLC0414 - as all
+from licet.store.tables.options import seat_count as seat_count  # noqa: PLC0414 - as all
+from licet.store.tables.parts import KEY as _KEY
+from licet.store.tables.parts import metadata as metadata  # noqa: PLC0414 - who has the tables has them all
+from licet.store.tables.parts import partial_index
+from licet.store.tables.parts import tenant_id as _tenant_id
+from licet.store.tables.refusals import authentication_failure as authentication_failure  # noqa: PLC0414 - as all
+from licet.store.tables.refusals import refused_request as refused_request  # noqa: PLC0414 - as all
 
 # One row: `version` grows with every change of the set-up, so that a server sees by one query whether its
 # snapshot is current.

@@ -3,7 +3,7 @@
 from alembic import context
 
 from licet.store.schema import metadata
-from licet.store.table_parts import add_conditions_for_postgres
+from licet.store.tables.parts import add_conditions_for_postgres
 
 add_conditions_for_postgres()
 attributes = context.config.attributes

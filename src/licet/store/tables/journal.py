@@ -17,9 +17,9 @@ from sqlalchemy import (
     union_all,
 )
 
-from licet.store.table_parts import KEY as _KEY
-from licet.store.table_parts import metadata, partial_index
-from licet.store.table_parts import tenant_id as _tenant_id
+from licet.store.tables.parts import KEY as _KEY
+from licet.store.tables.parts import metadata, partial_index
+from licet.store.tables.parts import tenant_id as _tenant_id
 
 
 def _client() -> Iterator[Column[Any]]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text
 
-from licet.store.table_parts import KEY, metadata
+from licet.store.tables.parts import KEY, metadata
 
 # Failed authentications, folded by minute: one row counts those of one cause. Tenant 0 is an unknown tenant,
 # and name '' is an unknown name, or several: a name that was sent and that we do not know is kept nowhere. No

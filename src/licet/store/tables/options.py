@@ -2,8 +2,8 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
 
-from licet.store.table_parts import metadata
-from licet.store.table_parts import tenant_id as _tenant_id
+from licet.store.tables.parts import metadata
+from licet.store.tables.parts import tenant_id as _tenant_id
 
 # The options of pools that name somebody (L15 to L17, L19), each once.
 pool_rule = Table(

@@ -1,0 +1,1 @@
+"""The tables that `licet.store.schema` gathers, by their subjects."""
