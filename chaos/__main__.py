@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
         help="so many, however long it takes, in parts; goes on in --keep",
     )
     run.add_argument("--part", type=int, default=PART, help="operations of a part of those")
+    run.add_argument(
+        "--renewals", action="store_true", help="a load that is mostly renewals, at one node a tenant"
+    )
     run.add_argument("--copies", type=int, default=1, help="tenants of each kind that is not signed")
     run.add_argument(
         "--forked", action="store_true", help="fork nodes instead of starting programs: less work"
@@ -87,6 +90,7 @@ def _run(asked: argparse.Namespace) -> int:
         faults=tuple(asked.fault),
         broken=asked.broken,
         copies=asked.copies,
+        renewals=asked.renewals,
         is_forked=asked.forked,
     )
     print(f"seed {options.seed}", flush=True)

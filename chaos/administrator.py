@@ -36,7 +36,15 @@ UNREACHABLE = 3  # the exit code of a store that is out of reach
 class Administrator:
     """Works in a thread of its own from `start` to `stop`."""
 
-    def __init__(self, database: Database, begun: Begun, made: Made, writer: Writer, seed: int) -> None:
+    def __init__(  # noqa: PLR0917 - made in one place
+        self,
+        database: Database,
+        begun: Begun,
+        made: Made,
+        writer: Writer,
+        seed: int,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         self.done: Counter[str] = Counter()
         self._database = database
         self._tenants = begun.tenants
@@ -45,6 +53,7 @@ class Administrator:
         self._dice = random.Random(seed)
         self._licensing = Licensing(begun.tenants, made.vendor, ACTOR, self._dice)
         self._is_over = threading.Event()
+        self._pause_s = pause_s
         self._thread = threading.Thread(target=self._run, name="administrator")
         self._bug: Exception | None = None
         self._store: Store | None = None
@@ -73,7 +82,7 @@ class Administrator:
             self._store.close()
 
     def _work(self) -> None:
-        while not self._is_over.wait(self._dice.random() * 2 * PAUSE_S):
+        while not self._is_over.wait(self._dice.random() * 2 * self._pause_s):
             self._turn += 1
             self._do(self._look if self._turn % LOOK_EVERY == 0 else self._act)
         self._do(self._put_right)

@@ -5,6 +5,7 @@
 - `forgetful`: an outcome is answered before it is durable, and now and then it never becomes so.
 - `remembering`: an introspection is answered from what was read a moment ago.
 - `believing`: a seat is free when its row says so, also where a session of it was renewed since.
+- `unmarked`: all nodes write sessions under one name, so that none sees that another has (PostgreSQL).
 - `folding away`: denials are taken from the entries of the journal, and added to nothing.
 - `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
 - `leaking`: a seat is not given back when the last of its sessions ends.
@@ -132,6 +133,12 @@ def _believe_rows() -> None:
     in_postgres.said = in_sqlite.said = lambda row, *_: row  # type: ignore[attr-defined]
 
 
+def _write_under_one_name() -> None:
+    from licet.store.postgres import memory  # noqa: PLC0415 - as above
+
+    vars(memory)["randbits"] = lambda _: 0
+
+
 def _fold_denials_away() -> None:
     def away(connection: Connection, entries_max: int) -> int:
         del entries_max
@@ -171,6 +178,7 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "remembering": _remember_what_was_read,
     "leaking": _leak_seats,
     "believing": _believe_rows,
+    "unmarked": _write_under_one_name,
     "folding away": _fold_denials_away,
     "letting go": _let_go_of_seats,
     HASTY: _hold_no_number,

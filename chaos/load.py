@@ -9,6 +9,10 @@ behind a guard that counts, with tokens that live and with those of sessions tha
 Every second tenant has a node that nearly all of its requests go to, so that what a node remembers of it is
 of use, and wrong if somebody else has written since; those of the others go to any.
 
+Where it is mostly renewals (`renewals`), each tenant has such a node, at which its clients ask again and
+again for what they have; now and then one of them gives back all that it has at another. So nearly all that
+a node commits may be decided on what it remembers, and sometimes that is wrong.
+
 Some hold a seat as a program at work does: they renew it a few times, before half of its life or after, and
 are silent until the life is nearly over. A server that believes what was written of their seat at first, and
 not its last renewal, gives it to somebody else meanwhile.
@@ -41,6 +45,9 @@ CALLS_MAX = 6  # one after the other
 KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
 KEPT_TTL_S_MAX = 20  # a session that lives longer has its next request soon enough
 RENEWALS_MAX = 3
+OTHERS_S = 3.0
+RENEWED_MAX = 3  # sessions of one client there
+RENEWED, LOOKED, LEFT = 0.9, 0.93, 0.97  # of what is done in a load of renewals: that, and what comes before
 AT_HOME = 0.95  # of the requests of a tenant that has one node for its own, as a proxy by path gives it
 ERROR_STATUS = 400
 UNAVAILABLE_STATUS = 503
@@ -56,6 +63,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     history: str
     actors_per_client: int = 1
     apis: tuple[int, ...] = ()
+    renewals: bool = False
 
 
 class Count(msgspec.Struct, kw_only=True):
@@ -93,7 +101,14 @@ class Load:
         self.apis = [Line(port) for port in spec.apis]
         self._writer = writer
         self._actors = [
-            Actor(self, tenant, client, random.Random(self.dice.getrandbits(64)), _home_of(at, spec))
+            Actor(
+                self,
+                tenant,
+                client,
+                random.Random(self.dice.getrandbits(64)),
+                _home_of(at, spec),
+                renews=spec.renewals,
+            )
             for at, tenant in enumerate(spec.tenants)
             for client in tenant.clients
             for _ in range(spec.actors_per_client)
@@ -133,10 +148,19 @@ class Actor:
     """One client at work: a request at a time."""
 
     def __init__(
-        self, load: Load, tenant: TenantSite, client: ClientSite, dice: random.Random, home: int | None
+        self,
+        load: Load,
+        tenant: TenantSite,
+        client: ClientSite,
+        dice: random.Random,
+        home: int | None,
+        *,
+        renews: bool,
     ) -> None:
         self._load = load
         self._home = home
+        self._renews = renews
+        self._at_home = 1.0 if renews else AT_HOME
         self._dice = dice
         self._tenant = tenant.name
         self._client = client.client_id
@@ -162,6 +186,9 @@ class Actor:
 
     async def _act(self) -> None:
         self._forget_expired()
+        if self._renews:
+            await self._renew()
+            return
         lot = self._dice.random()
         past = 0.2 if self._calls else 0.06
         if self._ended and lot < past:
@@ -170,6 +197,29 @@ class Actor:
             await self._grant()
         else:
             await self._use(self._dice.choice(self._held), self._dice.random())
+
+    async def _renew(self) -> None:
+        """Ask for what it has, nearly always where it asked before."""
+        lot = self._dice.random()
+        if not self._held or (lot < RENEWED / 2 and len(self._held) < RENEWED_MAX):
+            await self._grant()
+        elif lot < RENEWED:
+            await self._refresh(self._dice.choice(self._held))
+        elif lot < LOOKED:
+            await self._introspect(self._dice.choice(self._held), by_access=False)
+        elif lot < LEFT:
+            await self._log_off(self._dice.choice(self._held), by_bearer=True)
+        else:
+            self._at_home = 0.0
+            for held in [*self._held]:
+                await self._log_off(held, by_bearer=True)
+            await self._wait_for_others()
+            self._at_home = 1.0
+
+    async def _wait_for_others(self) -> None:
+        """Let others have a seat; where one asks that has none, a batch is no mere renewals."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._load.over.wait(), self._dice.uniform(0.2, OTHERS_S))
 
     async def _use(self, held: Held, lot: float) -> None:
         if len(self._held) > HELD_MAX:
@@ -222,7 +272,7 @@ class Actor:
             if licensed and self._dice.random() < self._kept:
                 await self._keep(held)
         elif answer is not None and operation.seats:
-            await asyncio.sleep(self._dice.random() * DENIED_S)
+            await (self._wait_for_others() if self._renews else asyncio.sleep(self._dice.random() * DENIED_S))
 
     async def _refresh(self, held: Held) -> None:
         form = {"grant_type": REFRESH, "refresh_token": held.refresh}
@@ -296,7 +346,7 @@ class Actor:
         path = f"{self._tenant}/{endpoint}" if endpoint else self._tenant
         request = post(path, authorization or self._secrets[0], form)
         lines = self._load.lines if endpoint else self._load.apis
-        is_at_home = endpoint and self._home is not None and self._dice.random() < AT_HOME
+        is_at_home = endpoint and self._home is not None and self._dice.random() < self._at_home
         node = self._home if is_at_home and self._home is not None else self._dice.randrange(len(lines))
         while (connection := await lines[node].take()) is None:
             await asyncio.sleep(UNREACHED_S)
@@ -346,7 +396,9 @@ class Actor:
 
 
 def _home_of(at: int, spec: Spec) -> int | None:
-    """The node that nearly all requests of a tenant go to; every second one has none."""
+    """The node that nearly all requests of a tenant go to; every second one has none, but where all renew."""
+    if spec.renewals:
+        return at % len(spec.ports)
     return at // 2 % len(spec.ports) if at % 2 else None
 
 

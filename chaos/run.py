@@ -15,7 +15,7 @@ from typing import IO
 
 import msgspec
 
-from chaos.administrator import Administrator
+from chaos.administrator import PAUSE_S, Administrator
 from chaos.apis import PLANS, apis
 from chaos.broken import BLIND, HASTY
 from chaos.databases import Database, SqliteDatabase, forking_popen
@@ -32,6 +32,7 @@ from chaos.vendor import Vendor
 
 REPORT_EVERY_S = 5.0
 LOOK_EVERY_S = 0.05
+RARELY_S = 10.0  # between two actions of the administrator, where the load is mostly renewals
 KNOWN_S = 1.0  # until every node knows of a change of the set-up
 
 
@@ -42,6 +43,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     and until `rest_operations` were done in it, however busy the machine is. At the end nothing is broken for
     `calm_s`: by then it is known what became of all that nobody answered, and who is denied a seat can be
     held against those who have one.
+
+    `renewals` has the load be mostly renewals (`chaos.load`).
 
     `copies` is how many tenants there are of each kind that is not signed: with more, more is asked at once,
     and a batch is larger. `is_forked` is whether nodes are forked from a process that has imported what they
@@ -56,6 +59,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     apis: int = len(PLANS)
     share: float = 1.0
     copies: int = 1
+    renewals: bool = False
     is_forked: bool = False
     faults: tuple[str, ...] = ()
     turns: tuple[tuple[tuple[str, ...], float], ...] = ()
@@ -248,6 +252,7 @@ class Run:
                 tenants=_share(made.tenants, number, self.options.loads),
                 history=str(self.directory / f"load{number}.history"),
                 apis=apis,
+                renewals=self.options.renewals,
             )
             self._loads.append(LoadProcess(spec, self.directory / f"load{number}.json"))
         try:
@@ -260,7 +265,9 @@ class Run:
     def _administered(self, database: Database, begun: Begun, made: Made) -> Iterator[None]:
         with Writer(self.history[1]) as writer:
             seed = self._dice.getrandbits(64)
-            administrator = Administrator(database, begun, made, writer, seed)
+            # Each change of the set-up has nodes forget all that they remember.
+            pause_s = RARELY_S if self.options.renewals else PAUSE_S
+            administrator = Administrator(database, begun, made, writer, seed, pause_s)
             administrator.start()
             try:
                 yield
