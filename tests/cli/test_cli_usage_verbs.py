@@ -130,6 +130,15 @@ def test_costs_by_group_of_who_is_in_none(site: Site) -> None:
     assert "100.0%" in text
 
 
+def test_costs_by_group_count_who_is_in_two_for_each_in_equal_parts(site: Site) -> None:
+    """TestClientId held a seat for five minutes, Client1, of two groups, for one."""
+    data = ("--data", str(site.data))
+    run("group", "add", "sales", "--user", "TC", "--client", "Client1", *data)
+    run("group", "add", "support", "--client", "Client1", *data)
+    (pool,) = json.loads(run("usage", "--by", "group", "--days", "2", "--json", *data).stdout)["pools"]
+    assert {part["name"]: part["held_s"] for part in pool["parts"]} == {"sales": 330, "support": 30}
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from sqlalchemy import insert
 
 from licet.ledger.commands import Sweep
 from licet.model import Pool, Tenant
 from licet.options import Group
 from licet.reports.costs import Costs, PoolCosts, costs, rows, split
 from licet.reports.forms import SplitBy
+from licet.store import schema
 from support.examples import client, end, grant, jim_test
 from support.kinds import Place
 from support.report_site import HOUR_MS, NOON_MS, Site
@@ -139,6 +141,16 @@ def test_a_seat_that_is_held_now_counts_until_now_and_an_expired_one_until_it_di
     assert hours(found(site, tenant).pools[0])["new"][0] == 8
     site.do(Sweep(sessions_max=10))
     assert hours(found(site, tenant).pools[0])["new"][0] == 8
+
+
+def test_before_its_tenant_was_made_no_seat_was_there(site: Site) -> None:
+    """Made at one: what was there for half of the span costs half of its price."""
+    made = {"actor": "ada", "tenant": "Jim_Test", "action": "add", "target": "tenant Jim_Test", "detail": ""}
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(insert(schema.event).values(at_ms=NOON_MS + HOUR_MS, **made))
+    [pool] = found(site, tenant_of(site, TC="4711"), price_cents=10_000).pools
+    adds_up(pool)
+    assert (pool.seats_ms, pool.cost) == (4 * HOUR_MS, 200.0)
 
 
 def test_a_span_of_no_time_costs_nothing(site: Site) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,8 @@ from licet.lanes.in_thread import in_thread
 from licet.server.upkeep import Loop, Upkeep, run_loops
 from licet.store import schema
 from licet.store.errors import StoreUnavailable
-from support.examples import SMALL, grant, jim_test
+from licet.web.sessions_read import Read, Uses
+from support.examples import SMALL, grant, jim_test, sid, view
 from support.kinds import Place
 from support.store_site import begin, do, rows
 
@@ -113,3 +116,47 @@ def test_a_node_that_does_not_lead_folds_denials_and_nothing_else(make_place: Ca
     assert [row.kind for row in rows(store, schema.journal)] == ["denied"]
     assert rows(store, schema.denial_entry) == []
     place.close()
+
+
+def uses_written(make_place: Callable[[int], Place], *turns: int, fails_first: bool = False) -> list[int]:
+    """How many sessions have a use in the store after each turn, before which so many more were used."""
+    place = make_place(1_700_000_000_000)
+    store = begin(place)
+    sids = [sid(number) for number in range(1, sum(turns) + 1)]
+    do(store, *(view(1, number + 1) for number in range(len(sids))))
+    read = store.read_sessions(sids)
+    uses, written, coming = Uses(sessions_max=3), [], iter(sids)
+    endpoints: Any = SimpleNamespace(uses=uses)
+    parts: Any = SimpleNamespace(store=store)
+    nobody: Any = None
+
+    def unavailable(*_: object) -> None:
+        raise StoreUnavailable("down")
+
+    async def run() -> None:
+        upkeep = Upkeep(parts, endpoints, nobody)
+        for turn, count in enumerate(turns):
+            for one in islice(coming, count):
+                uses.note(one, Read(read.now_ms, read.sessions[one]))
+            is_down = fails_first and turn == 0
+            away: Any = SimpleNamespace(transaction=unavailable)
+            upkeep._store = away if is_down else store
+            with suppress(StoreUnavailable):
+                await upkeep._note_uses()
+            written.append(len(rows(store, schema.session_use)))
+
+    asyncio.run(run())
+    place.close()
+    return written
+
+
+def test_uses_are_written_at_once_then_each_half_minute_and_earlier_when_there_are_many(
+    make_place: Callable[[int], Place],
+) -> None:
+    """There is room for three: the third turn is early, as it is full."""
+    assert uses_written(make_place, 1, 1, 2, 1) == [1, 1, 4, 4]
+
+
+def test_uses_that_could_not_be_written_are_written_with_the_next(make_place: Callable[[int], Place]) -> None:
+    """A store that is away for a moment loses none of them."""
+    assert uses_written(make_place, 2, 1, fails_first=True) == [0, 3]

@@ -7,7 +7,8 @@ The rules:
   the groups that name it, and in those of its user.
 - The time for which nobody held a seat is shared in proportion to the time for which each held one. Seats of
   the overdraft are used, and not paid for in advance: they add no time of this kind.
-- A price is that of one seat for the whole span. The parts of it are whole cents, and add up.
+- A price is that of one seat for the whole span; a seat that was there for half of it costs half. The parts
+  are whole cents, and add up. Before its tenant was made no seat was there.
 - Seat-hours are kept by whole hours of UTC: a span has those of the hours that begin in it.
 
 The module only reads.
@@ -21,6 +22,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from licet.model import Tenant, Value
+from licet.reports.beginnings import made_at_ms
 from licet.reports.forms import SplitBy
 from licet.reports.timeline import PoolNow, pools_of, timeline
 from licet.reports.usage import Held, held_by
@@ -96,6 +98,7 @@ def costs(  # noqa: PLR0917 - split by what of a span
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     span = Span(connection, tenant.id, from_ms, end_ms, now_ms, UTC)
     names = _centres(tenant) if by is SplitBy.COST_CENTRE else _groups(tenant)
+    made_ms = made_at_ms(connection, tenant) or 0
     pools = pools_of(connection, tenant, now_ms)
     return Costs(
         tenant=tenant.name,
@@ -103,7 +106,9 @@ def costs(  # noqa: PLR0917 - split by what of a span
         until_ms=min(until_ms, now_ms),
         by=by,
         price=None if price_cents is None else price_cents / 100,
-        pools=tuple(_pool(span, tenant, name, pools[name], names, price_cents) for name in sorted(pools)),
+        pools=tuple(
+            _pool(span, tenant, name, pools[name], names, price_cents, made_ms) for name in sorted(pools)
+        ),
     )
 
 
@@ -156,11 +161,18 @@ def _groups(tenant: Tenant) -> _Names:
 
 
 def _pool(  # noqa: PLR0917 - what of which pool
-    span: Span, tenant: Tenant, name: str, pool: PoolNow, names: _Names, price_cents: int | None
+    span: Span,
+    tenant: Tenant,
+    name: str,
+    pool: PoolNow,
+    names: _Names,
+    price_cents: int | None,
+    made_ms: int,
 ) -> PoolCosts:
     taken = span.taken(pool.id)
     begin_ms, end_ms = span.hours.start * HOUR_MS, min(span.hours.stop * HOUR_MS, span.now_ms)
-    seats_ms = _seats_ms(timeline(span, name, pool, taken, span.steps(name)), begin_ms, end_ms)
+    steps = timeline(span, name, pool, taken, span.steps(name))
+    seats_ms = _seats_ms(steps, min(max(begin_ms, made_ms), end_ms), end_ms)
     held = held_by(span, tenant, name, taken)
     held_ms = sum(one.held_ms for one in held)
     unused_ms = max(0, seats_ms - held_ms)
