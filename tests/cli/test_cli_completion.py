@@ -23,7 +23,15 @@ from support.postgres import Postgres
 from support.screen import WAIT_S
 
 _LICET = Path(sys.executable).with_name("licet")
-_NAMES = {"CLIENT_ID", "INITIALS", "POOL", "SCOPE", "TENANT|URL"}  # what is completed, as the help calls it
+_NAMES = {
+    "CLIENT_ID",
+    "INITIALS",
+    "POOL",
+    "SCOPE",
+    "TENANT|URL",
+    "WHO",
+    "N:WHO",
+}  # what is completed, as the help calls it
 
 
 def completed(line: str, data: Path) -> str:
@@ -70,6 +78,12 @@ def state(directory: Path) -> dict[str, tuple[int, bytes]]:
         ("licet token https://licence.example.com/Jim_Test --client-id ", "TestClientId"),
         ("licet token Other --client-id ", ""),
         ("licet pool set x", ""),
+        ("licet pool set full --exclude us", "user:"),
+        ("licet pool set full --exclude user:", "user:TC"),
+        ("licet pool set full --reserve 2:client:Te", "2:client:TestClientId"),
+        ("licet pool set full --named ", "TC"),
+        ("licet group add sales --client ", "TestClientId"),
+        ("licet queue remove --pool ", "full"),
     ],
 )
 def test_a_shell_completes_names_that_are_in_the_store(made: Path, line: str, found: str) -> None:

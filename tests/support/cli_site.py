@@ -77,6 +77,7 @@ class Desk:
             sid=sid,
             scope=found.scope,
             pool_id=found.pool_id,
+            other_pool_ids=found.other_pool_ids,
             address="192.0.2.1",
         )
         (outcome,) = commit(store, [grant])
