@@ -323,7 +323,7 @@ class OptionsModel(Model):
         pool, (reason, until_ms, may_wait) = chosen
         position = self._wait(asker, pool) if may_wait and queue else 0
         if position:
-            reason, until_ms = "queued", self.now_ms + min(5000, pool.queue_hold_s * 500)
+            reason, until_ms = "queued", self.now_ms + min(5000, pool.queue_hold_s * 1000 // 3)
         self.counts["denied", reason] += 1
         retry_s = None if until_ms is None else max(1, -(-(until_ms - self.now_ms) // 1000))
         return ("denied", reason, pool.name, len(self.seats(pool.id)), retry_s, position)

@@ -1,6 +1,6 @@
 """A book that holds all that a store has, to compare with one that holds what a batch needs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from licet.ledger.numbers import Numbers
 from licet.ledger.seat_rows import said
 from licet.model import Seat, Session, Tenant
 from licet.store import schema
-from licet.store.rows import SEAT, SESSION, to_seat, to_session
+from licet.store.rows import PLACE, SEAT, SESSION, to_place, to_seat, to_session
 
 
 class Everything:
@@ -36,11 +36,15 @@ class Everything:
         }
         self._signed = [row for row in connection.execute(select(schema.pool)) if row.id in signed]
         self._free = list(connection.execute(select(schema.seat_free)))
+        self._places = [to_place(row) for row in _rows(connection, schema.queue_place, PLACE)]
+        self._counts = {
+            (row.pool_id, row.what): row.in_use for row in connection.execute(select(schema.seat_count))
+        }
         used = connection.execute(select(schema.assertion_used))
         self._used = [(row.client_key, row.jti) for row in used]
 
-    def book(self, without_expired_of: set[int]) -> Book:
-        """All of it, but for the seats of these pools that have expired."""
+    def book(self, without_expired_of: set[int], without_lapsed_of: Collection[int] = ()) -> Book:
+        """All of it, but for the seats of these pools that have expired, and the places that have lapsed."""
         started: dict[int, list[bytes]] = {}
         for session in self._sessions:
             started.setdefault(session.client_key, []).append(session.sid)
@@ -67,6 +71,10 @@ class Everything:
             },
             rows={row.key: self._row(row, without_expired_of) for row in self._rows},
             rows_lag=self._rows_lag,
+            counts=self._counts,
+            places=[
+                it for it in self._places if it.until_ms > self._now_ms or it.pool_id not in without_lapsed_of
+            ],
         )
 
     def _row(self, row: Seat, without_expired_of: set[int]) -> Seat:

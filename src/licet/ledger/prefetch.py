@@ -72,8 +72,7 @@ class Need:
         #   Grant(A, pool 1), Grant(B, pool 1), where pool 1 is signed      numbers = {1: 2}
         self.numbers: dict[int, int] = {}
 
-        # counts: what options count, of each pool that has such options, and how much of it (L16, L17). Those
-        # of the clients that ask, and of `queues` also those of the clients that wait.
+        # counts: what options count of the clients that ask (L16, L17); `waiting` has those that wait.
         #   Grant(A, pool 1), which has max = 1 for user:AB       counts = {(1, "max=user:AB")}
         self.counts: set[CountKey] = set()
 
