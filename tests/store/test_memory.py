@@ -1,4 +1,4 @@
-"""What a process remembers of seats holds only until somebody else writes (`licet.store.memory`).
+"""What a process remembers of seats holds only until somebody else writes (`licet.store.sqlite.memory`).
 
 Each writer that there is writes here from a real process of its own, while this one has a store open.
 """
@@ -22,7 +22,7 @@ from licet.model import EndReason
 from licet.setup.end_sessions import end_sessions
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.memory import Memory
+from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.store import SqliteStore
 from support.examples import BY_USER, CLIENTS, EACH, FULL, TWINS, end, grant, jim_test, refresh, sid, view
 from support.kinds import Place, SqlitePlaces

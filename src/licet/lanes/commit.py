@@ -9,12 +9,12 @@ on what it remembered, where that is out of date.
 from collections.abc import Sequence
 
 from licet.ledger.again import Standing
+from licet.ledger.book import only_renews
 from licet.ledger.commands import Command, Grant, Outcome
 from licet.ledger.later import outcomes_moved
 from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import Collided, Outdated, StoreUnavailable
-from licet.store.memory import only_renews
 
 COLLISIONS_MAX = 3  # of one batch, in a row; locks are taken in one order, so even one is rare
 

@@ -291,6 +291,14 @@ def _count(counts: dict[CountKey, int], seat: Seat, seats: int) -> None:
         counts[key] = counts.get(key, 0) + seats
 
 
+def only_renews(book: Book) -> bool:
+    """Whether nothing was decided but sessions that begin or go on with seats that their holders have.
+
+    What is decided on a book that a store has filled from memory counts only then.
+    """
+    return all(isinstance(change, SessionStarted | SessionRenewed | SeatKept) for change in book.changes)
+
+
 NumberKey = tuple[int, int]
 
 

@@ -87,7 +87,7 @@ class Transaction(Protocol):
         """
 
     def recall(self, commands: Sequence[Command]) -> Book | None:
-        """A book of these commands from what the store remembers, as `licet.store.memory` says; else None.
+        """A book of these commands from what the store remembers, in the memory that its kind has; else None.
 
         What is decided on it counts only where it `only_renews`.
         """

@@ -26,12 +26,12 @@ from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, Liv
 from licet.store.counters import count
 from licet.store.errors import Contradiction, StoreUnavailable
 from licet.store.lines import lines_of
-from licet.store.memory import Memory
 from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.sqlite.book import read_live, read_numbered
 from licet.store.sqlite.connecting import Wrapping, asking, connect
+from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.transaction import SetupRow, SqliteTransaction
 from licet.store.unfolded import Unfolded
 

@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from licet.ledger.again import Standing
-from licet.ledger.book import Book, SeatKept, SeatKey, SessionRenewed, SessionStarted
+from licet.ledger.book import Book, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.model import Seat, Session, Tenant
@@ -35,7 +35,6 @@ from licet.store.standings import Standings
 
 SEATS_MAX: Final = 200_000  # some 80 MB at most
 CLIENTS_MAX: Final = 1_000_000
-_RENEWALS = (SessionStarted, SessionRenewed, SeatKept)
 
 
 class Memory:
@@ -136,7 +135,7 @@ class Memory:
             self.sessions_at_most[client_key] += asked
         return Book(
             tenants=tenants,
-            in_use={key[0]: 0 for key in rows},  # Nobody asks: see `only_renews`.
+            in_use={key[0]: 0 for key in rows},  # Nobody asks: see `ledger/book.py`, `only_renews`.
             seats=rows.values(),
             sessions=sessions.values(),
             live_sessions={key: self.sessions_at_most[key] - asked for key, asked in asking.items()},
@@ -169,8 +168,3 @@ class Memory:
             known.clear()
         if len(self.sessions_at_most) > self._clients_max:
             self.sessions_at_most.clear()
-
-
-def only_renews(book: Book) -> bool:
-    """Whether what was decided on a recalled book counts: nothing of what it does not know was asked."""
-    return all(isinstance(change, _RENEWALS) for change in book.changes)
