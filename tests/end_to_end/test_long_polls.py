@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from licet.credentials.generated import ClientSecrets
+from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.store.schema import queue_place
 from support.polling import Line
 from support.running import RunningServer
@@ -182,6 +184,20 @@ async def test_for_who_waits_the_store_is_read_once_a_second(line: Line) -> None
     assert line.looks() - looks <= loop.time() - began_s + 1
     assert len(waiting) == line.waiting()
     await other.close()
+
+
+async def test_who_authenticates_by_a_known_header_waits_as_well(line: Line) -> None:
+    """A generated secret: its header is recognised the second time, and not read again."""
+    with line.server.changing() as change:
+        made = ClientSecrets(read_keyring(line.server.data / FILE_NAME).pepper).generate()
+        change.tenant(line.name).add_secret("c1", made)
+    token = await line.take("c0")
+    for _ in range(2):
+        answer = await line.queue("c1", prefer="foo, wait=1", secret=made.secret)
+        assert answer.headers["preference-applied"] == "wait=1"
+    waiting = await line.wait("c1", secret=made.secret)
+    await line.log_off(token)
+    assert (await waiting.answer()).status == 200
 
 
 class TestAsked:

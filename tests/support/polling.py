@@ -104,13 +104,15 @@ class Line:
                 tenant.add_client(f"c{number}", user="TC")
             tenant.set_pool("full", **{"queue": 20, **pool})
 
-    def request(self, client: str, *, prefer: str = "", via: str = "", **form: str) -> bytes:
+    def request(
+        self, client: str, *, prefer: str = "", via: str = "", secret: str = "password", **form: str
+    ) -> bytes:
         """What a client sends."""
         content = urlencode({**GRANT, **form})
         lines = [
             f"POST /{self.name}/token HTTP/1.1",
             "Host: licet",
-            f"Authorization: Basic {b64encode(f'{client}:password'.encode()).decode()}",
+            f"Authorization: Basic {b64encode(f'{client}:{secret}'.encode()).decode()}",
             "Content-Type: application/x-www-form-urlencoded",
             f"Content-Length: {len(content)}",
             *([f"Prefer: {prefer}"] if prefer else []),
