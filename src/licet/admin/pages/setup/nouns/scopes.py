@@ -108,11 +108,11 @@ def _pool_fields(field: Field, pools: Sequence[str]) -> tuple[Field, ...]:
             first,
             name=name,
             about="pools",
-            label=f"Or else a seat of, {ordinal}",
+            label=f"{ordinal} pool",
             help="Asked when no pool before it gives a seat.",
             options=(Option(value=NO_POOL, label="no other pool"), *names),
         )
-        for name, ordinal in zip(_PLACES[1 : len(pools)], ("second", "third", "fourth"), strict=False)
+        for name, ordinal in zip(_PLACES[1 : len(pools)], ("Second", "Third", "Fourth"), strict=False)
     ]
     return (first, *others)
 
