@@ -162,8 +162,12 @@ def _keep(store: Store, tenant: Tenant, made: KeptStatement, text: str, actor: s
             "hash": made.hash,
             "text": text,
         }
-        inserted = insert_into(connection, schema.usage_statement).values(row).on_conflict_do_nothing()
-        if not connection.execute(inserted).rowcount:
+        connection.execute(
+            insert_into(connection, schema.usage_statement).values(row).on_conflict_do_nothing()
+        )
+        # A driver may not say whether a row was there already.
+        there = select(_kept.hash).where(_kept.tenant_id == tenant.id, _kept.seq == made.seq)
+        if connection.execute(there).scalar() != made.hash:
             raise _meanwhile()
         keep_events(transaction, [event])
 
