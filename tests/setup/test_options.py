@@ -386,8 +386,7 @@ def test_nothing_of_a_removed_tenant_is_left(site: Site) -> None:
 )
 def test_options_wait_until_no_older_code_may_work_on_the_store(site: Site, do: Any) -> None:
     """A node that does not count by options would give seats past them."""
-    with site.store.transaction() as transaction:
-        transaction.connection.execute(update(schema.setup).values(options_allowed=False))
+    allow_options(site, allowed=False)
     with pytest.raises(StillInUse, match="finish the upgrade first") as refused:  # noqa: SIM117
         with changing(site.store, ADA) as change:
             do(change.tenant(JIM))
@@ -395,6 +394,14 @@ def test_options_wait_until_no_older_code_may_work_on_the_store(site: Site, do: 
     with changing(site.store, ADA) as change:  # what older code does not look at
         change.tenant(JIM).add_group("sales", **SALES)
         change.tenant(JIM).set_pool("full", seats=7)
+    allow_options(site, allowed=True)
+    with changing(site.store, ADA) as change:
+        do(change.tenant(JIM))
+
+
+def allow_options(site: Site, *, allowed: bool) -> None:
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(update(schema.setup).values(options_allowed=allowed))
 
 
 def test_of_two_who_change_at_once_one_is_before_the_other(site: Site) -> None:

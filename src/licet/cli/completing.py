@@ -57,21 +57,19 @@ def groups(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def whos(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Whom a rule may be for: `user:TC`, `client:App`, `group:sales`; first the kinds."""
-    kind, colon, name = incomplete.partition(":")
-    if not colon:
-        return [f"{kind}:" for kind in _OF_RULES if kind.startswith(incomplete)]
-    return [f"{kind}:{found}" for found in _OF_RULES.get(kind, _nothing)(ctx, name)]
+    """Whom a rule may be for: `user:TC`, `client:App`, `group:sales`.
+
+    Whole ones: bash takes what stands behind a colon for a word of its own, and adds a space to a kind alone.
+    """
+    typed, _, name = incomplete.partition(":")
+    kinds = [kind for kind in _OF_RULES if f"{kind}:".startswith(incomplete) or kind == typed]
+    return [f"{kind}:{found}" for kind in kinds for found in _OF_RULES[kind](ctx, name)]
 
 
 def whos_behind_a_number(ctx: typer.Context, incomplete: str) -> list[str]:
     """The same behind a number and a colon: `2:group:sales`."""
     number, colon, who = incomplete.partition(":")
     return [f"{number}:{found}" for found in whos(ctx, who)] if colon else []
-
-
-def _nothing(_: typer.Context, __: str) -> list[str]:
-    return []
 
 
 _OF_RULES: Mapping[str, Callable[[typer.Context, str], list[str]]] = MappingProxyType(
