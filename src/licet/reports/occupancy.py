@@ -43,12 +43,19 @@ class PoolNow(NamedTuple):
 
 
 class Occupancy(NamedTuple):
-    """The pools; the number of live sessions by tenant, pool ('' for none) and scope; and that of tenants."""
+    """The pools; the number of live sessions by tenant, pool ('' for none) and scope; and that of tenants.
+
+    `waiting` are those who wait in line, of each pool that has a queue (L19), by tenant and pool; `reserved`
+    the seats that are reserved (L17), and `reserved_in_use` those of them that are in use.
+    """
 
     pools: tuple[PoolNow, ...]
     sessions: Mapping[tuple[str, str, str], int]
     tenants: int
     tenants_named: int
+    waiting: Mapping[tuple[str, str], int] = MappingProxyType({})
+    reserved: Mapping[tuple[str, str], int] = MappingProxyType({})
+    reserved_in_use: Mapping[tuple[str, str], int] = MappingProxyType({})
 
 
 def occupancy(
@@ -77,7 +84,50 @@ def occupancy(
         now = _of_signed(row, pools.get(row.id), now_ms, on_hold[row.tenant, row.pool])
         found[row.tenant, row.pool] = now if before is None else _together(before, now)
     sessions = _folded(connection.execute(_sessions(named, now_ms)))
-    return Occupancy(tuple(found[key] for key in sorted(found)), sessions, tenants, min(tenants, tenants_max))
+    return Occupancy(
+        tuple(found[key] for key in sorted(found)),
+        sessions,
+        tenants,
+        min(tenants, tenants_max),
+        _of_options(connection, _waiting(named, now_ms)),
+        _of_options(connection, _reserved(named)),
+        _of_options(connection, _reserved_in_use(named)),
+    )
+
+
+def _of_options(connection: Connection, query: Select[Any]) -> dict[tuple[str, str], int]:
+    return {(row.tenant, row.pool): int(row.number) for row in connection.execute(query)}
+
+
+def _waiting(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
+    pool, place = schema.pool, schema.queue_place.c
+    waits = (place.pool_id == pool.c.id) & (place.until_ms > now_ms)
+    return (
+        _of_pools(named, func.count(place.holder))
+        .outerjoin(schema.queue_place, waits)
+        .where(pool.c.queue > 0)
+    )
+
+
+def _reserved(named: ColumnElement[bool]) -> Select[Any]:
+    rule = schema.pool_rule.c
+    found = _of_pools(named, func.sum(rule.number)).join(schema.pool_rule, rule.pool_id == schema.pool.c.id)
+    return found.where(rule.kind == "reserve")
+
+
+def _reserved_in_use(named: ColumnElement[bool]) -> Select[Any]:
+    rule, count = schema.pool_rule.c, schema.seat_count.c
+    counted = (count.pool_id == rule.pool_id) & (count.what == literal("reserve=") + rule.who)
+    found = _of_pools(named, func.coalesce(func.sum(count.in_use), 0))
+    found = found.join(schema.pool_rule, rule.pool_id == schema.pool.c.id)
+    return found.outerjoin(schema.seat_count, counted).where(rule.kind == "reserve")
+
+
+def _of_pools(named: ColumnElement[bool], number: ColumnElement[int]) -> Select[Any]:
+    """A number for each pool; `(others)` are one together."""
+    tenant, pool = _name(named, schema.tenant.c.name, "tenant"), _name(named, schema.pool.c.name, "pool")
+    joined = schema.pool.join(schema.tenant, schema.tenant.c.id == schema.pool.c.tenant_id)
+    return select(tenant, pool, number.label("number")).select_from(joined).group_by("tenant", "pool")
 
 
 def _of_signed(row: Row[Any], pool: Pool | None, now_ms: int, on_hold: int) -> PoolNow:

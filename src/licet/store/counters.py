@@ -7,12 +7,15 @@ process committed since it started, and cost next to nothing: each batch is coun
 from collections import Counter
 from collections.abc import Sequence
 
-from licet.ledger.book import Change, GrantDenied, SessionEnded, SessionRenewed, SessionStarted
+from licet.ledger.book import Change, GrantDenied, PlaceLeft, SessionEnded, SessionRenewed, SessionStarted
 
 GRANTED = "granted"
 RENEWED = "renewed"
 DENIED = "denied "  # and why
 ENDED = "ended "  # and why
+SERVED = "served in line"
+LEFT = "left the line"
+WAITED_MS = "waited in line ms"  # of those who were served
 COLLIDED = "collided "  # and how
 
 
@@ -25,12 +28,22 @@ def count(counted: Counter[str], changes: Sequence[Change], repeated: int = 0) -
         counted[GRANTED] += granted
     if (renewed := kinds[SessionRenewed]) > 0:
         counted[RENEWED] += renewed
+    if PlaceLeft in kinds:
+        _count_left(counted, changes)
     if SessionEnded in kinds or GrantDenied in kinds:
         for change in changes:
             if isinstance(change, SessionEnded):
                 counted[ENDED + change.reason] += 1
             elif isinstance(change, GrantDenied):
                 counted[DENIED + change.reason] += 1
+
+
+def _count_left(counted: Counter[str], changes: Sequence[Change]) -> None:
+    for change in changes:
+        if isinstance(change, PlaceLeft):
+            counted[SERVED if change.is_served else LEFT] += 1
+            if change.is_served:
+                counted[WAITED_MS] += change.at_ms - change.place.since_ms
 
 
 def taken(counted: Counter[str], collisions: Counter[str]) -> dict[str, int]:

@@ -33,7 +33,7 @@ from prometheus_client.registry import Collector
 from licet.model import EndReason, FailureCause, NoSeatReason
 from licet.reports.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
 from licet.store.contract import Store
-from licet.store.counters import COLLIDED, DENIED, ENDED, GRANTED, RENEWED
+from licet.store.counters import COLLIDED, DENIED, ENDED, GRANTED, LEFT, RENEWED, SERVED, WAITED_MS
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import COMMANDS, OTHER, SECONDS, WAITED, Histogram, Measures
 
@@ -92,6 +92,9 @@ FAMILIES: Final = (
         _POOL,
         "Seats in use beyond those that a pool has and its overdraft, since its seats were lowered.",
     ),
+    Family("licet_seats_reserved", "gauge", _POOL, "Seats of a pool that are reserved, in use or idle."),
+    Family("licet_seats_reserved_in_use", "gauge", _POOL, "Reserved seats of a pool that are in use."),
+    Family("licet_waiting", "gauge", _POOL, "Those who wait in line for a seat of a pool that has a queue."),
     Family(
         "licet_seats_signed",
         "gauge",
@@ -136,6 +139,18 @@ FAMILIES: Final = (
     Family("licet_refreshes_total", "counter", (), "Sessions renewed."),
     Family("licet_denials_total", "counter", ("reason",), "Grants refused for want of a seat."),
     Family("licet_endings_total", "counter", ("reason",), "Sessions ended."),
+    Family(
+        "licet_queue_left_total",
+        "counter",
+        ("served",),
+        "Places in line that were left, by whether a seat came: true or false.",
+    ),
+    Family(
+        "licet_queue_wait_seconds_total",
+        "counter",
+        (),
+        "How long those had waited in line, together, to whom a seat came.",
+    ),
     Family(
         "licet_authentication_failures_total",
         "counter",
@@ -350,6 +365,13 @@ def _put_occupancy(of: Mapping[str, Metric], found: Occupancy) -> None:
             _put(of, "licet_seats_overdraft_in_use", labels, pool.overdraft_in_use)
         if pool.licence_expires_at_ms is not None:
             _put(of, "licet_licence_expiry_timestamp_seconds", labels, pool.licence_expires_at_ms / 1000)
+    for name, numbers in (
+        ("licet_seats_reserved", found.reserved),
+        ("licet_seats_reserved_in_use", found.reserved_in_use),
+        ("licet_waiting", found.waiting),
+    ):
+        for of_pool, number in numbers.items():
+            _put(of, name, of_pool, number)
     for of_scope, sessions in found.sessions.items():
         _put(of, "licet_sessions", of_scope, sessions)
 
@@ -362,6 +384,9 @@ def _put_counted(of: Mapping[str, Metric], counted: Mapping[str, int]) -> None:
         _put(of, "licet_denials_total", (denied,), counted.get(DENIED + denied, 0))
     for ended in EndReason:
         _put(of, "licet_endings_total", (ended,), counted.get(ENDED + ended, 0))
+    _put(of, "licet_queue_left_total", ("true",), counted.get(SERVED, 0))
+    _put(of, "licet_queue_left_total", ("false",), counted.get(LEFT, 0))
+    _put(of, "licet_queue_wait_seconds_total", (), counted.get(WAITED_MS, 0) / 1000)
     for name, times in counted.items():
         if name.startswith(COLLIDED):
             _put(of, "licet_store_collisions_total", (name.removeprefix(COLLIDED),), times)
