@@ -13,6 +13,7 @@ from licet.options import Priority, Share
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import Measures
+from licet.web.request import Disconnected
 from licet.web.waiting import WaitingRequests
 from support.examples import end, grant, jim_test
 from support.exchanges import Whole
@@ -28,6 +29,11 @@ class Caller(Whole):
     """A request whose client leaves when a test says so."""
 
     has_left = False
+
+    @property
+    def is_gone(self) -> bool:
+        """The same."""
+        return self.has_left
 
     @property
     def is_leaving(self) -> bool:
@@ -278,6 +284,15 @@ class TestLeaving:
         do(store, end(1))
         assert isinstance((await task)[0], Denied)
         assert in_use(store) == 1
+
+    async def test_what_was_granted_at_once_is_given_back_as_well(self, store: Store) -> None:
+        """It went while its first grant was under way."""
+        room, caller = Room(store), Caller("/Jim_Test/token")
+        do(store, end(1))
+        room.before = lambda _: caller.go()
+        with pytest.raises(Disconnected):
+            await room.ask(2, caller=caller)
+        assert in_use(store) == 0
 
     async def test_who_has_left_before_does_not_wait(self, store: Store) -> None:
         """It is answered at once."""

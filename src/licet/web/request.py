@@ -63,6 +63,11 @@ class Exchange:
         self.authorization = fields.get(b"authorization")
 
     @property
+    def is_gone(self) -> bool:
+        """Whether nobody can get the answer any more."""
+        return False
+
+    @property
     def is_leaving(self) -> bool:
         """Whether the client is gone, or could go without notice: then it waits in no line."""
         return False

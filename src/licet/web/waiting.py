@@ -37,7 +37,7 @@ from licet.model import Client, EndReason, Pool, Tenant
 from licet.store.contract import PoolLine, Store
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import Measures
-from licet.web.request import Exchange
+from licet.web.request import Disconnected, Exchange
 from licet.web.source import source_of
 
 LOOK_EVERY_S: Final = 1.0
@@ -111,10 +111,13 @@ class WaitingRequests:
     ) -> tuple[Outcome, bool]:
         """The outcome of a grant, at the latest after so many seconds; and whether it could have waited.
 
-        Raises what `submit` raises.
+        Raises what `submit` raises, and Disconnected.
         """
         outcome = await submit(grant)
         if not _is_in_line(outcome):
+            if isinstance(outcome, Granted) and exchange.is_gone:
+                await self._give_back(outcome, submit)
+                raise Disconnected
             return outcome, True
         waiter = self._enter(_Waiter(grant, outcome, tenant, client, exchange))
         if waiter is None:

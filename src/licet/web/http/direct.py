@@ -122,6 +122,11 @@ class DirectExchange(Exchange):
             await self._change()
 
     @property
+    def is_gone(self) -> bool:
+        """Whether nobody can get the answer any more."""
+        return self._is_gone
+
+    @property
     def is_leaving(self) -> bool:
         """Whether the client is gone, or could go without notice, or does not read its answers."""
         is_unnoticed = self._is_alone or self._is_followed
