@@ -88,8 +88,12 @@ def standing(book: Book, session: Session, now_ms: int) -> Standing | None:
     """What was granted as this session, and would be again; the book is as of the end of its batch."""
     tenant = book.tenants[session.tenant_id]
     client = tenant.clients_by_key.get(session.client_key)
+    if (
+        client is None or book.live_sessions[client.key] >= client.sessions_max
+    ):  # L8: the next one ends another
+        return None
     until_ms = session_moves_until_ms(tenant, session, now_ms)
-    if client is None or until_ms <= now_ms:
+    if until_ms <= now_ms:
         return None
     if session.pool_id is None:
         return _standing(tenant, client, session, now_ms, until_ms)
