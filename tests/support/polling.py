@@ -179,10 +179,10 @@ class Line:
         assert (await poll.answer()).content["logged_off"]
         await poll.leave()
 
-    def metrics(self) -> Mapping[str, float]:
-        """The metrics of the server."""
+    def metrics(self, of: RunningServer | None = None) -> Mapping[str, float]:
+        """The metrics of the server, or of another one."""
         verify = True if self.tls is None else self.tls
-        answer = httpx.get(f"{self.server.admin_url}/metrics", timeout=PATIENCE_S, verify=verify)
+        answer = httpx.get(f"{(of or self.server).admin_url}/metrics", timeout=PATIENCE_S, verify=verify)
         text = answer.raise_for_status().text
         lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in lines}
@@ -191,9 +191,9 @@ class Line:
         """How many requests wait."""
         return int(self.metrics()["licet_waiting_requests"])
 
-    def looks(self) -> int:
-        """How often the server has looked at its store for them."""
-        return int(self.metrics()["licet_waiting_looks_total"])
+    def looks(self, of: RunningServer | None = None) -> int:
+        """How often the server, or another one, has looked at its store for them: once a second."""
+        return int(self.metrics(of)["licet_waiting_looks_total"])
 
     def places(self) -> list[str]:
         """Who has a place, the first in line first."""
