@@ -355,6 +355,19 @@ def test_a_removed_scope_frees_its_pools(site: Site) -> None:
     assert list(site.tenant.scopes) == ["all", "view"]
 
 
+def test_a_removed_client_waits_no_more(site: Site) -> None:
+    """L19: nobody is behind a place of nobody."""
+    set_pool(site, queue=3)
+    key = site.client("c2").key
+    place = {"pool_id": pool_of(site).id, "holder": f"client:{key}", "tenant_id": site.tenant.id}
+    place |= {"client_key": key, "level": 0, "number": 1, "since_ms": 0, "until_ms": 10**14}
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(insert(schema.queue_place).values(place))
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).remove_client("c2")
+    assert site.rows(schema.queue_place) == []
+
+
 def test_nothing_of_a_removed_tenant_is_left(site: Site) -> None:
     with changing(site.store, ADA) as change:
         tenant = change.tenant(JIM)

@@ -79,6 +79,7 @@ _OF_FINDINGS: Mapping[FindingCode, str] = MappingProxyType(
         FindingCode.SEATS_NOT_SIGNED: "nothing: the lesser number counts; or install a licence with more",
         FindingCode.OPTIONS_CONTRADICT: "changePool {pool} with other options, or with more seats",
         FindingCode.OPTION_FOR_NOBODY: "changePool {pool} without it",
+        FindingCode.GROUP_EMPTY: "changeGroup {group} with users or clients, or removeGroup {group}",
         FindingCode.OPTION_WITHOUT_EFFECT: "nothing, or changePool {pool} without it",
         FindingCode.SEATS_HELD_PER_SESSION: "changePool {pool} with duplicates client",
         FindingCode.SEATS_OVERUSED: (
