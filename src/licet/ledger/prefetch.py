@@ -22,7 +22,7 @@ from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssert
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
 from licet.model import Client, Duplicates, Place, Pool, Seat, Session, Tenant
-from licet.options import PoolOptions
+from licet.options import COMMON, PoolOptions
 
 EVER_MS = 2**62
 SPARE = 8  # a guess: seats that expire first by their rows, of which one may be the first indeed
@@ -99,6 +99,7 @@ class Need:
 
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
+        self._options: dict[int, PoolOptions] = {}
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
@@ -152,6 +153,7 @@ class Need:
         self.counts.update(
             (pool_id, what) for what in options.counted(client.user.initials, client.client_id)
         )
+        self._options[pool_id] = options
         if options.counts or options.queue:
             self.explained.add(pool_id)
         if options.queue:
@@ -208,7 +210,13 @@ class Need:
         """
         return {pool_id for session in ending if (pool_id := session.pool_id) is not None}.union(self.grants)
 
-    def earliest(self, in_use: Mapping[int, int], held: Iterable[SeatKey], now_ms: int) -> dict[int, int]:
+    def earliest(
+        self,
+        in_use: Mapping[int, int],
+        held: Iterable[SeatKey],
+        now_ms: int,
+        counts: Mapping[CountKey, int],
+    ) -> dict[int, int]:
         """The pools that the grants may fill, and of how many seats each, by earliest expiry, are needed.
 
         The answer to a denied client says when the first seat expires. A batch moves no seats but those that
@@ -226,9 +234,26 @@ class Need:
             for pool_id, grants in self.grants.items()
             if pool_id in in_use
             and (
-                pool_id in self.explained or in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
+                in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
+                or (pool_id in self.explained and self._may_explain(pool_id, counts, now_ms))
             )
         }
+
+    def _may_explain(self, pool_id: int, counts: Mapping[CountKey, int], now_ms: int) -> bool:
+        """Whether an option may deny a grant of this pool: where a count comes to its bound in this batch.
+
+        The numbers of a signed pool may be on hold for others, of whom the line may be too.
+        """
+        pool, grants = self._pools[pool_id], self.grants[pool_id]
+        options = self._options[pool_id]
+        if pool.signed is not None:
+            return True
+        common = room_of(pool, now_ms) - options.reserved
+        return any(
+            counts.get(key, 0) + grants > (common if key[1] == COMMON else options.at_most(key[1]) or 0)
+            for key in self.counts
+            if key[0] == pool_id
+        )
 
     def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:
         """How many seats of a signed pool that is asked may be in use, and until when that counts.

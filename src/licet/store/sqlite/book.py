@@ -334,13 +334,14 @@ class _Loading:
         ending = need.ending(self._sessions, chain.from_iterable(self._oldest.values()))
         held = [*self._seats]
         self._load_counted(need.counted(ending) | self._load_swept())
-        for pool_id, seats in need.earliest(self._in_use, held, self._now_ms).items():
+        places = self._places()
+        counts = self._counts(places)
+        for pool_id, seats in need.earliest(self._in_use, held, self._now_ms, counts).items():
             found = self._add_seats(_EARLIEST, pool_id, self._now_ms, seats)
             if len(found) == seats:
                 self._others_from_ms[pool_id] = max(row.expires_at_ms for row in found)
         for sharing in need.sharing(ending, self._seats):
             self._load_sharing(sharing)
-        places = self._places()
         return Book(
             tenants=tenants,
             in_use=self._in_use,
@@ -354,7 +355,7 @@ class _Loading:
             rows=self._rows,
             rows_lag=rows_lag,
             others_from_ms=self._others_from_ms,
-            counts=self._counts(places),
+            counts=counts,
             places=places,
         )
 
