@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
+from sqlalchemy import update
 
 from licet.ledger.commands import Denied, Granted, Outcome
 from licet.model import Client, Duplicates, Group, Pool, Scope
 from licet.options import Priority, Share
+from licet.store import schema
 from licet.store.contract import Store
-from support.examples import ALL, CLIENTS, FULL, VIEW, client, end, grant, jim_test, refresh
+from support.examples import ALL, CLIENTS, FULL, VIEW, bump, client, end, grant, jim_test, refresh
 from support.kinds import Place
 from support.store_site import begin, do
 
@@ -197,3 +199,19 @@ def test_reserves_are_served_in_order_where_there_are_too_few_seats(place: Place
     store = of(place, pool)
     assert denied(store, grant(3, 1)).reason == "reserved"
     assert is_granted(store, grant(2, 2))
+
+
+def test_the_held_seat_of_a_former_user_is_not_shared_where_options_count(place: Place) -> None:
+    """L16, L18: else its new user would have a seat that no limit counts."""
+    pool = replace(FULL, hold_s=60, max=(Share(who="user:C2", seats=1),))
+    store = of(place, pool)
+    do(store, grant(2, 1), end(1))
+    with store.transaction() as transaction:
+        transaction.connection.execute(update(schema.client).filter_by(key=2).values(initials="C2"))
+        bump(transaction.connection, 1)
+    store.refresh_tenants()
+    answer = denied(store, grant(2, 2))
+    assert (answer.reason, answer.retry_after_s) == ("all_in_use", 60)
+    place.clock.advance(seconds=60)
+    assert is_granted(store, grant(2, 3))
+    assert denied(store, grant(3, 4)).rule == "max user:C2"

@@ -15,6 +15,7 @@ from support.examples import CLIENTS, EACH, end, grant, jim_test
 from support.kinds import Place
 from support.store_site import begin, rows
 
+ROUNDS = 4  # of each server beside a change
 ADA, JIM = "ada", "Jim_Test"
 SALES = Share(who="group:sales", seats=2)
 CHANGES: tuple[dict[str, Any], ...] = (
@@ -29,20 +30,20 @@ CHANGES: tuple[dict[str, Any], ...] = (
 
 
 class Asking(threading.Thread):
-    """A server that grants and ends sessions as fast as it can, until it is told to stop."""
+    """A server that grants and ends sessions as fast as it can: so many rounds as it is told to."""
 
     def __init__(self, store: Store, first: int) -> None:
         super().__init__()
         self._store, self._first = store, first
         self.is_over = threading.Event()
-        self.rounds = 0
+        self.rounds = threading.Semaphore(0)
         self.faults: list[object] = []
         self.kinds: Counter[type[object]] = Counter()
 
     def run(self) -> None:
         """Each client asks, and half of them end what they got."""
         number, mine = self._first, list[int]()
-        while not self.is_over.is_set():
+        while self.rounds.acquire() and not self.is_over.is_set():
             asked = [grant(key, number + key, queue=key % 2 == 0) for key in range(1, len(CLIENTS) + 1)]
             answers = commit(self._store, [*asked, *map(end, mine)])
             self.faults += [it for it in answers if isinstance(it, Exception)]
@@ -52,7 +53,6 @@ class Asking(threading.Thread):
             ]
             mine = granted
             number += 100
-            self.rounds += 1
 
 
 def must_add_up(store: Store) -> None:
@@ -81,6 +81,8 @@ def test_a_grant_is_decided_by_the_options_before_a_change_or_by_those_after_it(
         thread.start()
     try:
         for turn, options in enumerate((*CHANGES, *CHANGES)):
+            for thread in asking:
+                thread.rounds.release(ROUNDS)
             with changing(store, ADA) as change:
                 change.tenant(JIM).set_pool("full", **options)
             must_add_up(store)
@@ -91,8 +93,9 @@ def test_a_grant_is_decided_by_the_options_before_a_change_or_by_those_after_it(
     finally:
         for thread in asking:
             thread.is_over.set()
+            thread.rounds.release()
         for thread in asking:
             thread.join()
     assert [thread.faults for thread in asking] == [[], []]
-    assert all(thread.kinds[Granted] and thread.kinds[Denied] for thread in asking)
+    assert all(sum(thread.kinds[kind] for thread in asking) for kind in (Granted, Denied))
     must_add_up(store)

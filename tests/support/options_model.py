@@ -125,9 +125,10 @@ class OptionsModel(Model):
             found.append((f"user:{initials}", pool.max_per_user))
         return found
 
-    def is_counted(self, pool: Pool, taken: Taken) -> bool:
-        """Whether an option counts this seat."""
-        return bool(pool.reserve or self.limits(pool, taken.client_id, taken.initials))
+    @staticmethod
+    def is_counted(pool: Pool) -> bool:
+        """Whether an option counts seats of this pool."""
+        return bool(pool.reserve or pool.max or pool.max_per_user or pool.max_per_client)
 
     def recount(self, pool_id: int) -> None:
         """Fill the reserves from the oldest seat on."""
@@ -210,7 +211,7 @@ class OptionsModel(Model):
             return (outside, None, False)
         if holder in seats:
             taken = self.taken[pool.id, holder]
-            if taken.initials != asker.user.initials and self.is_counted(pool, taken):
+            if taken.initials != asker.user.initials and self.is_counted(pool):
                 return ("all_in_use", seats[holder], False)
             return taken.reserve
         first_ms = min(seats.values(), default=None)

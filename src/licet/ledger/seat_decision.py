@@ -96,7 +96,9 @@ def _shared(book: Book, asked: Asked, step: Step | None) -> Given | NotGiven:
     """The seat that the holder has already."""
     seat = book.seats[asked.key]
     # On hold for another user, for whom this client stood then: an API and the options count the two apart.
-    is_anothers = seat.initials != asked.client.user.initials and (seat.number or seat.counted)
+    is_anothers = seat.initials != asked.client.user.initials and (
+        seat.number or (asked.options is not None and asked.options.counts)
+    )
     if is_anothers or (step is not None and seat.number > step.signed):
         return NotGiven(NoSeatReason.ALL_IN_USE, seat.expires_at_ms)
     return Given(seat.number, seat.counted)
