@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import FromClause, update
 
 from licet.ledger.book import Change
-from licet.ledger.commands import Command, Denied, Granted
+from licet.ledger.commands import Command, Denied, Grant, Granted, Refresh
 from licet.ledger.holders import holder_of
 from licet.model import NoSeatReason, Pool
 from licet.store import schema
@@ -110,17 +110,33 @@ class TestAgain:
         do(store, asked)
         assert repeated == []
 
-    @pytest.mark.parametrize(
-        "pool", [replace(ONE, hold_s=60), replace(ONE, queue=5), replace(ONE, max_per_client=1), EACH]
-    )
+    @pytest.mark.parametrize("pool", [replace(ONE, queue=5), replace(ONE, max_per_client=1), EACH])
     def test_where_more_than_a_session_matters_each_grant_is_decided_on_a_book(
         self, place: Place, repeated: list[int], pool: Pool
     ) -> None:
-        """L2, L16, L18, L19."""
+        """L2, L16, L19."""
         store = begin(place, jim_test(pools=(replace(pool, seats=5),)))
         for number in range(1, 5):
             do(store, grant(1, number))
         assert repeated == []
+
+    def test_in_a_pool_with_a_hold_the_row_of_the_seat_is_written_each_time(
+        self, place: Place, repeated: list[int]
+    ) -> None:
+        """L18. Also where a refresh beside it writes the same row, and two grants do."""
+        store = begin(place, jim_test(pools=(replace(ONE, hold_s=60),)))
+        for number in (1, 2, 3):
+            do(store, grant(1, number))
+            place.clock.advance(seconds=1)
+        do(store, grant(1, 4), grant(1, 5))
+        place.clock.advance(seconds=1)
+        do(store, refresh(1, 1), grant(1, 6))
+        [seat] = rows(store, schema.seat)
+        assert seat.issued_at_ms == START_MS + 4000
+        assert seat.expires_at_ms == START_MS + 4000 + SESSION_S * 1000
+        assert sum(repeated) == 4
+        do(store, *(end(number) for number in range(1, 7)))
+        assert rows(store, schema.seat)[0].expires_at_ms == START_MS + 4000 + 60_000
 
     def test_half_a_life_after_its_row_was_written_a_seat_is_written_again(
         self, place: Place, store: Store, repeated: list[int]
@@ -234,7 +250,7 @@ class TestForgotten:
 
 
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(it, marks=pytest.mark.wide) for it in range(2, 30))])
-@pytest.mark.parametrize("pool", [FULL, BY_USER])
+@pytest.mark.parametrize("pool", [FULL, BY_USER, replace(FULL, hold_s=30)])
 def test_stores_that_grant_again_answer_as_one_that_never_does(  # noqa: PLR0917 - fixtures
     place: Place,
     sqlite_places: SqlitePlaces,
@@ -269,18 +285,24 @@ def _said(store: Store, table: FromClause) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: str(row.get("sid", row.get("id"))))
 
 
-def _story(draw: random.Random) -> Iterator[list[Command]]:
-    """Batches of grants, mostly of the same few clients; a batch with an end is that alone."""
+def _story(draw: random.Random) -> Iterator[Sequence[Command]]:
+    """Batches of grants, mostly of the same few clients; a batch with an end is that alone.
+
+    A client asks once in a batch: of sessions that begin in the same millisecond, either may count as older.
+    """
     begun: dict[int, int] = {}
     for number in range(0, 600, 4):
         if draw.random() < 0.05 and begun:
             yield [end(draw.choice([*begun][-8:]))]
             continue
-        batch: list[Command] = []
+        batch: list[Grant | Refresh] = []
         for at in range(draw.choice([1, 1, 2, 3])):
             kind = draw.random()
             if kind < 0.85 or not begun:
-                begun[number + at] = draw.choice([1, 1, 1, 2, 2, 3])
+                asking = draw.choice([1, 1, 1, 2, 2, 3])
+                if any(command.client_key == asking for command in batch):
+                    continue
+                begun[number + at] = asking
                 make = view if draw.random() < 0.2 else grant
                 batch.append(make(begun[number + at], number + at))
             else:

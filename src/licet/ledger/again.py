@@ -9,8 +9,9 @@ by it without a book: a new session is all that comes of it.
 
 The rules:
 
-- Only a grant of which nothing is written but its session and its entry in the journal: without a seat, or
-  with one whose row need not be written again (`seat_rows.py`), in a pool without options, hold and licence.
+- Only a grant of which nothing is written but its session, its entry in the journal, and the moment in the
+  row of its seat, where that may not lag (`seat_rows.py`). Where it may, only while it need not be written.
+- Not where a session has a seat of its own, and not in a pool with options.
 - The same is asked: client, scope, pool and address. Until when time makes no difference says `later.py`.
 - L8 is the keeper's: it counts the client's sessions, and grants by this only while there may be one more.
 - It is kept no longer than the set-up stays as it is, nobody else writes sessions or seats of the tenant, and
@@ -21,18 +22,23 @@ The functions here are pure. No seat is given by them.
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from licet.ledger.book import Book
 from licet.ledger.commands import Grant, Granted
+from licet.ledger.holders import SESSION_HOLDER
 from licet.ledger.later import seat_moves_until_ms, session_moves_until_ms
 from licet.ledger.rules import granted
 from licet.ledger.seat_rows import is_near, may_lag
-from licet.model import Client, Session, Tenant
+from licet.model import Client, Seat, Session, Tenant
 
 
 class Standing(NamedTuple):
     """What a client is granted each time from `from_ms` on, and before `until_ms`.
 
     `pool`, `client_id` and `initials` are as the journal has them; `sessions_max` is the client's (L8).
+    `seat` is its seat at `from_ms`, where the row of that has to be written, and `number` that of its seat
+    (L13).
     """
 
     tenant_id: int
@@ -48,6 +54,8 @@ class Standing(NamedTuple):
     pool: str
     client_id: str
     initials: str
+    number: int
+    seat: Seat | None
     from_ms: int
     until_ms: int
 
@@ -81,7 +89,15 @@ class Standing(NamedTuple):
             scope=self.scope,
             at_ms=now_ms,
             access_expires_at_ms=now_ms + self.access_life_ms,
+            seat_number=self.number,
         )
+
+    def seat_at(self, now_ms: int) -> Seat | None:
+        """The seat whose row has to be written, after a grant at this moment."""
+        if self.seat is None:
+            return None
+        expires_at_ms = self.seat.expires_at_ms + now_ms - self.from_ms
+        return replace(self.seat, expires_at_ms=expires_at_ms, issued_at_ms=now_ms)
 
 
 def standing(book: Book, session: Session, now_ms: int) -> Standing | None:
@@ -96,17 +112,33 @@ def standing(book: Book, session: Session, now_ms: int) -> Standing | None:
     if until_ms <= now_ms:
         return None
     if session.pool_id is None:
-        return _standing(tenant, client, session, now_ms, until_ms)
+        return _standing(tenant, client, session, None, now_ms, until_ms)
     key = session.seat_key
     seat = None if key is None or session.pool_id in tenant.options else book.seats.get(key)
-    if seat is None or not book.rows_lag or not may_lag(tenant, seat) or not is_near(book, seat):
+    # Who has just taken a seat may never ask again: its row is not in the book.
+    if (
+        seat is None
+        or seat.key not in book.rows
+        or not book.rows_lag
+        or not _is_kept_alike(book, tenant, seat)
+    ):
         return None
     until_ms = min(until_ms, seat_moves_until_ms(book, seat, seat, now_ms))
-    return None if until_ms <= now_ms else _standing(tenant, client, session, now_ms, until_ms)
+    return None if until_ms <= now_ms else _standing(tenant, client, session, seat, now_ms, until_ms)
 
 
-def _standing(tenant: Tenant, client: Client, session: Session, now_ms: int, until_ms: int) -> Standing:
-    answer = granted(tenant, client, session, now_ms)
+def _is_kept_alike(book: Book, tenant: Tenant, seat: Seat) -> bool:
+    """Whether of a seat that is kept either nothing is written, or the same each time but for the moment."""
+    if seat.holder.startswith(SESSION_HOLDER):
+        return False
+    return is_near(book, seat) if may_lag(tenant, seat) else True
+
+
+def _standing(  # noqa: PLR0917 - a private step
+    tenant: Tenant, client: Client, session: Session, seat: Seat | None, now_ms: int, until_ms: int
+) -> Standing:
+    number = 0 if seat is None else seat.number
+    answer = granted(tenant, client, session, now_ms, number=number)
     return Standing(
         tenant_id=tenant.id,
         client_key=client.key,
@@ -121,6 +153,8 @@ def _standing(tenant: Tenant, client: Client, session: Session, now_ms: int, unt
         pool="" if session.pool_id is None else tenant.pools[session.pool_id].name,
         client_id=client.client_id,
         initials=client.user.initials,
+        number=number,
+        seat=None if seat is None or may_lag(tenant, seat) else seat,
         from_ms=now_ms,
         until_ms=until_ms,
     )

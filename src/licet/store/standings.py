@@ -7,6 +7,8 @@ may have written. What is kept is of one `mark`: another one, of another set-up 
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import astuple
+
 from licet.ledger.again import Standing, standing
 from licet.ledger.book import Book, SessionEnded, SessionStarted
 from licet.ledger.commands import Grant
@@ -52,8 +54,9 @@ class Standings:
 
 
 def with_repeated(rows: Saving[Sequence[Row]], repeated: Repeated, now_ms: int) -> Saving[Sequence[Row]]:
-    """The rows of what is saved, and of the grants that are repeated: a session and its entry each (L11)."""
+    """The rows of what is saved, and of the grants that are repeated: sessions, entries (L11), and seats."""
     sessions, entries = [*rows.sessions_new], [*rows.entries]
+    seats = {}
     for grant, it in repeated:
         expires_at_ms = now_ms + it.life_ms
         sessions.append(
@@ -63,4 +66,8 @@ def with_repeated(rows: Saving[Sequence[Row]], repeated: Repeated, now_ms: int) 
             )
         )
         entries.append((it.tenant_id, now_ms, "granted", "", it.pool, it.client_id, it.initials, it.address))
-    return rows._replace(sessions_new=sessions, entries=entries)
+        if (seat := it.seat_at(now_ms)) is not None:
+            seats[seat.key] = astuple(seat)[:-2]
+    # What was decided on a book is as late.
+    seats |= {(row[0], row[1]): row for row in rows.seats_kept}
+    return rows._replace(sessions_new=sessions, entries=entries, seats_kept=[*seats.values()])
