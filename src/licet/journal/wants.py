@@ -28,7 +28,7 @@ from licet.model import Duplicates, Tenant
 from licet.store import schema
 from licet.units import HOUR_MS, MINUTE_MS
 
-# The reasons of denials that one more seat would have avoided; `reserved` and `queued` are of rules to come.
+# The reasons of denials that one more seat would have avoided.
 CURED_BY_SEATS = frozenset({"all_in_use", "no_seats", "reserved", "queued"})
 
 KNOWN_MAX = 100  # a want that is longer is of a client in a loop

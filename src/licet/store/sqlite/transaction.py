@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied
+from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied, PlaceKept, PlaceLeft, PlaceTaken
 from licet.ledger.commands import Command, Grant
 from licet.model import Tenant
 from licet.store.contract import Purpose
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from licet.ledger.again import Standing
     from licet.store.rows import Row, Saving
 
-_OF_NO_SEAT = (GrantDenied, AssertionUsed)
+_OF_NO_SEAT = (GrantDenied, AssertionUsed, PlaceTaken, PlaceKept, PlaceLeft)
 
 
 class SetupRow(NamedTuple):
