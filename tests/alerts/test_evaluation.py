@@ -226,9 +226,10 @@ def test_what_was_denied_while_nobody_looked_is_told(site: Watched) -> None:
     assert [it["denials"] for _, it in site.told(is_first=True)] == [7]
 
 
-def test_who_is_suspended_is_no_denial(site: Watched) -> None:
-    """An administrator wanted it."""
-    site.deny(7, reason="suspended")
+@pytest.mark.parametrize("reason", ["suspended", "excluded", "not_included"])
+def test_whom_an_administrator_keeps_out_is_no_denial(site: Watched, reason: str) -> None:
+    """No seat was missing."""
+    site.deny(7, reason=reason)
     assert site.told() == []
 
 

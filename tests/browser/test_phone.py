@@ -37,6 +37,8 @@ PAGES = {
     "pools": f"/set-up/pools{HERE}",
     "scopes": f"/set-up/scopes{HERE}",
     "users": f"/set-up/users{HERE}",
+    "groups": f"/set-up/groups{HERE}",
+    "pool": f"/set-up/pools/edit{HERE}&name=full",
     "clients": f"/set-up/clients{HERE}",
     "client": f"/set-up/clients/edit{HERE}&name=TestClientId",
     "client-page": f"/client{HERE}&name=Client2",

@@ -15,9 +15,10 @@ from sqlalchemy import ColumnElement, Connection, Label, Row, Select, case, func
 
 from licet.ledger.signed_pools import room_of, seats_of
 from licet.model import Pool
+from licet.reports.options.now import is_reserved
 from licet.reports.seats_on_hold import seats_on_hold
 from licet.store import schema
-from licet.store.seats_now import is_over
+from licet.store.seats_now import is_over, lives
 
 OTHERS = "(others)"  # not a valid name of a tenant, pool or scope
 SCOPES_MAX = 20  # of one pool of a tenant, in whatever order clients ask for scopes
@@ -91,7 +92,7 @@ def occupancy(
         min(tenants, tenants_max),
         _of_options(connection, _waiting(named, now_ms)),
         _of_options(connection, _reserved(named)),
-        _of_options(connection, _reserved_in_use(named)),
+        _of_options(connection, _reserved_in_use(named, now_ms)),
     )
 
 
@@ -115,12 +116,13 @@ def _reserved(named: ColumnElement[bool]) -> Select[Any]:
     return found.where(rule.kind == "reserve")
 
 
-def _reserved_in_use(named: ColumnElement[bool]) -> Select[Any]:
-    rule, count = schema.pool_rule.c, schema.seat_count.c
-    counted = (count.pool_id == rule.pool_id) & (count.what == literal("reserve=") + rule.who)
-    found = _of_pools(named, func.coalesce(func.sum(count.in_use), 0))
-    found = found.join(schema.pool_rule, rule.pool_id == schema.pool.c.id)
-    return found.outerjoin(schema.seat_count, counted).where(rule.kind == "reserve")
+def _reserved_in_use(named: ColumnElement[bool], now_ms: int) -> Select[Any]:
+    """By the seats: what the ledger counts has those that expired, until they are swept."""
+    rule, seat, pool = schema.pool_rule.c, schema.seat.c, schema.pool.c
+    counted = (seat.pool_id == pool.id) & lives(now_ms) & is_reserved(seat.counted)
+    with_reserve = select(rule.pool_id).where(rule.kind == "reserve")
+    found = _of_pools(named, func.count(seat.holder)).outerjoin(schema.seat, counted)
+    return found.where(pool.id.in_(with_reserve))
 
 
 def _of_pools(named: ColumnElement[bool], number: ColumnElement[int]) -> Select[Any]:

@@ -208,7 +208,7 @@ def _scope_fields(field: Field, tenant: Tenant) -> tuple[Field, Field]:
             Option(value="some", label="only the scopes that are marked"),
         ),
     )
-    seats = {name: tenant.scopes[name].pool for name in sorted(tenant.scopes)}
+    seats = {name: ", else of ".join(tenant.scopes[name].pools) for name in sorted(tenant.scopes)}
     options = tuple(
         Option(value=name, label=name, help=f"a seat of {pool}" if pool else "needs no seat")
         for name, pool in seats.items()
