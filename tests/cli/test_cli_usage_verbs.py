@@ -80,6 +80,15 @@ def test_what_if_has_what_was_recorded_its_replay_and_the_other_set_up(site: Sit
     )
 
 
+def test_what_if_takes_the_options_of_a_pool(site: Site) -> None:
+    """With the words of `pool set`; names that there are not are refused as there."""
+    excluded = ("--exclude", "client:Client1", "--seats", "3", "--days", "2")
+    *_, other, _ = report(site, "what-if", *excluded).splitlines()
+    assert other.split()[-1] != "0"
+    done = run("usage", "what-if", "--data", str(site.data), "--max", "1:user:ZZ", exit_code=1)
+    assert "max of pool full: there is no user ZZ" in done.stderr
+
+
 def test_what_if_refuses_a_pool_that_is_not_there(site: Site) -> None:
     """It names those that are."""
     done = run("usage", "what-if", "--data", str(site.data), "--pool", "none", exit_code=1)

@@ -1,18 +1,20 @@
 """What another set-up would have done: the ledger replays the journal, today's set-up to today's figures."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from msgspec.structs import replace
 
 from licet.journal.folding import fold_journal
 from licet.ledger.commands import Sweep
-from licet.model import Duplicates, EndReason, Pool
+from licet.model import Duplicates, EndReason, Group, InvalidValue, Pool
+from licet.options import Share
 from licet.reports.what_if.enough import Enough, enough
-from licet.reports.what_if.replay import Setup, replay
+from licet.reports.what_if.replay import Rules, Setup, replay
 from licet.reports.what_if.report import Other, WhatIf, what_if
 from licet.reports.what_if.visits import Visit
+from licet.store.errors import NotFound
 from support.examples import TWINS, client, end, grant, jim_test, refresh
 from support.kinds import Place
 from support.report_site import DAY_MS, NOON_MS, Site
@@ -166,3 +168,39 @@ def test_the_fewest_seats_and_the_longest_session_life_without_a_true_denial() -
     busy = [visit("A", 0, 60), visit("B", None, None, 10)]
     found = enough(busy, TODAY, recorded_ttl_s=1200, until_ms=NOON_MS + DAY_MS)
     assert found == Enough(seats=2, session_ttl_s=None)
+
+
+class TestOptions:
+    """The options of a pool are replayed by the ledger, too."""
+
+    VISITS: ClassVar = [visit("A", 0, 60), visit("B", 1, 60), visit("C", 2, 60)]
+
+    def test_a_limit_denies_whom_it_would_have_denied(self) -> None:
+        """`A` and `B` are in the group, which may have one seat."""
+        sales = {"sales": Group(name="sales", clients=frozenset({"A", "B"}))}
+        rules = Rules(max=("1:group:sales",))
+        setup = replace(TODAY, seats=3, rules=rules)
+        until_ms = NOON_MS + DAY_MS
+        found = replay(self.VISITS, setup, recorded_ttl_s=1200, until_ms=until_ms, groups=sales)
+        assert (found.peak, found.wants) == (2, 1)
+
+    def test_a_reserved_seat_stays_idle_for_others(self) -> None:
+        """Two of three seats are for `C`, who takes one of them: one is for `A`, and none for `B`."""
+        found = one(self.VISITS, seats=3, rules=Rules(reserve=("2:client:C",)))
+        assert (found.peak, found.wants) == (2, 1)
+
+    def test_who_is_excluded_gets_none(self) -> None:
+        """However many seats there are."""
+        found = one(self.VISITS, seats=30, rules=Rules(exclude=("client:A", "user:BB")))
+        assert (found.peak, found.wants, found.turned_away) == (1, 2, 2)
+
+    def test_rules_that_contradict_each_other_or_name_nobody_are_refused(self, place: Place) -> None:
+        """As a change of the pool to them would be."""
+        site = Site(place, jim_test(clients=CLIENTS))
+        with pytest.raises(NotFound, match="there is no user ZZ"):
+            asked(site, rules={"exclude": ("user:ZZ",)})
+        who = "client:Client1"
+        with pytest.raises(
+            InvalidValue, match="reserve has 2 seats for client:Client1, and max lets it have 1"
+        ):
+            asked(site, rules={"reserve": (Share(who=who, seats=2),), "max": (Share(who=who, seats=1),)})

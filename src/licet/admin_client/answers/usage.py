@@ -298,14 +298,28 @@ class Replayed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rules:
+    """The options of a pool that are replayed, with the texts of the command line: `2:group:sales`."""
+
+    exclude: tuple[str, ...]
+    include: tuple[str, ...]
+    named: tuple[str, ...]
+    reserve: tuple[str, ...]
+    max: tuple[str, ...]
+    max_per_user: int | None
+    max_per_client: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What is replayed: seats, the overdraft above them, the hold, `session_ttl`, and who shares a seat.."""
+    """What is replayed: seats, overdraft, hold, `session_ttl`, who shares a seat, and the options."""
 
     seats: int
     overdraft: int
     hold_s: int
     session_ttl_s: int
     duplicates: Duplicates
+    rules: Rules
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,12 @@ from licet.cli.look.spans import Days, From, Until
 from licet.cli.look.usage_reports import read_span
 from licet.cli.options import AsJson, Data, TenantName, read_duration
 from licet.cli.output import Record, say, show_json, show_list
+from licet.cli.set_up.settings import Given, read, sets
 from licet.cli.terminal import plain
 from licet.formats import duration
 from licet.model import HOLD_S_MAX, SEATS_MAX, TTL_S_MAX, Duplicates, Pool, Tenant
 from licet.refusal import Subject
+from licet.setup.nouns import POOL
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -61,6 +63,10 @@ SessionTtl = Annotated[
 CountedFor = Annotated[Duplicates | None, typer.Option("--duplicates", help="With seats counted for these.")]
 
 
+_RULES = ("exclude", "include", "named", "reserve", "max", "max_per_user", "max_per_client")
+
+
+@sets(POOL, without=[setting.field for setting in POOL.settings if setting.field not in _RULES])
 def what_if(
     *,
     pool: PoolName = None,
@@ -69,6 +75,7 @@ def what_if(
     hold: Hold = None,
     session_ttl: SessionTtl = None,
     duplicates: CountedFor = None,
+    settings: Given,
     days: Days = None,
     from_: From = None,
     until: Until = None,
@@ -76,7 +83,7 @@ def what_if(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What would have been with other seats, overdraft, hold or session life.
+    """What would have been with other seats, overdraft, hold, session life or options.
 
     The ledger that gives seats replays what the journal recorded, in memory. Today's set-up is replayed too,
     and the last line says how far that misses what was recorded: so far you can trust the answer. Without a
@@ -94,14 +101,17 @@ def what_if(
         hold_s=_bounded("--hold", hold, 0, HOLD_S_MAX),
         session_ttl_s=_bounded("--session-ttl", session_ttl, 1, TTL_S_MAX),
         duplicates=duplicates,
+        rules=read(POOL, settings, data, tenant),
     )
 
-    def read(connection: "Connection", chosen: Tenant, from_ms: int, until_ms: int, now_ms: int) -> "WhatIf":
+    def replayed(
+        connection: "Connection", chosen: Tenant, from_ms: int, until_ms: int, now_ms: int
+    ) -> "WhatIf":
         of_pool = _pool(chosen, pool)
         return read_what_if(connection, chosen, of_pool, other, from_ms, until_ms, now_ms=now_ms)
 
     try:
-        found = read_span(data, tenant, (days or (None if from_ else DAYS), from_, until), read)
+        found = read_span(data, tenant, (days or (None if from_ else DAYS), from_, until), replayed)
     except TooManyVisits:
         raise Refused("there are more visits in this span than can be replayed; say a shorter one") from None
     if as_json:

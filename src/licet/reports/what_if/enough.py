@@ -10,11 +10,13 @@ The rules:
 It is pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
-from licet.model import Value
+from licet.model import Group, Value
 from licet.reports.what_if.replay import Setup, replay
 from licet.reports.what_if.visits import Visit
 
@@ -32,16 +34,23 @@ class Enough(Value, frozen=True, kw_only=True):
     session_ttl_s: int | None
 
 
-def enough(visits: Sequence[Visit], today: Setup, *, recorded_ttl_s: int, until_ms: int) -> Enough | None:
+def enough(
+    visits: Sequence[Visit],
+    today: Setup,
+    *,
+    recorded_ttl_s: int,
+    until_ms: int,
+    groups: Mapping[str, Group] = MappingProxyType({}),
+) -> Enough | None:
     """What would have been enough for these visits; None where they are too many to try."""
     if len(visits) > VISITS_MAX:
         return None
+    replayed = partial(replay, visits, recorded_ttl_s=recorded_ttl_s, until_ms=until_ms, groups=groups)
 
     def turned_away(setup: Setup) -> int:
-        return replay(visits, setup, recorded_ttl_s=recorded_ttl_s, until_ms=until_ms).turned_away
+        return replayed(setup).turned_away
 
-    everybody = replace(today, seats=len(visits), overdraft=0)
-    most = replay(visits, everybody, recorded_ttl_s=recorded_ttl_s, until_ms=until_ms).peak
+    most = replayed(replace(today, seats=len(visits), overdraft=0)).peak
     least = 0
     while least < most:
         seats = (least + most) // 2

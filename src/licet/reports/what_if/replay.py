@@ -8,7 +8,8 @@ The ledger that decides about seats decides here too, at the instants of the jou
   median), or the pool's where the client has none.
 - Who got a seat and gets none here asks again every `RETRY_MS` until its visit would have been over, for as
   long as those who were turned away asked at most.
-- Clients are neither disabled nor suspended, and licences do not end: only the number of seats denies.
+- Clients are neither disabled nor suspended, and licences do not end: only the number of seats denies, and
+  the options of the pool, with today's groups (L15 to L17). Nobody stands in line: who is denied asks again.
 
 It is pure: it reads no store, and no clock.
 """
@@ -17,15 +18,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from statistics import median_low
+from types import MappingProxyType
 from typing import NamedTuple
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from licet.ledger.book import Book, SeatKept, SeatTaken
 from licet.ledger.commands import Command, Denied, End, Grant, Granted, Refresh
 from licet.ledger.rules import apply, free_expired
-from licet.model import TTL_S_MAX, Client, Duplicates, EndReason, Pool, Scope, Tenant, User, Value
+from licet.model import (
+    TTL_S_MAX,
+    Client,
+    Duplicates,
+    EndReason,
+    Group,
+    Pool,
+    Scope,
+    Tenant,
+    User,
+    Value,
+    options_of,
+)
 from licet.reports.what_if.visits import Visit
+from licet.setup.options.kinds import Shares
 
 RETRY_MS = 60_000  # a guess: how often a client asks again
 
@@ -34,14 +49,27 @@ _ID = 1
 _TOKEN, _END, _ASK = range(3)  # the order at one instant: seats come back before somebody asks
 
 
+class Rules(Value, frozen=True, kw_only=True):
+    """The options of a pool that are replayed, with the texts of the command line: `2:group:sales`."""
+
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    reserve: tuple[str, ...] = ()
+    max: tuple[str, ...] = ()
+    max_per_user: int | None = None
+    max_per_client: int | None = None
+
+
 class Setup(Value, frozen=True, kw_only=True):
-    """What is replayed: seats, the overdraft above them, the hold, `session_ttl`, and who shares a seat."""
+    """What is replayed: seats, overdraft, hold, `session_ttl`, who shares a seat, and the options."""
 
     seats: int
     overdraft: int
     hold_s: int
     session_ttl_s: int
     duplicates: Duplicates
+    rules: Rules = Rules()
 
 
 class Replayed(Value, frozen=True, kw_only=True):
@@ -68,18 +96,32 @@ class _Next(NamedTuple):
     attempt: int
 
 
-def replay(visits: Sequence[Visit], setup: Setup, *, recorded_ttl_s: int, until_ms: int) -> Replayed:
+def replay(
+    visits: Sequence[Visit],
+    setup: Setup,
+    *,
+    recorded_ttl_s: int,
+    until_ms: int,
+    groups: Mapping[str, Group] = MappingProxyType({}),
+) -> Replayed:
     """What this set-up would have made of these visits, which are in the order in which they began."""
-    return _Replay(visits, setup, recorded_ttl_s, until_ms).run()
+    return _Replay(visits, setup, recorded_ttl_s, until_ms, groups).run()
 
 
 class _Replay:
-    def __init__(self, visits: Sequence[Visit], setup: Setup, recorded_ttl_s: int, until_ms: int) -> None:
+    def __init__(
+        self,
+        visits: Sequence[Visit],
+        setup: Setup,
+        recorded_ttl_s: int,
+        until_ms: int,
+        groups: Mapping[str, Group],
+    ) -> None:
         self._visits = visits
         self._setup = setup
         self._recorded_ms, self._ttl_ms = recorded_ttl_s * 1000, setup.session_ttl_s * 1000
         self._until_ms = until_ms
-        tenant = _tenant(visits, setup)
+        tenant = _tenant(visits, setup, groups)
         self._keys = {client.client_id: client.key for client in tenant.clients.values()}
         self._book = Book(tenants={_ID: tenant}, in_use={_ID: 0})
         self._queue = [_Next(visit.begins_at_ms, _ASK, number, 0) for number, visit in enumerate(visits)]
@@ -200,7 +242,7 @@ def _stays(visits: Iterable[Visit]) -> tuple[Mapping[str, int], int]:
     return {client_id: median_low(of_client) for client_id, of_client in lengths.items()}, usual
 
 
-def _tenant(visits: Iterable[Visit], setup: Setup) -> Tenant:
+def _tenant(visits: Iterable[Visit], setup: Setup, groups: Mapping[str, Group]) -> Tenant:
     """A tenant with one pool, in which sessions live until they are ended."""
     pool = Pool(
         id=_ID,
@@ -208,7 +250,10 @@ def _tenant(visits: Iterable[Visit], setup: Setup) -> Tenant:
         seats=setup.seats + setup.overdraft,
         duplicates=setup.duplicates,
         hold_s=setup.hold_s,
+        **asdict(setup.rules)
+        | {"reserve": Shares().of_texts(setup.rules.reserve), "max": Shares().of_texts(setup.rules.max)},
     )
+    options = options_of(pool, groups)
     initials = {visit.client_id: visit.initials for visit in visits}
     users = {it: User(initials=it, name="", password_hash=None) for it in set(initials.values())}
     clients = [
@@ -222,6 +267,7 @@ def _tenant(visits: Iterable[Visit], setup: Setup) -> Tenant:
         session_ttl_s=TTL_S_MAX,
         scopes={_SCOPE: Scope(name=_SCOPE, licensed=True, read_only=False, pool=_SCOPE)},
         pools={_ID: pool},
+        options={} if options is None else {_ID: options},
         clients={client.client_id: client for client in clients},
         clients_by_key={client.key: client for client in clients},
     )

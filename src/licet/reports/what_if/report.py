@@ -6,6 +6,11 @@ method, also where the set-up was changed within the span, and is reported with 
 The module only reads.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from licet.journal.wants import wants
@@ -15,8 +20,10 @@ from licet.reports.timeline import pools_of, timeline
 from licet.reports.true_denials import TrueDenials, true_denials
 from licet.reports.usage_queries import Span
 from licet.reports.what_if.enough import Enough, enough
-from licet.reports.what_if.replay import Replayed, Setup, replay
+from licet.reports.what_if.replay import Replayed, Rules, Setup, replay
 from licet.reports.what_if.visits import TooManyVisits, visits
+from licet.setup.options.contradictions import disagreements, must_know_names
+from licet.setup.options.kinds import Shares
 from licet.units import MINUTE_MS
 
 
@@ -28,6 +35,7 @@ class Other(Value, frozen=True, kw_only=True):
     hold_s: int | None = None
     session_ttl_s: int | None = None
     duplicates: Duplicates | None = None
+    rules: Mapping[str, Any] = MappingProxyType({})  # those of `replay.Rules` that change, by their fields
 
 
 class WhatIf(Value, frozen=True, kw_only=True):
@@ -63,18 +71,20 @@ def what_if(  # noqa: PLR0917 - what of which pool, from when until when
 ) -> WhatIf:
     """Replay a span, which ends now at the latest, with today's set-up and with another.
 
-    Raises TooManyVisits.
+    Raises TooManyVisits, and as a change of the pool to these rules would NotFound and InvalidValue.
     """
+    _check_rules(tenant, pool, other)
     from_ms -= from_ms % MINUTE_MS
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     wanted = [it for it in wants(connection, tenant, from_ms, end_ms, now_ms=now_ms) if it.pool == pool.name]
     found = visits(connection, tenant, pool.name, wanted, from_ms, end_ms, now_ms)
     today_setup = today_of(tenant, pool, now_ms)
     other_setup = _other(today_setup, other)
-    today = replay(found, today_setup, recorded_ttl_s=tenant.session_ttl_s, until_ms=end_ms)
+    ttl_s, groups = tenant.session_ttl_s, tenant.groups
+    today = replay(found, today_setup, recorded_ttl_s=ttl_s, until_ms=end_ms, groups=groups)
     changed = today
     if other_setup != today_setup:
-        changed = replay(found, other_setup, recorded_ttl_s=tenant.session_ttl_s, until_ms=end_ms)
+        changed = replay(found, other_setup, recorded_ttl_s=ttl_s, until_ms=end_ms, groups=groups)
     peak = _recorded_peak(connection, tenant, pool.name, from_ms, end_ms, now_ms)
     recorded = true_denials(wanted)
     return WhatIf(
@@ -105,7 +115,8 @@ def enough_of(  # noqa: PLR0917 - for which pool, from when until when
     except TooManyVisits:
         return None
     today = today_of(tenant, pool, now_ms)
-    return enough(found, today, recorded_ttl_s=tenant.session_ttl_s, until_ms=end_ms)
+    ttl_s, groups = tenant.session_ttl_s, tenant.groups
+    return enough(found, today, recorded_ttl_s=ttl_s, until_ms=end_ms, groups=groups)
 
 
 def today_of(tenant: Tenant, pool: Pool, now_ms: int) -> Setup:
@@ -117,6 +128,7 @@ def today_of(tenant: Tenant, pool: Pool, now_ms: int) -> Setup:
         hold_s=tenant.hold_s_of(pool),
         session_ttl_s=tenant.session_ttl_s,
         duplicates=pool.duplicates,
+        rules=_rules(pool),
     )
 
 
@@ -130,7 +142,30 @@ def _other(today: Setup, other: Other) -> Setup:
         hold_s=of(other.hold_s, today.hold_s),
         session_ttl_s=of(other.session_ttl_s, today.session_ttl_s),
         duplicates=today.duplicates if other.duplicates is None else other.duplicates,
+        rules=replace(today.rules, **_as_texts(other.rules)),
     )
+
+
+def _rules(pool: Pool) -> Rules:
+    return Rules(**_as_texts({field: getattr(pool, field) for field in Rules.__struct_fields__}))
+
+
+def _as_texts(rules: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        field: tuple(Shares().fact(value) or ()) if field in {"reserve", "max"} else value
+        for field, value in rules.items()
+    }
+
+
+def _check_rules(tenant: Tenant, pool: Pool, other: Other) -> None:
+    """Return if the rules name whom there is, and do not contradict each other. Seats may be too few."""
+    if not other.rules:
+        return
+    tried = replace(pool, **other.rules)
+    known = {"user": tenant.users, "client": tenant.clients, "group": tenant.groups}
+    must_know_names(tried, tenant.name, known)
+    for found in disagreements(tried, None):
+        raise found.refusal(pool.name, tenant.name)
 
 
 def _recorded_peak(  # noqa: PLR0917 - of which pool, from when until when
