@@ -112,7 +112,7 @@ def is_text_of(node: ast.expr, name: str) -> bool:
     return ast.unparse(node) == f"str({name})"
 
 
-PLACES = ("name", "client", "tenant", "pool", "user", "secret", "key")
+PLACES = ("name", "client", "tenant", "pool", "user", "secret", "key", "group")
 
 
 def lines() -> list[str]:
@@ -212,7 +212,7 @@ SHARED_ADVICE = {  # is the same for everybody, or is found by the command line 
     FindingCode.TABLES_DAMAGED,
     FindingCode.CONNECTION_INSECURE,
 }
-NAMES = {"pool": "p{x}", "client": "c 1", "user": "TC", "secret": "s", "key": "k"}
+NAMES = {"pool": "p{x}", "client": "c 1", "user": "TC", "secret": "s", "key": "k", "group": "g"}
 
 
 def test_each_finding_comes_with_advice_on_each_face() -> None:

@@ -136,6 +136,11 @@ def write(path: Path, content: bytes, *, mode: int = PRIVATE, replacing: bool = 
             draft.unlink(missing_ok=True)
 
 
+def mode_of(path: Path, new: int = PRIVATE) -> int:
+    """Who may read and write a file that is there; what a new one is to have, where it is not."""
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else new
+
+
 def sync(path: Path) -> None:
     """Return when the content of a file is on the disk.
 

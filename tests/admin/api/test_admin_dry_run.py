@@ -149,6 +149,7 @@ def test_every_change_of_the_set_up_takes_a_dry_run(site: AdminSite) -> None:
                 "Scopes",
                 "Users",
                 "Clients",
+                "Groups",
                 "Sessions",
             }
             is_file = operation["operationId"] == "applyDeclaration"

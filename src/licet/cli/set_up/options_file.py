@@ -275,7 +275,6 @@ def _write(path: Path, text: str) -> None:
         if place.exists() and not place.is_file():
             place.write_text(text, encoding="utf-8")
             return
-        mode = place.stat().st_mode & 0o777 if place.exists() else files.PUBLIC
-        files.write(place, text.encode(), mode=mode, replacing=True)
+        files.write(place, text.encode(), mode=files.mode_of(place, new=files.PUBLIC), replacing=True)
     except OSError as fault:
         raise WrongUse(f"{path} cannot be written: {fault.strerror}") from None
