@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--renewals", action="store_true", help="a load that is mostly renewals, at one node a tenant"
     )
+    run.add_argument("--options", action="store_true", help="64 clients on a pool with options, alone")
     run.add_argument("--copies", type=int, default=1, help="tenants of each kind that is not signed")
     run.add_argument(
         "--forked", action="store_true", help="fork nodes instead of starting programs: less work"
@@ -91,6 +92,7 @@ def _run(asked: argparse.Namespace) -> int:
         broken=asked.broken,
         copies=asked.copies,
         renewals=asked.renewals,
+        with_options=asked.options,
         is_forked=asked.forked,
     )
     print(f"seed {options.seed}", flush=True)

@@ -1,4 +1,4 @@
-"""An administrator at work while the load runs: seats, licences, clients, secrets and sessions.
+"""An administrator at work while the load runs: seats, options, licences, clients, secrets and sessions.
 
 Mostly through the store, now and then through the command line in a process of its own. What failed may have
 been done; the administrator looks before the next step, and the checker reckons with both. Every now and then
@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from chaos.databases import Database
-from chaos.history import Action, ActionKind, Begun, ClientPlan, Done, TenantPlan, Writer, now_us
+from chaos.history import Action, ActionKind, Begun, ClientPlan, Done, Limits, TenantPlan, Writer, now_us
 from chaos.licensing import Licensing, Signed, Step
-from chaos.site import ACTOR, Made
+from chaos.site import ACTOR, Made, set_options
 from chaos.tables import look
 from chaos.vendor import POOL
 from licet.model import Client, Tenant
@@ -30,6 +30,8 @@ LOOK_EVERY = 8  # actions
 COMMAND_EVERY = 20  # actions, of which one is through the command line
 COMMAND_S = 20.0
 LICENCES = 0.6  # of all actions in a signed tenant
+OPTIONS = 0.3  # of all actions in a tenant whose pool has some
+RESERVE_MAX = 2
 UNREACHABLE = 3  # the exit code of a store that is out of reach
 
 
@@ -110,7 +112,9 @@ class Administrator:
         assert tenant is not None
         found = tenant.clients[client.client_id]
         lot = self._dice.random()
-        if lot < 0.35:
+        if plan.limits is not None and self._dice.random() < OPTIONS:
+            self._set_options(store, plan, self._other_limits())
+        elif lot < 0.35:
             self._set_seats(store, plan)
         elif lot < 0.60:
             self._turn_some_client(store, plan, tenant, client)
@@ -121,7 +125,9 @@ class Administrator:
 
     def _set_seats(self, store: Store, plan: TenantPlan, seats: int | None = None) -> None:
         if seats is None:
-            seats = self._dice.choice((0, 1, plan.seats // 2, plan.seats, plan.seats, plan.seats + 2))
+            # A pool has at least as many as it reserves.
+            fewest = (0, 1) if plan.limits is None else (RESERVE_MAX, RESERVE_MAX + 1)
+            seats = self._dice.choice((*fewest, plan.seats // 2, plan.seats, plan.seats, plan.seats + 2))
 
         def change_it() -> None:
             with changing(store, ACTOR) as change:
@@ -132,6 +138,24 @@ class Administrator:
             self._note("seats", plan.name, self._command(*command), seats=seats, by="command")
         else:
             self._note("seats", plan.name, change_it, seats=seats)
+
+    def _other_limits(self) -> Limits:
+        return Limits(
+            reserve=self._dice.choice((0, 1, RESERVE_MAX, RESERVE_MAX)),
+            max=self._dice.choice((1, 2, 2, 3)),
+            max_per_user=self._dice.choice((1, 1, 2)),
+            excludes=self._dice.random() < 0.6,
+            queue=self._dice.choice((2, 6, 12)),
+        )
+
+    def _set_options(self, store: Store, plan: TenantPlan, limits: Limits) -> None:
+        """Have the pool counted anew by other options."""
+
+        def change_it() -> None:
+            with changing(store, ACTOR) as change:
+                set_options(change.tenant(plan.name), limits)
+
+        self._note("options", plan.name, change_it, limits=limits)
 
     def _license(self, plan: TenantPlan, step: Step) -> None:
         do_it, signed = step
@@ -189,9 +213,11 @@ class Administrator:
         self._note("end", tenant.name, end_them, client=client.client_id, sids=named)
 
     def _put_right(self, store: Store) -> None:
-        """As many seats as at first, and everybody let in."""
+        """As many seats and the same options as at first, and everybody let in."""
         for plan in self._tenants:
             self._set_seats(store, plan, plan.seats)
+            if plan.limits is not None:
+                self._set_options(store, plan, plan.limits)
             for step in self._licensing.last_steps(store, plan) if plan.signed else ():
                 self._license(plan, step)
             tenant = store.tenant(plan.name)
@@ -210,6 +236,7 @@ class Administrator:
         sids: tuple[str, ...] = (),
         by: str = "store",
         signed: Signed = (),
+        limits: Limits | None = None,
     ) -> None:
         """Do something, and keep when and with what result."""
         begun_us = now_us()
@@ -233,6 +260,7 @@ class Administrator:
                     sids=sids,
                     by=by,
                     signed=signed,
+                    limits=limits,
                 )
             )
 

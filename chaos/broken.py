@@ -9,6 +9,8 @@
 - `folding away`: denials are taken from the entries of the journal, and added to nothing.
 - `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
 - `leaking`: a seat is not given back when the last of its sessions ends.
+- `uncounted`: what is counted by options of a pool is forgotten before each decision.
+- `unreserved`: a seat that is reserved is given to whoever asks.
 - `hasty`: neither a seat nor its number is held after the last token.
 - `blind`: the memory of a guard lets everybody in. This one is of APIs, beside nodes that are hasty.
 
@@ -29,6 +31,7 @@ from licet.ledger.book import Book, Change, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Outcome
 from licet.ledger.seat_decision import Asked, Given, NotGiven
 from licet.model import EndReason, Session
+from licet.options import COMMON, Applied
 from licet.server import commits as lane
 from licet.store import schema
 from licet.store.contract import LiveSessions, Purpose, Store
@@ -165,6 +168,31 @@ def _let_everybody_in() -> None:
     OneProcess.atake = SqlMemory.atake = atake  # type: ignore[method-assign,assignment]
 
 
+def _forget_counts() -> None:
+    _look_away()
+    truly = seat_decision.decide_seat
+
+    def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
+        counts, book.counts = book.counts, {}
+        try:
+            return truly(book, asked, now_ms)
+        finally:
+            book.counts = counts
+
+    rules.decide_seat = decide_seat  # type: ignore[attr-defined]
+
+
+def _ignore_reserves() -> None:
+    _look_away()
+    truly = seat_decision._Left.source
+
+    def source(left: seat_decision._Left, applied: Applied) -> str | None:
+        found = truly(left, applied)
+        return COMMON if found is None else found
+
+    seat_decision._Left.source = source  # type: ignore[method-assign,assignment]
+
+
 def _look_away() -> None:
     """Take the check away that stands behind the rules."""
     pragmas = (*connecting.PRAGMAS, "PRAGMA ignore_check_constraints = ON")
@@ -181,6 +209,8 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "unmarked": _write_under_one_name,
     "folding away": _fold_denials_away,
     "letting go": _let_go_of_seats,
+    "uncounted": _forget_counts,
+    "unreserved": _ignore_reserves,
     HASTY: _hold_no_number,
     BLIND: _let_everybody_in,
 }

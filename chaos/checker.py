@@ -26,9 +26,11 @@ from chaos.history import (
     Final,
     Look,
     Operation,
+    TenantPlan,
 )
 from chaos.holders import check_denials, check_holders
 from chaos.let_in import check_calls
+from chaos.limits import check_counts, limiting
 from chaos.lives import Lives
 from chaos.numbers import check_numbers
 from chaos.signed import Room
@@ -106,23 +108,41 @@ def check(records: Iterable[AnyRecord]) -> Report:
     for operation in found.operations:
         by_tenant[operation.tenant].append(operation)
     for plan in found.begun.tenants:
-        operations, actions = by_tenant[plan.name], found.actions[plan.name]
-        for action in actions:
-            if action.done == "contradiction":
-                findings.add("tables", "the tables refused an administrator's change", action)
-        seats = Room(plan, actions)
-        lives = Lives(plan, operations, actions, faults, seats.signed)
-        check_holders(lives, seats, operations, findings)
-        check_denials(lives, seats, operations, findings)
-        check_answers(lives, operations, actions, faults, findings)
-        if seats.signed is not None:
-            check_numbers(lives, seats.signed, operations, findings)
-            check_calls(lives, seats.signed, operations, actions, found.begun, faults, findings)
-        if found.final is not None:
-            check_final(lives, seats, operations, found.final, findings)
+        _check_tenant(plan, by_tenant[plan.name], found, faults, findings)
     for look in found.looks:
         check_look(look.pools, look, findings)
+        check_counts(look, findings)
+    if found.final is not None:
+        check_counts(found.final, findings)
     return _report(found, found.begun, findings)
+
+
+def _check_tenant(
+    plan: TenantPlan, operations: list[Operation], found: _Sorted, faults: Faults, findings: Findings
+) -> None:
+    assert found.begun is not None
+    actions = found.actions[plan.name]
+    for action in actions:
+        if action.done == "contradiction":
+            findings.add("tables", "the tables refused an administrator's change", action)
+    seats = Room(plan, actions)
+    lives = Lives(plan, operations, actions, faults, seats.signed)
+    limits = limiting(plan, lives, seats, actions)
+    check_holders(lives, seats, operations, findings)
+    if limits is None:
+        check_denials(lives, seats, operations, findings)
+    else:
+        limits.check(operations, findings)
+        check_denials(lives, seats, operations, findings, limits.explains)
+    check_answers(lives, operations, actions, faults, findings)
+    if seats.signed is not None:
+        check_numbers(lives, seats.signed, operations, findings)
+        check_calls(lives, seats.signed, operations, actions, found.begun, faults, findings)
+    if found.final is not None:
+        check_final(lives, seats, operations, found.final, findings)
+        if limits is not None:
+            its_seats = [seat for seat in found.final.seats if seat.tenant == plan.name]
+            limits.check_counted(its_seats, found.final, findings)
 
 
 def _measured(found: _Sorted, findings: Findings) -> dict[str, list[float]]:

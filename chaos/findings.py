@@ -9,6 +9,7 @@ from chaos.history import AnyRecord, line_of
 
 FindingKind = Literal[
     "over_issued",  # more holders than seats, for certain
+    "over_limit",  # more seats than an option allows, or one for whom it excludes
     "lost_grant",  # a session that was answered, and should live, does not
     "undone_logoff",  # a session that is over lives
     "lost_refresh",  # a refresh of a session that must live was refused, or asked for a seat

@@ -18,7 +18,7 @@ UNKNOWN = ""
 UNAVAILABLE = "unavailable"
 
 Kind = Literal["grant", "refresh", "logoff", "revoke", "introspect", "call"]
-ActionKind = Literal["seats", "disable", "enable", "take_secret", "give_secret", "end", "licence"]
+ActionKind = Literal["seats", "disable", "enable", "take_secret", "give_secret", "end", "licence", "options"]
 HolderKind = Literal["client", "user", "none"]
 Done = Literal["done", "unknown", "contradiction"]  # the last is a bug that the tables refused
 
@@ -40,11 +40,26 @@ class ClientPlan(Record, frozen=True, kw_only=True):
     sessions_max: int
 
 
+class Limits(Record, frozen=True, kw_only=True):
+    """The options of a pool that has some (L15 to L17, L19), for the groups of its tenant.
+
+    `reserve` seats are for the group `desk`, `max` are for `sales` at most, and `max_per_user` for each user.
+    `excludes` is whether the group `out` gets none; `queue` is how many may wait.
+    """
+
+    reserve: int
+    max: int
+    max_per_user: int
+    excludes: bool
+    queue: int
+
+
 class TenantPlan(Record, frozen=True, kw_only=True):
     """A tenant of one pool, and those who want its seats.
 
     `signed` is how many seats its vendor has signed at first, 0 where the pool is in no licence. `hold_s` is
-    the effective one. `is_jwt` is whether its access tokens are JWTs.
+    the effective one. `is_jwt` is whether its access tokens are JWTs. `limits` are the options of its pool at
+    first, if it has any; `desk`, `sales` and `out` are the clients of the groups that they name.
     """
 
     name: str
@@ -56,6 +71,10 @@ class TenantPlan(Record, frozen=True, kw_only=True):
     hold_s: int = 0
     signed: int = 0
     is_jwt: bool = False
+    limits: Limits | None = None
+    desk: tuple[str, ...] = ()
+    sales: tuple[str, ...] = ()
+    out: tuple[str, ...] = ()
 
 
 class ApiPlan(Record, frozen=True, kw_only=True):
@@ -117,7 +136,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
     """What an administrator did. `client` is '' where it is about the pool; `seats` is the new number.
 
     `sids` are the sessions that were to end, where they were named. `signed` is what licences give from each
-    moment on, once this was done.
+    moment on, and `limits` are the options of the pool, once this was done.
     """
 
     kind: ActionKind
@@ -130,6 +149,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
     sids: tuple[str, ...] = ()
     by: str = "store"
     signed: tuple[tuple[int, int], ...] = ()
+    limits: Limits | None = None
 
 
 class Fault(Record, frozen=True, kw_only=True, tag="fault"):
@@ -165,12 +185,32 @@ class PoolRow(Record, frozen=True, kw_only=True):
     minute_peak: int = 0
 
 
+class CountRow(Record, frozen=True, kw_only=True):
+    """What the tables count by an option of a pool, and how many `rows` of `seat` say that they are it."""
+
+    tenant: str
+    what: str
+    in_use: int
+    rows: int
+
+
+class LineRow(Record, frozen=True, kw_only=True):
+    """Who waits for the seats of a pool: `places` may be at most `queue`; `seated` have a seat as well."""
+
+    tenant: str
+    queue: int
+    places: tuple[str, ...]
+    seated: tuple[str, ...] = ()
+
+
 class Look(Record, frozen=True, kw_only=True, tag="look"):
-    """The pools at one instant of the store."""
+    """The pools at one instant of the store; what options count, and who waits, each at one of its own."""
 
     begun_us: int
     ended_us: int
     pools: tuple[PoolRow, ...]
+    counts: tuple[CountRow, ...] = ()
+    lines: tuple[LineRow, ...] = ()
 
 
 class SessionRow(Record, frozen=True, kw_only=True):
@@ -184,13 +224,17 @@ class SessionRow(Record, frozen=True, kw_only=True):
 
 
 class SeatRow(Record, frozen=True, kw_only=True):
-    """A seat as the tables have it; `issued_at_ms` is when its newest token was issued."""
+    """A seat as the tables have it; `issued_at_ms` is when its newest token was issued.
+
+    `counted` is what options of its pool count it as.
+    """
 
     tenant: str
     holder: str
     expires_at_ms: int
     issued_at_ms: int = 0
     number: int = 0
+    counted: tuple[str, ...] = ()
 
 
 class JournalRow(Record, frozen=True, kw_only=True):
@@ -212,6 +256,8 @@ class Final(Record, frozen=True, kw_only=True, tag="final"):
     sessions: tuple[SessionRow, ...]
     seats: tuple[SeatRow, ...]
     journal: tuple[JournalRow, ...]
+    counts: tuple[CountRow, ...] = ()
+    lines: tuple[LineRow, ...] = ()
 
 
 AnyRecord = Begun | Operation | Action | Fault | Figure | Look | Final

@@ -9,23 +9,53 @@ holder in it is.
 import heapq
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from chaos.findings import Findings
+from chaos.findings import FindingKind, Findings
 from chaos.history import Operation
 from chaos.lives import Life, Lives
 from chaos.signed import Room
 from chaos.times import ALLOWANCE_US
 
-DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired", "licence_missing"})
+BY_OPTIONS = frozenset({"excluded", "max_reached", "reserved", "queued"})
+DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired", "licence_missing"}) | BY_OPTIONS
 
 
 def check_holders(lives: Lives, seats: Room, operations: Sequence[Operation], findings: Findings) -> None:
     """Find the moments in which more held a seat for certain than there were."""
+    check_most(
+        lives.holding(),
+        seats.most,
+        seats.least_ever,
+        Told("over_issued", "moments at which every seat was held", "seats", lives.plan.name),
+        operations,
+        findings,
+    )
+
+
+class Told(NamedTuple):
+    """How it is told that more held seats than may: what was checked, and what there is too little of."""
+
+    kind: FindingKind
+    checked: str
+    what: str
+    tenant: str
+
+
+def check_most(  # noqa: PLR0917 - called in few places
+    lives: Iterable[Life],
+    most_between: Callable[[int, int], int],
+    least_ever: int,
+    told: Told,
+    operations: Sequence[Operation],
+    findings: Findings,
+) -> None:
+    """Find the moments in which more of these held a seat for certain than may have been allowed to."""
     grants: Mapping[str, Operation] | None = None
     active: dict[str, dict[str, Life]] = defaultdict(dict)  # by holder, its sessions by sid
     ends: list[tuple[int, str, str]] = []
-    for life in sorted(lives.holding(), key=lambda life: life.received_us):
+    for life in sorted(lives, key=lambda life: life.received_us):
         at_us = life.received_us
         while ends and ends[0][0] < at_us:
             _, holder, sid = heapq.heappop(ends)
@@ -36,22 +66,28 @@ def check_holders(lives: Lives, seats: Room, operations: Sequence[Operation], fi
             continue
         active[life.holder][life.sid] = life
         heapq.heappush(ends, (life.must_hold_until_us, life.holder, life.sid))
-        if len(active) <= seats.least_ever:
+        if len(active) < least_ever:
             continue
         last_us = max(max(taken.since_us for taken in of_one.values()) for of_one in active.values())
-        most = seats.most(last_us, at_us)
-        findings.checked["moments at which every seat was held"] += len(active) == most
+        most = most_between(last_us, at_us)
+        findings.checked[told.checked] += len(active) == most
         if len(active) > most:
             if grants is None:
                 grants = {operation.sid: operation for operation in operations if operation.kind == "grant"}
-            text = f"{len(active)} holders of {most} seats in {lives.plan.name} at {at_us}"
+            text = f"{len(active)} holders of {most} {told.what} in {told.tenant} at {at_us}"
             held = (it for of_one in active.values() for it in of_one.values())
-            findings.add("over_issued", text, *(grants[life.sid] for life in held))
+            findings.add(told.kind, text, *(grants[life.sid] for life in held))
 
 
-def check_denials(lives: Lives, seats: Room, operations: Iterable[Operation], findings: Findings) -> None:
-    """Find the denials that cannot have been right."""
-    most = _MostHolders(lives)
+def check_denials(
+    lives: Lives,
+    seats: Room,
+    operations: Iterable[Operation],
+    findings: Findings,
+    explains: Callable[[Operation], bool] = lambda _: False,
+) -> None:
+    """Find the denials that cannot have been right; `explains` those by options."""
+    most = MostHolders(lives.may_hold().values())
     must_hold: dict[str, list[Life]] = defaultdict(list)
     if lives.plan.duplicates != "none":
         for life in lives.holding():
@@ -61,11 +97,15 @@ def check_denials(lives: Lives, seats: Room, operations: Iterable[Operation], fi
             continue
         window = operation.sent_us, operation.received_us
         holder = lives.holder(operation.client, "")
-        if any(life.must_hold(*window) for life in must_hold[holder]):
+        # EXCLUDE comes before all (L15).
+        is_barred = operation.outcome == "excluded"
+        if not is_barred and any(life.must_hold(*window) for life in must_hold[holder]):
             findings.add("unexplained_denial", f"{holder} holds a seat already (L2)", operation)
         elif not seats.may_be(operation.seats, *window):
             findings.add("unexplained_denial", f"there were not {operation.seats} seats", operation)
-        elif not _says_why(lives, seats, operation):
+        elif operation.outcome in BY_OPTIONS and not explains(operation):
+            findings.add("unexplained_denial", "no option is a reason", operation)
+        elif operation.outcome not in BY_OPTIONS and not _says_why(lives, seats, operation):
             findings.add("unexplained_denial", "what it says is no reason", operation)
         elif operation.in_use > (may := most.between(*window)):
             text = f"{operation.in_use} seats in use, and {may} holders at most"
@@ -91,12 +131,12 @@ def _says_why(lives: Lives, seats: Room, operation: Operation) -> bool:
     return seats.may_fall(operation.sent_us - held_us, operation.received_us)
 
 
-class _MostHolders:
-    """How many may have held a seat at each moment."""
+class MostHolders:
+    """How many may have held a seat at each moment; of each of them, when it may have: from, until."""
 
-    def __init__(self, lives: Lives) -> None:
+    def __init__(self, holders: Iterable[Sequence[tuple[int, int, Life | None]]]) -> None:
         edges: list[tuple[int, int]] = []
-        for spans in lives.may_hold().values():
+        for spans in holders:
             from_us, reach_us = -1, -1
             for begins_us, until_us, _ in spans:
                 if begins_us > reach_us:

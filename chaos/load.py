@@ -37,6 +37,10 @@ GRANT, REFRESH = "client_credentials", "refresh_token"
 ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
 HELD_MAX = 8  # sessions of one client; more it logs off
 DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
+LIMITED_S = 0.1  # the same where options limit seats: so that a seat is taken as soon as one is free
+AWAY_S = 1.5  # the same, at most between a logoff and the next grant
+QUEUES = 0.5  # of the grants where there is a line, how many ask for a place in it
+WANTS, WANTS_MORE = 0.8, 0.98  # of the grants, how many need a seat; where options limit seats
 UNREACHED_S = 0.1
 SAY_EVERY_S = 0.25
 CALLS = 0.5  # of what is done with a session of a signed tenant
@@ -167,6 +171,8 @@ class Actor:
         self._ttl_us = tenant.session_ttl_s * 1_000_000
         self._ttl_s = tenant.session_ttl_s
         self._kept = KEPT if tenant.session_ttl_s <= KEPT_TTL_S_MAX else 0.0
+        self._queues = QUEUES if tenant.has_line else 0.0
+        self._wants = WANTS_MORE if tenant.has_line else WANTS
         self._calls = CALLS if load.apis and tenant.is_signed else 0.0
         self._secrets = [basic(client.client_id, secret) for secret in client.secrets]
         self._asker = basic(ASKER, tenant.asker_secret)
@@ -252,8 +258,10 @@ class Actor:
                 await self._introspect(held, by_access=False)
 
     async def _grant(self) -> None:
-        licensed = self._dice.random() < 0.8
+        licensed = self._dice.random() < self._wants
         form = {"grant_type": GRANT, "scope": "all" if licensed else "view"}
+        if self._dice.random() < self._queues:
+            form["queue"] = "true"
         operation, answer = await self._ask("grant", "token", form, licensed=licensed)
         if answer is not None and operation.outcome == "granted":
             held = Held(
@@ -272,6 +280,9 @@ class Actor:
             if licensed and self._dice.random() < self._kept:
                 await self._keep(held)
         elif answer is not None and operation.seats:
+            if self._queues:  # Who is many, and may have little, asks more.
+                await asyncio.sleep(self._dice.random() * LIMITED_S)
+                return
             await (self._wait_for_others() if self._renews else asyncio.sleep(self._dice.random() * DENIED_S))
 
     async def _refresh(self, held: Held) -> None:
@@ -324,6 +335,8 @@ class Actor:
             operation, _ = await self._ask("logoff", "logoff", {"refresh_token": held.refresh}, held=held)
         if operation.outcome in {"logged_off", UNKNOWN}:
             self._end(held)
+            if self._queues and not self._held:  # So that what is reserved is idle now and then.
+                await asyncio.sleep(self._dice.random() * AWAY_S)
 
     async def _revoke(self, held: Held, *, by_access: bool) -> None:
         form = {"token": held.access if by_access else held.refresh}

@@ -6,6 +6,7 @@ from chaos.holders import DENIALS
 
 _TEXTS = {
     "over_issued": "seats issued twice",
+    "over_limit": "seats given against an option",
     "lost_grant": "answered grants lost",
     "undone_logoff": "answered endings undone",
     "lost_refresh": "refreshes lost, or asked for a seat",
@@ -31,6 +32,7 @@ def summary(report: Report) -> str:
         f"  operations       {operations:11,}   {_counts(report.operations)}",
         f"  a second         {operations / report.seconds if report.seconds else 0:11,.0f}",
         f"  granted          {report.outcomes['grant granted']:11,}   denied {_denied(report):,}",
+        f"  denied as        {_reasons(report)}",
         f"  unanswered       {report.unanswered:11,}   may have been done or not",
         f"  administrators   {report.actions.total():11,}   {_counts(report.actions)}",
         f"  faults           {report.faults.total():11,}   {_counts(report.faults)}",
@@ -48,6 +50,10 @@ def summary(report: Report) -> str:
 
 def _denied(report: Report) -> int:
     return sum(report.outcomes[f"grant {reason}"] for reason in DENIALS)
+
+
+def _reasons(report: Report) -> str:
+    return _counts({it: count for it in DENIALS if (count := report.outcomes[f"grant {it}"])})
 
 
 def _counts(counter: dict[str, int]) -> str:

@@ -46,6 +46,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     `renewals` has the load be mostly renewals (`chaos.load`).
 
+    `with_options` has clients ask for seats of pools with options alone (`chaos.limits`).
+
     `copies` is how many tenants there are of each kind that is not signed: with more, more is asked at once,
     and a batch is larger. `is_forked` is whether nodes are forked from a process that has imported what they
     need, instead of started as a user does: that takes a tenth of the processor time.
@@ -60,6 +62,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 1.0
     copies: int = 1
     renewals: bool = False
+    with_options: bool = False
     is_forked: bool = False
     faults: tuple[str, ...] = ()
     turns: tuple[tuple[tuple[str, ...], float], ...] = ()
@@ -125,7 +128,7 @@ class Run:
     def run(self) -> list[Path]:
         """Do it; the files of its history."""
         options = self.options
-        apis_planned = PLANS[: options.apis]
+        apis_planned = () if options.with_options else PLANS[: options.apis]
         begun = plan(
             options.seed,
             options.store,
@@ -133,6 +136,7 @@ class Run:
             share=options.share,
             copies=options.copies,
             apis=apis_planned,
+            with_options=options.with_options,
         )
         with ExitStack() as stack:
             writer = stack.enter_context(Writer(self.history[0]))

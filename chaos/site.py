@@ -4,17 +4,21 @@ Each tenant is of another kind: its holders are clients, users or sessions (L2),
 twenty minutes (L3), its clients may have few of them (L8). Every client has two secrets, of which an
 administrator takes one away and gives it back, so that the load knows both from the start. Three pools are
 signed by a vendor, with references and with JWTs; before APIs stand guards that count their seats again.
+
+A run of options has another kind alone, whose pool reserves, limits and excludes, and has a line.
 """
 
 import msgspec
 
-from chaos.history import ApiPlan, Begun, ClientPlan, HolderKind, TenantPlan
+from chaos.history import ApiPlan, Begun, ClientPlan, HolderKind, Limits, TenantPlan
 from chaos.vendor import POOL, Vendor, first
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
 from licet.model import Duplicates, TokenFormat
+from licet.options import Share
 from licet.setup.change import SetupChange, changing
 from licet.setup.licences import install, trust
+from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
 ACTOR = "chaos"
@@ -39,6 +43,11 @@ _SIGNED: tuple[_Kind, ...] = (
     ("SignedJwt", 12, "client", 8, 3, 30, 30, 3, 3),
 )
 _JWT = frozenset({"SignedJwt"})
+# The one whose pool has options: 64 clients, two of each user, on seats that its options share out.
+_LIMITED: _Kind = ("Limited", 6, "client", 8, 4, 64, 32, 100, 0)
+LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12)
+_DESK, _SALES, _OUT = slice(4), slice(2, 18), slice(-4, None)  # of the clients
+LINE_HOLD_S = 5
 
 
 class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +66,7 @@ class TenantSite(msgspec.Struct, frozen=True, kw_only=True):
     asker_secret: str
     is_signed: bool = False
     is_jwt: bool = False
+    has_line: bool = False
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +85,15 @@ def plan(
     share: float = 1.0,
     copies: int = 1,
     apis: tuple[ApiPlan, ...] = (),
+    with_options: bool = False,
 ) -> Begun:
-    """The plan of a run; `share` is how many of the clients take part, `copies` the tenants of each kind."""
+    """The plan of a run; `share` is how many of the clients take part, `copies` the tenants of each kind.
+
+    `with_options` has only tenants whose pools have options.
+    """
+    if with_options:
+        limited = tuple(_limited(_tenant_plan(_copied(_LIMITED, copy), share)) for copy in range(copies))
+        return Begun(seed=seed, store=store, nodes=nodes, tenants=limited)
     tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in _TENANTS]
     tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED]
     return Begun(seed=seed, store=store, nodes=nodes, tenants=tuple(tenants), apis=apis)
@@ -102,6 +119,27 @@ def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> Tenan
             ClientPlan(client_id=f"{name}{number}", user=f"{number % users:03}", sessions_max=sessions_max)
             for number in range(max(seats + 2, round(clients * share)))
         ),
+    )
+
+
+def _limited(plan: TenantPlan) -> TenantPlan:
+    """With options, for groups of its clients."""
+    names = tuple(client.client_id for client in plan.clients)
+    return msgspec.structs.replace(
+        plan, limits=LIMITS, desk=names[_DESK], sales=names[_SALES], out=names[_OUT]
+    )
+
+
+def set_options(tenant: TenantSetup, limits: Limits) -> None:
+    """Give the pool of a tenant these options."""
+    tenant.set_pool(
+        POOL,
+        reserve=(Share(who="group:desk", seats=limits.reserve),) if limits.reserve else (),
+        max=(Share(who="group:sales", seats=limits.max),),
+        max_per_user=limits.max_per_user,
+        exclude=("group:out",) if limits.excludes else (),
+        queue=limits.queue,
+        queue_hold_s=LINE_HOLD_S,
     )
 
 
@@ -153,6 +191,10 @@ def _add(
         tenant.add_client(client.client_id, own[0], user=client.user, sessions_max=client.sessions_max)
         for secret in own[1:]:
             tenant.add_secret(client.client_id, secret)
+    if plan.limits is not None:
+        for name, members in (("desk", plan.desk), ("sales", plan.sales), ("out", plan.out)):
+            tenant.add_group(name, clients=frozenset(members))
+        set_options(tenant, plan.limits)
     tenant.add_user("API")
     tenant.add_client(ASKER, asker, user="API", introspects=True)
 
@@ -173,4 +215,5 @@ def _tenant_site(
         asker_secret=asker_secret,
         is_signed=plan.signed > 0,
         is_jwt=plan.is_jwt,
+        has_line=plan.limits is not None,
     )

@@ -1,8 +1,11 @@
 """What the tables say: the pools while the load runs, and everything after quiet. Any store's tables."""
 
-from sqlalchemy import Connection, func, select
+from collections import Counter, defaultdict
 
-from chaos.history import Final, JournalRow, Look, PoolRow, SeatRow, SessionRow, now_us
+from sqlalchemy import Connection, func, literal, select, union_all
+
+from chaos.history import CountRow, Final, JournalRow, LineRow, Look, PoolRow, SeatRow, SessionRow, now_us
+from licet.options import names_counted
 from licet.store import schema
 from licet.store.contract import Store
 
@@ -14,8 +17,9 @@ def look(store: Store) -> Look:
     """
     begun_us = now_us()
     with store.reading() as connection:
-        pools = _pools(connection)
-    return Look(begun_us=begun_us, ended_us=now_us(), pools=pools)
+        pools, counts = _pools(connection), _counts(connection)
+        lines = _lines(store, connection)
+    return Look(begun_us=begun_us, ended_us=now_us(), pools=pools, counts=counts, lines=lines)
 
 
 def final(store: Store) -> Final:
@@ -35,6 +39,8 @@ def final(store: Store) -> Final:
             sessions=_sessions(connection),
             seats=_seats(connection),
             journal=_journal(connection),
+            counts=_counts(connection),
+            lines=_lines(store, connection),
         )
 
 
@@ -67,6 +73,49 @@ def _pools(connection: Connection) -> tuple[PoolRow, ...]:
     )
 
 
+def _counts(connection: Connection) -> tuple[CountRow, ...]:
+    """In one statement, so that both sides are of one instant."""
+    tenant, seat, count = schema.tenant.c.name, schema.seat.c, schema.seat_count.c
+    of_seats = select(tenant, literal(True).label("is_seat"), seat.counted, func.count().label("rows"))
+    of_seats = of_seats.join_from(schema.seat, schema.tenant, seat.tenant_id == schema.tenant.c.id)
+    of_counts = select(tenant, literal(False), count.what, count.in_use).join_from(
+        schema.seat_count, schema.tenant, count.tenant_id == schema.tenant.c.id
+    )
+    seats, counted = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in connection.execute(union_all(of_seats.group_by(tenant, seat.counted), of_counts)):
+        for what in names_counted(row.counted):
+            (seats if row.is_seat else counted)[row.name, what] += int(row.rows)
+    return tuple(
+        CountRow(tenant=name, what=what, in_use=counted[name, what], rows=seats[name, what])
+        for name, what in sorted(seats.keys() | counted.keys())
+    )
+
+
+def _lines(store: Store, connection: Connection) -> tuple[LineRow, ...]:
+    place, pool, seat = schema.queue_place.c, schema.pool.c, schema.seat.c
+    query = (
+        select(schema.tenant.c.name, pool.queue, place.holder, seat.expires_at_ms)
+        .join_from(schema.queue_place, schema.pool, place.pool_id == pool.id)
+        .join(schema.tenant, pool.tenant_id == schema.tenant.c.id)
+        .join(schema.seat, (seat.pool_id == pool.id) & (seat.holder == place.holder), isouter=True)
+        .order_by(place.number)
+    )
+    found: dict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.name, row.queue].append((row.holder, row.expires_at_ms or 0))
+    # After the rows: a seat that lives now lived then as well.
+    now_ms = store.read_sessions(()).now_ms if found else 0
+    return tuple(
+        LineRow(
+            tenant=name,
+            queue=queue,
+            places=tuple(holder for holder, _ in places),
+            seated=tuple(holder for holder, until_ms in places if until_ms > now_ms),
+        )
+        for (name, queue), places in found.items()
+    )
+
+
 def _sessions(connection: Connection) -> tuple[SessionRow, ...]:
     session, client = schema.session, schema.client
     query = (
@@ -88,7 +137,7 @@ def _sessions(connection: Connection) -> tuple[SessionRow, ...]:
 
 def _seats(connection: Connection) -> tuple[SeatRow, ...]:
     seat = schema.seat
-    columns = (seat.c.holder, seat.c.expires_at_ms, seat.c.issued_at_ms, seat.c.number)
+    columns = (seat.c.holder, seat.c.expires_at_ms, seat.c.issued_at_ms, seat.c.number, seat.c.counted)
     query = select(schema.tenant.c.name, *columns).join_from(
         seat, schema.tenant, seat.c.tenant_id == schema.tenant.c.id
     )
@@ -99,6 +148,7 @@ def _seats(connection: Connection) -> tuple[SeatRow, ...]:
             expires_at_ms=row.expires_at_ms,
             issued_at_ms=row.issued_at_ms,
             number=row.number,
+            counted=tuple(names_counted(row.counted)),
         )
         for row in connection.execute(query)
     )

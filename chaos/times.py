@@ -7,6 +7,7 @@ one that undoes it is done. What nobody answered may be done as late as `late_us
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 from chaos.history import Action, ActionKind, Fault, Operation
 
@@ -19,6 +20,8 @@ LATE_US = 10_000_000
 # In which a change of the set-up counts on all nodes: the second that is promised, and half for a machine
 # whose processors are all busy.
 STALE_US = 1_500_000
+
+T = TypeVar("T")
 
 
 class Faults:
@@ -65,19 +68,38 @@ class Faults:
         return self.whole_us(at_us) + STALE_US
 
 
-class Seats:
-    """How many seats a pool may have had when."""
+class Settings(Generic[T]):
+    """What a setting may have been when; `changes` are the actions that changed it, and to what."""
 
-    def __init__(self, first: int, actions: Sequence[Action]) -> None:
-        ordered = sorted(
-            (action for action in actions if action.kind == "seats"), key=lambda action: action.begun_us
-        )
-        self._values = [first, *(action.seats for action in ordered)]
+    def __init__(self, first: T, changes: Iterable[tuple[Action, T]]) -> None:
+        found = sorted(changes, key=lambda change: change[0].begun_us)
+        ordered = [action for action, _ in found]
+        self._values = [first, *(value for _, value in found)]
         self._from = [0, *(action.begun_us for action in ordered)]
         self._until = [self._undone_us(0, ordered)]
         self._until += [
             self._undone_us(action.ended_us, ordered[at:]) for at, action in enumerate(ordered, start=1)
         ]
+
+    def between(self, from_us: int, until_us: int) -> set[T]:
+        """All that it may have been at some moment between these."""
+        first = bisect_left(self._until, from_us)
+        return {*self._values[first : bisect_right(self._from, until_us)]}
+
+    @staticmethod
+    def _undone_us(ended_us: int, later: Sequence[Action]) -> int:
+        """When something else was set for certain."""
+        of_later = (
+            action.ended_us for action in later if action.done == "done" and action.begun_us >= ended_us
+        )
+        return min(of_later, default=FOREVER)
+
+
+class Seats(Settings[int]):
+    """How many seats a pool may have had when."""
+
+    def __init__(self, first: int, actions: Sequence[Action]) -> None:
+        super().__init__(first, ((action, action.seats) for action in actions if action.kind == "seats"))
 
     def most(self, from_us: int, until_us: int) -> int:
         """The most that it may have had at any moment between these."""
@@ -100,19 +122,6 @@ class Seats:
     def least_ever(self) -> int:
         """The fewest that it may ever have had."""
         return min(self._values)
-
-    def between(self, from_us: int, until_us: int) -> set[int]:
-        """All numbers that it may have had at some moment between these."""
-        first = bisect_left(self._until, from_us)
-        return {*self._values[first : bisect_right(self._from, until_us)]}
-
-    @staticmethod
-    def _undone_us(ended_us: int, later: Sequence[Action]) -> int:
-        """When another number was set for certain."""
-        of_later = (
-            action.ended_us for action in later if action.done == "done" and action.begun_us >= ended_us
-        )
-        return min(of_later, default=FOREVER)
 
 
 class Spans:

@@ -20,6 +20,8 @@ SEED = 20_261_124
 _SQLITE = ((("kill all",), 0.0), (("quota", "pause committer"), 0.5))
 _POSTGRES = ((("lost commits", "kill"), 0.2), (("failover", "clock"), 0.5))
 REST_S = 0.8
+_SHARES = {"believing": 1.0, "uncounted": 1.0, "unmarked": 0.15, "unreserved": 1.0}  # of the clients
+_LONGER = {"blind": 10, "believing": 60, "lockless": 20, "uncounted": 2, "unmarked": 10, "unreserved": 4}
 REST_OPERATIONS = 300  # fifty of the rarest in a run of three rests, as quick as the machine is
 
 
@@ -81,6 +83,32 @@ class TestLicet:
         ):
             assert report.findings.checked[what] > 0
 
+    @pytest.mark.wide
+    @pytest.mark.parametrize(("store", "turns"), [("sqlite", _SQLITE), ("postgres", _POSTGRES)])
+    def test_nothing_is_found_where_options_share_out_the_seats(
+        self, tmp_path: Path, store: str, turns: tuple[tuple[tuple[str, ...], float], ...]
+    ) -> None:
+        """L15 to L17, L19: 64 clients at 4 nodes."""
+        options = Options(
+            seed=SEED,
+            seconds=0,
+            store=store,
+            nodes=4,
+            turns=turns,
+            rest_s=REST_S,
+            rest_operations=REST_OPERATIONS,
+            with_options=True,
+            calm_s=0,
+            expiries=0,
+            is_quiet=True,
+        )
+        report = ran(tmp_path, options)
+        assert report.is_clean, summary(report)
+        reasons = {"max_reached", "excluded", "queued", "all_in_use"}
+        assert reasons <= {name.removeprefix("grant ") for name in report.outcomes}
+        assert report.actions["options"] > 0
+        assert report.findings.checked["counts of options that are the seats counted"] > 0
+
 
 class TestBroken:
     """With a mistake put into its nodes from outside."""
@@ -100,27 +128,29 @@ class TestBroken:
             pytest.param("sqlite", "letting go", "over_issued", marks=pytest.mark.wide),
             pytest.param("sqlite", "hasty", "early_number", marks=pytest.mark.wide),
             pytest.param("sqlite", "blind", "two_holders", marks=pytest.mark.wide),
+            pytest.param("sqlite", "uncounted", "over_limit", marks=pytest.mark.wide),
+            pytest.param("sqlite", "unreserved", "over_limit", marks=pytest.mark.wide),
         ],
     )
     def test_a_mistake_is_found(self, tmp_path: Path, store: str, broken: str, kind: FindingKind) -> None:
-        """L6, L9, L4, L18: no lock, or a number out of date; answers before they are durable; seats lost.
+        """L4, L6, L9, L16 to L18: no lock, or an old number; answers before they are durable; seats lost.
 
         Or a node that does not see that another has written, under a load that is mostly renewals.
 
-        Or seats, or their numbers, that are somebody else's though they have to be held; or a guard whose
-        memory lets everybody in.
+        Or seats, or their numbers, that are somebody else's though they have to be held; or more seats than
+        options allow; or a guard whose memory lets everybody in.
         """
         options = Options(
             seed=SEED,
             seconds=0,
             store=store,
             nodes=2,
-            share={"believing": 1.0, "unmarked": 0.15}.get(broken, 0.4),
+            share=_SHARES.get(broken, 0.4),
             turns=(((), 1.0),),
             rest_s=REST_S,
-            rest_operations=REST_OPERATIONS
-            * {"blind": 10, "believing": 60, "lockless": 20, "unmarked": 10}.get(broken, 1),
+            rest_operations=REST_OPERATIONS * _LONGER.get(broken, 1),
             renewals=broken == "unmarked",
+            with_options=broken in {"uncounted", "unreserved"},
             calm_s=0,
             broken=broken,
             expiries=0,

@@ -22,6 +22,7 @@ from chaos.history import (
     HolderKind,
     JournalRow,
     Kind,
+    Limits,
     Operation,
     PoolRow,
     SeatRow,
@@ -41,7 +42,10 @@ def us(seconds: float) -> int:
 
 
 class Story:
-    """A history that is being written. Clients are `a`, `b`, `c`, `d`; `a` and `b` are of one user."""
+    """A history that is being written. Clients are `a`, `b`, `c`, `d`; `a` and `b` are of one user.
+
+    Where there are `limits`, `d` is of the group `desk`, `a` and `c` of `sales`, and `b` of `out`.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Story:
         signed: int = 0,
         is_jwt: bool = False,
         apis: Sequence[ApiPlan] = (),
+        limits: Limits | None = None,
     ) -> None:
         users = {"a": "AB", "b": "AB", "c": "CC", "d": "DD"}
         clients = tuple(
@@ -68,6 +73,10 @@ class Story:
             hold_s=hold_s,
             signed=signed,
             is_jwt=is_jwt,
+            limits=limits,
+            desk=("d",),
+            sales=("a", "c"),
+            out=("b",),
         )
         begun = Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,), apis=tuple(apis))
         self.records: list[AnyRecord] = [begun]

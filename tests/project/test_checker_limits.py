@@ -1,0 +1,159 @@
+"""The checker of the fault harness finds what options of a pool do not allow, and nothing that they do."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chaos.findings import FindingKind
+from chaos.history import CountRow, Done, Final, Limits, LineRow, Look
+from support.story import TENANT, Story, us
+
+LOOSE = Limits(reserve=0, max=9, max_per_user=9, excludes=False, queue=9)
+
+
+def story_of(*, seats: int = 3, **options: Any) -> Story:
+    """One of a pool with these options. `d` is of `desk`, `a` and `c` of `sales`, `b` of `out`."""
+    return Story(seats=seats, limits=replace(LOOSE, **options))
+
+
+class TestSeats:
+    """Seats that an option does not allow."""
+
+    @pytest.mark.parametrize(
+        ("options", "clients", "found"),
+        [
+            ({"max": 1}, "ac", {"over_limit"}),
+            ({"max": 1}, "abd", set()),
+            ({"max": 1}, "aa", set()),
+            ({"max_per_user": 1}, "ab", {"over_limit"}),
+            ({"max_per_user": 1}, "acd", set()),
+            ({"reserve": 1}, "abc", {"over_limit"}),
+            ({"reserve": 1}, "abd", set()),
+            ({"excludes": True}, "b", {"over_limit"}),
+            ({"excludes": True}, "acd", set()),
+        ],
+    )
+    def test_a_seat_more_than_an_option_allows_is_found(
+        self, options: dict[str, Any], clients: str, found: set[FindingKind]
+    ) -> None:
+        """L15, L16, L17; a client's second session shares its seat (L2)."""
+        story = story_of(**options)
+        for at_s, client in enumerate(clients):
+            story.grant(at_s, client)
+        assert story.found() == found
+
+    @pytest.mark.parametrize("option", [{"max": 1}, {"max_per_user": 1}, {"reserve": 1}, {"excludes": True}])
+    def test_who_has_a_seat_when_an_option_becomes_stricter_keeps_it(self, option: dict[str, Any]) -> None:
+        """L5, L16, L17."""
+        story = story_of()
+        sids = {client: story.grant(at_s, client) for at_s, client in enumerate("abc")}
+        story.act(4, "options", limits=replace(LOOSE, **option))
+        for at_s, (client, sid) in enumerate(sids.items(), start=5):
+            story.refresh(at_s, client, sid)
+        assert story.found() == set()
+
+    def test_an_option_counts_as_soon_as_it_is_set_for_certain(self) -> None:
+        """Nobody knows of a change without an answer; behind one that was answered all do."""
+        cases: list[tuple[Done, set[FindingKind]]] = [("unknown", set()), ("done", {"over_limit"})]
+        for done, found in cases:
+            story = story_of()
+            story.act(0, "options", limits=replace(LOOSE, max=1), done=done)
+            story.grant(1, "a")
+            story.grant(2, "c")
+            assert story.found() == found
+
+    def test_a_seat_that_was_given_back_is_counted_no_more(self) -> None:
+        """L16."""
+        story = story_of(max=1)
+        story.log_off(1, "a", story.grant(0, "a"))
+        story.grant(2, "c")
+        assert story.found() == set()
+
+
+class TestDenials:
+    """Reasons that cannot be right."""
+
+    @pytest.mark.parametrize(
+        ("options", "holders", "denied", "outcome", "is_right"),
+        [
+            ({"max": 1}, "a", "c", "max_reached", True),
+            ({"max": 2}, "a", "c", "max_reached", False),
+            ({"max": 1}, "a", "d", "max_reached", False),
+            ({"max_per_user": 1}, "a", "b", "max_reached", True),
+            ({"reserve": 1}, "ac", "b", "reserved", True),
+            ({"reserve": 1}, "a", "b", "reserved", False),
+            ({"reserve": 1}, "ac", "d", "reserved", False),
+            ({}, "ac", "b", "reserved", False),
+            ({"excludes": True}, "", "b", "excluded", True),
+            ({"excludes": True}, "", "a", "excluded", False),
+            ({}, "", "b", "excluded", False),
+            ({"queue": 2}, "a", "b", "queued", True),
+            ({"queue": 0}, "a", "b", "queued", False),
+        ],
+    )
+    def test_a_denial_without_its_reason_is_found(
+        self, options: dict[str, Any], holders: str, denied: str, outcome: str, is_right: bool
+    ) -> None:
+        """L15, L16, L17, L19."""
+        story = story_of(**options)
+        for at_s, client in enumerate(holders):
+            story.grant(at_s, client)
+        story.deny(5, denied, in_use=len(holders), seats=3, outcome=outcome)
+        assert story.found() == (set() if is_right else {"unexplained_denial"})
+
+    def test_the_excluded_is_denied_though_it_has_a_seat_and_nobody_else(self) -> None:
+        """L15 comes before L2."""
+        for outcome, found in (("excluded", set()), ("max_reached", {"unexplained_denial"})):
+            story = story_of(max_per_user=1)
+            story.grant(0, "b")
+            story.act(1, "options", limits=replace(LOOSE, max_per_user=1, excludes=True))
+            story.deny(2, "b", in_use=1, seats=3, outcome=outcome)
+            assert story.found() == found
+
+
+class TestTables:
+    """Counts and lines."""
+
+    @pytest.mark.parametrize(
+        ("in_use", "places", "seated", "found"),
+        [
+            (2, ("client:a",), (), set()),
+            (1, (), (), {"tables"}),
+            (3, (), (), {"tables"}),
+            (2, ("client:a", "client:a"), (), {"tables"}),
+            (2, ("client:a", "client:b", "client:c"), (), {"tables"}),
+            (2, ("client:a",), ("client:a",), {"tables"}),
+        ],
+    )
+    def test_counts_and_lines_that_contradict_the_seats_are_found(
+        self, in_use: int, places: tuple[str, ...], seated: tuple[str, ...], found: set[FindingKind]
+    ) -> None:
+        """L16, L19."""
+        counts = (CountRow(tenant=TENANT, what="max=group:sales", in_use=in_use, rows=2),)
+        lines = (LineRow(tenant=TENANT, queue=2, places=places, seated=seated),)
+        story = story_of()
+        story.records.append(Look(begun_us=us(1), ended_us=us(1), pools=(), counts=counts, lines=lines))
+        assert story.found() == found
+
+    @pytest.mark.parametrize(
+        ("counted", "found"),
+        [
+            (("max=group:sales", "each=user:AB", "common"), set()),
+            (("each=user:AB", "common"), {"tables"}),
+            (("max=group:sales", "each=user:AB"), {"tables"}),
+            (("max=group:sales", "each=user:AB", "reserve=group:desk"), {"tables"}),
+            (("max=group:sales", "each=user:CC", "common"), {"tables"}),
+        ],
+    )
+    def test_a_seat_that_is_counted_as_another_s_is_found(
+        self, counted: tuple[str, ...], found: set[FindingKind]
+    ) -> None:
+        """L16, L17: what is taken back when it ends."""
+        story = story_of(reserve=1, seats=2)
+        sid = story.grant(0, "a")
+        story.end(5, [(sid, "a", "client:a", 10)], [("a", "granted", 1)])
+        final = story.records[-1]
+        assert isinstance(final, Final)
+        story.records[-1] = replace(final, seats=(replace(final.seats[0], counted=counted),))
+        assert story.found() == found
