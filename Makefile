@@ -12,7 +12,7 @@ said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs pictures bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release site site-serve lock clean
+.PHONY: help serve test test-wide test-long tools check format docs pictures bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-options bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release site site-serve lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ bench-page: $(VENV)/dev.stamp ## make the pages from the results that are kept; 
 
 bench-guard: $(VENV)/dev.stamp ## count what a request takes, and fail when it is 15 per cent more than before
 	@$(BIN)/python -m bench guard $(WITH)
+
+bench-options: $(VENV)/dev.stamp ## measure a grant in a pool with a million seats and 100 rules beside one with few and none
+	@$(BIN)/python -m bench options $(WITH)
 
 bench-instructions: $(VENV)/dev.stamp ## count the processor's own instructions of a request (needs valgrind)
 	@$(BIN)/python -m bench instructions $(WITH)

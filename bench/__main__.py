@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, flood, neighbours, overhead, page, passwords_flood, scale, signed, start
+from bench import callgrind, flood, neighbours, options, overhead, page, passwords_flood, scale, signed, start
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
@@ -32,6 +32,7 @@ def main() -> None:
     _add_run(verbs)
     _add_page(verbs)
     _add_scale(verbs)
+    _add_options(verbs)
     _add_simulate(verbs)
     _add_guard(verbs)
     _add_instructions(verbs)
@@ -145,6 +146,31 @@ def _scale(asked: argparse.Namespace) -> None:
     path = _new_result("scale")
     path.write_text(json.dumps(found, indent=1))
     print(f"Kept. Into docs/explanation/scale.md: make bench-page WITH='--scale {path}'")
+
+
+def _add_options(verbs: Any) -> None:
+    parser = verbs.add_parser("options", help="a pool with many seats and rules beside one with few and none")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument("--seats", type=int, default=options.SEATS, help="of the pool with rules")
+    parser.add_argument("--batch", type=int, action="append", default=[], help="1 and 14 without it")
+    parser.add_argument("--rounds", type=int, default=200, help="that count")
+    parser.add_argument("--per-client", action="store_true", help="with a limit for each client as well")
+    parser.set_defaults(do=_options)
+
+
+def _options(asked: argparse.Namespace) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch,
+        kinds(Path(scratch), tuple(asked.store) or KINDS) as there,
+    ):
+        for kind in there:
+            for batch in asked.batch or options.BATCHES:
+                print(f"{kind.name}, {batch} at once, {asked.seats:,} seats:", flush=True)
+                asks = {"batch": batch, "seats": asked.seats, "per_client": asked.per_client}
+                times = options.measure(kind, rounds=asked.rounds, **asks)
+                print("\n".join(options.report_times(times)), flush=True)
+                if kind.name == KINDS[0]:
+                    print("\n".join(options.report_counts(options.count(kind, **asks))), flush=True)
 
 
 def _add_simulate(verbs: Any) -> None:

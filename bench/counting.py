@@ -94,7 +94,7 @@ class Tracer:
         return self._instruction
 
 
-class _Loops:
+class Loops:
     """Counts the loops of SQLite's machine."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ def count(
     directory: Path, kinds: Sequence[str] = KINDS, requests: int = REQUESTS, sign: Sign | None = None
 ) -> dict[str, Counts]:
     """The counts of each of these kinds of request; `sign` has the pools signed."""
-    with _counting_loops() as loops, tracing() as tracer, work(directory, sign) as (made, runner):
+    with counting_loops() as loops, tracing() as tracer, work(directory, sign) as (made, runner):
         # Once before: what is done the first time only is nobody's cost.
         for kind in kinds:
             runner.run(_ask(made, kind, 16, tracer, loops))
@@ -126,7 +126,7 @@ def calibrate() -> float:
     return float(tracer.counts.total())
 
 
-async def _ask(made: Work, kind: str, count: int, tracer: Tracer, loops: _Loops) -> Counts:
+async def _ask(made: Work, kind: str, count: int, tracer: Tracer, loops: Loops) -> Counts:
     requests = await made.requests(kind, count)
     pages, looped = _pages(made.wal), loops.count
     tracer.begin()
@@ -169,9 +169,9 @@ def tracing() -> Iterator[Tracer]:
 
 
 @contextmanager
-def _counting_loops() -> Iterator[_Loops]:
+def counting_loops() -> Iterator[Loops]:
     """Every connection to SQLite that is made in the block calls back at each loop."""
-    loops, connect = _Loops(), sqlite3.connect
+    loops, connect = Loops(), sqlite3.connect
 
     def counting(*arguments: Any, **named: Any) -> sqlite3.Connection:
         connection: sqlite3.Connection = connect(*arguments, **named)

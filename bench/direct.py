@@ -58,7 +58,7 @@ class Direct:
             self.loaded.end(grant.client_key - 1, grant.sid) for grant in grants if isinstance(grant, Grant)
         ]
 
-    def measure(self, batches: Sequence[list[Command]], outcome: type = Granted) -> Taken:
+    def measure(self, batches: Sequence[list[Command]], outcome: type | tuple[type, ...] = Granted) -> Taken:
         """What a command of these batches takes."""
         commands = sum(map(len, batches))
         log, used_s, database_s = self._log_bytes(), time.process_time(), self._database_cpu_s()

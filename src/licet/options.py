@@ -128,7 +128,8 @@ class Applied(NamedTuple):
     """What the options of a pool say about one client and its user.
 
     `excluded` and `not_included` name the rule that keeps it out, or are empty. `limits` are the counts that
-    a new seat must fit into, all of them; `reserves` are those of which it takes the first that has room.
+    a new seat must fit into, all of them; `reserves` are those of which it takes the first that has room;
+    `counted` is all that a seat of this client may be counted as.
     """
 
     excluded: str
@@ -136,6 +137,7 @@ class Applied(NamedTuple):
     limits: tuple[Limited, ...]
     reserves: tuple[Limited, ...]
     level: int
+    counted: tuple[str, ...] = ()
 
 
 class PoolOptions:
@@ -176,6 +178,7 @@ class PoolOptions:
             for member in [f"user:{it}" for it in group.users] + [f"client:{it}" for it in group.clients]:
                 self._groups_of[member].append(f"group:{group.name}")
         self._applied: dict[tuple[str, str], Applied] = {}
+        self._limits: dict[str, int] = {}  # of those who were looked up
 
     @property
     def counts(self) -> bool:
@@ -189,17 +192,13 @@ class PoolOptions:
             applied = self._applied[initials, client_id] = self._find(initials, client_id)
         return applied
 
-    def counted(self, initials: str, client_id: str) -> list[str]:
-        """All that a seat of this client may be counted as."""
-        applied = self.of(initials, client_id)
-        found = [limited.what for limited in (*applied.limits, *applied.reserves)]
-        return [*found, COMMON] if self.reserved else found
-
     def at_most(self, what: str) -> int | None:
         """How many seats may be counted as this; None where no option says so (any more).
 
         Not of `common`, which depends on the seats of the pool as well.
         """
+        if (found := self._limits.get(what)) is not None:
+            return found
         kind, _, who = what.partition("=")
         if kind == "max":
             return self._max.get(who)
@@ -234,14 +233,16 @@ class PoolOptions:
             limits.append(Limited(f"each={client}", self._max_per_client))
         if self._max_per_user is not None and user not in self._max:
             limits.append(Limited(f"each={user}", self._max_per_user))
+        reserves = [Limited(f"reserve={who}", self._reserve[who]) for who in everyone if who in self._reserve]
+        counted = [limited.what for limited in (*limits, *reserves)]
+        self._limits.update([*limits, *reserves])
         return Applied(
             excluded=f"exclude {excluded}" if excluded else "",
             not_included=not_included,
             limits=tuple(limits),
-            reserves=tuple(
-                Limited(f"reserve={who}", self._reserve[who]) for who in everyone if who in self._reserve
-            ),
+            reserves=tuple(reserves),
             level=max((self._priority[who] for who in everyone if who in self._priority), default=0),
+            counted=(*counted, COMMON) if self.reserved else tuple(counted),
         )
 
 

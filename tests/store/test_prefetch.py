@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from licet.ledger.book import Book, CountKey, SeatFreed, SeatKey, SeatTaken
+from licet.ledger.book import Book, SeatFreed, SeatKey, SeatTaken
 from licet.ledger.commands import Command, Grant, Outcome, Sweep, UseAssertion
 from licet.ledger.prefetch import SPARE, Need, Sharing
 from licet.ledger.rules import apply, free_expired
@@ -400,9 +400,9 @@ def sharing(need: Need, ending: Iterable[Session], seats: Mapping[SeatKey, Seat]
     return [it._replace(sessions_max=1) for it in SHARING(need, ending, seats)]
 
 
-def waiting(*_: object) -> set[CountKey]:
+def waiting(*_: object) -> dict[int, set[str]]:
     """Nothing of those who wait."""
-    return set()
+    return {}
 
 
 NOTHING = "WHERE false AND"

@@ -174,7 +174,8 @@ class Book:
         self.rows = {**self.seats, **(rows or {})}
         self.rows_lag = rows_lag
         self.others_from_ms = others_from_ms or {}
-        self.counts = dict(counts or {})
+        self.counts_before = counts or {}
+        self.counts = dict(self.counts_before)
         self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
         self._expiries: dict[int, list[tuple[int, str]]] = {}
@@ -257,7 +258,7 @@ class Book:
         self._set(seat)
         self.in_use[seat.pool_id] += 1
         if seat.counted:
-            _count(self.counts, seat, 1)
+            self._count(seat, 1)
         if seat.number:
             self.numbers[seat.pool_id].take(seat.number)
 
@@ -266,9 +267,19 @@ class Book:
         del self.seats[seat.key]
         self.in_use[seat.pool_id] -= 1
         if seat.counted:
-            _count(self.counts, seat, -1)
+            self._count(seat, -1)
         if seat.number and (numbers := self.numbers.get(seat.pool_id)) is not None:
             numbers.give_back(seat.number, freed.number_from_ms)
+
+    def _count(self, seat: Seat, seats: int) -> None:
+        for what in names_counted(seat.counted):
+            key = seat.pool_id, what
+            self.counts[key] = self.counts.get(key, 0) + seats
+
+    def counted(self) -> dict[CountKey, int]:
+        """By how much each count of the options of pools has grown, or shrunk if less than 0."""
+        before = self.counts_before
+        return {key: more for key, count in self.counts.items() if (more := count - before.get(key, 0))}
 
     def _put(self, session: Session) -> None:
         self.sessions[session.sid] = session
@@ -283,12 +294,6 @@ class Book:
         self.started.get(session.client_key, {}).pop(session.sid, None)
         if (key := session.seat_key) is not None:
             self.sessions_of_seat[key].discard(session.sid)
-
-
-def _count(counts: dict[CountKey, int], seat: Seat, seats: int) -> None:
-    for what in names_counted(seat.counted):
-        key = seat.pool_id, what
-        counts[key] = counts.get(key, 0) + seats
 
 
 def only_renews(book: Book) -> bool:
@@ -308,7 +313,6 @@ class Writes:
     But the seat of a signed pool that is freed and taken again is removed and added, as another may have got
     its number meanwhile. The same holds for a free number. `numbers_used` is by how much the highest number
     that was ever used grows, of each pool of which a numbered seat was taken; `last_taken` is the last one.
-    `counted` is by how much each count of a pool's options grows, where it does.
     """
 
     def __init__(self, changes: Iterable[Change]) -> None:  # noqa: C901 - one case for each change
@@ -324,7 +328,6 @@ class Writes:
         self.numbers_new: dict[NumberKey, int] = {}
         self.numbers_used: dict[int, int] = {}
         self.last_taken: dict[int, Seat] = {}
-        self.counted: dict[CountKey, int] = {}
         self.places_gone: dict[SeatKey, None] = {}
         self.places_new: dict[SeatKey, Place] = {}
         self.places_kept: dict[SeatKey, Place] = {}
@@ -377,16 +380,12 @@ class Writes:
         self.seats_kept.pop(seat.key, None)
         if self.seats_new.pop(seat.key, None) is None:
             self.seats_gone[seat.key] = seat
-        if seat.counted:
-            _count(self.counted, seat, -1)
         if seat.number:
             self.numbers_new[seat.pool_id, seat.number] = freed.number_from_ms
 
     def _take_seat(self, taken: SeatTaken) -> None:
         seat = taken.seat
         self._put_seat(seat, is_new=True)
-        if seat.counted:
-            _count(self.counted, seat, 1)
         if not seat.number:
             return
         pool_id, used = seat.pool_id, self.numbers_used

@@ -15,6 +15,7 @@ book that holds everything, and leaves out one clause after the other.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from licet.ledger.book import CountKey, SeatKey
@@ -22,7 +23,7 @@ from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssert
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
 from licet.model import Client, Duplicates, Place, Pool, Seat, Session, Tenant
-from licet.options import COMMON, PoolOptions
+from licet.options import COMMON, Applied, PoolOptions
 
 EVER_MS = 2**62
 SPARE = 8  # a guess: seats that expire first by their rows, of which one may be the first indeed
@@ -73,8 +74,8 @@ class Need:
         self.numbers: dict[int, int] = {}
 
         # counts: what options count of the clients that ask (L16, L17); `waiting` has those that wait.
-        #   Grant(A, pool 1), which has max = 1 for user:AB       counts = {(1, "max=user:AB")}
-        self.counts: set[CountKey] = set()
+        #   Grant(A, pool 1), which has max = 1 for user:AB       counts = {1: {"max=user:AB"}}
+        self.counts: dict[int, set[str]] = {}
 
         # queues: pools of which the whole queue is needed, lapsed places too (L19).
         self.queues: set[int] = set()
@@ -100,6 +101,7 @@ class Need:
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
         self._options: dict[int, PoolOptions] = {}
+        self._applied: dict[int, list[Applied]] = {}  # of each grant of a pool with options
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
@@ -150,29 +152,36 @@ class Need:
         return found
 
     def _add_options(self, pool_id: int, options: PoolOptions, client: Client) -> None:
-        self.counts.update(
-            (pool_id, what) for what in options.counted(client.user.initials, client.client_id)
-        )
-        self._options[pool_id] = options
-        if options.counts or options.queue:
-            self.explained.add(pool_id)
-        if options.queue:
-            self.queues.add(pool_id)
+        applied = options.of(client.user.initials, client.client_id)
+        if pool_id not in self._options:
+            self._options[pool_id], self._applied[pool_id] = options, []
+            self.counts[pool_id] = set()
+            if options.counts or options.queue:
+                self.explained.add(pool_id)
+            if options.queue:
+                self.queues.add(pool_id)
+        self.counts[pool_id].update(applied.counted)
+        self._applied[pool_id].append(applied)
 
-    def waiting(self, places: Iterable[Place]) -> set[CountKey]:
+    def waiting(self, places: Iterable[Place]) -> dict[int, set[str]]:
         """What is counted of those who wait: of whom it must be known whether they could have a seat.
 
-        `B` waits for a seat of pool 1, which has max = 1 for client:B: `(1, "max=client:B")`.
+        Beside `counts`. `B` waits for a seat of pool 1, which has max = 1 for client:B:
+        `{1: {"max=client:B"}}`.
         """
-        found = set[CountKey]()
+        found: dict[int, set[str]] = {}
         for place in places:
             tenant = self._tenants.get(place.tenant_id)
             client = tenant.clients_by_key.get(place.client_key) if tenant else None
             options = tenant.options.get(place.pool_id) if tenant else None
             if client is not None and options is not None:
-                counted = options.counted(client.user.initials, client.client_id)
-                found.update((place.pool_id, what) for what in counted)
-        return found
+                counted = options.of(client.user.initials, client.client_id).counted
+                found.setdefault(place.pool_id, set()).update(counted)
+        return {
+            pool_id: more
+            for pool_id, what in found.items()
+            if (more := what - self.counts.get(pool_id, set()))
+        }
 
     @property
     def has_own_seats(self) -> bool:
@@ -244,15 +253,24 @@ class Need:
 
         The numbers of a signed pool may be on hold for others, of whom the line may be too.
         """
-        pool, grants = self._pools[pool_id], self.grants[pool_id]
-        options = self._options[pool_id]
+        pool, options = self._pools[pool_id], self._options[pool_id]
         if pool.signed is not None:
             return True
-        common = room_of(pool, now_ms) - options.reserved
+        room, asking = room_of(pool, now_ms), self._applied[pool_id]
+        asked = Counter(chain.from_iterable([applied.counted for applied in asking]))
+        then = {what: counts.get((pool_id, what), 0) + grants for what, grants in asked.items()}
+        if any(then[what] > at_most for applied in asking for what, at_most in applied.limits):
+            return True
+        if not options.reserved or then[COMMON] <= room - options.reserved:
+            return False
+        # A seat that none of the reserves of its client may have.
+        within = options.reserves_within(room)
         return any(
-            counts.get(key, 0) + grants > (common if key[1] == COMMON else options.at_most(key[1]) or 0)
-            for key in self.counts
-            if key[0] == pool_id
+            all(
+                then[what] > (at_most if within is None else within[what])
+                for what, at_most in applied.reserves
+            )
+            for applied in asking
         )
 
     def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:

@@ -153,7 +153,10 @@ class _Left:
 
     def limit_reached(self, applied: Applied) -> str | None:
         """The first limit into which one more seat does not fit (L16); None where it fits into all."""
-        return next((what for what, at_most in applied.limits if self._count(what) >= at_most), None)
+        for what, at_most in applied.limits:
+            if self._count(what) >= at_most:
+                return what
+        return None
 
     def source(self, applied: Applied) -> str | None:
         """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
@@ -177,7 +180,8 @@ class _Left:
         return [limit.what for limit in applied.limits] + ([source] if source else [])
 
     def _count(self, what: str) -> int:
-        return self._counts.get((self._pool_id, what), 0) + self._more.get(what, 0)
+        count = self._counts.get((self._pool_id, what), 0)
+        return count + self._more.get(what, 0) if self._more else count
 
     def _count_more(self, names: Iterable[str], seats: int) -> None:
         for what in names:
@@ -187,7 +191,7 @@ class _Left:
 def _others_are_first(book: Book, asked: Asked, left: _Left, now_ms: int) -> bool:
     """Whether those who are before it in line may have all that is free and that it could have."""
     tenant, options, mine = asked.tenant, asked.options, place_holder_of(asked.pool, asked.client)
-    if options is None or not options.queue or asked.freed:
+    if options is None or not options.queue or not book.places or asked.freed:
         return False  # What comes back with this very grant was never free.
     applied = options.of(asked.client.user.initials, asked.client.client_id)
     if left.source(applied) is None:

@@ -5,12 +5,12 @@ here.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
-from licet.ledger.book import Book, Writes
+from licet.ledger.book import Book, CountKey, Writes
 from licet.ledger.seat_rows import is_near
 from licet.ledger.signed_pools import room_of
 from licet.model import Place, Seat, Session
@@ -74,6 +74,7 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
     """The net effect of a book's changes, and the journal of them (L11)."""
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
     counted = _numbers_counted(book, writes)
+    options = book.counted() if book.counts else {}
     return Saving(
         sessions_gone=[(sid,) for sid in writes.sessions_gone],
         sessions_new=[astuple(session) for session in writes.sessions_new.values()],
@@ -91,8 +92,8 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         ],
         numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()],
         numbers_counted=[(key, *numbers) for key, numbers in counted.items()],
-        counts_up=_counted(book, writes) if writes.counted else [],
-        counts_down=[(*key, -more) for key, more in writes.counted.items() if more < 0],
+        counts_up=_counts_up(book, writes, options) if options else [],
+        counts_down=[(*key, -more) for key, more in options.items() if more < 0],
         places_gone=list(writes.places_gone),
         places_new=[astuple(place) for place in writes.places_new.values()],
         places_kept=[(*place.key, place.until_ms) for place in writes.places_kept.values()],
@@ -134,19 +135,25 @@ def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:
     return found
 
 
-def _counted(book: Book, writes: Writes) -> list[Row]:
+def _counts_up(book: Book, writes: Writes, counted: Mapping[CountKey, int]) -> list[Row]:
     """The counts that grow: of which pool and what, of which tenant, by how much, and up to how many."""
-    taken = {seat.pool_id: seat for seat in writes.seats_new.values()}
-    found: list[Row] = []
-    for (pool_id, what), more in writes.counted.items():
-        if more > 0:
-            seat = taken[pool_id]
-            tenant = book.tenants[seat.tenant_id]
-            options = tenant.options[pool_id]
-            room = room_of(tenant.pools[pool_id], seat.taken_at_ms)
-            at_most = room - options.reserved if what == COMMON else options.at_most(what)
-            found.append((pool_id, what, seat.tenant_id, more, at_most))
-    return found
+    taken = {seat.pool_id: seat for seat in writes.seats_new.values() if seat.counted}
+    options = {key: book.tenants[seat.tenant_id].options[key] for key, seat in taken.items()}
+    common = {
+        key: room_of(book.tenants[seat.tenant_id].pools[key], seat.taken_at_ms) - options[key].reserved
+        for key, seat in taken.items()
+    }
+    return [
+        (
+            key,
+            what,
+            taken[key].tenant_id,
+            more,
+            common[key] if what == COMMON else options[key].at_most(what),
+        )
+        for (key, what), more in counted.items()
+        if more > 0
+    ]
 
 
 def to_session(row: Sequence[Any]) -> Session:

@@ -18,7 +18,7 @@ from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
 from licet.store.errors import Outdated
 from licet.store.postgres.arrays import numbers
-from licet.store.postgres.book import Loaded, load, load_used, parameters, tenants_of_expired
+from licet.store.postgres.book import Loaded, load, load_options, load_used, parameters, tenants_of_expired
 from licet.store.postgres.connection import Doubtful, DriverConnection, Wire
 from licet.store.postgres.memory import NOBODY, Memory
 from licet.store.postgres.one_call import CAN_CALL, Call, Refused, commit_by_call
@@ -169,6 +169,7 @@ class Batch:
         raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
         cursor = load(raw, parameters(need, locked=locked, least_ms=self._clock.heard_ms))
         asked_used = load_used(raw, need)
+        asked_options = load_options(raw, need)
         unfolded = look(raw) if self._unfolded.must_look else None
         can_call = None if raw.is_known else raw.execute(CAN_CALL)
         # Not by leaving the pipeline: after what that sends, the database would not notice that this node is
@@ -190,12 +191,9 @@ class Batch:
             need = Need(self._commands, tenants)
             asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
             loaded = Loaded(load(raw, asked), used)
+            asked_options = load_options(raw, need)
             pipeline = None
-        if need.queues or need.sweep:
-            loaded.load_places(raw, need, locked)
-        if need.counts or need.queues:
-            loaded.load_counts(raw, need)
-        if pipeline is not None and (need.queues or need.sweep or need.counts):
+        if loaded.add_options(raw, need, locked, asked_options) and pipeline is not None:
             pipeline.sync()  # as above
         return loaded.book(tenants)
 

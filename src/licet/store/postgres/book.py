@@ -251,19 +251,19 @@ SELECT tenant_id FROM (
 ) AS lapsed
 """
 
-# Of the options of pools: who waits, and how many seats are counted so.
-_PLACES = f"SELECT {PLACE} FROM queue_place WHERE pool_id = ANY(%s::bigint[])"
 _LAPSED = (
     f"SELECT {PLACE} FROM queue_place WHERE until_ms <= %s"
     " AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s::bigint[])) ORDER BY until_ms LIMIT %s"
 )
+# Of the options of pools: how many seats are counted so, in rows of the shape of a place; and who waits.
 _COUNTS = """
-SELECT found.pool_id, found.what, found.in_use
+SELECT found.pool_id, found.what, found.in_use::bigint, NULL::bigint, 0, 0::bigint, 0::bigint, 0::bigint
 FROM unnest(%s::bigint[], %s::text[]) AS asked (pool_id, what)
 CROSS JOIN LATERAL (
   SELECT * FROM seat_count AS it WHERE it.pool_id = asked.pool_id AND it.what = asked.what OFFSET 0
 ) AS found
 """
+_COUNTS_AND_PLACES = f"{_COUNTS} UNION ALL SELECT {PLACE} FROM queue_place WHERE pool_id = ANY(%s::bigint[])"
 
 _ASSERTIONS = """
 SELECT used.client_key, used.jti
@@ -357,22 +357,30 @@ class Loaded:
             places=self._places,
         )
 
-    def load_places(self, raw: DriverConnection, need: Need, locked: Collection[int] | None) -> None:
-        """Add who waits in line, of what a batch in these tenants needs; None for all."""
-        rows: list[tuple[Any, ...]] = []
-        if need.queues:
-            rows += raw.execute(_PLACES.encode(), [numbers(need.queues)], prepare=True)
+    def add_options(
+        self,
+        raw: DriverConnection,
+        need: Need,
+        locked: Collection[int] | None,
+        asked: Iterable[tuple[Any, ...]],
+    ) -> bool:
+        """Add what is counted and who waits, as `asked` with `load_options`, and what follows from that.
+
+        `locked` are the tenants of the batch, None for all. Whether anything had to be asked for.
+        """
+        for row in asked:
+            if row[3] is None:
+                self._counts[row[0], row[1]] = row[2]
+            else:
+                self._places.append(to_place(row))
+        if waiting := need.waiting(self._places):
+            for row in raw.execute(_COUNTS.encode(), _pairs(waiting), prepare=True, binary=True):
+                self._counts[row[0], row[1]] = row[2]
         if need.sweep:
             tenants = None if locked is None else numbers(locked)
-            rows += raw.execute(_LAPSED.encode(), [self.now_ms, tenants, tenants, need.sweep], prepare=True)
-        self._places = [to_place(row) for row in rows]
-
-    def load_counts(self, raw: DriverConnection, need: Need) -> None:
-        """Add how many seats are counted as what."""
-        if asked := need.counts | need.waiting(self._places):
-            pools, names = zip(*asked, strict=True)
-            found = raw.execute(_COUNTS.encode(), [numbers(pools), texts(names)], prepare=True)
-            self._counts = {(pool_id, what): in_use for pool_id, what, in_use in found}
+            lapsed = [self.now_ms, tenants, tenants, need.sweep]
+            self._places += map(to_place, raw.execute(_LAPSED.encode(), lapsed, prepare=True))
+        return bool(need.sweep or waiting)
 
     def _others_from_ms(self) -> dict[int, int]:
         """Of pools of which not every seat was loaded: before which moment no other one expires."""
@@ -418,6 +426,19 @@ class Loaded:
 def load(raw: DriverConnection, asked: Mapping[str, object]) -> Cursor[tuple[Any, ...]]:
     """Ask for the rows of a book by these `parameters`; the cursor has them after the pipeline's sync."""
     return raw.execute(_LOAD.encode(), asked, prepare=True, binary=True)
+
+
+def load_options(raw: DriverConnection, need: Need) -> Iterable[tuple[Any, ...]]:
+    """Ask what is counted by options, and who waits; the result is there after the pipeline's sync."""
+    if not (need.counts or need.queues):
+        return ()
+    asked = [*_pairs(need.counts), numbers(need.queues)]
+    return raw.execute(_COUNTS_AND_PLACES.encode(), asked, prepare=True, binary=True)
+
+
+def _pairs(counts: Mapping[int, Collection[str]]) -> list[str]:
+    pairs = [(pool_id, what) for pool_id, names in counts.items() for what in names]
+    return [numbers(pool_id for pool_id, _ in pairs), texts(what for _, what in pairs)]
 
 
 def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:

@@ -46,7 +46,7 @@ from licet.store.lines import lines_of
 from licet.store.migrate import must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
-from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live
+from licet.store.postgres.book import Loaded, load, load_options, load_used, parameters, read_live
 from licet.store.postgres.connection import DriverConnection, Link, Wire
 from licet.store.postgres.saving import save
 from licet.store.postgres.watcher import CHANNEL, Watcher
@@ -320,8 +320,7 @@ class _Change:
         need = Need(commands, tenants)
         asked = parameters(need, locked=None, least_ms=0, now_ms=self.now_ms)
         loaded = Loaded(load(self._raw, asked), load_used(self._raw, need))
-        loaded.load_places(self._raw, need, None)
-        loaded.load_counts(self._raw, need)
+        loaded.add_options(self._raw, need, None, load_options(self._raw, need))
         return loaded.book(tenants)
 
     def save(self, book: Book) -> None:

@@ -1,4 +1,6 @@
-"""Loads the rows of a book from SQLite before the ledger decides, and saves them after.
+"""Loads the rows of a book from SQLite, before the ledger decides.
+
+`licet.store.sqlite.saving` writes what the ledger made of them.
 
 Every statement is for all rows of its kind at once. The driver releases the interpreter's lock at each step
 of a statement and has to win it back from the event loop: one step per batch instead of one per row is most
@@ -7,10 +9,9 @@ have few lengths, so that each statement is prepared once per length and then ca
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -22,15 +23,8 @@ from licet.ledger.prefetch import Need, Sharing
 from licet.ledger.seat_rows import said
 from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
-from licet.store.errors import Contradiction
-from licet.store.rows import DENIAL, PLACE, SEAT, SESSION, Row, Saving, rows_of, to_place, to_seat, to_session
-from licet.store.unfolded import COUNT_UNFOLDED, Unfolded
-from licet.units import MINUTE_MS
-
-ROWS_MAX = 64  # of one statement; more of them are several statements
-# How many rows go into one statement: all, where they are few, and else a multiple of eight.
-_FEW = 16
-_LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX + 1))
+from licet.store.rows import PLACE, SEAT, SESSION, to_place, to_seat, to_session
+from licet.store.sqlite.parts import by_pool, parts
 
 _COLUMNS = f"hex({SESSION.replace('sid,', 'sid),', 1)}"
 _SESSIONS = f"SELECT json_group_array(json_array({_COLUMNS})) FROM"
@@ -97,12 +91,15 @@ _NUMBERS = (
     " UNION ALL SELECT * FROM (SELECT number, from_ms FROM seat_free WHERE pool_id = ?1 AND from_ms > ?2"
     " ORDER BY from_ms LIMIT 1)))) FROM pool WHERE id = ?1"
 )
-# Of the options of pools: how many seats are counted so, and who waits.
+# Of the options of a pool: how many seats are counted so, and who waits, if that is asked for.
 _COUNTS = (
-    "SELECT json_group_array(json_array(pool_id, what, in_use)) FROM seat_count"
-    " WHERE pool_id = ? AND what IN (%s)"
+    "SELECT json_group_object(what, in_use) FROM json_each(?2) AS asked"
+    " CROSS JOIN seat_count ON pool_id = ?1 AND what = asked.value"
 )
-_PLACES = f"SELECT json_group_array(json_array({PLACE})) FROM queue_place WHERE pool_id = ?"
+_COUNTED_BY_OPTIONS = (
+    f"SELECT in_use, ({_COUNTS}), (SELECT json_group_array(json_array({PLACE})) FROM queue_place"
+    " WHERE pool_id = ?3) FROM pool WHERE id = ?1"
+)
 _LAPSED = (
     f"SELECT json_group_array(json_array({PLACE})) FROM"
     " (SELECT * FROM queue_place WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)"
@@ -113,143 +110,9 @@ _ASSERTIONS = (
 )
 
 
-class _Bulk(NamedTuple):
-    """A statement for many rows: its text before and after `VALUES`, and the placeholders of a row."""
-
-    before: str
-    places: int
-    after: str = ""
-
-    def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], *first: object) -> None:
-        """Execute it for these rows; `first` fills the placeholders before them.
-
-        Raises Contradiction when it does not touch each of them once.
-        """
-        for part in _parts(rows):
-            count = raw.execute(_text(self, len(part)), [*first, *chain.from_iterable(part)]).rowcount
-            if count != len(part):
-                raise Contradiction(f"{count} rows instead of {len(part)}: {self.before}")
-
-
-@cache
-def _text(bulk: _Bulk, rows: int) -> str:
-    row = f"({', '.join('?' * bulk.places)})"
-    return f"{bulk.before} {', '.join([row] * rows)} {bulk.after}"
-
-
-class _BulkOfPool(_Bulk):
-    """A statement for the rows of one pool, its first parameter: SQLite would scan for a list of pairs."""
-
-    def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], *first: object) -> None:
-        """Execute it for these rows, of whatever pools."""
-        asked: list[tuple[int, Any]] = [(row[0], row[1]) for row in rows]
-        for pool_id, found in _by_pool(asked).items():
-            super().run(raw, [(it,) for it in found], *first, pool_id)
-
-
-_WRITES = Saving(
-    sessions_gone=_Bulk("DELETE FROM session WHERE sid IN (VALUES", 1, ")"),
-    sessions_new=_Bulk(f"INSERT INTO session ({SESSION}) VALUES", 10),
-    sessions_renewed=_Bulk(
-        "UPDATE session SET renewed_at_ms = new.column2, expires_at_ms = new.column3 FROM (VALUES",
-        3,
-        ") AS new WHERE sid = new.column1",
-    ),
-    seats_gone=_BulkOfPool("DELETE FROM seat WHERE pool_id = ? AND holder IN (VALUES", 1, ")"),
-    numbers_gone=_BulkOfPool("DELETE FROM seat_free WHERE pool_id = ? AND number IN (VALUES", 1, ")"),
-    seats_new=_Bulk(f"INSERT INTO seat ({SEAT}) VALUES", 11),
-    seats_kept=_Bulk(
-        "UPDATE seat SET tenant_id = new.column3, client_id = new.column4, initials = new.column5,"
-        " taken_at_ms = new.column6, expires_at_ms = new.column7, issued_at_ms = new.column8,"
-        " sources = new.column9 FROM (VALUES",
-        9,
-        ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
-    ),
-    numbers_new=_Bulk("INSERT INTO seat_free (pool_id, number, from_ms) VALUES", 3),
-    # Added, not set, like `pools` below: so the check finds a seat without a number, and one too many.
-    numbers_counted=_Bulk(
-        "UPDATE pool SET numbers_used = numbers_used + new.column2,"
-        " numbers_free = numbers_free + new.column3, in_use = in_use + new.column4,"
-        " room = CASE WHEN new.column5 < 0 THEN room ELSE new.column5 END,"
-        " overuse = max(0, min(overuse, in_use + new.column4 - CASE WHEN new.column5 < 0"
-        " THEN coalesce(room, seats) ELSE new.column5 END)) FROM (VALUES",
-        5,
-        ") AS new WHERE id = new.column1",
-    ),
-    # Added, not set, and `over` only shrinks, as with `pools` below (L16, L17).
-    counts_up=_Bulk(
-        "INSERT INTO seat_count (pool_id, what, tenant_id, in_use, at_most) VALUES",
-        5,
-        "ON CONFLICT DO UPDATE SET in_use = in_use + excluded.in_use, at_most = excluded.at_most,"
-        " over = max(0, min(over, in_use + excluded.in_use - excluded.at_most))",
-    ),
-    counts_down=_Bulk(
-        "UPDATE seat_count SET in_use = in_use - new.column3,"
-        " over = max(0, min(over, in_use - new.column3 - at_most)) FROM (VALUES",
-        3,
-        ") AS new WHERE pool_id = new.column1 AND what = new.column2",
-    ),
-    places_gone=_BulkOfPool("DELETE FROM queue_place WHERE pool_id = ? AND holder IN (VALUES", 1, ")"),
-    places_new=_Bulk(f"INSERT INTO queue_place ({PLACE}) VALUES", 8),
-    places_kept=_Bulk(
-        "UPDATE queue_place SET until_ms = new.column3 FROM (VALUES",
-        3,
-        ") AS new WHERE pool_id = new.column1 AND holder = new.column2",
-    ),
-    assertions_used=_Bulk("INSERT INTO assertion_used (tenant_id, client_key, jti, until_ms) VALUES", 4),
-    # Added, not set, and overuse only shrinks: so the check on the pool guards behind the ledger, whatever
-    # the number was before (L6).
-    pools=_Bulk(
-        "UPDATE pool SET in_use = in_use + new.column2,"
-        " overuse = max(0, min(overuse, in_use + new.column2 - coalesce(room, seats))) FROM (VALUES",
-        2,
-        ") AS new WHERE id = new.column1",
-    ),
-    entries=_Bulk(
-        "INSERT INTO journal_entry (tenant_id, at_ms, kind, reason, pool, client_id, initials, address)"
-        " VALUES",
-        8,
-    ),
-    denials=_Bulk(f"INSERT INTO denial_entry ({DENIAL}) VALUES", 10),
-    denials_counted=_Bulk(
-        "INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,"
-        " initials, times, first_at_ms, last_at_ms, seats, in_use, address)"
-        f" SELECT column1, column2 / {MINUTE_MS}, 'denied', column3, column4, column5,"
-        " column6, column7, column2, column2, column8, column9, column10 FROM (VALUES",
-        10,
-        ") WHERE true ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
-        " first_at_ms = min(first_at_ms, excluded.first_at_ms),"
-        " last_at_ms = max(last_at_ms, excluded.last_at_ms),"
-        " seats = excluded.seats, in_use = excluded.in_use, address = excluded.address",
-    ),
-    minutes=_Bulk(
-        "INSERT INTO usage_minute (tenant_id, pool, minute, seats, peak, in_use) VALUES",
-        6,
-        "ON CONFLICT DO UPDATE SET"
-        " seats = excluded.seats, peak = max(peak, excluded.peak), in_use = excluded.in_use",
-    ),
-    hours=_Bulk(
-        "INSERT INTO usage_hour (tenant_id, pool, hour, client_id, initials, held_ms, idle_ms) VALUES",
-        7,
-        "ON CONFLICT DO UPDATE SET held_ms = held_ms + excluded.held_ms,"
-        " idle_ms = idle_ms + excluded.idle_ms, initials = excluded.initials",
-    ),
-    holdings=_Bulk(
-        "INSERT INTO holding (tenant_id, pool, minute, client_id, initials, taken_at_ms, freed_at_ms, times,"
-        " addresses, idle_from_ms) VALUES",
-        10,
-        "ON CONFLICT DO UPDATE SET times = times + excluded.times, initials = excluded.initials,"
-        " taken_at_ms = min(taken_at_ms, excluded.taken_at_ms),"
-        " freed_at_ms = max(freed_at_ms, excluded.freed_at_ms),"
-        " addresses = max(addresses, excluded.addresses),"
-        " idle_from_ms = max(idle_from_ms, excluded.idle_from_ms)",
-    ),
-)
-
-
 def read_live(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -> Iterator[Session]:
     """Those of these sessions that live."""
-    for part in _parts(sids):
+    for part in parts(sids):
         yield from _read_sessions(raw, _NAMED % _places(part), now_ms, *part)
 
 
@@ -257,7 +120,7 @@ def read_numbered(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -
     """Those of these sessions that live, with the numbers of their seats."""
     sessions: dict[bytes, Session] = {}
     numbers: dict[bytes, int] = {}
-    for part in _parts(sids):
+    for part in parts(sids):
         for *row, number in _json(raw, _NAMED_NUMBERED % _places(part), now_ms, *part):
             session = _session(row)
             sessions[session.sid] = session
@@ -283,30 +146,6 @@ def load_book(
     return _Loading(raw, Need(commands, tenants), sessions_at_most, now_ms).book(tenants, rows_lag=rows_lag)
 
 
-def save_book(raw: sqlite3.Connection, book: Book, unfolded: Unfolded) -> Saving[Sequence[Row]]:
-    """Write the net effect of the book's changes, and the journal of them (L11); return it.
-
-    Raises Contradiction.
-    """
-    saved = rows_of(book)
-    if saved.denials:
-        if unfolded.must_look:
-            unfolded.found(*raw.execute(COUNT_UNFOLDED).fetchone())
-        saved = unfolded.bounded(saved)
-    write(raw, saved)
-    return saved
-
-
-def write(raw: sqlite3.Connection, saved: Saving[Sequence[Row]]) -> None:
-    """Write these rows.
-
-    Raises Contradiction.
-    """
-    for bulk, rows in zip(_WRITES, saved, strict=True):
-        if rows:
-            bulk.run(raw, rows)
-
-
 class _Loading:
     """Collects the rows of a book, clause by clause; each clause may add to what the next one needs."""
 
@@ -325,6 +164,8 @@ class _Loading:
         self._rows: dict[SeatKey, Seat] = {}  # of those that are behind
         self._others_from_ms: dict[int, int] = {}
         self._in_use: dict[int, int] = {}
+        self._counts: dict[CountKey, int] = {}
+        self._places: list[Place] = []
 
     def book(self, tenants: Mapping[int, Tenant], *, rows_lag: bool) -> Book:
         need = self._need
@@ -334,9 +175,9 @@ class _Loading:
         ending = need.ending(self._sessions, chain.from_iterable(self._oldest.values()))
         held = [*self._seats]
         self._load_counted(need.counted(ending) | self._load_swept())
-        places = self._places()
-        counts = self._counts(places)
-        for pool_id, seats in need.earliest(self._in_use, held, self._now_ms, counts).items():
+        self._load_waiting()
+        self._load_lapsed()
+        for pool_id, seats in need.earliest(self._in_use, held, self._now_ms, self._counts).items():
             found = self._add_seats(_EARLIEST, pool_id, self._now_ms, seats)
             if len(found) == seats:
                 self._others_from_ms[pool_id] = max(row.expires_at_ms for row in found)
@@ -355,8 +196,8 @@ class _Loading:
             rows=self._rows,
             rows_lag=rows_lag,
             others_from_ms=self._others_from_ms,
-            counts=counts,
-            places=places,
+            counts=self._counts,
+            places=self._places,
         )
 
     def _load_oldest(self) -> None:
@@ -365,7 +206,7 @@ class _Loading:
             at_most = self._sessions_at_most.get(key)
             if at_most is not None and need.oldest(key, at_most) <= 0:
                 self._live[key] = at_most
-        for part in _parts([key for key in need.rooms if key not in self._live]):
+        for part in parts([key for key in need.rooms if key not in self._live]):
             self._live.update(dict.fromkeys(part, 0))
             for key, live, oldest in _json(self._raw, _ROOMS % _places(part), self._now_ms, *part):
                 self._live[key] = live
@@ -374,7 +215,7 @@ class _Loading:
                     first.append(oldest)
                 elif excess > 1:
                     self._add_oldest(_OLDEST, key, self._now_ms, excess)
-        for part in _parts(first):
+        for part in parts(first):
             self._add_oldest(_OLDEST_BY_NUMBER % _places(part), *part)
         self._sessions_at_most.update((key, self._live[key] + need.asking[key]) for key in need.rooms)
 
@@ -384,8 +225,8 @@ class _Loading:
             self._sessions[session.sid] = session
 
     def _load_held(self, keys: Iterable[SeatKey]) -> None:
-        for pool_id, holders in _by_pool(keys).items():
-            for part in _parts(holders):
+        for pool_id, holders in by_pool(keys).items():
+            for part in parts(holders):
                 self._add_seats(_HELD % _places(part), pool_id, *part)
 
     def _load_swept(self) -> set[int]:
@@ -399,10 +240,26 @@ class _Loading:
         return pools.union(_json(self._raw, _SWEEP_POOLS, self._now_ms, limit))
 
     def _load_counted(self, pool_ids: Iterable[int]) -> None:
+        need = self._need
         for pool_id in pool_ids:
-            if found := self._raw.execute(_COUNTED, (pool_id,)).fetchone():
+            if pool_id in need.counts or pool_id in need.queues:
+                found = self._counted_by_options(pool_id)
+            else:
+                found = self._raw.execute(_COUNTED, (pool_id,)).fetchone()
+            if found:
                 self._in_use[pool_id] = found[0]
                 self._add_seats(_COUNTED_EXPIRED, pool_id, self._now_ms)
+
+    def _counted_by_options(self, pool_id: int) -> Any:
+        queue = pool_id if pool_id in self._need.queues else None
+        parameters = (pool_id, _array(self._need.counts.get(pool_id, ())), queue)
+        if found := self._raw.execute(_COUNTED_BY_OPTIONS, parameters).fetchone():
+            self._add_counts(pool_id, msgspec.json.decode(found[1]))
+            self._places += map(to_place, msgspec.json.decode(found[2]))
+        return found
+
+    def _add_counts(self, pool_id: int, counts: Mapping[str, int]) -> None:
+        self._counts.update({(pool_id, what): in_use for what, in_use in counts.items()})
 
     def _load_sharing(self, sharing: Sharing) -> None:
         key, limit = sharing.seat_key, sharing.sessions_max
@@ -420,27 +277,22 @@ class _Loading:
                 found[pool_id] = Numbers(used=used, from_ms=from_ms, free=free)
         return found
 
-    def _places(self) -> list[Place]:
-        rows = [row for pool_id in self._need.queues for row in _json(self._raw, _PLACES, pool_id)]
-        if self._need.sweep:
-            rows += _json(self._raw, _LAPSED, self._now_ms, self._need.sweep)
-        return [to_place(row) for row in rows]
+    def _load_lapsed(self) -> None:
+        if limit := self._need.sweep:
+            self._places += map(to_place, _json(self._raw, _LAPSED, self._now_ms, limit))
 
-    def _counts(self, places: Iterable[Place]) -> dict[CountKey, int]:
-        asked = self._need.counts | self._need.waiting(places)
-        return {
-            (pool_id, what): in_use
-            for asked_id, names in _by_pool(asked).items()
-            for part in _parts(names)
-            for pool_id, what, in_use in _json(self._raw, _COUNTS % _places(part), asked_id, *part)
-        }
+    def _load_waiting(self) -> None:
+        if self._places:
+            for pool_id, names in self._need.waiting(self._places).items():
+                found = self._raw.execute(_COUNTS, (pool_id, _array(names))).fetchone()
+                self._add_counts(pool_id, msgspec.json.decode(found[0]))
 
     def _used_assertions(self) -> Iterator[tuple[int, bytes]]:
         asked: dict[tuple[int, int], list[bytes]] = {}
         for tenant_id, client_key, jti in self._need.assertions:
             asked.setdefault((tenant_id, client_key), []).append(jti)
         for key, hashes in asked.items():
-            for part in _parts(hashes):
+            for part in parts(hashes):
                 for client_key, jti in _json(self._raw, _ASSERTIONS % _places(part), *key, *part):
                     yield client_key, bytes.fromhex(jti)
 
@@ -468,24 +320,8 @@ def _json(raw: sqlite3.Connection, statement: str, *parameters: object) -> list[
     return rows
 
 
-_Any = TypeVar("_Any")
-
-
-def _parts(rows: Sequence[_Any]) -> Iterator[Sequence[_Any]]:
-    """The rows in parts of one of `_LENGTHS` each, the longest first."""
-    at, left = 0, len(rows)
-    while left:
-        length = _LENGTHS[min(left, ROWS_MAX)]
-        yield rows[at : at + length]
-        at, left = at + length, left - length
-
-
-def _by_pool(keys: Iterable[tuple[int, _Any]]) -> dict[int, list[_Any]]:
-    """The holders, or numbers, of each pool."""
-    found: dict[int, list[_Any]] = {}
-    for pool_id, what in keys:
-        found.setdefault(pool_id, []).append(what)
-    return found
+def _array(names: Collection[str]) -> str:
+    return msgspec.json.encode(names).decode()
 
 
 def _places(values: Sequence[object]) -> str:

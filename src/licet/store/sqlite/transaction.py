@@ -10,9 +10,10 @@ from licet.model import Tenant
 from licet.store.contract import Purpose
 from licet.store.rows import no_rows
 from licet.store.snapshots import Tenants, read_version
-from licet.store.sqlite.book import load_book, read_live, save_book, write
+from licet.store.sqlite.book import load_book, read_live
 from licet.store.sqlite.connecting import asking
 from licet.store.sqlite.memory import Memory
+from licet.store.sqlite.saving import save_book, write
 from licet.store.standings import with_repeated
 from licet.store.unfolded import Unfolded
 
