@@ -89,9 +89,8 @@ class Need:
         #   Grant(A, pool 1) of S4, End(S4)      the same; no client can ask for it, as it learns of S4 later
         self.crowded: set[tuple[int, SeatKey]] = set()
 
-        # sweep: so many sessions that have expired, oldest expiry first; and so many pools that have an
-        # expired seat, as a seat on hold (L18) may expire without a session; and so many places that have
-        # lapsed (L19).
+        # sweep: so many sessions that have expired, oldest first; so many pools with an expired seat, as
+        # one on hold (L18) may expire without a session; and so many places that have lapsed (L19).
         #   Sweep(100), Sweep(50)     sweep = 150
         self.sweep = 0
 
