@@ -80,8 +80,7 @@ class Need:
         # queues: pools of which the whole queue is needed, lapsed places too (L19).
         self.queues: set[int] = set()
 
-        # explained: pools of which the seats that expire first are needed although they may not be full, as
-        # a limit, a reserve or the queue may deny before.
+        # explained: pools of which an option may deny a seat: then those that expire first are needed.
         self.explained: set[int] = set()
 
         # crowded: seats, and for which client, of which a session may begin and end in this batch.
