@@ -27,6 +27,7 @@ from licet.store.postgres import memory
 from licet.store.postgres.batch import SETUP_LOCK, TENANT_LOCK
 from licet.store.postgres.one_call import Refused
 from licet.store.postgres.store import PostgresStore
+from support.asking import without_standings
 from support.examples import (
     BY_USER,
     CLIENTS,
@@ -395,7 +396,7 @@ class TestAlike:
         first = begun_in_postgres(place, tenant)
         nodes = [first, opened_in_postgres(place)]
         with closing(sqlite_places.make(tmp_path, START_MS)) as beside:
-            plain = begin(beside, tenant)
+            plain = without_standings(begin(beside, tenant))
             node = 0
             for step in range(80):
                 if draw.random() < 0.05:

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from msgspec.structs import replace
 
 from licet.lanes.commit import commit
-from licet.ledger import rules, seat_life, signed_pools
+from licet.ledger import rules, seat_decision, seat_life, signed_pools
 from licet.ledger.book import Book
 from licet.ledger.commands import Command, Sweep
 from licet.ledger.numbers import Numbers
@@ -295,7 +295,7 @@ def _forget_the_highest_number(patch: pytest.MonkeyPatch) -> None:
 
 
 def _forget_a_number_of_a_seat(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "_number", lambda *_: 0)
+    patch.setattr(seat_decision, "number_for", lambda *_: 0)
 
 
 def _forget_when_a_token_was_issued(patch: pytest.MonkeyPatch) -> None:
@@ -313,7 +313,7 @@ def _forget_a_step(patch: pytest.MonkeyPatch) -> None:
 
 
 def _forget_the_counter(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rules, "room_of", lambda *_: SEATS_MAX)
+    patch.setattr(seat_decision, "room_of", lambda *_: SEATS_MAX)
     for module in (rules, signed_pools):
         patch.setattr(module, "is_beyond", lambda *_: False)
 

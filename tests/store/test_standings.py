@@ -20,10 +20,9 @@ from licet.store.counters import count
 from licet.store.postgres import store as postgres
 from licet.store.rows import SESSION, to_session
 from licet.store.sqlite import store as sqlite
-from licet.store.sqlite.store import SqliteStore
 from licet.store.standings import Standings
 from licet.units import DAY_MS
-from support.asking import NOW_MS, Case
+from support.asking import NOW_MS, Case, without_standings
 from support.examples import BY_USER, CLIENTS, EACH, FULL, bump, end, grant, jim_test, refresh, sid, view
 from support.kinds import Place, SqlitePlaces
 from support.store_site import SESSION_S, START_MS, Undone, begin, do, everything, in_use, numbers, rows
@@ -52,13 +51,6 @@ def store(place: Place, repeated: list[int]) -> Store:
     store = begin(place, jim_test(pools=(ONE,)))
     do(store, grant(1, 1))
     do(store, grant(1, 2))
-    return store
-
-
-def without_standings(store: Store) -> Store:
-    """The same store, which decides all on a book."""
-    assert isinstance(store, SqliteStore)
-    store._memory._standings = Standings(most=0)
     return store
 
 

@@ -14,6 +14,9 @@ from licet.ledger.numbers import Numbers
 from licet.ledger.rules import apply
 from licet.licences.steps import SignedSeats, Step, Terms
 from licet.model import Client, Pool, Seat, Session
+from licet.store.contract import Store
+from licet.store.sqlite.store import SqliteStore
+from licet.store.standings import Standings
 from licet.units import DAY_MS
 from support.examples import BY_USER, FULL, TWINS, client, grant, jim_test, refresh, sid, view
 
@@ -141,3 +144,10 @@ class Case:
             else:
                 made.append(refresh(key, 100))
         return made
+
+
+def without_standings(store: Store) -> Store:
+    """The same store, which decides all on a book."""
+    assert isinstance(store, SqliteStore)
+    store._memory._standings = Standings(most=0)
+    return store
