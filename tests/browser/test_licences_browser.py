@@ -33,6 +33,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
+@pytest.mark.wide
 def test_a_licence_is_chosen_agreed_to_and_counts(
     browser: Browser, site: DashboardSite, tmp_path: Path
 ) -> None:

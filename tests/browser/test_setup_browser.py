@@ -62,6 +62,7 @@ def test_a_denial_is_read_with_who_held_the_seats(browser: Browser, site: Dashbo
         browser.show(page, "denials")
 
 
+@pytest.mark.wide
 def test_usage_answers_how_many_seats_while_the_slider_moves(browser: Browser, site: DashboardSite) -> None:
     with browser.person(site, "vera") as page:
         page.goto(f"{site.admin_url}/usage{HERE}")

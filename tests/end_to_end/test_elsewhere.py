@@ -41,6 +41,7 @@ with auth, httpx.Client(auth=auth) as client:
 """
 
 
+@pytest.mark.wide
 def test_a_demo_gives_seats_shows_them_and_ends_without_any_of_it(tmp_path: Path) -> None:
     """By asyncio's event loop, with commits in a thread, and with every file closed before it is removed."""
     with _started(tmp_path, "demo", "--port", "0", "--admin-port", "0") as process:

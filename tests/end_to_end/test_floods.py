@@ -36,6 +36,7 @@ def attempt(
     return server.http.post("/Jim_Test/token", data=form, auth=(client_id, password), headers=headers)
 
 
+@pytest.mark.wide
 def test_the_addresses_of_a_64_are_one_and_those_of_a_48_have_a_limit(strict: RunningServer) -> None:
     """RFC 4291 2.5.4, RFC 6177: whoever has one of them has all of them."""
     one = [attempt(strict, f"2001:db8:1:2::{at:x}", f"Nobody{at}").status_code for at in range(8)]

@@ -121,6 +121,7 @@ async def test_a_connection_is_used_again_after_a_wait(line: Line) -> None:
     assert (await waiting.answer()).status == 200
 
 
+@pytest.mark.wide
 async def test_a_place_is_kept_for_as_long_as_its_request_waits(line: Line) -> None:
     """It asks again in the second half of the hold, and not before."""
     await line.take("c0")

@@ -21,6 +21,7 @@ def finish(version: NextVersion, data: Path, *options: str) -> "subprocess.Compl
     )
 
 
+@pytest.mark.wide
 def test_the_last_step_is_refused_while_an_older_server_runs_and_done_when_it_has_stopped(
     tmp_path: Path,
 ) -> None:

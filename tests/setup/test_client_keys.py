@@ -320,6 +320,7 @@ class TestCommandLine:
             OTHER.thumbprint,
         ]
 
+    @pytest.mark.wide
     def test_on_a_terminal_it_says_that_it_waits_for_a_key(self, desk: Desk) -> None:
         """Who names no file would look at an empty line."""
         with terminal("client", "key", "add", "TestClientId", "--data", str(desk.data)) as screen:

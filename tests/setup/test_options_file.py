@@ -79,7 +79,7 @@ def tenants(draw: st.DrawFn) -> Tenant:
 
 
 @given(tenant=tenants())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whatever_is_written_is_read_again(tenant: Tenant) -> None:
     """Or is refused, each contradiction with the lines of both that make it."""
     wrong = [(pool, list(disagreements(pool, pool.seats))) for pool in tenant.pools.values()]

@@ -151,6 +151,7 @@ def test_a_server_that_does_not_start_is_no_riddle(project: pytest.Pytester) -> 
     result.stdout.fnmatch_lines(["*Licet did not start*", "*LICET_PORT: '70000' is too large*"])
 
 
+@pytest.mark.wide
 def test_no_server_outlives_its_tests(project: pytest.Pytester) -> None:
     """Also where nothing could be cleared away, and no fixture ended."""
     project.makepyfile(
