@@ -1,5 +1,6 @@
 """`licet import-options`: an options file of FlexNet or RLM becomes part of a set-up file."""
 
+import shlex
 import stat
 import sys
 import tomllib
@@ -165,7 +166,7 @@ def test_a_wrong_line_refuses_the_file_whatever_is_left_out(desk: Desk, tmp_path
         exit_code=2,
     )
     assert f"line 10: {line}" in refused.stderr
-    assert "cannot be read; nothing was written" in refused.stderr
+    assert "nothing was written. Correct what is told above" in refused.stderr
     assert not output.exists()
 
 
@@ -242,10 +243,11 @@ def test_every_line_is_listed_as_json(desk: Desk, tmp_path: Path) -> None:
     ("text", "options", "told"),
     [
         ("INCLUDE full USER TC\nINCLUDEALL USER TC\n", (), "say --format flexnet or --format rlm"),
-        ("nothing of the sort\n", (), "neither an options file of FlexNet nor one of RLM"),
+        ("nothing of the sort\n", (), "nor one of RLM (line 1: RLM has no option 'nothing'); say --format"),
+        ("GROUP sales \a", (), "line 1: GROUP sales \N{REPLACEMENT CHARACTER}\n    it has a character"),
         ("x" * 2_000_000, (), "1048576 bytes at most"),
         ("LINGER full 60\n", ("--pool", "compile=nowhere"), "has no pool nowhere"),
-        ("LINGER full 60\n", ("--pool", "full"), "are written anne=AN"),
+        ("LINGER full 60\n", ("--pool", "full"), "are written compile=full"),
         ("LINGER full 60\n", ("--user", "a=TC", "--user", "a=AN"), "'a' is to be TC and AN"),
         ("LINGER full 60\n", ("--user", "=TC"), "are written anne=AN"),
         ("LINGER full 60\n", ("--users", "/nowhere"), "/nowhere cannot be read"),
@@ -263,3 +265,23 @@ def test_a_mistake_in_the_use_is_told(
 
 def test_a_file_that_is_not_there_is_told(desk: Desk) -> None:
     assert "cannot be read" in desk.error("import-options", "nowhere.opt", exit_code=2)
+
+
+def test_the_next_step_is_told(desk: Desk, tmp_path: Path) -> None:
+    output = tmp_path / "a set-up.toml"
+    named = ("--users", users_file(tmp_path), "--leave-out", "all", "-o", str(output))
+    told = desk.run("import-options", options_file(tmp_path), *named).stderr.splitlines()[-1]
+    assert told.startswith(f"To see what it changes: licet apply {shlex.quote(str(output))} ")
+    assert "changes to make" in desk.run(*shlex.split(told.partition("licet ")[2])).stdout
+
+
+def test_a_set_up_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As editors of Windows write it."""
+    base = tmp_path / "setup.toml"
+    base.write_bytes(b"\xef\xbb\xbf[tenant.T.pool.full]\nseats = 1\n")
+    arguments = ("import-options", options_file(tmp_path, "LINGER full 60\n"), "--into", str(base))
+    assert tomllib.loads(run(*arguments).stdout)["tenant"]["T"]["pool"]["full"]["hold"] == "1m"
+
+
+def test_an_error_never_takes_over_the_terminal(desk: Desk) -> None:
+    assert "\x1b" not in desk.error("import-options", "\x1b]0;owned\x07", exit_code=2)

@@ -185,6 +185,11 @@ def test_some_licences_of_a_feature_may_be_a_pool_of_their_own() -> None:
     assert done.changes.pools == {"light": PoolChanges(max={"user:AN": 1})}
 
 
+def test_the_option_that_names_a_pool_can_be_pasted_into_a_shell() -> None:
+    assert "--pool '$(reboot)=POOL'" in one("EXCLUDE $(reboot) USER anne").why
+    assert "--pool 'light:VERSION=2.0 up=POOL'" in one('EXCLUDE "light VERSION=2.0 up" USER anne').why
+
+
 def test_a_feature_that_was_named_in_vain_is_told() -> None:
     done = translated("MAX 1 full USER anne\n", pools={"compil": "light"})
     assert done.notes == ("No line has the feature 'compil', which --pool names.",)
@@ -198,7 +203,7 @@ def test_a_feature_that_was_named_in_vain_is_told() -> None:
         ("RESERVE -1 full USER anne", "a whole number"),
         ("RESERVE 1_0 full USER anne", "a whole number"),
         ("RESERVE ٣ full USER anne", "a whole number"),
-        ("RESERVE 99999999999999999999 full USER anne", "a whole number"),
+        ("RESERVE 99999999999999999999 full USER anne", "is at most 2147483647; this is more"),
         ("RESERVE 1 full USER", "ends before the name"),
         ("RESERVE 1 full", "ends before the type"),
         ("RESERVE 1 full USR anne", "the type is USER, GROUP"),
@@ -256,6 +261,16 @@ def test_rlm_has_words_of_its_own(line: str, told: str) -> None:
 )
 def test_the_format_is_recognised_from_what_is_in_it(text: str, expected: str) -> None:
     assert read(text, "").format == expected
+
+
+def test_a_file_with_the_same_mistakes_in_both_formats_needs_no_format() -> None:
+    reading = read("GROUP sales \a\nEXCLUDE full\n", "")
+    assert reading.mistakes == 2
+
+
+def test_a_file_with_other_mistakes_in_each_format_says_the_first_of_each() -> None:
+    with pytest.raises(FormatUnclear, match=r"FlexNet .*line 2: FlexNet has no .*RLM \(line 2: RLM has no"):
+        read("EXCLUDE full USER anne\nSERVER host 0 27000\nVENDOR acme\n", "")
 
 
 @pytest.mark.parametrize(

@@ -107,12 +107,13 @@ def _errors_reported(call: Mapping[str, Any] = MappingProxyType({})) -> Iterator
         raise
     except Exception as fault:
         from licet.cli.errors import exit_code, text_of
+        from licet.cli.output import note
 
         code = exit_code(fault)
         if code is None:  # A bug: show its traceback.
             raise
         if text := text_of(fault, **call.get(NAMED, {})):
-            typer.echo(text, err=True)
+            note(text)
         raise typer.Exit(code) from None
 
 

@@ -11,6 +11,7 @@ from licet.model import Tenant, Value
 from licet.nearest import nearest
 from licet.options_files import reasons
 from licet.options_files.words import shown
+from licet.platforms.shells import quoted
 
 _SHOWN_MAX: Final = 5  # names in one sentence
 _HINTS_MAX: Final = 100  # what was probably meant: looking for that among many pools takes its time
@@ -88,13 +89,13 @@ class Known:
             self.used.add(feature.casefold())
             return [pool]
         if "=" in feature:
-            raise Unknown(reasons.SOME_LICENCES.format(feature=feature))
+            raise Unknown(reasons.SOME_LICENCES.format(named=quoted(f"{feature}=POOL")))
         self._unknown += 1
         near = nearest(feature, self.pools) if self._unknown <= _HINTS_MAX else None
         hint = f" (did you mean {near}?)" if near else ""
         raise Unknown(
             f"there is no pool {shown(feature)} in tenant {self.tenant.name}{hint}; say which pool it is with"
-            f" --pool {feature}=POOL"
+            f" --pool {quoted(f'{feature}=POOL')}"
         )
 
     def _no_users(self, *, plural: bool) -> str:

@@ -7,8 +7,7 @@ HOST: Final = (
 )
 PROJECT: Final = "a program says itself for which project it runs, which proves nothing"
 SOME_LICENCES: Final = (
-    "a pool has one kind of seat; if these licences are a pool of their own here, name it"
-    " with --pool {feature}=POOL"
+    "a pool has one kind of seat; if these licences are a pool of their own here, name it with --pool {named}"
 )
 BORROWING: Final = "no seat can be borrowed: a token is renewed at the server"
 ACTIVATION: Final = "nothing is activated on a machine: a vendor signs a licence for the server"

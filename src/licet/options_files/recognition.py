@@ -1,12 +1,12 @@
 """Finds out whether an options file is FlexNet's or RLM's.
 
 A file is of the format in which it has the fewer mistakes. Where that is both, a word that one format has for
-everybody decides, `ALL_USERS` or `*`. Where the file says the same in both, it does not matter; where it says
-something else, a person has to say which it is.
+everybody decides, `ALL_USERS` or `*`. Where the file says the same in both, or has the same mistakes, it does
+not matter; where it says something else, a person has to say which it is.
 """
 
 from licet.options_files import flexnet, rlm
-from licet.options_files.statements import Members, Number, Option, Reading, Rule, Said, Who
+from licet.options_files.statements import Members, Number, Option, Reading, Rule, Said, Who, Wrong
 
 
 class FormatUnclear(Exception):
@@ -22,7 +22,12 @@ def recognised(content: bytes) -> Reading:
     if of_flexnet.mistakes != of_rlm.mistakes:
         return of_flexnet if of_flexnet.mistakes < of_rlm.mistakes else of_rlm
     if of_flexnet.mistakes:
-        raise FormatUnclear("it is neither an options file of FlexNet nor one of RLM as it stands")
+        ours, theirs = _mistakes(of_flexnet), _mistakes(of_rlm)
+        if ours == theirs:
+            return of_flexnet
+        raise FormatUnclear(
+            f"it is no options file of FlexNet as it stands ({ours[0]}), nor one of RLM ({theirs[0]})"
+        )
     pairs = zip(of_flexnet.said, of_rlm.said, strict=False)
     differing = [(ours, theirs) for ours, theirs in pairs if ours.statement != theirs.statement]
     is_flexnet = any(_is_for_all(ours) for ours, _ in differing)
@@ -39,6 +44,11 @@ def recognised(content: bytes) -> Reading:
     if _has_both_lists(of_flexnet):
         raise FormatUnclear("INCLUDE beside INCLUDEALL means something else in FlexNet than in RLM")
     return of_flexnet
+
+
+def _mistakes(reading: Reading) -> list[str]:
+    """What is wrong, line by line."""
+    return [f"{it.line.where}: {it.statement.why}" for it in reading.said if isinstance(it.statement, Wrong)]
 
 
 def _is_for_all(said: Said) -> bool:

@@ -148,10 +148,9 @@ class _Translating:
         before = self._each_user.get(pool)
         if rule.who is not Who.USER or before is None or not self._reading.first_counts:
             return False
-        why = (
-            f"{self._reading.format} passes over it: {self._fates.where(before)}, for all users, is before it"
-        )
-        self._fates.left_out(line, why)
+        where = self._fates.where(before)
+        behind = f"{self._reading.format} passes over it: {where}, for all users, is before it"
+        self._fates.left_out(line, f"{behind}; if it is to count, put it before that line")
         return True
 
     def _read_number(self, line: int, number: Number) -> None:

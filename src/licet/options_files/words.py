@@ -34,8 +34,10 @@ class Words:
     def number(self, what: str) -> int:
         """The next word, which has to be a whole number."""
         word = self.take(what)
-        if not (word.isascii() and word.isdigit() and len(word) <= _DIGITS_MAX and int(word) <= NUMBER_MAX):
+        if not (word.isascii() and word.isdigit()):
             raise NotWrittenSo(f"{what} is a whole number; this is not: {shown(word)}")
+        if len(word) > _DIGITS_MAX or int(word) > NUMBER_MAX:
+            raise NotWrittenSo(f"{what} is at most {NUMBER_MAX}; this is more: {shown(word)}")
         return int(word)
 
     def choice(self, what: str, known: Mapping[str, str]) -> str:

@@ -21,7 +21,9 @@ from licet.cli.options import AsJson, Data, TenantName
 from licet.cli.output import note, say, show_json
 from licet.cli.set_up.setup_file import text_of
 from licet.cli.stores import chosen_tenant, opened
+from licet.cli.suggested_options import of_data
 from licet.formats import counted
+from licet.platforms.shells import quoted
 
 if TYPE_CHECKING:
     from licet.model import Tenant
@@ -107,7 +109,8 @@ def import_options(
     reading = _reading(file, file_format)
     base, chosen = _set_up(into, tenant, data)
     names = Names(
-        users=_pairs(_lines_of(users), "--users") | _pairs(user, "--user"), pools=_pools(pool, chosen)
+        users=_pairs(_lines_of(users), "--users", "anne=AN") | _pairs(user, "--user", "anne=AN"),
+        pools=_pools(pool, chosen),
     )
     done = translate(reading, chosen, names)
     _tell(name, done.outcomes, as_json=as_json)
@@ -126,6 +129,8 @@ def import_options(
     (note if output is None or as_json else say)(
         f"{name} ({reading.format}): {counted(kept, 'option')} kept{more}{where}."
     )
+    if output is not None:
+        note(f"To see what it changes: licet apply {quoted(str(output))}{of_data(data)} --dry-run")
 
 
 def _reading(file: str, file_format: Format | None) -> "Reading":
@@ -190,14 +195,14 @@ def _lines_of(users: str | None) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
-def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
+def _pairs(given: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
     """What names mean, of texts like `anne=AN`; the last = counts, as a name may have one."""
     found: dict[str, str] = {}
     for text in given or ():
         name, is_there, meaning = (part.strip() for part in text.rpartition("="))
         if not (is_there and name and meaning):
             raise WrongUse(
-                f"{option}: a name and what it means are written anne=AN; this is not: {text[:40]!r}"
+                f"{option}: a name and what it means are written {example}; this is not: {text[:40]!r}"
             )
         if found.setdefault(name, meaning) != meaning:
             raise WrongUse(f"{option}: {name[:40]!r} is to be {found[name]} and {meaning}")
@@ -205,7 +210,7 @@ def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
 
 
 def _pools(given: Sequence[str] | None, tenant: "Tenant") -> dict[str, str]:
-    found = _pairs(given, "--pool")
+    found = _pairs(given, "--pool", "compile=full")
     known = {pool.name for pool in tenant.pools.values()}
     if unknown := sorted(set(found.values()) - known):
         raise WrongUse(f"--pool: tenant {tenant.name} has no pool {unknown[0]}")
@@ -240,7 +245,10 @@ def _left_out(name: str, outcomes: Sequence["Outcome"], words: Iterable[str]) ->
     """
     wrong = [it for it in outcomes if it.fate == "wrong"]
     if wrong:
-        raise WrongUse(f"{counted(len(wrong), 'line')} of {name} cannot be read; nothing was written")
+        which = "a mistake, or contradicts another" if len(wrong) == 1 else "mistakes, or contradict others"
+        have = "has" if len(wrong) == 1 else "have"
+        why = f"{counted(len(wrong), 'line')} of {name} {have} {which}; nothing was written"
+        raise WrongUse(f"{why}. Correct what is told above")
     found = [it for it in outcomes if it.fate == "left out"]
     allowed = {word.upper() for word in words}
     lost = [it for it in found if it.option not in allowed]

@@ -89,11 +89,12 @@ def text_of(file: str) -> str:
     Raises WrongUse.
     """
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as fault:
         raise WrongUse(f"{file} cannot be read: {fault.strerror}") from None
     except UnicodeDecodeError:
         raise WrongUse(f"{file} is not UTF-8") from None
+    return text.removeprefix("\ufeff")  # which editors of Windows put first
 
 
 def _end_of_rehearsal(plan: "Applied") -> str:
