@@ -178,18 +178,12 @@ class Pool(Value, frozen=True, kw_only=True):
         check_options(self)
 
 
-def options_of(pool: Pool, groups: Mapping[str, Group]) -> PoolOptions | None:
+def options_of(
+    pool: Pool, groups: Mapping[str, Group], users_of: Mapping[str, str] | None = None
+) -> PoolOptions | None:
     """The options of a pool, ready to be looked up; None where it has none."""
-    if not (
-        pool.exclude
-        or pool.include
-        or pool.named
-        or pool.reserve
-        or pool.max
-        or pool.max_per_user is not None
-        or pool.max_per_client is not None
-        or pool.queue
-    ):
+    rules = pool.exclude or pool.include or pool.named or pool.reserve or pool.max
+    if not (rules or pool.max_per_user is not None or pool.max_per_client is not None or pool.queue):
         return None
     return PoolOptions(
         groups=groups,
@@ -203,6 +197,7 @@ def options_of(pool: Pool, groups: Mapping[str, Group]) -> PoolOptions | None:
         max_per_client=pool.max_per_client,
         queue=pool.queue,
         queue_hold_s=pool.queue_hold_s,
+        users_of=users_of,
     )
 
 

@@ -144,7 +144,7 @@ class PoolOptions:
     """The options of one pool in a snapshot of its tenant, ready to be looked up by client.
 
     `reserved` is the sum of its reserves; `queue` how many may wait, and `queue_hold_ms` for how long a place
-    is kept for somebody who does not ask again.
+    is kept for somebody who does not ask again. `users_of` has the user for whom each client stands.
     """
 
     def __init__(
@@ -161,6 +161,7 @@ class PoolOptions:
         max_per_client: int | None = None,
         queue: int = 0,
         queue_hold_s: int = QUEUE_HOLD_S,
+        users_of: Mapping[str, str] | None = None,
     ) -> None:
         self.queue = queue
         self.queue_hold_ms = queue_hold_s * 1000
@@ -173,6 +174,8 @@ class PoolOptions:
         self._max_per_user = max_per_user
         self._max_per_client = max_per_client
         self.reserved = sum(self._reserve.values())
+        self._groups, self._users_of = groups, users_of or {}
+        self._clients_of: dict[str, list[str]] | None = None  # of each user, when somebody wants to know
         self._groups_of: defaultdict[str, list[str]] = defaultdict(list)
         for group in sorted(groups.values(), key=lambda group: group.name):
             for member in [f"user:{it}" for it in group.users] + [f"client:{it}" for it in group.clients]:
@@ -205,6 +208,21 @@ class PoolOptions:
         if kind == "reserve":
             return self._reserve.get(who)
         return self._max_per_user if who.startswith("user:") else self._max_per_client
+
+    def who_counts(self, what: str) -> dict[str, str]:
+        """The clients of which a limit counts the seats, as the set-up is now, and their users."""
+        kind, _, name = what.partition("=")[2].partition(":")
+        users_of = self._users_of
+        if self._clients_of is None:
+            self._clients_of = {}
+            for client_id, initials in users_of.items():
+                self._clients_of.setdefault(initials, []).append(client_id)
+        group = self._groups.get(name) if kind == "group" else None
+        clients = [name] if kind == "client" else sorted(group.clients) if group else []
+        users = [name] if kind == "user" else sorted(group.users) if group else []
+        for initials in users:
+            clients += self._clients_of.get(initials, ())
+        return {client_id: users_of[client_id] for client_id in clients if client_id in users_of}
 
     def reserves_within(self, room: int) -> dict[str, int] | None:
         """What each reserve is in a pool of so many seats, served in order; None where all fit (L17)."""

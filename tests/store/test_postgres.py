@@ -25,7 +25,7 @@ from licet.store.contract import Purpose, Store
 from licet.store.errors import Collided
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
 from licet.store.postgres.batch import TENANT_LOCK
-from licet.store.postgres.book import _LOAD, parameters
+from licet.store.postgres.book import _COUNTING, _LOAD, parameters
 from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from support.faults import answers, unavailable, works
@@ -321,6 +321,25 @@ class TestPlans:
         assert sum("using uq_client_tenant_id_client_id" in line for line in plan) == 3
         filters = {line for line in plan if line.startswith("Filter:")}
         assert not [line for line in filters if "client_key" in line or "sid =" in line]
+
+    @pytest.mark.parametrize("is_analyzed", [False, True])
+    def test_the_seats_that_count_against_a_limit_are_found_one_by_one(
+        self, stoppable: Postgres, lonely: PostgresStore, is_analyzed: bool
+    ) -> None:
+        """L16: a denial walks over no seats, and over no sessions but those of the clients that count."""
+        if is_analyzed:
+            stoppable.execute("ANALYZE", "lonely")
+        asked = {"now_ms": 1, "holder_pools": "{1}", "holders": "{client:A}", "client_pools": "{1}"}
+        with lonely._writer.using(PATIENCE_S) as wire:
+            explain = b"EXPLAIN " + _COUNTING.encode()
+            rows = wire.raw.execute(explain, asked | {"clients": "{1}"}, prepare=True).fetchall()
+        scans = [line.strip() for (line,) in rows if " Scan " in line and " on s" in line]
+        assert sorted(line.split(" using ")[1].split(" on ")[0] for line in scans) == [
+            "ix_session_client_key_expires_at_ms",
+            "ix_session_client_key_expires_at_ms",
+            "ix_session_user_seat",
+            "pk_seat",
+        ]
 
 
 class TestArrays:

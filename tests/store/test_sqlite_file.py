@@ -20,6 +20,7 @@ from licet.lanes.commit import apply_all, commit
 from licet.ledger.commands import Granted, Sweep
 from licet.store import migrate
 from licet.store.errors import SchemaOutdated, SchemaUnknown, StoreUnavailable
+from licet.store.sqlite.book import _COUNTING_OWN
 from licet.store.sqlite.store import SqliteStore, _driver
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
 from support.store_site import SPAWN, do, everything, numbers, run_processes
@@ -232,6 +233,16 @@ class TestAFile:
         walks = {(it, step) for it, plan in plans.items() for step in plan if _walked(step) in tables}
         assert len(plans) > 10
         assert not walks
+
+    def test_the_seats_that_count_against_a_limit_are_found_one_by_one(self, store: SqliteStore) -> None:
+        """L16: those that are a session's own, by the sessions of the clients that count."""
+        rows = store._writer.execute(f"EXPLAIN QUERY PLAN {_COUNTING_OWN}", (1, 1, 1, 1))
+        found = [row[3] for row in rows if " seat " in row[3] or row[3].startswith("SEARCH session USING")]
+        index = "ix_session_client_key_expires_at_ms"
+        assert found[:2] == [
+            "SEARCH seat USING PRIMARY KEY (pool_id=? AND holder=?)",
+            f"SEARCH session USING INDEX {index} (client_key=? AND expires_at_ms>?)",
+        ]
 
     def test_a_closed_store_is_unavailable(self, store: SqliteStore) -> None:
         """A request that comes late is a fault and no crash."""

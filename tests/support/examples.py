@@ -49,7 +49,8 @@ def jim_test(
     """The tenant `Jim_Test`, or one that is like it but for some changes."""
     named: dict[str, Any] = {"id": 1, "name": "Jim_Test", "version": 1} | changes
     by_name = {it.name: it for it in groups}
-    options = {it.id: options_of(it, by_name) for it in pools}
+    users_of = {it.client_id: it.user.initials for it in clients}
+    options = {it.id: options_of(it, by_name, users_of) for it in pools}
     return Tenant(
         **named,
         groups=by_name,

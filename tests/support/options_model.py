@@ -214,10 +214,11 @@ class OptionsModel(Model):
             if taken.initials != asker.user.initials and self.is_counted(pool):
                 return ("all_in_use", seats[holder], False)
             return taken.reserve
-        first_ms = min(seats.values(), default=None)
         who = (asker.client_id, asker.user.initials)
-        if self._is_at_limit(pool, *who, {}, gone):
-            return ("max_reached", first_ms, False)
+        reached = [name for name, most in self.limits(pool, *who) if self.count(pool.id, name, gone) >= most]
+        if reached:
+            return ("max_reached", max(self._first_of(pool, name) for name in reached), False)
+        first_ms = self._first_that_helps(pool, *who)
         free = (pool.seats or 0) - len(seats) + len(gone)
         if free > 0 and pool.queue and not gone and self._are_others_first(pool, asker, free):
             return ("queued", self.now_ms + 5000, True)
@@ -227,6 +228,18 @@ class OptionsModel(Model):
             return ("all_in_use", first_ms, pool.queue > 0)
         reserve = self._reserve(pool, *who, {}, gone)
         return ("reserved", first_ms, pool.queue > 0) if reserve is None else reserve
+
+    def _first_of(self, pool: Pool, who: str) -> int:
+        """When the first of the seats ends that are of whom a rule names."""
+        ends = self.seats(pool.id)
+        taken = [(key[1], it) for key, it in self.taken.items() if key[0] == pool.id]
+        return min(ends[holder] for holder, it in taken if who in self.names(it.client_id, it.initials))
+
+    def _first_that_helps(self, pool: Pool, client_id: str, initials: str) -> int | None:
+        """When the first seat ends that is not reserved for others only."""
+        ends, theirs = self.seats(pool.id), {"", *self.names(client_id, initials)}
+        taken = [(key[1], it) for key, it in self.taken.items() if key[0] == pool.id]
+        return min((ends[holder] for holder, it in taken if it.reserve in theirs), default=None)
 
     def _outside(self, pool: Pool, asker: Client) -> str | None:
         names = self.names(asker.client_id, asker.user.initials)

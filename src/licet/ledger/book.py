@@ -8,8 +8,8 @@ whatever their order. A book decides nothing and does no I/O.
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
 
+from licet.ledger.expiries import EVERY, Expiries
 from licet.ledger.numbers import Numbers
 from licet.model import EndReason, NoSeatReason, Place, Seat, Session, Tenant, Value
 from licet.options import names_counted
@@ -178,30 +178,24 @@ class Book:
         self.counts = dict(self.counts_before)
         self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
-        self._expiries: dict[int, list[tuple[int, str]]] = {}
+        self._expiries: dict[int, Expiries] = {}  # of the pools that were asked for
         self._lines: dict[int, list[Place]] = {}  # of the queues that were asked for, in order
         for session in sessions:
             self._put(session)
 
-    def earliest_expiry(self, pool_id: int) -> int:
-        """When the first of the seats of a pool expires; at least one of those in use is in the book.
+    def earliest_expiry(self, pool_id: int, what: str = EVERY) -> int | None:
+        """When the first seat of a pool expires, of those that are counted so; None where there is none.
 
         It is an earlier moment where that seat may be one that is not in the book.
-
-        A pool that is asked for has a heap of expiries from then on. Where a seat has another expiry by now,
-        or is free, the old one stays until it comes up: a batch of denials looks at each seat once.
         """
-        heap = self._expiries.get(pool_id)
-        if heap is None:
-            heap = [(seat.expires_at_ms, key[1]) for key, seat in self.seats.items() if key[0] == pool_id]
-            heapify(heap)
-            self._expiries[pool_id] = heap
-        while True:
-            expires_at_ms, holder = heap[0]
-            seat = self.seats.get((pool_id, holder))
-            if seat is not None and seat.expires_at_ms == expires_at_ms:
-                return min(expires_at_ms, self.others_from_ms.get(pool_id, expires_at_ms))
-            heappop(heap)
+        expiries = self._expiries.get(pool_id)
+        if expiries is None:
+            expiries = self._expiries[pool_id] = Expiries(
+                (seat for key, seat in self.seats.items() if key[0] == pool_id),
+                {key[1]: count for key, count in self.counts.items() if key[0] == pool_id},
+                self.others_from_ms.get(pool_id),
+            )
+        return expiries.first_ms(what)
 
     def queue_of(self, pool_id: int) -> list[Place]:
         """The places of a pool's queue, the first in line first; not to be changed."""
@@ -251,8 +245,8 @@ class Book:
 
     def _set(self, seat: Seat) -> None:
         self.seats[seat.key] = seat
-        if (heap := self._expiries.get(seat.pool_id)) is not None:
-            heappush(heap, (seat.expires_at_ms, seat.holder))
+        if (expiries := self._expiries.get(seat.pool_id)) is not None:
+            expiries.put(seat)
 
     def _take(self, seat: Seat) -> None:
         self._set(seat)
@@ -265,6 +259,8 @@ class Book:
     def _free(self, freed: SeatFreed) -> None:
         seat = freed.seat
         del self.seats[seat.key]
+        if (expiries := self._expiries.get(seat.pool_id)) is not None:
+            expiries.remove(seat)
         self.in_use[seat.pool_id] -= 1
         if seat.counted:
             self._count(seat, -1)

@@ -20,12 +20,13 @@ from typing import NamedTuple
 
 from licet.ledger.book import CountKey, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
-from licet.ledger.holders import SESSION_HOLDER, holder_of
+from licet.ledger.holders import CLIENT_HOLDER, SESSION_HOLDER, USER_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
 from licet.model import Client, Duplicates, Place, Pool, Seat, Session, Tenant
 from licet.options import COMMON, Applied, PoolOptions
 
 EVER_MS = 2**62
+FEW = 32  # clients of whom seats are looked up one by one; a guess: an index step each, in a denial
 SPARE = 8  # a guess: seats that expire first by their rows, of which one may be the first indeed
 
 
@@ -38,6 +39,19 @@ class Sharing(NamedTuple):
     client_key: int
     seat_key: SeatKey
     sessions_max: int
+
+
+class Counting(NamedTuple):
+    """Which seats a limit may count: those of these holders, and those that sessions of these clients have.
+
+    The latter are pairs of a pool and a client's key.
+    """
+
+    holders: set[SeatKey]
+    own: set[tuple[int, int]]
+
+    def __bool__(self) -> bool:
+        return bool(self.holders or self.own)
 
 
 class Need:
@@ -98,6 +112,7 @@ class Need:
 
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
+        self._tenant_of: dict[int, int] = {}  # those with options
         self._options: dict[int, PoolOptions] = {}
         self._applied: dict[int, list[Applied]] = {}  # of each grant of a pool with options
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
@@ -141,6 +156,7 @@ class Need:
             self._pools[pool_id] = pool
             options = tenant.options.get(pool_id)
             if options is not None:
+                self._tenant_of[pool_id] = tenant.id
                 self._add_options(pool_id, options, client)
             if pool.signed is not None:
                 waiting = 0 if options is None else options.queue
@@ -246,6 +262,44 @@ class Need:
             )
         }
 
+    def counting(self, in_use: Mapping[int, int], counts: Mapping[CountKey, int]) -> Counting:
+        """The seats that count against a limit which may deny, where they can be those of a `FEW` only (L16).
+
+        The answer to a denied client says when the first of them expires, and they may be anywhere among the
+        seats of their pool. Where more clients may have them, it is the moment before which none of those
+        that are not known expires, as `earliest` finds it. Nor does a small pool, of which that finds every
+        seat, need more.
+
+        `A` has a seat of pool 1, of which 50 are in use, and `max` is 1 for user:AB. `Grant(B, pool 1)` needs
+        the seats of client:A and client:B; the sessions of both, and their seats, if each has its own.
+        """
+        found = Counting(set(), set())
+        for pool_id, asking in self._applied.items():
+            if in_use.get(pool_id, 0) <= 1 + SPARE:
+                continue
+            then = self._counted_then(pool_id, counts)
+            limits = dict.fromkeys(it for applied in asking for it in applied.limits)
+            for what in (what for what, at_most in limits if then[what] > at_most):
+                self._add_counting(found, pool_id, self._options[pool_id].who_counts(what))
+        return found
+
+    def _add_counting(self, found: Counting, pool_id: int, clients: Mapping[str, str]) -> None:
+        if len(clients) > FEW:
+            return
+        match self._pools[pool_id].duplicates:
+            case Duplicates.CLIENT:
+                found.holders.update((pool_id, CLIENT_HOLDER + client_id) for client_id in clients)
+            case Duplicates.USER:
+                found.holders.update((pool_id, USER_HOLDER + initials) for initials in clients.values())
+            case Duplicates.NONE:
+                of_tenant = self._tenants[self._tenant_of[pool_id]].clients
+                found.own.update((pool_id, of_tenant[it].key) for it in clients if it in of_tenant)
+
+    def _counted_then(self, pool_id: int, counts: Mapping[CountKey, int]) -> dict[str, int]:
+        """What is counted of a pool, if all grants that ask for a seat of it get one."""
+        asked = Counter(chain.from_iterable([applied.counted for applied in self._applied[pool_id]]))
+        return {what: counts.get((pool_id, what), 0) + grants for what, grants in asked.items()}
+
     def _may_explain(self, pool_id: int, counts: Mapping[CountKey, int], now_ms: int) -> bool:
         """Whether an option may deny a grant of this pool: where a count comes to its bound in this batch.
 
@@ -255,8 +309,7 @@ class Need:
         if pool.signed is not None:
             return True
         room, asking = room_of(pool, now_ms), self._applied[pool_id]
-        asked = Counter(chain.from_iterable([applied.counted for applied in asking]))
-        then = {what: counts.get((pool_id, what), 0) + grants for what, grants in asked.items()}
+        then = self._counted_then(pool_id, counts)
         if any(then[what] > at_most for applied in asking for what, at_most in applied.limits):
             return True
         if not options.reserved or then[COMMON] <= room - options.reserved:

@@ -85,8 +85,9 @@ def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:  # n
     if key in book.seats:  # L2
         return _shared(book, asked, step)
     left = _Left(book, pool, options, freed, step, now_ms)
-    if (reached := left.limit_reached(applied)) is not None:  # L16
-        return NotGiven(NoSeatReason.MAX_REACHED, _earliest(book, pool), rule=rule_of(reached))
+    if reached := left.limits_reached(applied):  # L16
+        until_ms = _until_below(book, pool, reached)
+        return NotGiven(NoSeatReason.MAX_REACHED, until_ms, rule=rule_of(reached[0]))
     if left.seats > 0 and _others_are_first(book, asked, left, now_ms):  # L19
         return NotGiven(NoSeatReason.QUEUED, now_ms + ASK_AGAIN_MS, rule="queue", may_wait=True)
     return _from_room(book, asked, left, applied, step, now_ms)
@@ -111,10 +112,12 @@ def _from_room(  # noqa: PLR0917 - a private step
     if left.seats <= 0:  # L6, L14
         if pool.seats == 0:
             return NotGiven(NoSeatReason.NO_SEATS)
-        return NotGiven(NoSeatReason.ALL_IN_USE, _earliest(book, pool), may_wait=may_wait)
+        until_ms = _until_there_is_one(book, asked, applied)
+        return NotGiven(NoSeatReason.ALL_IN_USE, until_ms, may_wait=may_wait)
     source = left.source(applied)
     if source is None:  # L17
-        return NotGiven(NoSeatReason.RESERVED, _earliest(book, pool), rule="reserve", may_wait=may_wait)
+        until_ms = _until_there_is_one(book, asked, applied)
+        return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=may_wait)
     number = 0
     if step is not None:
         found = number_for(step, book.numbers[pool.id], asked.freed, now_ms)
@@ -151,12 +154,9 @@ class _Left:
         for change in freed:
             self._count_more(names_counted(change.seat.counted), -1)
 
-    def limit_reached(self, applied: Applied) -> str | None:
-        """The first limit into which one more seat does not fit (L16); None where it fits into all."""
-        for what, at_most in applied.limits:
-            if self._count(what) >= at_most:
-                return what
-        return None
+    def limits_reached(self, applied: Applied) -> list[str]:
+        """The limits into which one more seat does not fit (L16)."""
+        return [what for what, at_most in applied.limits if self._count(what) >= at_most]
 
     def source(self, applied: Applied) -> str | None:
         """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
@@ -170,7 +170,7 @@ class _Left:
 
     def take(self, applied: Applied) -> None:
         """Give a seat to somebody else, if there is one for it."""
-        if self.limit_reached(applied) is None and (source := self.source(applied)) is not None:
+        if not self.limits_reached(applied) and (source := self.source(applied)) is not None:
             self._count_more(self.counted(applied, source), 1)
             self.seats -= 1
 
@@ -205,7 +205,7 @@ def _others_are_first(book: Book, asked: Asked, left: _Left, now_ms: int) -> boo
             break
         if (other := _waiting(tenant, options, place, now_ms)) is not None:
             left.take(other)
-    return left.seats <= 0 or left.limit_reached(applied) is not None or left.source(applied) is None
+    return left.seats <= 0 or bool(left.limits_reached(applied)) or left.source(applied) is None
 
 
 def _waiting(tenant: Tenant, options: PoolOptions, place: Place, now_ms: int) -> Applied | None:
@@ -217,9 +217,25 @@ def _waiting(tenant: Tenant, options: PoolOptions, place: Place, now_ms: int) ->
     return None if applied.excluded or applied.not_included else applied
 
 
-def _earliest(book: Book, pool: Pool) -> int | None:
-    """When the first seat of the pool expires; None where none is in use."""
-    return book.earliest_expiry(pool.id) if book.in_use[pool.id] > 0 else None
+def _until_below(book: Book, pool: Pool, reached: Sequence[str]) -> int | None:
+    """When one more seat may fit into all of these limits: of each of them, a seat must have ended."""
+    return max(
+        (it for what in reached if (it := book.earliest_expiry(pool.id, what)) is not None), default=None
+    )
+
+
+def _until_there_is_one(book: Book, asked: Asked, applied: Applied) -> int | None:
+    """When the first seat expires that it could have then, a common one or one of its own reserves (L17).
+
+    None where there is none: all of them are reserved for others.
+    """
+    pool_id, options = asked.pool.id, asked.options
+    if options is None or not options.reserved:
+        return book.earliest_expiry(pool_id)
+    sources = [*(reserve.what for reserve in applied.reserves), COMMON]
+    return min(
+        (it for what in sources if (it := book.earliest_expiry(pool_id, what)) is not None), default=None
+    )
 
 
 def _numbers_again_ms(numbers: Numbers, freed: Sequence[SeatFreed], now_ms: int) -> int | None:

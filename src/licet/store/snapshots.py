@@ -208,7 +208,6 @@ def _tenant(row: Any, parts: dict[Part, list[Any]], vendors: list[str]) -> Tenan
     for part in parts[_SCOPE_POOL]:
         drawn[part.scope].append(pools[part.pool_id].name)
     groups = groups_of(parts[_GROUP_MEMBER])
-    options = {pool.id: options_of(pool, groups) for pool in pools.values()}
     users = {part.initials: value_of(User, part) for part in parts[_USER]}
     secrets: defaultdict[int, list[ClientSecret]] = defaultdict(list)
     for part in parts[_CLIENT_SECRET]:
@@ -220,6 +219,8 @@ def _tenant(row: Any, parts: dict[Part, list[Any]], vendors: list[str]) -> Tenan
         client_of(part, users[part.initials], secrets=tuple(secrets[part.key]), keys=tuple(keys[part.key]))
         for part in parts[_CLIENT]
     ]
+    users_of = {client.client_id: client.user.initials for client in clients}
+    options = {pool.id: options_of(pool, groups, users_of) for pool in pools.values()}
     return tenant_of(
         row,
         pools=pools,

@@ -18,8 +18,9 @@ from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
 from licet.store.errors import Outdated
 from licet.store.postgres.arrays import numbers
-from licet.store.postgres.book import Loaded, load, load_options, load_used, parameters, tenants_of_expired
+from licet.store.postgres.book import Loaded, load, load_used, parameters, tenants_of_expired
 from licet.store.postgres.connection import Doubtful, DriverConnection, Wire
+from licet.store.postgres.counts import load_options
 from licet.store.postgres.memory import NOBODY, Memory
 from licet.store.postgres.one_call import CAN_CALL, Call, Refused, commit_by_call
 from licet.store.postgres.saving import look, save

@@ -20,12 +20,13 @@ from psycopg import Cursor
 from licet.ledger.book import Book, CountKey, SeatKey
 from licet.ledger.holders import CLIENT_HOLDER, USER_HOLDER
 from licet.ledger.numbers import Numbers
-from licet.ledger.prefetch import EVER_MS, SPARE, Need
+from licet.ledger.prefetch import EVER_MS, FEW, SPARE, Need
 from licet.ledger.seat_rows import said
 from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
+from licet.store.postgres.counts import load_counts
 from licet.store.rows import PLACE, SESSION, to_place, to_seat, to_session
 
 _NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -195,14 +196,18 @@ PARTS = {
 }
 
 
+_SEAT_COLUMNS = "tenant_id number client_id pool_id holder taken_at_ms issued_at_ms expires_at_ms initials"
+_SEAT = (
+    ", ".join(f"seat.{column}" for column in _SEAT_COLUMNS.split())
+    + " || concat(' ', coalesce(said.expires_at_ms, 0), ' ', coalesce(said.renewed_at_ms, 0), ' ',"
+    " seat.sources)"
+)
+_COUNTED = "CASE WHEN seat.counted <> '' THEN convert_to(seat.counted, 'UTF8') END"
+
+
 def statement_of(parts: Mapping[str, str]) -> str:
     """The statement that loads a batch, made of these parts."""
     named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
-    columns = "tenant_id number client_id pool_id holder taken_at_ms issued_at_ms expires_at_ms initials"
-    seats = ", ".join(f"seat.{column}" for column in columns.split())
-    seats += " || concat(' ', coalesce(said.expires_at_ms, 0), ' ', coalesce(said.renewed_at_ms, 0), ' ',"
-    seats += " seat.sources)"
-    counted = "CASE WHEN seat.counted <> '' THEN convert_to(seat.counted, 'UTF8') END"
     return f"""
 WITH {named}
 SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, setup.writer AS client_key,
@@ -214,9 +219,9 @@ UNION ALL SELECT {_NAMED}, {SESSION} FROM named
 UNION ALL SELECT {_NAMED}, {SESSION} FROM sharing
 UNION ALL SELECT {_OLDEST}, {SESSION} FROM oldest
 UNION ALL SELECT {_EXPIRED}, {SESSION} FROM sweep
-UNION ALL SELECT {_SEAT_ROW}, {counted}, {seats} FROM held AS seat {_SAID}
-UNION ALL SELECT {_SEAT_ROW}, {counted}, {seats} FROM counted_expired AS seat {_SAID}
-UNION ALL SELECT {_EARLY}, {counted}, {seats} FROM earliest AS seat {_SAID}
+UNION ALL SELECT {_SEAT_ROW}, {_COUNTED}, {_SEAT} FROM held AS seat {_SAID}
+UNION ALL SELECT {_SEAT_ROW}, {_COUNTED}, {_SEAT} FROM counted_expired AS seat {_SAID}
+UNION ALL SELECT {_EARLY}, {_COUNTED}, {_SEAT} FROM earliest AS seat {_SAID}
 UNION ALL SELECT {_POOL}, NULL, room, NULL, NULL, id, NULL, in_use, numbers_used, numbers_from_ms, NULL
   FROM counted
 UNION ALL SELECT {_NUMBER}, NULL, NULL, NULL, NULL, pool_id, NULL, number, NULL, from_ms, NULL FROM numbers
@@ -227,6 +232,21 @@ UNION ALL SELECT {_WRITER}, NULL, id, writer, NULL, NULL, NULL, NULL, NULL, NULL
 
 
 _LOAD = statement_of(PARTS)
+
+# Of what is known of the counts follows who has the seats, which is asked for where a limit may deny.
+_COUNTING = f"""
+WITH moment AS MATERIALIZED (SELECT %(now_ms)s::bigint AS now_ms)
+SELECT {_COUNTED}, {_SEAT} FROM (
+  SELECT * FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[])
+  UNION SELECT own.pool_id, own.holder
+  FROM unnest(%(client_pools)s::bigint[], %(clients)s::bigint[]) AS asked (pool_id, client_key)
+  CROSS JOIN LATERAL (
+    SELECT pool_id, holder FROM session WHERE {_lives("client_key", "asked.client_key")}
+    AND pool_id = asked.pool_id ORDER BY client_key, expires_at_ms LIMIT {FEW}
+  ) AS own
+) AS asked (pool_id, holder)
+CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat {_SAID}
+"""
 
 _READ_LIVE = f"""
 WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {_NOW_MS}) AS now_ms)
@@ -255,16 +275,6 @@ _LAPSED = (
     f"SELECT {PLACE} FROM queue_place WHERE until_ms <= %s"
     " AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s::bigint[])) ORDER BY until_ms LIMIT %s"
 )
-# Of the options of pools: how many seats are counted so, in rows of the shape of a place; and who waits.
-_COUNTS = """
-SELECT found.pool_id, found.what, found.in_use::bigint, NULL::bigint, 0, 0::bigint, 0::bigint, 0::bigint
-FROM unnest(%s::bigint[], %s::text[]) AS asked (pool_id, what)
-CROSS JOIN LATERAL (
-  SELECT * FROM seat_count AS it WHERE it.pool_id = asked.pool_id AND it.what = asked.what OFFSET 0
-) AS found
-"""
-_COUNTS_AND_PLACES = f"{_COUNTS} UNION ALL SELECT {PLACE} FROM queue_place WHERE pool_id = ANY(%s::bigint[])"
-
 _ASSERTIONS = """
 SELECT used.client_key, used.jti
 FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS asked (tenant_id, client_key, jti)
@@ -374,13 +384,24 @@ class Loaded:
             else:
                 self._places.append(to_place(row))
         if waiting := need.waiting(self._places):
-            for row in raw.execute(_COUNTS.encode(), _pairs(waiting), prepare=True, binary=True):
+            for row in load_counts(raw, waiting):
                 self._counts[row[0], row[1]] = row[2]
         if need.sweep:
             tenants = None if locked is None else numbers(locked)
             lapsed = [self.now_ms, tenants, tenants, need.sweep]
             self._places += map(to_place, raw.execute(_LAPSED.encode(), lapsed, prepare=True))
-        return bool(need.sweep or waiting)
+        counting = need.counting(self._in_use, self._counts) if need.counts else None
+        if counting:
+            asked_for = {
+                "now_ms": self.now_ms,
+                "holder_pools": numbers(key[0] for key in counting.holders),
+                "holders": texts(key[1] for key in counting.holders),
+                "client_pools": numbers(key[0] for key in counting.own),
+                "clients": numbers(key[1] for key in counting.own),
+            }
+            for row in raw.execute(_COUNTING.encode(), asked_for, prepare=True, binary=True):
+                self._add_seat([*row], is_early=False)
+        return bool(need.sweep or waiting or counting)
 
     def _others_from_ms(self) -> dict[int, int]:
         """Of pools of which not every seat was loaded: before which moment no other one expires."""
@@ -426,19 +447,6 @@ class Loaded:
 def load(raw: DriverConnection, asked: Mapping[str, object]) -> Cursor[tuple[Any, ...]]:
     """Ask for the rows of a book by these `parameters`; the cursor has them after the pipeline's sync."""
     return raw.execute(_LOAD.encode(), asked, prepare=True, binary=True)
-
-
-def load_options(raw: DriverConnection, need: Need) -> Iterable[tuple[Any, ...]]:
-    """Ask what is counted by options, and who waits; the result is there after the pipeline's sync."""
-    if not (need.counts or need.queues):
-        return ()
-    asked = [*_pairs(need.counts), numbers(need.queues)]
-    return raw.execute(_COUNTS_AND_PLACES.encode(), asked, prepare=True, binary=True)
-
-
-def _pairs(counts: Mapping[int, Collection[str]]) -> list[str]:
-    pairs = [(pool_id, what) for pool_id, names in counts.items() for what in names]
-    return [numbers(pool_id for pool_id, _ in pairs), texts(what for _, what in pairs)]
 
 
 def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:

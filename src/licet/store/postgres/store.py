@@ -46,8 +46,9 @@ from licet.store.lines import lines_of
 from licet.store.migrate import must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
-from licet.store.postgres.book import Loaded, load, load_options, load_used, parameters, read_live
+from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live
 from licet.store.postgres.connection import DriverConnection, Link, Wire
+from licet.store.postgres.counts import load_options
 from licet.store.postgres.saving import save
 from licet.store.postgres.watcher import CHANNEL, Watcher
 from licet.store.snapshots import Ask, Tenants, read_version

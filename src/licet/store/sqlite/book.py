@@ -19,7 +19,7 @@ from licet.ledger.book import Book, CountKey, SeatKey
 from licet.ledger.commands import Command
 from licet.ledger.holders import CLIENT_HOLDER
 from licet.ledger.numbers import Numbers
-from licet.ledger.prefetch import Need, Sharing
+from licet.ledger.prefetch import FEW, Need, Sharing
 from licet.ledger.seat_rows import said
 from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
@@ -73,6 +73,11 @@ _COUNTED_EXPIRED = f"{_SEATS} seat WHERE pool_id = ? AND expires_at_ms <= ?"
 _EARLIEST = (
     f"{_SEATS} (SELECT * FROM seat WHERE pool_id = ? AND expires_at_ms > ? ORDER BY expires_at_ms LIMIT ?)"
     " AS seat"
+)
+# Of seats that are a session's own: those of a client, as many as `counting` asks for at most.
+_COUNTING_OWN = (
+    f"{_SEATS} seat WHERE pool_id = ?1 AND holder IN (SELECT holder FROM session"
+    " WHERE client_key = ?2 AND expires_at_ms > ?3 AND session.pool_id = ?1 ORDER BY expires_at_ms LIMIT ?4)"
 )
 _SHARING_OF_CLIENT = (
     f"{_SESSIONS} (SELECT * FROM session"
@@ -177,6 +182,7 @@ class _Loading:
         self._load_counted(need.counted(ending) | self._load_swept())
         self._load_waiting()
         self._load_lapsed()
+        self._load_counting()
         for pool_id, seats in need.earliest(self._in_use, held, self._now_ms, self._counts).items():
             found = self._add_seats(_EARLIEST, pool_id, self._now_ms, seats)
             if len(found) == seats:
@@ -286,6 +292,12 @@ class _Loading:
             for pool_id, names in self._need.waiting(self._places).items():
                 found = self._raw.execute(_COUNTS, (pool_id, _array(names))).fetchone()
                 self._add_counts(pool_id, msgspec.json.decode(found[0]))
+
+    def _load_counting(self) -> None:
+        if self._need.counts and (found := self._need.counting(self._in_use, self._counts)):
+            self._load_held(found.holders - self._seats.keys())
+            for pool_id, client_key in found.own:
+                self._add_seats(_COUNTING_OWN, pool_id, client_key, self._now_ms, FEW)
 
     def _used_assertions(self) -> Iterator[tuple[int, bytes]]:
         asked: dict[tuple[int, int], list[bytes]] = {}
