@@ -40,7 +40,7 @@ def check_final(
     sessions = [row for row in final.sessions if row.tenant == name]
     plan = lives.plan
     known_us = (plan.hold_s + plan.session_ttl_s) * 1_000_000 + ALLOWANCE_US
-    if not seats.may_fall(final.begun_us - known_us, final.ended_us):
+    if not seats.may_cut(final.begun_us - known_us):
         _check_seats(plan, sessions, final, findings)
     if plan.signed:
         check_numbers_at_the_end(lives, final, findings)

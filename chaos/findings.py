@@ -1,6 +1,7 @@
 """What a checker may find, and how much of it is printed."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -28,17 +29,17 @@ KEPT_MAX = 20  # of each kind; the others are counted
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that must not be, and the records that show it."""
+    """Something that must not be, the records that show it, and what was known of the moment round it."""
 
     kind: FindingKind
     text: str
     records: tuple[AnyRecord, ...] = ()
+    known: tuple[str, ...] = ()
 
     def in_full(self) -> str:
         """As it is printed."""
-        return "\n".join(
-            (f"{self.kind}: {self.text}", *(f"    {line_of(record)}" for record in self.records))
-        )
+        records = (f"    {line_of(record)}" for record in self.records)
+        return "\n".join((f"{self.kind}: {self.text}", *records, *(f"    {line}" for line in self.known)))
 
 
 class Findings:
@@ -53,8 +54,14 @@ class Findings:
         self.checked: Counter[str] = Counter()
         self.first: list[Finding] = []
 
-    def add(self, kind: FindingKind, text: str, *records: AnyRecord) -> None:
-        """Keep one."""
+    def add(
+        self,
+        kind: FindingKind,
+        text: str,
+        *records: AnyRecord,
+        known: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        """Keep one; `known` says what was known of the moment round it."""
         self.count[kind] += 1
         if self.count[kind] <= KEPT_MAX:
-            self.first.append(Finding(kind=kind, text=text, records=records))
+            self.first.append(Finding(kind=kind, text=text, records=records, known=tuple(known())))

@@ -10,13 +10,15 @@ import heapq
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from chaos.findings import FindingKind, Findings
 from chaos.history import Operation
+from chaos.known import known_around
 from chaos.lives import Life, Lives
+from chaos.numbers import TakenNumbers
 from chaos.signed import Room
-from chaos.times import ALLOWANCE_US
 
 BY_OPTIONS = frozenset({"excluded", "max_reached", "reserved", "queued"})
 DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired", "licence_missing"}) | BY_OPTIONS
@@ -87,48 +89,74 @@ def check_denials(
     explains: Callable[[Operation], bool] = lambda _: False,
 ) -> None:
     """Find the denials that cannot have been right; `explains` those by options."""
-    most = MostHolders(lives.may_hold().values())
-    must_hold: dict[str, list[Life]] = defaultdict(list)
-    if lives.plan.duplicates != "none":
-        for life in lives.holding():
-            must_hold[life.holder].append(life)
+    checking = _Denials(lives, seats, explains)
     for operation in operations:
         if operation.kind != "grant" or operation.outcome not in DENIALS:
             continue
-        window = operation.sent_us, operation.received_us
-        holder = lives.holder(operation.client, "")
-        # EXCLUDE comes before all (L15).
-        is_barred = operation.outcome == "excluded"
-        if not is_barred and any(life.must_hold(*window) for life in must_hold[holder]):
-            findings.add("unexplained_denial", f"{holder} holds a seat already (L2)", operation)
-        elif not seats.may_be(operation.seats, *window):
-            findings.add("unexplained_denial", f"there were not {operation.seats} seats", operation)
-        elif operation.outcome in BY_OPTIONS and not explains(operation):
-            findings.add("unexplained_denial", "no option is a reason", operation)
-        elif operation.outcome not in BY_OPTIONS and not _says_why(lives, seats, operation):
-            findings.add("unexplained_denial", "what it says is no reason", operation)
-        elif operation.in_use > (may := most.between(*window)):
-            text = f"{operation.in_use} seats in use, and {may} holders at most"
-            findings.add("unexplained_denial", text, operation)
+        if why := checking.why_not(operation):
+            known = partial(known_around, lives, seats, operation)
+            findings.add("unexplained_denial", why, operation, known=known)
         else:
-            is_tight = operation.in_use == may
+            is_tight = operation.in_use == checking.most_in_use(operation)
             findings.checked["denials with as many in use as may have been, and no more"] += is_tight
 
 
-def _says_why(lives: Lives, seats: Room, operation: Operation) -> bool:
-    """Whether what a denial says is a reason for it."""
-    window = operation.sent_us, operation.received_us
-    if operation.outcome == "licence_expired":
-        return seats.signed is not None and 0 in seats.signed.between(*window)
-    if operation.outcome == "licence_missing":
-        return False
-    if (operation.outcome == "no_seats") != (operation.seats == 0):
-        return operation.seats == 0 and seats.signed is not None and 0 in seats.signed.between(*window)
-    if operation.in_use >= operation.seats:
-        return True
-    # A number is held though its seat was cut with the licence.
-    held_us = lives.plan.hold_s * 1_000_000 + ALLOWANCE_US
-    return seats.may_fall(operation.sent_us - held_us, operation.received_us)
+class _Denials:
+    """What may have been so when somebody was denied."""
+
+    def __init__(self, lives: Lives, seats: Room, explains: Callable[[Operation], bool]) -> None:
+        self._lives = lives
+        self._seats = seats
+        self._explains = explains
+        self._most = MostHolders(lives.may_hold().values())
+        self._numbers = TakenNumbers(lives)
+        self._must_hold: dict[str, list[Life]] = defaultdict(list)
+        if lives.plan.duplicates != "none":
+            for life in lives.holding():
+                self._must_hold[life.holder].append(life)
+
+    def most_in_use(self, operation: Operation) -> int:
+        """How many may have held a seat."""
+        return self._most.between(operation.sent_us, operation.received_us)
+
+    def why_not(self, operation: Operation) -> str:
+        """Why a denial cannot have been right; '' where it can."""
+        window = operation.sent_us, operation.received_us
+        holder = self._lives.holder(operation.client, "")
+        # EXCLUDE comes before all (L15).
+        is_barred = operation.outcome == "excluded"
+        if not is_barred and any(life.must_hold(*window) for life in self._must_hold[holder]):
+            return f"{holder} holds a seat already (L2)"
+        if not self._seats.may_be(operation.seats, *window):
+            return f"there were not {operation.seats} seats"
+        if operation.outcome in BY_OPTIONS and not self._explains(operation):
+            return "no option is a reason"
+        if operation.outcome not in BY_OPTIONS and (why := self._why_no_seat(operation)):
+            return why
+        if operation.in_use > (may := self.most_in_use(operation)):
+            return f"{operation.in_use} seats in use, and {may} holders at most"
+        return ""
+
+    def _why_no_seat(self, operation: Operation) -> str:
+        """Why what it says is no reason; '' where it is."""
+        window = operation.sent_us, operation.received_us
+        signed = set[int]() if self._seats.signed is None else self._seats.signed.between(*window)
+        if operation.outcome == "licence_expired":
+            return "" if 0 in signed else "there was a licence"
+        if operation.outcome == "licence_missing":
+            return "there was a licence"
+        if (operation.outcome == "no_seats") != (operation.seats == 0):
+            return "" if operation.seats == 0 and 0 in signed else f"there were {operation.seats} seats"
+        if operation.in_use >= operation.seats:
+            return ""
+        # A number may be held though its seat is gone.
+        most = min((it for it in signed if it >= operation.seats), default=0)
+        if most and self._numbers.may_be_all(most, *window):
+            return ""
+        free = ", ".join(str(it) for it in self._numbers.free(most, *window))
+        unknown = self._numbers.unknown(*window)
+        numbers = f"; of {most} numbers {free} are free, and {unknown} may have one of them" if most else ""
+        return f"{operation.in_use} of {operation.seats} seats in use{numbers}"
 
 
 class MostHolders:

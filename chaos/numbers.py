@@ -1,8 +1,14 @@
-"""The numbers of seats of a signed pool: nobody gets one before another's hold of it is over (L13, L18)."""
+"""The numbers of seats of a signed pool: nobody gets one before another's hold of it is over (L13, L18).
 
+So nobody is denied one that cannot have been anybody's, nor been held for its last token. A number may be
+held though its seat is gone: where a step of the licences cut the seat. The step cuts it when it is known,
+and a renewal that comes before it lengthens nothing; so it may never have come.
+"""
+
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from chaos.findings import Findings
 from chaos.history import Final, Operation
@@ -10,6 +16,7 @@ from chaos.lives import Lives
 from chaos.signed import Signed
 
 ISSUING = frozenset({"grant", "refresh"})
+_UNKNOWN = 0  # as a number
 
 
 def check_numbers(lives: Lives, signed: Signed, operations: Iterable[Operation], findings: Findings) -> None:
@@ -51,3 +58,40 @@ def check_numbers_at_the_end(lives: Lives, final: Final, findings: Findings) -> 
         if seats.get(life.holder) != life.number:
             text = f"{life.sid} was told number {life.number}, and its seat has {seats.get(life.holder)}"
             findings.add("tables", text)
+
+
+class TakenNumbers:
+    """When each number may have been somebody's, or been held for its last token, however its seat ended."""
+
+    def __init__(self, lives: Lives) -> None:
+        spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for of_holder in lives.may_hold().values():
+            for from_us, until_us, life in of_holder:
+                spans[life.number if life is not None else _UNKNOWN].append((from_us, until_us))
+        unknown = spans.pop(_UNKNOWN, [])
+        self._unknown_from = sorted(from_us for from_us, _ in unknown)
+        self._unknown_until = sorted(until_us for _, until_us in unknown)
+        # Of each number in their order: when it may have been taken, and until when it may have been then.
+        self._from: dict[int, list[int]] = {}
+        self._reach: dict[int, list[int]] = {}
+        for number, of_one in spans.items():
+            of_one.sort()
+            self._from[number] = [from_us for from_us, _ in of_one]
+            self._reach[number] = [*accumulate((until_us for _, until_us in of_one), max)]
+
+    def may_be_all(self, most: int, from_us: int, until_us: int) -> bool:
+        """Whether all numbers up to this one may have been taken or held at moments between these."""
+        return most - len(self.free(most, from_us, until_us)) + self.unknown(from_us, until_us) >= most
+
+    def free(self, most: int, from_us: int, until_us: int) -> list[int]:
+        """The numbers up to this one that nobody is known to may have had at a moment between these."""
+        return [number for number in range(1, most + 1) if not self._may_be(number, from_us, until_us)]
+
+    def unknown(self, from_us: int, until_us: int) -> int:
+        """How many may have had a number between these that nobody was told."""
+        begun = bisect_right(self._unknown_from, until_us)
+        return begun - bisect_left(self._unknown_until, from_us)
+
+    def _may_be(self, number: int, from_us: int, until_us: int) -> bool:
+        begun = bisect_right(self._from.get(number, ()), until_us)
+        return begun > 0 and self._reach[number][begun - 1] >= from_us

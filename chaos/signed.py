@@ -39,6 +39,10 @@ class Signed:
         first = max(0, bisect_right(self._from, from_us) - 1)
         return set().union(*self._possible[first : max(first + 1, bisect_right(self._from, until_us))])
 
+    def functions(self, from_us: int, until_us: int) -> list[tuple[int, int, tuple[tuple[int, int], ...]]]:
+        """What licences gave by what was known, from and until when that may have counted between these."""
+        return [it for it in self._functions if it[0] <= until_us and from_us <= it[1]]
+
     def may_be_below_from(self, number: int, from_us: int) -> int:
         """From when on, after this moment, a session of this number may have been over.
 
@@ -86,9 +90,12 @@ class Room:
         """Whether an administrator may have set so many at some moment between these."""
         return self.set.may_be(seats, from_us, until_us)
 
-    def may_fall(self, from_us: int, until_us: int) -> bool:
-        """Whether fewer may have been signed at some moment between these than at another."""
-        return self.signed is not None and len(self.signed.between(from_us, until_us)) > 1
+    def may_cut(self, from_us: int) -> bool:
+        """Whether a seat may have been cut after this moment, by a step then or by one that was to come."""
+        if self.signed is None:
+            return False
+        highest = max(self.signed.between(from_us, FOREVER))
+        return self.signed.may_be_below_from(highest, from_us) < FOREVER
 
     @property
     def most_ever(self) -> int:

@@ -122,15 +122,70 @@ class TestLicences:
             story.deny(1, "a", outcome="licence_expired", seats=0, in_use=0)
             assert story.found() == found
 
-    def test_a_number_may_be_held_though_its_seat_is_gone(self) -> None:
-        """L13, L18: with fewer in use than there are seats, for a hold after the step and not longer."""
-        for at_s, found in ((4, NOTHING), (9, {"unexplained_denial"})):
+    @pytest.mark.parametrize(
+        ("at_s", "numbers", "found"),
+        [(2.9, (1, 2), NOTHING), (2.9, (1,), {"unexplained_denial"}), (4, (1, 2), {"unexplained_denial"})],
+        ids=["both are held", "one is free", "no longer"],
+    )
+    def test_numbers_may_be_held_though_their_seats_are_gone(
+        self, at_s: float, numbers: tuple[int, ...], found: set[FindingKind]
+    ) -> None:
+        """L13, L18: with fewer in use than there are seats, for a hold after the last token of each."""
+        story = a_story()
+        for number in numbers:
+            story.grant(number / 10, "ac"[number - 1], number=number)
+        story.license(1, (0, 0))
+        story.license(2, (0, 2))
+        story.deny(at_s, "d", in_use=0)
+        assert story.found() == found
+
+    @pytest.mark.parametrize(("at_s", "found"), [(4.5, NOTHING), (13, {"unexplained_denial"})])
+    def test_a_step_that_never_came_may_have_cut_seats_whose_numbers_are_held(
+        self, at_s: float, found: set[FindingKind]
+    ) -> None:
+        """L13, L18: it was to come after 4 s, and the licence was renewed before; so the seats ended then."""
+        story = a_story()
+        story.license(0, (0, 2), (4, 0), (5, 2))
+        story.grant(2, "a", number=1)
+        story.grant(2.5, "c", number=2)
+        story.license(3, (0, 2))
+        story.deny(at_s, "d", in_use=0)
+        assert story.found() == found
+
+    def test_who_was_told_no_number_may_have_any(self) -> None:
+        """L13: the answer was lost, or nobody asked for the number."""
+        for is_lost in (True, False):
             story = a_story()
-            story.grant(0, "a", number=1)
-            story.license(1, (0, 0))
-            story.license(2, (0, 2))
-            story.deny(at_s, "c", in_use=0)
-            assert story.found() == found
+            story.grant(2, "a", number=2)
+            if is_lost:
+                story.lose(2.5, "c")
+            else:
+                story.grant(2.5, "c")
+            story.license(3, (0, 2), (4, 0))
+            story.license(3.5, (0, 2))
+            story.deny(4.5, "d", in_use=0)
+            assert story.found() == NOTHING
+
+    def test_as_many_numbers_as_are_signed_have_to_be_taken_where_fewer_seats_are_set(self) -> None:
+        """L13: who is denied at less than what is set could have had one of the others."""
+        story = a_story(signed=3)
+        story.grant(2, "a", number=1)
+        story.grant(2.5, "c", number=2)
+        story.deny(3, "d", in_use=1)
+        assert story.found() == {"unexplained_denial"}
+
+    def test_a_denial_that_nothing_explains_tells_who_had_the_seats(self) -> None:
+        """By number, holder and session; when each had it, and what the licences gave."""
+        story = a_story()
+        story.license(0, (0, 2), (60, 1))
+        sid = story.grant(2, "a", number=1)
+        story.lose(2.5, "c", kind="introspect", sid=sid)
+        story.deny(3, "d", in_use=1)
+        [finding] = check(story.records).findings.first
+        told = finding.in_full()
+        assert "1 of 2 seats in use; of 2 numbers 2 are free" in told
+        assert f"client:a may hold from -1.000 s to +9.260 s, number 1, session {sid}" in told
+        assert "2 from -3.000 s, 1 from +57.000 s" in told
 
 
 class TestTwoHolders:

@@ -101,6 +101,27 @@ class TestTables:
             story.records[-1] = replace(final, seats=(seat,))
             assert story.found() == found
 
+    @pytest.mark.parametrize(("is_known", "found"), [(True, set()), (False, {"tables"})])
+    def test_a_step_to_come_may_have_cut_a_seat_before_its_hold_is_over(
+        self, is_known: bool, found: set[str]
+    ) -> None:
+        """L13, L18: also where the licence was renewed before it."""
+        story = Story(hold_s=5, signed=2)
+        sid = story.grant(3, "a", number=1)
+        if is_known:
+            story.license(3.5, (0, 2), (6, 0))
+            story.license(4, (0, 2))
+        story.log_off(4.5, "a", sid)
+        story.end(5, (), [("a", "granted", 1), ("a", "ended", 1)], in_use=1, rows=1)
+        final = story.records[-1]
+        assert isinstance(final, Final)
+        ms = EPOCH_S * 1000
+        seat = SeatRow(
+            tenant=TENANT, holder="client:a", expires_at_ms=ms + 6000, issued_at_ms=ms + 3000, number=1
+        )
+        story.records[-1] = replace(final, seats=(seat,))
+        assert story.found() == found
+
     @pytest.mark.parametrize(
         "journal",
         [

@@ -20,7 +20,7 @@ from support.hold_site import end, set_pool, wait
 from support.kinds import Place
 from support.setup_site import ADA, JIM, START_MS, Site
 from support.signed_pools import file_of, text_of, the_vendor, vendor_file
-from support.signed_site import denied, licence, numbers, put, signed_site
+from support.signed_site import HOLD_S, denied, licence, numbers, put, signed_site
 from support.vendors import TestVendor
 
 NOW_S = START_MS // 1000
@@ -88,6 +88,23 @@ def test_what_lives_beyond_the_end_of_a_licence_is_cut_short(site: Site) -> None
     wait(site, 100)
     assert not isinstance(site.commit(_refresh(site, sessions[0])), SessionUnknown)
     assert site.commit(_refresh(site, sessions[1])) == SessionUnknown()
+
+
+def test_a_step_to_come_cuts_a_seat_also_where_a_renewal_comes_before_it(site: Site) -> None:
+    """The renewal lengthens nothing, a refresh does; the number of who did not ask is held all the same."""
+    put(site, licence(), licence(serial=2, exp=NOW_S + 30))
+    refreshed, silent = site.grant("c1"), site.grant("c2")
+    wait(site, 10)
+    put(site, licence(serial=3))
+    site.commit(_refresh(site, refreshed))
+    wait(site, 20)
+    assert site.lives(refreshed)
+    assert not site.lives(silent)
+    answer = denied(site, "c3")
+    assert (answer.reason, answer.in_use, answer.seats) == ("all_in_use", 1, 2)
+    assert answer.retry_after_s == HOLD_S - 30
+    wait(site, HOLD_S - 30)
+    assert site.grant("c3").seat_number == 2
 
 
 def _refresh(site: Site, granted: Granted) -> Refresh:
