@@ -2,7 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -10,14 +10,18 @@ from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from licet.credentials.jwt_access_tokens import JwtTokens
 from licet.credentials.jwt_signing_keys import JwtKeys
 from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
 from licet.licences.jws import encode
+from licet.licences.vendor_file import thumbprint
 from licet.model import Pool
 from licet.reports.usage_statements.claims import use_by_minute
-from licet.vendor.statements import armoured
+from licet.vendor.statements import armoured, header_of
 from support.cli_reports_site import Site
 from support.command_line import run
 from support.examples import end, grant, jim_test
@@ -186,5 +190,92 @@ def test_a_statement_whose_file_cannot_be_written_is_kept(site: Site, three: lis
     said = make(site, site.data / "none" / "file", "--until", days_ago(2), exit_code=1)
     assert "statement 4 of Jim_Test" in said
     assert "cannot be written" in said
+    assert f"this writes it: licet usage statement --number 4 --data {site.data} -o FILE" in said
     done = run("usage", "statement", "--data", str(site.data), "--number", "4")
     assert "BEGIN LICET USAGE STATEMENT" in done.stdout
+
+
+def forged(target: Path, claims: dict[str, Any]) -> Path:
+    """A statement of somebody who has a key, and signs what they like."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    numbers = key.public_key().public_numbers()
+    x, y = (encode(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
+    payload = json.dumps({**claims, "key": {"kty": "EC", "crv": "P-256", "x": x, "y": y}}).encode()
+    signed = f"{encode(header_of(thumbprint(x, y)))}.{encode(payload)}"
+    r, s = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(SHA256())))
+    signature = encode(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    target.write_text(armoured(f"{signed}.{signature}"), encoding="ascii")
+    return target
+
+
+def of_first_pool(claims: dict[str, Any], **changed_: object) -> dict[str, Any]:
+    """The claims with a pool that is another one."""
+    pool, *others = claims["pools"]
+    return {**claims, "pools": [{**pool, **changed_}, *others]}
+
+
+def of_first_day(claims: dict[str, Any], **changed_: object) -> dict[str, Any]:
+    """The claims with a day that is another one."""
+    day, *others = claims["pools"][0]["days"]
+    return of_first_pool(claims, days=[{**day, **changed_}, *others])
+
+
+FORGERIES: list[tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = [
+    (lambda it: {**it, "until": 2**53 - 1}, "lacks a time"),
+    (lambda it: {**it, "from": -DAY_S}, "lacks a time"),
+    (lambda it: {**it, "from": it["from"] + 1}, "whole days of UTC"),
+    (lambda it: {**it, "until": it["from"]}, "whole days of UTC"),
+    (lambda it: {**it, "until": it["from"] - DAY_S}, "whole days of UTC"),  # and the next begins there
+    (lambda it: {**it, "iat": it["from"]}, "whole days of UTC"),
+    (lambda it: {**it, "from": 0}, "1 to 400 whole days"),
+    (lambda it: {**it, "seq": 0}, "lacks its number"),
+    (lambda it: {**it, "seq": True}, "lacks its number"),
+    (lambda it: {**it, "tenant": {}}, "lacks the name"),
+    (lambda it: {**it, "tenant": "\x1b]0;owned\x07"}, "lacks the name"),
+    (lambda it: {**it, "restored": 5}, "lacks a list"),
+    (lambda it: {**it, "pools": "full"}, "lacks a list"),
+    (lambda it: {**it, "pools": ["full"]}, "a pool has no name"),
+    (lambda it: {**it, "pools": it["pools"] * 2}, "is there twice"),
+    (lambda it: of_first_pool(it, pool="full\nstatement 2"), "a pool has no name"),
+    (lambda it: of_first_pool(it, days=None), "it has no days"),
+    (lambda it: of_first_pool(it, days=it["pools"][0]["days"][:-1]), "its days are not those"),
+    (lambda it: of_first_pool(it, days=it["pools"][0]["days"][1:]), "its days are not those"),
+    (lambda it: of_first_pool(it, days=it["pools"][0]["days"] * 2), "its days are not those"),
+    (lambda it: of_first_day(it, peak=-1), "no whole number"),
+    (lambda it: of_first_day(it, overdraft_s="1"), "no whole number"),
+    (lambda it: of_first_day(it, until=None), "its days are not those"),
+]
+
+
+@pytest.mark.parametrize(("forge", "told"), FORGERIES)
+def test_whoever_has_a_key_cannot_sign_what_is_no_statement(
+    three: list[Path], tmp_path: Path, forge: Callable[[dict[str, Any]], dict[str, Any]], told: str
+) -> None:
+    """Nor leave out a day, nor tell one twice; a good statement beside it is shown."""
+    bad = forged(tmp_path / "bad.statement", forge(claims_of(three[0])))
+    done = run("vendor", "read", str(bad), str(three[0]), exit_code=1)
+    assert f"licet: {bad}: the statement is none: " in done.stderr
+    assert told in done.stderr
+    assert done.stdout.startswith("statement  1\n")
+
+
+def test_a_chain_is_read_with_all_key_sets_that_it_was_signed_by(
+    site: Site, three: list[Path], tmp_path: Path
+) -> None:
+    """A key is published for two months at most, and a chain goes on for years."""
+    newer = tmp_path / "newer.json"
+    newer.write_text('{"keys": []}', encoding="ascii")
+    older = str(site.data / "jwks.json")
+    done = run("vendor", "read", "--keys", str(newer), "--keys", older, *map(str, three))
+    assert not done.stderr
+    newer.write_text("{}", encoding="ascii")
+    error = run("vendor", "read", "--keys", str(newer), str(three[0]), exit_code=1).stderr
+    assert error == f"licet: {newer}: this is no key set: it has no list of keys\n"
+
+
+def test_a_span_that_is_too_long_says_where_a_statement_may_end(tmp_path: Path) -> None:
+    site = Site(tmp_path, jim_test())
+    write_keyring(tmp_path / FILE_NAME, new_keyring(site.clock.now_ms()))
+    said = make(site, tmp_path / "no", "--from", "2020-01-01", exit_code=2)
+    site.store.close()
+    assert "a statement has 400 days at most: this one ends on 2021-02-04 at most" in said

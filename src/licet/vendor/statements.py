@@ -8,7 +8,8 @@ A statement is a compact JWS of the type `licet-usage+jws`. Its key is one of it
 its claims as well. The rules:
 
 - The signature is verified by that key: what was changed since is refused.
-- Where the key set is given, the key has to be in it. Without, anybody may have made the statement.
+- Where key sets are given, the key has to be in one of them. Without, anybody may have made the statement.
+- What it says has the form of a statement (`statement_claims.py`): its span is covered day by day.
 - Of the statements of a tenant, each number may be there once, none may be missing in between, each has the
   hash of the one before, and begins where that one ended. Anything else is reported.
 
@@ -27,6 +28,7 @@ from licet.licences.jws import decode, encode
 from licet.licences.strict_json import read_object
 from licet.licences.vendor_file import read_key
 from licet.vendor.errors import VendorCode, VendorRefused
+from licet.vendor.statement_claims import problem_of
 
 TYPE: Final = "licet-usage+jws"
 BEGIN: Final = "-----BEGIN LICET USAGE STATEMENT-----"
@@ -109,7 +111,7 @@ def split(content: bytes) -> tuple[str, ...]:
 
 
 def read_statement(text: str, keys: frozenset[str] | None = None) -> Statement:
-    """A statement, if it was not changed since it was signed; `keys` are the names of those of its tenant.
+    """A statement, if it is one and was not changed since it was signed; `keys` are those of its tenant.
 
     Raises VendorRefused.
     """
@@ -130,9 +132,8 @@ def _read(text: str, keys: frozenset[str] | None) -> Statement:
     key = read_key(claims.get("key"))
     if header.get("kid") != key.kid or not key.is_signed(text.rpartition(".")[0].encode(), decode(parts[2])):
         raise _refused("the statement was changed since it was signed")
-    numbers = ("seq", "iat", "from", "until")
-    if any(not isinstance(claims.get(name), int) for name in numbers) or not claims.get("tenant"):
-        raise _refused("the statement lacks a number or its tenant")
+    if problem := problem_of(claims):
+        raise _refused(f"the statement is none: {problem}")
     if keys is not None and key.kid not in keys:
         raise _refused(f"no key of the key set made it: its key is {key.kid}")
     return Statement(text, key.kid, keys is not None, claims)

@@ -14,6 +14,7 @@ from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import Data, TenantName, actor, exclusive
 from licet.cli.output import note
 from licet.cli.stores import chosen_tenant, data_directory, opened
+from licet.cli.suggested_options import of_tenant
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.formats import instant
 
@@ -77,7 +78,8 @@ def statement(
         f"statement {made.seq} of {chosen.name}, from {instant(made.from_ms)} until"
         f" {instant(made.until_ms)}; it is kept"
     )
-    _write(output, text)
+    again = f"licet usage statement --number {made.seq}{of_tenant(tenant, data)} -o FILE"
+    _write(output, text, hint=f"; the statement is kept, and this writes it: {again}")
 
 
 def _before(file: Path) -> "Statement":
@@ -108,8 +110,8 @@ def _day(option: str, text: str | None) -> int | None:
     return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
-def _write(output: str, text: str) -> None:
-    """The statement in its armour. Raises Refused."""
+def _write(output: str, text: str, *, hint: str = "") -> None:
+    """The statement in its armour; `hint` says what helps where that fails. Raises Refused."""
     from licet.vendor.statements import armoured
 
     text = armoured(text)
@@ -119,4 +121,4 @@ def _write(output: str, text: str) -> None:
     try:
         Path(output).write_text(text, encoding="ascii")
     except OSError as fault:
-        raise Refused(f"{output} cannot be written ({fault.strerror})") from None
+        raise Refused(f"{output} cannot be written ({fault.strerror}){hint}") from None

@@ -14,8 +14,8 @@ from licet.cli.output import note, show_json, show_one
 from licet.cli.vendor.formatting import as_json as plain
 from licet.cli.vendor.formatting import record
 from licet.cli.vendor.options import VENDOR
-from licet.cli.vendor.statements import read_statements, show_statements
-from licet.formats import counted, printable
+from licet.cli.vendor.statements import known_keys, read_statements, show_statements
+from licet.formats import counted
 from licet.licences.armour import split
 from licet.licences.errors import LicenceRefused
 from licet.licences.licence import SignedLicence
@@ -23,7 +23,7 @@ from licet.licences.reading import read as read_signed
 from licet.licences.reading import read_unverified
 from licet.licences.vendor_file import Vendor
 from licet.vendor.directory import VENDOR_FILE, read_directory
-from licet.vendor.errors import VendorRefused
+from licet.vendor.errors import VendorCode, VendorRefused
 from licet.vendor.files import read_bounded
 from licet.vendor.statements import FILE_BYTES_MAX as STATEMENTS_BYTES_MAX
 from licet.vendor.statements import Statement, is_statement
@@ -52,12 +52,12 @@ def read(
         ),
     ] = None,
     keys: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--keys",
             metavar="FILE",
             readable=False,
-            help="The key set of the tenant whose usage statements these are: its jwks.json.",
+            help="A key set of the tenant whose usage statements these are: its jwks.json; repeatable.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -70,7 +70,7 @@ def read(
 
     Example: [bold]licet vendor read --keys jwks.json may.statement june.statement[/]
     """
-    vendor = _vendor(key)
+    vendor, known = _vendor(key), known_keys(keys or ())
     found: list[_Found] = []
     stated: list[Statement] = []
     refused = False
@@ -78,12 +78,12 @@ def read(
         try:
             content = sys.stdin.buffer.read(STATEMENTS_BYTES_MAX + 1) if file == "-" else _content(file)
             if is_statement(content):
-                stated += read_statements(content, keys)
+                stated += read_statements(content, known)
             else:
                 found += _read(content, vendor)
         except (LicenceRefused, VendorRefused, Refused) as fault:
             refused = True
-            note(f"licet: {'' if isinstance(fault, VendorRefused) else f'{printable(file)}: '}{fault}")
+            note(f"licet: {'' if _names_its_file(fault) else f'{file}: '}{fault}")
     if stated:
         refused = show_statements(stated, as_json=as_json) or refused
     if found or not stated:
@@ -103,6 +103,10 @@ def _vendor(key: Path | None) -> Vendor | None:
     if key is None and not (VENDOR / VENDOR_FILE).exists():
         return None
     return read_directory(VENDOR if key is None else key).vendor
+
+
+def _names_its_file(fault: Exception) -> bool:
+    return isinstance(fault, VendorRefused) and fault.code is VendorCode.UNREADABLE
 
 
 def _read(content: bytes, vendor: Vendor | None) -> Iterator[_Found]:

@@ -1,13 +1,15 @@
 """Shows usage statements for `licet vendor read`: what each says, and what does not fit together."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from licet.cli.errors import Refused
 from licet.cli.output import note, show_json, show_one
 from licet.formats import instant, seat_hours
+from licet.vendor.errors import VendorCode, VendorRefused
 from licet.vendor.files import read_bounded
 from licet.vendor.statements import (
     FILE_BYTES_MAX,
@@ -19,14 +21,29 @@ from licet.vendor.statements import (
 )
 
 
-def read_statements(content: bytes, keys: Path | None) -> Iterator[Statement]:
-    """The statements of a file.
+def known_keys(files: Sequence[Path]) -> frozenset[str] | None:
+    """The names of all keys in these key sets; None where there is no key set.
+
+    Raises Refused, VendorRefused.
+    """
+    found: set[str] = set()
+    for file in files:
+        try:
+            found |= read_key_set(read_bounded(file, FILE_BYTES_MAX))
+        except VendorRefused as fault:
+            if fault.code is not VendorCode.BAD_STATEMENT:
+                raise
+            raise Refused(f"{file}: {fault}") from None
+    return frozenset(found) if files else None
+
+
+def read_statements(content: bytes, keys: frozenset[str] | None) -> Iterator[Statement]:
+    """The statements of a file, by these keys.
 
     Raises VendorRefused.
     """
-    known = None if keys is None else read_key_set(read_bounded(keys, FILE_BYTES_MAX))
     for text in split(content):
-        yield read_statement(text, known)
+        yield read_statement(text, keys)
 
 
 def show_statements(found: list[Statement], *, as_json: bool) -> bool:
@@ -58,13 +75,13 @@ def _record(one: Statement) -> dict[str, Any]:
         "from": instant(claims["from"] * 1000),
         "until": instant(claims["until"] * 1000),
         "signature": f"by key {one.kid}" + (" of the key set" if one.is_known else ""),
-        "pools": [_pool(pool) for pool in _objects(claims.get("pools"))],
-        "restored": len(claims.get("restored", ())),
+        "pools": [_pool(pool) for pool in claims["pools"]],
+        "restored": len(claims["restored"]),
     }
 
 
 def _pool(pool: dict[str, Any]) -> str:
-    days = list(_objects(pool.get("days")))
+    days = pool["days"]
     overdraft_ms = sum(day["overdraft_s"] for day in days) * 1000
     return (
         f"{pool['pool']}: {max((day['seats'] for day in days), default=0)} seats,"
@@ -73,7 +90,3 @@ def _pool(pool: dict[str, Any]) -> str:
         f" {seat_hours(overdraft_ms)} overdraft hours,"
         f" {sum(day['true_denials'] for day in days)} true denials"
     )
-
-
-def _objects(found: Any) -> Iterable[dict[str, Any]]:
-    return [it for it in found if isinstance(it, dict)] if isinstance(found, list) else []

@@ -26,7 +26,6 @@ from licet.reports.true_up import TrueUpDay, TrueUpPool, true_up
 from licet.store import schema
 from licet.units import DAY_MS, MINUTE_MS
 
-DAYS_MAX = 400  # of one statement: as long as the journal is kept, by default
 DAYS_FIRST = 31  # of the first statement, where it is not said
 
 

@@ -18,7 +18,7 @@ from licet.credentials.keyring import Keyring
 from licet.formats import instant
 from licet.model import InvalidValue, Tenant, Value
 from licet.refusal import Code
-from licet.reports.usage_statements.claims import DAYS_FIRST, DAYS_MAX, claims_of, settled_ms
+from licet.reports.usage_statements.claims import DAYS_FIRST, claims_of, settled_ms
 from licet.reports.usage_statements.signed import sign
 from licet.store import schema
 from licet.store.contract import Purpose, Store
@@ -26,6 +26,7 @@ from licet.store.errors import SetupError
 from licet.store.events import Event, keep_events
 from licet.store.upserts import insert_into
 from licet.units import DAY_MS
+from licet.vendor.statement_claims import DAYS_MAX
 from licet.vendor.statements import Statement, hash_of
 
 _kept = schema.usage_statement.c
@@ -134,9 +135,12 @@ def _span(
     if until_ms > settled:
         text = f"a statement ends on {instant(settled)[:10]} at most: what is later is not decided yet"
         raise InvalidValue(text, code=Code.OUT_OF_RANGE, field="until")
-    if not from_ms < until_ms <= from_ms + DAYS_MAX * DAY_MS:
-        text = f"there is nothing to state: a statement has 1 to {DAYS_MAX} days"
-        raise _refused(text, Code.OUT_OF_RANGE)
+    if until_ms <= from_ms:
+        text = f"there is nothing to state: the next statement begins on {instant(from_ms)[:10]}"
+        raise _refused(f"{text}, and a day is stated when all of it is decided", Code.OUT_OF_RANGE)
+    if until_ms > (latest_ms := from_ms + DAYS_MAX * DAY_MS):
+        text = f"a statement has {DAYS_MAX} days at most: this one ends on {instant(latest_ms)[:10]} at most"
+        raise InvalidValue(text, code=Code.OUT_OF_RANGE, field="until")
     return from_ms, until_ms
 
 
