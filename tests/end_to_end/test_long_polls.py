@@ -10,7 +10,7 @@ import pytest
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.store.schema import queue_place
-from support.polling import Line
+from support.polling import PATIENCE_S, Line
 from support.running import RunningServer
 from support.store_site import rows
 
@@ -161,6 +161,21 @@ async def test_who_may_have_no_seat_any_more_is_told_when_it_asks_again(line: Li
         change.tenant(line.name).set_client("c1", enabled=False)
     await line.log_off(token)
     assert (await waiting.answer()).content["error"] == "invalid_client"
+    assert line.seats_in_use() == 0
+
+
+async def test_of_whom_a_credential_is_revoked_meanwhile_has_to_authenticate_again(line: Line) -> None:
+    """No seat is taken for it."""
+    token = await line.take("c0")
+    waiting = await line.wait("c1")
+    with line.server.changing() as change:
+        change.tenant(line.name).set_client("c1", password_allowed=False)
+    async with asyncio.timeout(PATIENCE_S):
+        while (await line.ask("c1")).content["error"] != "invalid_client":
+            pass
+    await line.log_off(token)
+    answer = await waiting.answer()
+    assert answer.content | QUEUED == answer.content
     assert line.seats_in_use() == 0
 
 

@@ -14,6 +14,7 @@ The rules:
   one request that waits.
 - Who is gone, or could go without notice, waits no more and asks for no seat. A seat that was granted
   meanwhile is given back.
+- Of whom a credential was revoked meanwhile, the wait ends as well: it has to authenticate again.
 
 Use it from one event loop.
 """
@@ -207,6 +208,9 @@ class WaitingRequests:
     async def _waited(self, waiter: "_Waiter", submit: Submit) -> Outcome:
         """Wait, and ask whenever its turn comes. Raises what `submit` raises."""
         while await waiter.turn():
+            if waiter.has_lost_a_credential(self._store):
+                waiter.has_asked(None)
+                break
             outcome: Outcome | None = None
             try:
                 outcome = await submit(replace(waiter.grant, sid=new_sid(self._store.clock.now_ms())))
@@ -352,6 +356,7 @@ class _Waiter:
         self.tenant_id = tenant.id
         self.source = source_of(exchange.address)
         self.is_due = False
+        self._credentials = _credentials_of(client)
         named = tenant.pool_named(denied.pool)
         pool = tenant.pools[grant.pool_ids[0]] if named is None else named
         self.key: SeatKey = (pool.id, place_holder_of(pool, client))
@@ -364,6 +369,12 @@ class _Waiter:
     def is_leaving(self) -> bool:
         """Whether its client is gone, or could go without notice."""
         return self.exchange.is_leaving
+
+    def has_lost_a_credential(self, store: Store) -> bool:
+        """Whether one was revoked by which its client may have authenticated."""
+        tenant = store.tenants().get(self.tenant_id)
+        client = None if tenant is None else tenant.clients_by_key.get(self.grant.client_key)
+        return client is not None and not self._credentials <= _credentials_of(client)
 
     async def turn(self) -> bool:
         """Return whether it is to ask now; False where it is not to wait any longer."""
@@ -432,6 +443,12 @@ class _Waiter:
         if options is None:
             return True
         return self._until_ms - store.clock.now_ms() <= options.queue_hold_ms // 2
+
+
+def _credentials_of(client: Client) -> frozenset[object]:
+    """All by which a client can authenticate."""
+    passwords = [client.user.password_hash] if client.password_allowed else []
+    return frozenset([*passwords, *(it.hash for it in client.secrets), *(it.jwk for it in client.keys)])
 
 
 def _is_in_line(outcome: Outcome | None) -> TypeGuard[Denied]:
