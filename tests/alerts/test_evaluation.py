@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from licet.alerts.deliveries import message_instants
-from licet.alerts.evaluation import QUIET_MS, look
+from licet.alerts.evaluation import look
+from licet.alerts.notices import QUIET_MS
 from licet.alerts.webhooks import changing
 from licet.setup.change import changing as changing_setup
 from licet.store import schema

@@ -264,6 +264,15 @@ def test_overdraft_that_is_used_is_reported_until_it_is_not(site: Watched) -> No
     assert site.thresholds() == set()
 
 
+def test_overdraft_is_reported_with_any_of_the_alerts(site: Watched) -> None:
+    """L14; also where the pool has no percentage."""
+    put(site, licence(seats=2, overdraft=2))
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set_pool("full", alerts=(EXPIRES,))
+    site.take(1, 2, 3)
+    assert [type_ for type_, _ in site.told()] == ["pool.overdraft_used"]
+
+
 def test_the_percentages_of_a_signed_pool_are_those_of_its_seats(site: Watched) -> None:
     """And not of what its administrator typed; at a step down no percentage is reached."""
     put(site, licence(1, seats=5))

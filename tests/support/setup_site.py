@@ -121,7 +121,7 @@ class Site:
             raise outcome
         return outcome
 
-    def ask(self, client_id: str, *scopes: str) -> Outcome:
+    def ask(self, client_id: str, *scopes: str, queue: bool = False) -> Outcome:
         """A client asks for a session."""
         tenant = self.tenant
         grant = resolve_scope(tenant, tenant.clients[client_id], scopes)
@@ -135,6 +135,7 @@ class Site:
                 pool_id=grant.pool_id,
                 other_pool_ids=grant.other_pool_ids,
                 address="192.0.2.1",
+                queue=queue,
             )
         )
 

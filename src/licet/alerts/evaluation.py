@@ -14,20 +14,21 @@ The rules:
 - The overdraft of a signed pool (L14) is reported when it is used, once until nobody used it for `QUIET_MS`.
 - Before and at the end of a licence: `licence_ends.py`; of one that a vendor signed: `signed_licences.py`.
 - Installed licences that count for nothing: `uncounted_licences.py`.
-- Seats that are used from many addresses: `shared_seats.py`.
+- Seats that are used from many addresses: `shared_seats.py`; full queues: `full_queues.py`.
 - A message has numbers only: never who holds a seat, or was denied one. Only the alert of a shared seat names
   its client.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 
+from licet.alerts.full_queues import full_queues, note_queue
 from licet.alerts.licence_ends import licence_ends, note
-from licet.alerts.notices import OVERDRAFT, Notice, kept_notices, write_notice
+from licet.alerts.notices import MARGIN, OVERDRAFT, QUIET_MS, Notice, kept_notices, write_notice
 from licet.alerts.outbox import BY_MAIL, put
 from licet.alerts.pool_seats import signed_pool
 from licet.alerts.shared_seats import note_shared, shared_seats
@@ -42,8 +43,6 @@ from licet.store.snapshots import read_tenants
 from licet.store.upserts import insert_into
 from licet.units import MINUTE_MS
 
-QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on
-MARGIN = 5  # percentage points
 TENANTS_MAX = 100  # whose denials are read one by one; those of more are read for all together
 LOOK_BACK_MS = 60 * MINUTE_MS  # for denials after a time without a leader
 
@@ -91,7 +90,7 @@ class _Pool(NamedTuple):
     @property
     def thresholds(self) -> list[int]:
         """Its percentages, ascending."""
-        return [int(alert) for alert in self.alerts if alert != DENIED]
+        return [int(alert) for alert in self.alerts if alert.isdigit()]
 
     @property
     def thresholds_raised(self) -> list[int]:
@@ -120,6 +119,20 @@ class _Message(NamedTuple):
     data: Mapping[str, object]
 
 
+class _News(Protocol):
+    """Something to write, with a message or none: the type of that is empty."""
+
+    @property
+    def tenant_id(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def data(self) -> Mapping[str, object]: ...
+
+
+_N = TypeVar("_N", bound=_News)
+
+
 def look(store: Store, *, by_mail: bool = False, is_first: bool = False, verifies: bool = True) -> int:
     """Evaluate all pools, write what is new, and queue its messages; return how many.
 
@@ -137,6 +150,7 @@ def look(store: Store, *, by_mail: bool = False, is_first: bool = False, verifie
             *_steps(connection, tenants, now_ms, back_ms),
             *licence_ends(connection, tenants, now_ms),
             *shared_seats(connection, tenants, now_ms),
+            *full_queues(connection, tenants, now_ms),
             *_of_signed(connection, tenants, now_ms, verifies=verifies),
         ]
         if not news:
@@ -170,19 +184,23 @@ def _written(
     steps = list(_steps(connection, tenants, now_ms, back_ms))
     ends = list(licence_ends(connection, tenants, now_ms))
     shared = list(shared_seats(connection, tenants, now_ms))
+    queues = list(full_queues(connection, tenants, now_ms))
     notices = list(_of_signed(connection, tenants, now_ms, verifies=verifies))
     for step in steps:
         if _write(connection, step, now_ms) and step.type:
             yield _Message(step.pool.tenant_id, step.type, _data(step))
-    for end in ends:
-        if note(connection, end, now_ms) and end.type:
-            yield _Message(end.tenant_id, end.type, end.data)
-    for client in shared:
-        if note_shared(connection, client, now_ms) and client.type:
-            yield _Message(client.tenant_id, client.type, client.data)
-    for notice in notices:
-        if write_notice(connection, notice, now_ms) and notice.type:
-            yield _Message(notice.tenant_id, notice.type, notice.data)
+    yield from _noted(connection, ends, note, now_ms)
+    yield from _noted(connection, shared, note_shared, now_ms)
+    yield from _noted(connection, queues, note_queue, now_ms)
+    yield from _noted(connection, notices, write_notice, now_ms)
+
+
+def _noted(
+    connection: Connection, news: Iterable[_N], write: Callable[[Connection, _N, int], bool], now_ms: int
+) -> Iterator[_Message]:
+    for one in news:
+        if write(connection, one, now_ms) and one.type:
+            yield _Message(one.tenant_id, one.type, one.data)
 
 
 def _steps(
@@ -305,7 +323,7 @@ def _pools(
     peaks = _peaks(connection, (now_ms - QUIET_MS) // MINUTE_MS)
     denials_from = (now_ms - back_ms) // MINUTE_MS
     query = select(schema.pool, tenant.name.label("tenant")).join(schema.tenant, tenant.id == pool.tenant_id)
-    wanted = or_(pool.alerts != "", pool.id.in_(select(schema.alert.c.pool_id)))
+    wanted = or_(pool.alerts != "", pool.alerts_more != "", pool.id.in_(select(schema.alert.c.pool_id)))
     rows = connection.execute(query.where(wanted).order_by(pool.id)).all()
     asked = {row.tenant_id for row in rows if _may_report_denials(row, raised[row.id], now_ms)}
     denials = _denials(connection, denials_from, asked)
@@ -320,7 +338,7 @@ def _pools(
             seats_lately=lately,
             overdraft=room - seats,
             in_use=row.in_use,
-            alerts=read_alerts(row.alerts),
+            alerts=read_alerts(f"{row.alerts} {row.alerts_more}"),
             peak=peaks.get((row.tenant_id, row.name), 0),
             denials=denials[row.tenant_id, row.name],
             denials_from=denials_from,

@@ -21,6 +21,7 @@ from typing import Any
 
 from licet.alerts.destinations import MailServer
 from licet.alerts.evaluation import BACK_TO_NORMAL, POOL_DENIED, THRESHOLD_REACHED
+from licet.alerts.full_queues import queue_subject
 from licet.alerts.licence_ends import EXPIRED, EXPIRES_SOON
 from licet.alerts.licence_subjects import licence_subject
 from licet.alerts.outbox import Attempt, Message
@@ -62,7 +63,7 @@ def subject(type_: str, data: Mapping[str, Any]) -> str:
         case _ if type_ in {EXPIRES_SOON, EXPIRED}:
             return f"{pool}: the licence {_end(type_, data)}"
         case _:
-            return licence_subject(type_, data) or type_
+            return queue_subject(type_, data) or licence_subject(type_, data) or type_
 
 
 def _end(type_: str, data: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Remembers which alerts of licences and overdraft were reported, so that each is reported once.
+"""Remembers which alerts of licences, overdraft and queues were reported, so that each is reported once.
 
 A notice is a row of the table `alert`, beside the thresholds of the same pool. Its key says what it is about:
 `licence_expires 1830297600000`. It is written in the transaction that queues the message, and removed when
@@ -13,12 +13,17 @@ from sqlalchemy import Connection, Row, and_, delete, or_, select
 
 from licet.store import schema
 from licet.store.upserts import insert_into
+from licet.units import MINUTE_MS
+
+QUIET_MS = 10 * MINUTE_MS  # a guess: long enough to fold a busy morning, short enough to act on
+MARGIN = 5  # percentage points below a threshold, to which use must fall before an alert ends
 
 LICENCE_EXPIRES = "licence_expires"
 LICENCE_GRACE = "licence_grace"
 LICENCE_EXPIRED = "licence_expired"
 LICENCE_INVALID = "licence_invalid"
 OVERDRAFT = "overdraft"
+QUEUE_FULL = "queue_full"
 OF_LICENCES = (LICENCE_EXPIRES, LICENCE_GRACE, LICENCE_EXPIRED, LICENCE_INVALID)
 
 Kept = Mapping[int, Mapping[str, Row[Any]]]  # of each pool, the rows by their keys

@@ -1,4 +1,4 @@
-"""Reads the alerts that are raised now: full pools, licences that end, and seats that many share.
+"""Reads the alerts that are raised now: full pools and queues, licences that end, seats that many share.
 
 An alert of a signed licence has the end that it is about in its key (`notices.py`).
 """
@@ -17,6 +17,7 @@ from licet.alerts.notices import (
     LICENCE_INVALID,
     OF_LICENCES,
     OVERDRAFT,
+    QUEUE_FULL,
 )
 from licet.alerts.shared_seats import raised_shared
 from licet.alerts.uncounted_licences import uncounted_names
@@ -28,10 +29,10 @@ from licet.store import schema
 class Raised(Value, frozen=True, kw_only=True):
     """An alert that is raised now. `threshold` says which: `80`, `denied`, `overdraft`, `expires`, `shared`.
 
-    Of a signed licence it is `licence_expires`, `licence_grace`, `licence_expired` or `licence_invalid`.
-    `expires_at_ms` is the end of the licence, or of its grace, where the alert is about that; where it is
-    about a shared seat, `client_id` holds it, and so many `addresses` used it when that was reported.
-    `licence` is the id of one that gives no seats.
+    Of a queue it is `queue_full`. Of a signed licence it is `licence_expires`, `licence_grace`,
+    `licence_expired` or `licence_invalid`. `expires_at_ms` is the end of the licence, or of its grace,
+    where the alert is about that; where it is about a shared seat, `client_id` holds it, and so many
+    `addresses` used it when that was reported. `licence` is the id of one that gives no seats.
     """
 
     tenant: str
@@ -104,10 +105,11 @@ def _standing(alert: Raised) -> tuple[int, str, str, int]:
 _LEVELS = {
     DENIED: 101,
     OVERDRAFT: 102,
-    EXPIRES: 103,
-    LICENCE_EXPIRES: 104,
-    LICENCE_GRACE: 105,
-    LICENCE_EXPIRED: 106,
-    LICENCE_INVALID: 107,
+    QUEUE_FULL: 103,
+    EXPIRES: 104,
+    LICENCE_EXPIRES: 105,
+    LICENCE_GRACE: 106,
+    LICENCE_EXPIRED: 107,
+    LICENCE_INVALID: 108,
     SHARED: 200,
 }

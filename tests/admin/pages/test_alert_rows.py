@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from licet.admin.pages.alert_rows import OTHERS_MAX, alert_rows, of_pools
-from licet.alerts.notices import LICENCE_EXPIRED, LICENCE_EXPIRES, OVERDRAFT
+from licet.alerts.notices import LICENCE_EXPIRED, LICENCE_EXPIRES, OVERDRAFT, QUEUE_FULL
 from licet.alerts.raised import Raised
 from licet.model import DENIED, EXPIRES, SHARED
 
@@ -50,6 +50,8 @@ def test_pools_of_one_name_in_two_tenants_are_two_rows() -> None:
         (("100", DENIED), "a seat was denied"),
         (("80", "100"), "100 % reached"),
         (("90", OVERDRAFT), "overdraft in use"),
+        (("90", QUEUE_FULL), "the queue is full"),
+        (("100", QUEUE_FULL), "100 % reached"),
         ((DENIED, LICENCE_EXPIRED), "licence expired"),
         (("100", LICENCE_EXPIRES), "100 % reached"),
     ],

@@ -12,13 +12,15 @@ The rules:
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from licet.alerts.evaluation import MARGIN, QUIET_MS
 from licet.alerts.notices import (
     LICENCE_EXPIRED,
     LICENCE_EXPIRES,
     LICENCE_GRACE,
     LICENCE_INVALID,
+    MARGIN,
     OVERDRAFT,
+    QUEUE_FULL,
+    QUIET_MS,
 )
 from licet.alerts.raised import Raised
 from licet.formats import counted
@@ -39,6 +41,7 @@ _WORST = (
     EXPIRES,
     LICENCE_EXPIRES,
     OVERDRAFT,
+    QUEUE_FULL,
 )
 _RED = frozenset({_FULL, DENIED, EXPIRES, LICENCE_GRACE, LICENCE_EXPIRED, LICENCE_INVALID})
 _TEXTS = {
@@ -47,6 +50,7 @@ _TEXTS = {
     LICENCE_EXPIRED: "licence expired",
     LICENCE_INVALID: "a licence gives no seats",
     OVERDRAFT: "overdraft in use",
+    QUEUE_FULL: "the queue is full",
     DENIED: "a seat was denied",
 }
 _QUIET = counted(QUIET_MS // MINUTE_MS, "minute")
@@ -170,6 +174,8 @@ def _note(alert: Raised) -> str:
     """Why an alert is there though its cause is not, and when it ends."""
     if alert.threshold == DENIED:
         return f"ends {_QUIET} after the last denial"
+    if alert.threshold == QUEUE_FULL:
+        return f"ends {_QUIET} after the queue was last full"
     if not alert.threshold.isdigit() or alert.in_use * 100 >= int(alert.threshold) * alert.seats:
         return ""
     below = int(alert.threshold) - MARGIN

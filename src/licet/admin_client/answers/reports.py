@@ -244,11 +244,11 @@ class Queued:
 class Raised:
     """An alert that is raised now.
 
-    `threshold` says which: `80`, `denied`, `overdraft`, `expires`, `shared`. Of a signed licence it
-    is `licence_expires`, `licence_grace`, `licence_expired` or `licence_invalid`. `expires_at` is
-    the end of the licence, or of its grace, where the alert is about that; where it is about a
-    shared seat, `client_id` holds it, and so many `addresses` used it when that was reported.
-    `licence` is the id of one that gives no seats.
+    `threshold` says which: `80`, `denied`, `overdraft`, `expires`, `shared`. Of a queue it is
+    `queue_full`. Of a signed licence it is `licence_expires`, `licence_grace`, `licence_expired` or
+    `licence_invalid`. `expires_at` is the end of the licence, or of its grace, where the alert is
+    about that; where it is about a shared seat, `client_id` holds it, and so many `addresses` used
+    it when that was reported. `licence` is the id of one that gives no seats.
     """
 
     tenant: str

@@ -32,7 +32,7 @@ _HEADINGS = {
 
 
 def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Show which pools have reached a threshold, where grants are denied, and which licences end.
+    """Show which pools have reached a threshold, where grants are denied, queues full, and licences end.
 
     An alert of a percentage stays until for 10 minutes the use was more than 5 points below it, so that a
     busy hour is one alert. A server checks every few seconds. Where alerts are sent: [bold]licet webhook[/].
