@@ -75,7 +75,7 @@ async def test_of_three_hundred_each_is_served_once_and_in_order(
         assert line.places() == []
         assert line.seats_in_use() == 1
         metrics = line.metrics()
-        assert metrics['licet_waiting_duration_seconds_count{served="true"}'] == MANY
+        assert metrics['licet_long_poll_duration_seconds_count{served="true"}'] == MANY
         assert metrics["licet_grants_total"] == MANY + 1
         await line.close()
 

@@ -189,11 +189,11 @@ class Line:
 
     def waiting(self) -> int:
         """How many requests wait."""
-        return int(self.metrics()["licet_waiting_requests"])
+        return int(self.metrics()["licet_long_polls"])
 
     def looks(self, of: RunningServer | None = None) -> int:
         """How often the server, or another one, has looked at its store for them: once a second."""
-        return int(self.metrics(of)["licet_waiting_looks_total"])
+        return int(self.metrics(of)["licet_long_poll_reads_total"])
 
     def places(self) -> list[str]:
         """Who has a place, the first in line first."""

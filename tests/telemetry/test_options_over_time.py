@@ -12,7 +12,7 @@ from support.scraping import made, of_pool, values
 from support.setup_site import ADA, JIM, START_MS, Site
 
 FULL = (JIM, "full")
-NAMES = ("licet_seats_reserved", "licet_seats_reserved_in_use", "licet_waiting")
+NAMES = ("licet_seats_reserved", "licet_seats_reserved_in_use", "licet_seat_queue_places")
 
 
 def figures(site: Site) -> list[float | None]:

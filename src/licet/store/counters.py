@@ -4,8 +4,10 @@ The journal has all of them by minute and client, of all processes and for years
 process committed since it started, and cost next to nothing: each batch is counted once, after its COMMIT.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from licet.ledger.book import Change, GrantDenied, PlaceLeft, SessionEnded, SessionRenewed, SessionStarted
 
@@ -16,7 +18,11 @@ ENDED = "ended "  # and why
 SERVED = "served in line"
 LEFT = "left the line"
 WAITED_MS = "waited in line ms"  # of those who were served
+WAITED = "waited in line, up to bound "  # of those who were served, and the number of one of `WAITED_S`
 COLLIDED = "collided "  # and how
+
+# Bounds of how long somebody waited in line: from a seat that was about to be free to one of an hour.
+WAITED_S: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1200, 3600)
 
 
 def count(counted: Counter[str], changes: Sequence[Change], repeated: int = 0) -> None:
@@ -43,7 +49,9 @@ def _count_left(counted: Counter[str], changes: Sequence[Change]) -> None:
         if isinstance(change, PlaceLeft):
             counted[SERVED if change.is_served else LEFT] += 1
             if change.is_served:
-                counted[WAITED_MS] += change.at_ms - change.place.since_ms
+                waited_ms = change.at_ms - change.place.since_ms
+                counted[WAITED_MS] += waited_ms
+                counted[f"{WAITED}{bisect_left(WAITED_S, waited_ms / 1000)}"] += 1
 
 
 def taken(counted: Counter[str], collisions: Counter[str]) -> dict[str, int]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The bounds are guesses at what is quick, slow and lost; the last is how long the store may take.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-WAITED: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)  # in line for a seat
+POLLED: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)  # for a seat, in a long poll
 COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)  # of a batch; 256 is the usual most
 
 OTHER: Final = "other"
@@ -68,7 +68,7 @@ class Measures:
         self.counted: Counter[str] = Counter()  # in the committing process
         self.failures: Counter[FailureCause] = Counter()  # of authentications, which the recorder counts
         self.restarts = 0
-        self.waits = {True: Histogram(WAITED), False: Histogram(WAITED)}  # by whether a seat came
+        self.waits = {True: Histogram(POLLED), False: Histogram(POLLED)}  # by whether a seat came
         self.looks = 0  # at the store, for those who wait
         self._hashing = Lock()
 

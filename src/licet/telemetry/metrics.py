@@ -33,9 +33,20 @@ from prometheus_client.registry import Collector
 from licet.model import EndReason, FailureCause, NoSeatReason
 from licet.reports.occupancy import OTHERS, SCOPES_MAX, Occupancy, occupancy
 from licet.store.contract import Store
-from licet.store.counters import COLLIDED, DENIED, ENDED, GRANTED, LEFT, RENEWED, SERVED, WAITED_MS
+from licet.store.counters import (
+    COLLIDED,
+    DENIED,
+    ENDED,
+    GRANTED,
+    LEFT,
+    RENEWED,
+    SERVED,
+    WAITED,
+    WAITED_MS,
+    WAITED_S,
+)
 from licet.store.errors import StoreUnavailable
-from licet.telemetry.measures import COMMANDS, OTHER, SECONDS, WAITED, Histogram, Measures
+from licet.telemetry.measures import COMMANDS, OTHER, POLLED, SECONDS, Histogram, Measures
 
 READ_WITHIN_S: Final = 3.0  # of the 10 s that a scrape has by default
 COMMITTER: Final = "licet_commit"  # the prefix of the committing process's metrics
@@ -94,7 +105,12 @@ FAMILIES: Final = (
     ),
     Family("licet_seats_reserved", "gauge", _POOL, "Seats of a pool that are reserved, in use or idle."),
     Family("licet_seats_reserved_in_use", "gauge", _POOL, "Reserved seats of a pool that are in use."),
-    Family("licet_waiting", "gauge", _POOL, "Those who wait in line for a seat of a pool that has a queue."),
+    Family(
+        "licet_seat_queue_places",
+        "gauge",
+        _POOL,
+        "Places that are taken in the queue of a pool that has one: of those who wait for a seat.",
+    ),
     Family(
         "licet_seats_signed",
         "gauge",
@@ -140,16 +156,16 @@ FAMILIES: Final = (
     Family("licet_denials_total", "counter", ("reason",), "Grants refused for want of a seat."),
     Family("licet_endings_total", "counter", ("reason",), "Sessions ended."),
     Family(
-        "licet_queue_left_total",
+        "licet_seat_queue_left_total",
         "counter",
         ("served",),
-        "Places in line that were left, by whether a seat came: true or false.",
+        "Places in queues of pools that were left, by whether a seat came: true or false.",
     ),
     Family(
-        "licet_queue_wait_seconds_total",
-        "counter",
+        "licet_seat_queue_wait_seconds",
+        "histogram",
         (),
-        "How long those had waited in line, together, to whom a seat came.",
+        "From taking a place in the queue of a pool to the seat, of those who got one.",
     ),
     Family(
         "licet_authentication_failures_total",
@@ -181,27 +197,32 @@ FAMILIES: Final = (
         "licet_queue_length",
         "gauge",
         ("queue",),
-        "What waits or is under way: commands to commit, sessions to read, passwords to hash.",
+        "What waits for this node or is under way: commands to commit, sessions to read, passwords to hash.",
     ),
     Family(
-        "licet_waiting_requests",
+        "licet_queue_limit",
+        "gauge",
+        ("queue",),
+        "How long such a queue of this node may be; what is more gets 503.",
+    ),
+    Family(
+        "licet_long_polls",
         "gauge",
         (),
-        "Requests of clients that wait in line for a seat: their answers are put off.",
+        "Requests that wait on this node for a seat (`Prefer: wait`): their answers are put off.",
     ),
     Family(
-        "licet_waiting_duration_seconds",
+        "licet_long_poll_duration_seconds",
         "histogram",
         ("served",),
-        "How long requests waited in line for a seat, by whether one came: true or false.",
+        "How long such a request waited on this node, by whether a seat came: true or false.",
     ),
     Family(
-        "licet_waiting_looks_total",
+        "licet_long_poll_reads_total",
         "counter",
         (),
-        "How often the store was read for requests that wait: once a second, for all of them.",
+        "How often the store was read for such requests: once a second, for all of them.",
     ),
-    Family("licet_queue_limit", "gauge", ("queue",), "How long a queue may be; what is more gets 503."),
     Family(
         "licet_commit_process_restarts_total",
         "counter",
@@ -319,10 +340,10 @@ class Metrics:
             yield from process.collect()  # nothing where the process is gone
 
     def _put_waiting(self, of: Mapping[str, Metric]) -> None:
-        _put(of, "licet_waiting_requests", (), self._waiting())
-        _put(of, "licet_waiting_looks_total", (), self._measures.looks)
+        _put(of, "licet_long_polls", (), self._waiting())
+        _put(of, "licet_long_poll_reads_total", (), self._measures.looks)
         for is_served, waits in self._measures.waits.items():
-            _put_histogram(of, "licet_waiting_duration_seconds", (str(is_served).lower(),), [waits])
+            _put_histogram(of, "licet_long_poll_duration_seconds", (str(is_served).lower(),), [waits])
 
     def _counted(self) -> dict[str, int]:
         """What the committing process and this one have counted, together."""
@@ -368,7 +389,7 @@ def _put_occupancy(of: Mapping[str, Metric], found: Occupancy) -> None:
     for name, numbers in (
         ("licet_seats_reserved", found.reserved),
         ("licet_seats_reserved_in_use", found.reserved_in_use),
-        ("licet_waiting", found.waiting),
+        ("licet_seat_queue_places", found.waiting),
     ):
         for of_pool, number in numbers.items():
             _put(of, name, of_pool, number)
@@ -384,9 +405,12 @@ def _put_counted(of: Mapping[str, Metric], counted: Mapping[str, int]) -> None:
         _put(of, "licet_denials_total", (denied,), counted.get(DENIED + denied, 0))
     for ended in EndReason:
         _put(of, "licet_endings_total", (ended,), counted.get(ENDED + ended, 0))
-    _put(of, "licet_queue_left_total", ("true",), counted.get(SERVED, 0))
-    _put(of, "licet_queue_left_total", ("false",), counted.get(LEFT, 0))
-    _put(of, "licet_queue_wait_seconds_total", (), counted.get(WAITED_MS, 0) / 1000)
+    _put(of, "licet_seat_queue_left_total", ("true",), counted.get(SERVED, 0))
+    _put(of, "licet_seat_queue_left_total", ("false",), counted.get(LEFT, 0))
+    waits = Histogram(WAITED_S)
+    waits.counts = [counted.get(f"{WAITED}{bound}", 0) for bound in range(len(waits.counts))]
+    waits.total = counted.get(WAITED_MS, 0) / 1000
+    _put_histogram(of, "licet_seat_queue_wait_seconds", (), [waits])
     for name, times in counted.items():
         if name.startswith(COLLIDED):
             _put(of, "licet_store_collisions_total", (name.removeprefix(COLLIDED),), times)
@@ -443,8 +467,11 @@ _PROCESSES = f"""
 `endpoint` is `token`, `logoff`, `revoke`, `introspect`, `licences`, `verify`, `jwks`, `metadata`,
 `health`, or `{OTHER}` for anything else, also for what was refused before it was a whole request. `queue`
 is `commit`, `read` or `hash`.
-Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} seconds, those of waits at
-{", ".join(f"{bound:g}" for bound in WAITED)}; those of a batch at
+The queue of a pool, in which clients stand in line for a seat, is another: `licet_seat_queue_...`, and
+`licet_long_poll...` for requests that wait with it.
+Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} seconds, those of long polls at
+{", ".join(f"{bound:g}" for bound in POLLED)}, those of waits for a seat at
+{", ".join(map(str, WAITED_S))}; those of a batch at
 {", ".join(map(str, COMMANDS))} commands.
 
 The process that speaks HTTP has `process_cpu_seconds_total`, `process_resident_memory_bytes`,
