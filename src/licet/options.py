@@ -18,6 +18,7 @@ What is here is data: `licet.ledger.seat_decision` decides by it.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from licet.refusal import Code, Subject, of_field
@@ -129,7 +130,8 @@ class Applied(NamedTuple):
 
     `excluded` and `not_included` name the rule that keeps it out, or are empty. `limits` are the counts that
     a new seat must fit into, all of them; `reserves` are those of which it takes the first that has room;
-    `counted` is all that a seat of this client may be counted as.
+    `counted` is all that a seat of this client may be counted as, and `texts` what a seat keeps of that, by
+    the reserve that it is of, or else `common` or nothing.
     """
 
     excluded: str
@@ -138,6 +140,7 @@ class Applied(NamedTuple):
     reserves: tuple[Limited, ...]
     level: int
     counted: tuple[str, ...] = ()
+    texts: Mapping[str, str] = MappingProxyType({})
 
 
 class PoolOptions:
@@ -181,6 +184,7 @@ class PoolOptions:
             for member in [f"user:{it}" for it in group.users] + [f"client:{it}" for it in group.clients]:
                 self._groups_of[member].append(f"group:{group.name}")
         self._applied: dict[tuple[str, str], Applied] = {}
+        self._found: dict[tuple[object, ...], Applied] = {}
         self._limits: dict[str, int] = {}  # of those who were looked up
 
     @property
@@ -192,7 +196,9 @@ class PoolOptions:
         """What applies to a client and its user."""
         applied = self._applied.get((initials, client_id))
         if applied is None:
-            applied = self._applied[initials, client_id] = self._find(initials, client_id)
+            found = self._find(initials, client_id)
+            # Most have what many others have: one value of it is kept.
+            applied = self._applied[initials, client_id] = self._found.setdefault(found[:-1], found)
         return applied
 
     def at_most(self, what: str) -> int | None:
@@ -252,7 +258,8 @@ class PoolOptions:
         if self._max_per_user is not None and user not in self._max:
             limits.append(Limited(f"each={user}", self._max_per_user))
         reserves = [Limited(f"reserve={who}", self._reserve[who]) for who in everyone if who in self._reserve]
-        counted = [limited.what for limited in (*limits, *reserves)]
+        limited, sources = [it.what for it in limits], [it.what for it in reserves]
+        sources.append(COMMON if self.reserved else "")
         self._limits.update([*limits, *reserves])
         return Applied(
             excluded=f"exclude {excluded}" if excluded else "",
@@ -260,7 +267,8 @@ class PoolOptions:
             limits=tuple(limits),
             reserves=tuple(reserves),
             level=max((self._priority[who] for who in everyone if who in self._priority), default=0),
-            counted=(*counted, COMMON) if self.reserved else tuple(counted),
+            counted=tuple(filter(None, [*limited, *sources])),
+            texts={it: counted_as(filter(None, [*limited, it])) for it in sources},
         )
 
 

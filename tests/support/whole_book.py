@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, Table, select
 
-from licet.ledger.book import Book
+from licet.ledger.book import Book, Counts
 from licet.ledger.numbers import Numbers
 from licet.ledger.seat_rows import said
 from licet.model import Seat, Session, Tenant
@@ -37,9 +37,9 @@ class Everything:
         self._signed = [row for row in connection.execute(select(schema.pool)) if row.id in signed]
         self._free = list(connection.execute(select(schema.seat_free)))
         self._places = [to_place(row) for row in _rows(connection, schema.queue_place, PLACE)]
-        self._counts = {
-            (row.pool_id, row.what): row.in_use for row in connection.execute(select(schema.seat_count))
-        }
+        self._counts: Counts = {}
+        for row in connection.execute(select(schema.seat_count)):
+            self._counts.setdefault(row.pool_id, {})[row.what] = row.in_use
         used = connection.execute(select(schema.assertion_used))
         self._used = [(row.client_key, row.jti) for row in used]
 
@@ -71,7 +71,7 @@ class Everything:
             },
             rows={row.key: self._row(row, without_expired_of) for row in self._rows},
             rows_lag=self._rows_lag,
-            counts=self._counts,
+            counts={pool_id: dict(counts) for pool_id, counts in self._counts.items()},
             places=[
                 it for it in self._places if it.until_ms > self._now_ms or it.pool_id not in without_lapsed_of
             ],

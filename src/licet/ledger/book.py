@@ -127,6 +127,7 @@ def _in_line(place: Place) -> tuple[int, int]:
 
 
 CountKey = tuple[int, str]  # a pool, and what is counted in it: `licet.options`
+Counts = dict[int, dict[str, int]]  # of each pool
 
 
 class Book:
@@ -138,7 +139,8 @@ class Book:
     `numbers` are those that nobody has, of each signed pool. `rows` are the seats as their rows say, which
     may be behind them where `rows_lag` (`seat_rows.py`). Where a book does not hold all seats of a pool,
     `others_from_ms` is the moment before which none of the others expires. `counts` say how many seats are
-    counted by options of their pool, of those that a grant must fit into. `places` are the queues of the
+    counted by options of their pool, of those that a grant must fit into, and `counted` by how much each of
+    them has grown or, below 0, shrunk. `places` are the queues of the
     pools that are asked, lapsed places too. `changes` are what was applied, in order.
     """
 
@@ -157,7 +159,7 @@ class Book:
         rows: Mapping[SeatKey, Seat] | None = None,
         rows_lag: bool = False,
         others_from_ms: Mapping[int, int] | None = None,
-        counts: Mapping[CountKey, int] | None = None,
+        counts: Counts | None = None,
         places: Sequence[Place] = (),
     ) -> None:
         self.tenants = tenants
@@ -174,8 +176,8 @@ class Book:
         self.rows = {**self.seats, **(rows or {})}
         self.rows_lag = rows_lag
         self.others_from_ms = others_from_ms or {}
-        self.counts_before = counts or {}
-        self.counts = dict(self.counts_before)
+        self.counts = {} if counts is None else counts
+        self.counted: dict[CountKey, int] = {}
         self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
         self._expiries: dict[int, Expiries] = {}  # of the pools that were asked for
@@ -192,7 +194,7 @@ class Book:
         if expiries is None:
             expiries = self._expiries[pool_id] = Expiries(
                 (seat for key, seat in self.seats.items() if key[0] == pool_id),
-                {key[1]: count for key, count in self.counts.items() if key[0] == pool_id},
+                self.counts.get(pool_id, {}),
                 self.others_from_ms.get(pool_id),
             )
         return expiries.first_ms(what)
@@ -214,19 +216,21 @@ class Book:
         """Put what was decided into the book, so that the commands that follow in this batch see it."""
         for change in changes:
             self.changes.append(change)
-            match change:
+            match change:  # what is most often first: each kind is looked for in turn
                 case SessionStarted(session=session):
                     self._put(session)
                     self.live_sessions[session.client_key] += 1
                     self.started.setdefault(session.client_key, {})[session.sid] = None
+                case SeatKept(seat=seat):
+                    self._set(seat)
                 case SessionRenewed(session=session):
                     self.sessions[session.sid] = session
+                case GrantDenied():
+                    pass
                 case SessionEnded(session=session):
                     self._remove(session)
                 case SeatTaken(seat=seat):
                     self._take(seat)
-                case SeatKept(seat=seat):
-                    self._set(seat)
                 case SeatFreed():
                     self._free(change)
                 case AssertionUsed():
@@ -240,8 +244,6 @@ class Book:
                 case PlaceLeft(place=place):
                     del self.queue_of(place.pool_id)[self.before(place)]
                     del self.places[place.key]
-                case GrantDenied():
-                    pass
 
     def _set(self, seat: Seat) -> None:
         self.seats[seat.key] = seat
@@ -268,14 +270,11 @@ class Book:
             numbers.give_back(seat.number, freed.number_from_ms)
 
     def _count(self, seat: Seat, seats: int) -> None:
+        pool_id, counted = seat.pool_id, self.counted
+        counts = self.counts.setdefault(pool_id, {})
         for what in names_counted(seat.counted):
-            key = seat.pool_id, what
-            self.counts[key] = self.counts.get(key, 0) + seats
-
-    def counted(self) -> dict[CountKey, int]:
-        """By how much each count of the options of pools has grown, or shrunk if less than 0."""
-        before = self.counts_before
-        return {key: more for key, count in self.counts.items() if (more := count - before.get(key, 0))}
+            counts[what] = counts.get(what, 0) + seats
+            counted[pool_id, what] = counted.get((pool_id, what), 0) + seats
 
     def _put(self, session: Session) -> None:
         self.sessions[session.sid] = session
@@ -292,12 +291,15 @@ class Book:
             self.sessions_of_seat[key].discard(session.sid)
 
 
+_RENEWING = frozenset((SessionStarted, SessionRenewed, SeatKept))
+
+
 def only_renews(book: Book) -> bool:
     """Whether nothing was decided but sessions that begin or go on with seats that their holders have.
 
     What is decided on a book that a store has filled from memory counts only then.
     """
-    return all(isinstance(change, SessionStarted | SessionRenewed | SeatKept) for change in book.changes)
+    return _RENEWING.issuperset(map(type, book.changes))
 
 
 NumberKey = tuple[int, int]
@@ -328,17 +330,20 @@ class Writes:
         self.places_new: dict[SeatKey, Place] = {}
         self.places_kept: dict[SeatKey, Place] = {}
         for change in changes:
-            match change:
-                case SessionStarted(session=session) | SessionRenewed(session=session):
-                    self._put_session(session, is_new=isinstance(change, SessionStarted))
+            match change:  # what is most often first
+                case SessionStarted(session=session):
+                    self.sessions_new[session.sid] = session
+                case SeatKept():
+                    self._keep_seat(change)
+                case SessionRenewed(session=session):
+                    is_new = session.sid in self.sessions_new
+                    (self.sessions_new if is_new else self.sessions_renewed)[session.sid] = session
+                case GrantDenied():
+                    pass
                 case SessionEnded(session=session):
                     self._remove_session(session)
                 case SeatTaken():
                     self._take_seat(change)
-                case SeatKept(seat=seat):
-                    self._put_seat(seat, is_new=False)
-                    if change.is_due:
-                        self.seats_due.add(seat.key)
                 case SeatFreed():
                     self._free_seat(change)
                 case AssertionUsed():
@@ -350,26 +355,17 @@ class Writes:
                     places[place.key] = place
                 case PlaceLeft(place=place):
                     self._leave(place)
-                case GrantDenied():
-                    pass
-
-    def _put_session(self, session: Session, *, is_new: bool) -> None:
-        is_new = is_new or session.sid in self.sessions_new
-        (self.sessions_new if is_new else self.sessions_renewed)[session.sid] = session
 
     def _remove_session(self, session: Session) -> None:
         self.sessions_renewed.pop(session.sid, None)
         if self.sessions_new.pop(session.sid, None) is None:
             self.sessions_gone.append(session.sid)
 
-    def _put_seat(self, seat: Seat, *, is_new: bool) -> None:
-        gone = self.seats_gone.get(seat.key) if is_new else None
-        if gone is not None and not gone.number | seat.number and gone.counted == seat.counted:
-            del self.seats_gone[seat.key]
-            is_new = False  # Freed and taken again in one batch: its row is still there.
-            self.seats_due.add(seat.key)
-        is_new = is_new or seat.key in self.seats_new
-        (self.seats_new if is_new else self.seats_kept)[seat.key] = seat
+    def _keep_seat(self, kept: SeatKept) -> None:
+        seat, key = kept.seat, kept.seat.key
+        (self.seats_new if key in self.seats_new else self.seats_kept)[key] = seat
+        if kept.is_due:
+            self.seats_due.add(key)
 
     def _free_seat(self, freed: SeatFreed) -> None:
         seat = freed.seat
@@ -380,8 +376,15 @@ class Writes:
             self.numbers_new[seat.pool_id, seat.number] = freed.number_from_ms
 
     def _take_seat(self, taken: SeatTaken) -> None:
-        seat = taken.seat
-        self._put_seat(seat, is_new=True)
+        seat, key = taken.seat, taken.seat.key
+        gone = self.seats_gone.get(key)
+        if gone is not None and not gone.number | seat.number and gone.counted == seat.counted:
+            # Freed and taken again in one batch: its row is still there.
+            del self.seats_gone[key]
+            self.seats_due.add(key)
+            self.seats_kept[key] = seat
+        else:
+            self.seats_new[key] = seat
         if not seat.number:
             return
         pool_id, used = seat.pool_id, self.numbers_used
@@ -389,9 +392,9 @@ class Writes:
         used[pool_id] = used.get(pool_id, 0) + taken.is_new_number
         if taken.is_new_number:
             return
-        key = (pool_id, seat.number)
-        if self.numbers_new.pop(key, None) is None:  # It was free before this batch.
-            self.numbers_gone[key] = None
+        number = (pool_id, seat.number)
+        if self.numbers_new.pop(number, None) is None:  # It was free before this batch.
+            self.numbers_gone[number] = None
 
     def _leave(self, place: Place) -> None:
         self.places_kept.pop(place.key, None)

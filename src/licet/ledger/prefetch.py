@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from licet.ledger.book import CountKey, SeatKey
+from licet.ledger.book import Counts, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
 from licet.ledger.holders import CLIENT_HOLDER, SESSION_HOLDER, USER_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
@@ -123,7 +123,7 @@ class Need:
         for command in commands:
             match command:
                 case Grant():
-                    asked += [(command.sid, command.client_key, key) for key in self._add_grant(command)]
+                    self._add_grant(command, asked)
                 case Refresh():
                     self.renewed.add(command.sid)
                 case End():
@@ -138,17 +138,17 @@ class Need:
             if self.rooms[client_key] < 0 or sid in self.ended:
                 self.crowded.add((client_key, key))
 
-    def _add_grant(self, grant: Grant) -> list[SeatKey]:
-        """Add what a grant needs; the keys of seats that it may share."""
+    def _add_grant(self, grant: Grant, asked: list[tuple[bytes, int, SeatKey]]) -> None:
+        """Add what a grant needs, and to what is `asked` the keys of seats that it may share."""
         tenant = self._tenants.get(grant.tenant_id)
-        client = tenant.clients_by_key.get(grant.client_key) if tenant else None
+        key = grant.client_key
+        client = tenant.clients_by_key.get(key) if tenant is not None else None
         if tenant is None or client is None:
-            return []
-        asking = self.asking[client.key] = self.asking.get(client.key, 0) + 1
-        self.rooms[client.key] = client.sessions_max - asking
+            return
+        asking = self.asking[key] = self.asking.get(key, 0) + 1
+        self.rooms[key] = client.sessions_max - asking
         if grant.pool_id is None:
-            return []
-        found = []
+            return
         for pool_id in grant.pool_ids if grant.other_pool_ids else (grant.pool_id,):
             if (pool := tenant.pools.get(pool_id)) is None:
                 continue
@@ -162,8 +162,7 @@ class Need:
                 waiting = 0 if options is None else options.queue
                 self.numbers[pool_id] = self.grants[pool_id] + waiting
             if pool.duplicates is not Duplicates.NONE:
-                found.append((pool_id, holder_of(pool, client, grant.sid)))
-        return found
+                asked.append((grant.sid, key, (pool_id, holder_of(pool, client, grant.sid))))
 
     def _add_options(self, pool_id: int, options: PoolOptions, client: Client) -> None:
         applied = options.of(client.user.initials, client.client_id)
@@ -238,7 +237,7 @@ class Need:
         in_use: Mapping[int, int],
         held: Iterable[SeatKey],
         now_ms: int,
-        counts: Mapping[CountKey, int],
+        counts: Counts,
     ) -> dict[int, int]:
         """The pools that the grants may fill, and of how many seats each, by earliest expiry, are needed.
 
@@ -262,7 +261,7 @@ class Need:
             )
         }
 
-    def counting(self, in_use: Mapping[int, int], counts: Mapping[CountKey, int]) -> Counting:
+    def counting(self, in_use: Mapping[int, int], counts: Counts) -> Counting:
         """The seats that count against a limit which may deny, where they can be those of a `FEW` only (L16).
 
         The answer to a denied client says when the first of them expires, and they may be anywhere among the
@@ -295,12 +294,13 @@ class Need:
                 of_tenant = self._tenants[self._tenant_of[pool_id]].clients
                 found.own.update((pool_id, of_tenant[it].key) for it in clients if it in of_tenant)
 
-    def _counted_then(self, pool_id: int, counts: Mapping[CountKey, int]) -> dict[str, int]:
+    def _counted_then(self, pool_id: int, counts: Counts) -> Mapping[str, int]:
         """What is counted of a pool, if all grants that ask for a seat of it get one."""
-        asked = Counter(chain.from_iterable([applied.counted for applied in self._applied[pool_id]]))
-        return {what: counts.get((pool_id, what), 0) + grants for what, grants in asked.items()}
+        then = Counter(counts.get(pool_id))
+        then.update(chain.from_iterable([applied.counted for applied in self._applied[pool_id]]))
+        return then
 
-    def _may_explain(self, pool_id: int, counts: Mapping[CountKey, int], now_ms: int) -> bool:
+    def _may_explain(self, pool_id: int, counts: Counts, now_ms: int) -> bool:
         """Whether an option may deny a grant of this pool: where a count comes to its bound in this batch.
 
         The numbers of a signed pool may be on hold for others, of whom the line may be too.

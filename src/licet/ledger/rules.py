@@ -63,6 +63,7 @@ from licet.model import (
     Value,
 )
 
+_NO_POOL = "These scopes draw on different licence pools; ask for them one by one."
 # How far a grant came in a pool that denied it.
 _ORDER = {reason: place for place, reason in enumerate(NoSeatReason)}
 
@@ -81,7 +82,7 @@ def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> Sco
     Nothing asked means the tenant's default scope. One session holds a seat of one pool at most, so it is one
     on which all these scopes draw.
     """
-    names = tuple(dict.fromkeys(asked)) or (tenant.scope_default,)
+    names = asked if len(asked) == 1 else tuple(dict.fromkeys(asked)) or (tenant.scope_default,)
     drawn: list[Scope] = []
     for name in names:
         scope = tenant.scopes.get(name)
@@ -91,17 +92,21 @@ def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> Sco
             return ScopeRefused(why="This client may not have a scope that was asked for.")
         if scope.pool is not None:
             drawn.append(scope)
+    text = " ".join(names)
     if not drawn:
-        return ScopeGrant(scope=" ".join(names), pool_id=None)
-    pools = drawn[0].pools if len(drawn) == 1 else [it for it in drawn[0].pools if _is_of_all(it, drawn)]
-    pool_ids = [pool.id for it in pools if (pool := tenant.pool_named(it)) is not None]
+        return ScopeGrant(scope=text, pool_id=None)
+    first = drawn[0]
+    if len(drawn) == 1 and not first.other_pools:  # as nearly always
+        pool = None if first.pool is None else tenant.pool_named(first.pool)
+        return ScopeRefused(why=_NO_POOL) if pool is None else ScopeGrant(scope=text, pool_id=pool.id)
+    pool_ids = [
+        pool.id
+        for it in first.pools
+        if all(it in scope.pools for scope in drawn) and (pool := tenant.pool_named(it)) is not None
+    ]
     if not pool_ids:
-        return ScopeRefused(why="These scopes draw on different licence pools; ask for them one by one.")
-    return ScopeGrant(scope=" ".join(names), pool_id=pool_ids[0], other_pool_ids=tuple(pool_ids[1:]))
-
-
-def _is_of_all(pool: str, scopes: list[Scope]) -> bool:
-    return all(pool in scope.pools for scope in scopes)
+        return ScopeRefused(why=_NO_POOL)
+    return ScopeGrant(scope=text, pool_id=pool_ids[0], other_pool_ids=tuple(pool_ids[1:]))
 
 
 def apply(book: Book, command: Command, now_ms: int) -> Outcome:
@@ -150,7 +155,7 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
     resolved = resolve_scope(tenant, client, tuple(grant.scope.split(" ")))
     if isinstance(resolved, ScopeRefused):
         return resolved, []
-    if (resolved.pool_id, resolved.other_pool_ids) != (grant.pool_id, grant.other_pool_ids):
+    if resolved.pool_id != grant.pool_id or resolved.other_pool_ids != grant.other_pool_ids:
         return ScopeRefused(why="The licence pool of this scope was changed just now; ask again."), []
     if grant.pool_id is not None:
         return _grant_seat(book, grant, tenant, client, now_ms)
@@ -193,9 +198,10 @@ def ask_pool(
     book: Book, asked: Asked, superseded: list[Session], now_ms: int
 ) -> tuple[list[Change], Given | NotGiven]:
     """What a pool says of a grant, and what ends with it there (L8): decided, not done."""
+    if not superseded:
+        return [], decide_seat(book, asked, now_ms)
     ending = _ending(book, superseded, EndReason.SUPERSEDED, now_ms, but_keep=asked.key)
-    if ending:
-        asked = asked._replace(freed=_freed_of(asked.pool, ending))
+    asked = asked._replace(freed=_freed_of(asked.pool, ending))
     return ending, decide_seat(book, asked, now_ms)
 
 
@@ -207,11 +213,11 @@ def pools_in_order(book: Book, grant: Grant, tenant: Tenant, client: Client) -> 
     """The pools that are asked, with the keys of the seats (L20): first that in which it has one."""
     assert grant.pool_id is not None
     pool = tenant.pools[grant.pool_id]
-    found = [(pool, (pool.id, holder_of(pool, client, grant.sid)))]
-    if grant.other_pool_ids:
-        others = [tenant.pools[pool_id] for pool_id in grant.other_pool_ids]
-        found += [(pool, (pool.id, holder_of(pool, client, grant.sid))) for pool in others]
-        found.sort(key=lambda asked: asked[1] not in book.seats)  # keeps the order of the others
+    if not grant.other_pool_ids:
+        return [(pool, (pool.id, holder_of(pool, client, grant.sid)))]
+    pools = [tenant.pools[pool_id] for pool_id in grant.pool_ids]
+    found = [(pool, (pool.id, holder_of(pool, client, grant.sid))) for pool in pools]
+    found.sort(key=lambda asked: asked[1] not in book.seats)  # keeps the order of the others
     return found
 
 
@@ -251,8 +257,12 @@ def _denied(
 ) -> tuple[Outcome, list[Change]]:
     """Refuse a seat: by the pool for which it waits, else by that in which the grant came farthest (L20)."""
     changes = given_up(book, client, refusals, now_ms) if book.places else []
-    waited = waited_for(book, client, refusals) if book.places else None
-    pool, refused = waited or max(refusals, key=lambda refusal: _ORDER[refusal[1].reason])
+    pool, refused = refusals[0]
+    pools: tuple[PoolDenied, ...] = ()
+    if len(refusals) > 1:
+        waited = waited_for(book, client, refusals) if book.places else None
+        pool, refused = waited or max(refusals, key=lambda refusal: _ORDER[refusal[1].reason])
+        pools = tuple(PoolDenied(pool=it.name, reason=why.reason) for it, why in refusals)
     reason, until_ms, rule, may_wait = refused
     position = 0
     if may_wait and grant.queue:
@@ -270,9 +280,7 @@ def _denied(
         retry_after_s=None if until_ms is None else _seconds_until(until_ms, now_ms),
         rule=rule,
         queue_position=position,
-        pools=()
-        if len(refusals) == 1
-        else tuple(PoolDenied(pool=it.name, reason=why.reason) for it, why in refusals),
+        pools=pools,
     )
     entry = GrantDenied(
         tenant_id=grant.tenant_id,
@@ -307,10 +315,11 @@ def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[C
         return SessionUnknown(), []
     if not client.usable:
         return ClientRefused(), []
-    granted_names = session.scope.split(" ")
-    names = refresh.scope or tuple(granted_names)
-    if not set(names).issubset(granted_names):
-        return ScopeRefused(why="A refresh cannot widen the scope of its session."), []
+    scope = session.scope
+    if refresh.scope:
+        if not set(refresh.scope).issubset(scope.split(" ")):
+            return ScopeRefused(why="A refresh cannot widen the scope of its session."), []
+        scope = " ".join(dict.fromkeys(refresh.scope))
     seat = None if (key := session.seat_key) is None else book.seats[key]
     number = 0 if seat is None else seat.number
     if seat is not None and number and is_beyond(tenant.pools[seat.pool_id], number, now_ms):
@@ -319,7 +328,6 @@ def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[C
     changes: list[Change] = [SessionRenewed(session=renewed)]
     if seat is not None:
         changes.append(SeatKept(seat=with_token_of(book, seat, renewed, refresh.address)))
-    scope = " ".join(dict.fromkeys(names))
     return granted(tenant, client, renewed, now_ms, scope=scope, number=number), changes
 
 

@@ -16,7 +16,8 @@ before, in `licet.ledger.rules`. No option touches a refresh (L5).
 The functions here are pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from licet.ledger.book import Book, SeatFreed, SeatKey
@@ -25,11 +26,11 @@ from licet.ledger.numbers import Numbers
 from licet.ledger.signed_pools import number_for, numbers_left, room_of, why_unlicensed
 from licet.licences.steps import Step
 from licet.model import Client, NoSeatReason, Place, Pool, Tenant
-from licet.options import COMMON, Applied, PoolOptions, counted_as, names_counted, rule_of
+from licet.options import COMMON, Applied, PoolOptions, names_counted, rule_of
 
 ASK_AGAIN_MS: Final = 5000  # who waits in line should do so that soon
 
-_NOBODY = Applied(excluded="", not_included="", limits=(), reserves=(), level=0)
+_NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Asked(NamedTuple):
@@ -67,30 +68,52 @@ class NotGiven(NamedTuple):
     may_wait: bool = False
 
 
-def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:  # noqa: PLR0911 - one a rule
+def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
     """Whether the pool gives a seat, and which; else why not."""
-    tenant, client, pool, key, scope, freed = asked
+    tenant, _, pool, key, scope, freed = asked
     step = None if pool.signed is None else pool.signed.at(now_ms)
     if (reason := why_unlicensed(tenant, pool, scope, step)) is not None:  # L13
         return NotGiven(reason)
     if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:  # L7
         return NotGiven(NoSeatReason.LICENCE_EXPIRED)
-    applied = _NOBODY
-    if (options := tenant.options.get(pool.id)) is not None:
-        applied = options.of(client.user.initials, client.client_id)
-        if applied.excluded:  # L15
-            return NotGiven(NoSeatReason.EXCLUDED, rule=applied.excluded)
-        if applied.not_included:
-            return NotGiven(NoSeatReason.NOT_INCLUDED, rule=applied.not_included)
+    options = tenant.options.get(pool.id)
+    if options is None:  # then these of the rules are left
+        if key in book.seats:  # L2
+            return _shared(book, asked, step)
+        if room_of(pool, now_ms) - book.in_use[pool.id] + len(freed) <= 0:  # L6, L14
+            return _all_in_use(pool, book.earliest_expiry(pool.id))
+        return Given() if step is None else _with_number(book, asked, step, "", now_ms)
+    return _by_options(book, asked, options, step, now_ms)
+
+
+def _by_options(  # noqa: PLR0911 - one a rule
+    book: Book, asked: Asked, options: PoolOptions, step: Step | None, now_ms: int
+) -> Given | NotGiven:
+    _, client, pool, key, _, freed = asked
+    applied = options.of(client.user.initials, client.client_id)
+    if applied.excluded:  # L15
+        return NotGiven(NoSeatReason.EXCLUDED, rule=applied.excluded)
+    if applied.not_included:
+        return NotGiven(NoSeatReason.NOT_INCLUDED, rule=applied.not_included)
     if key in book.seats:  # L2
         return _shared(book, asked, step)
     left = _Left(book, pool, options, freed, step, now_ms)
     if reached := left.limits_reached(applied):  # L16
         until_ms = _until_below(book, pool, reached)
         return NotGiven(NoSeatReason.MAX_REACHED, until_ms, rule=rule_of(reached[0]))
-    if left.seats > 0 and _others_are_first(book, asked, left, now_ms):  # L19
+    if book.places and options.queue and _others_are_first(book, asked, options, left, now_ms):  # L19
         return NotGiven(NoSeatReason.QUEUED, now_ms + ASK_AGAIN_MS, rule="queue", may_wait=True)
-    return _from_room(book, asked, left, applied, step, now_ms)
+    may_wait = options.queue > 0
+    if left.seats <= 0:  # L6, L14
+        return _all_in_use(pool, _until_there_is_one(book, pool, options, applied), may_wait=may_wait)
+    source = left.source(applied)
+    if source is None:  # L17
+        until_ms = _until_there_is_one(book, pool, options, applied)
+        return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=may_wait)
+    counted = applied.texts[source]
+    if step is None:
+        return Given(0, counted)
+    return _with_number(book, asked, step, counted, now_ms, may_wait=may_wait)
 
 
 def _shared(book: Book, asked: Asked, step: Step | None) -> Given | NotGiven:
@@ -105,54 +128,48 @@ def _shared(book: Book, asked: Asked, step: Step | None) -> Given | NotGiven:
     return Given(seat.number, seat.counted)
 
 
-def _from_room(  # noqa: PLR0917 - a private step
-    book: Book, asked: Asked, left: "_Left", applied: Applied, step: Step | None, now_ms: int
+def _all_in_use(pool: Pool, until_ms: int | None, *, may_wait: bool = False) -> NotGiven:
+    if pool.seats == 0:
+        return NotGiven(NoSeatReason.NO_SEATS)
+    return NotGiven(NoSeatReason.ALL_IN_USE, until_ms, may_wait=may_wait)
+
+
+def _with_number(
+    book: Book, asked: Asked, step: Step, counted: str, now_ms: int, *, may_wait: bool = False
 ) -> Given | NotGiven:
-    pool, may_wait = asked.pool, asked.options is not None and asked.options.queue > 0
-    if left.seats <= 0:  # L6, L14
-        if pool.seats == 0:
-            return NotGiven(NoSeatReason.NO_SEATS)
-        until_ms = _until_there_is_one(book, asked, applied)
+    """A seat of a signed pool, if there is a number for it (L13)."""
+    numbers = book.numbers[asked.pool.id]
+    number = number_for(step, numbers, asked.freed, now_ms)
+    if number is None:
+        until_ms = _numbers_again_ms(numbers, asked.freed, now_ms)
         return NotGiven(NoSeatReason.ALL_IN_USE, until_ms, may_wait=may_wait)
-    source = left.source(applied)
-    if source is None:  # L17
-        until_ms = _until_there_is_one(book, asked, applied)
-        return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=may_wait)
-    number = 0
-    if step is not None:
-        found = number_for(step, book.numbers[pool.id], asked.freed, now_ms)
-        if found is None:
-            until_ms = _numbers_again_ms(book.numbers[pool.id], asked.freed, now_ms)
-            return NotGiven(NoSeatReason.ALL_IN_USE, until_ms, may_wait=may_wait)
-        number = found
-    return Given(number, counted_as(left.counted(applied, source)))
+    return Given(number, counted)
 
 
 class _Left:
-    """What of a pool is free, as seats of it are given out in thought."""
+    """What of a pool with options is free, as seats of it are given out in thought."""
 
     def __init__(  # noqa: PLR0917 - a private step
         self,
         book: Book,
         pool: Pool,
-        options: PoolOptions | None,
+        options: PoolOptions,
         freed: Sequence[SeatFreed],
         step: Step | None,
         now_ms: int,
     ) -> None:
         room = room_of(pool, now_ms)
         self.seats = room - book.in_use[pool.id] + len(freed)
-        if step is not None and options is not None and options.queue:
+        if step is not None and options.queue:
             # Those before in line need numbers, too.
             self.seats = min(self.seats, numbers_left(step, book.numbers[pool.id], freed, now_ms))
-        self._counts = book.counts
-        self._pool_id = pool.id
-        self._options = options
-        self._common = room - (0 if options is None else options.reserved)
-        self._reserves = None if options is None else options.reserves_within(room)
+        self._counts = book.counts.get(pool.id, _NO_COUNTS)
+        self._reserved = options.reserved
+        self._common = room - options.reserved
+        self._reserves = None if options.reserved <= room else options.reserves_within(room)
         self._more: dict[str, int] = {}  # than `_counts` say
         for change in freed:
-            self._count_more(names_counted(change.seat.counted), -1)
+            self._count_more(change.seat.counted, -1)
 
     def limits_reached(self, applied: Applied) -> list[str]:
         """The limits into which one more seat does not fit (L16)."""
@@ -164,35 +181,30 @@ class _Left:
             within = at_most if self._reserves is None else self._reserves[what]
             if self._count(what) < within:
                 return what
-        if self._options is None or not self._options.reserved:
+        if not self._reserved:
             return ""
         return COMMON if self._count(COMMON) < self._common else None
 
     def take(self, applied: Applied) -> None:
         """Give a seat to somebody else, if there is one for it."""
         if not self.limits_reached(applied) and (source := self.source(applied)) is not None:
-            self._count_more(self.counted(applied, source), 1)
+            self._count_more(applied.texts[source], 1)
             self.seats -= 1
 
-    @staticmethod
-    def counted(applied: Applied, source: str) -> list[str]:
-        """What a seat is counted as."""
-        return [limit.what for limit in applied.limits] + ([source] if source else [])
-
     def _count(self, what: str) -> int:
-        count = self._counts.get((self._pool_id, what), 0)
+        count = self._counts.get(what, 0)
         return count + self._more.get(what, 0) if self._more else count
 
-    def _count_more(self, names: Iterable[str], seats: int) -> None:
-        for what in names:
+    def _count_more(self, counted: str, seats: int) -> None:
+        for what in names_counted(counted):
             self._more[what] = self._more.get(what, 0) + seats
 
 
-def _others_are_first(book: Book, asked: Asked, left: _Left, now_ms: int) -> bool:
+def _others_are_first(book: Book, asked: Asked, options: PoolOptions, left: _Left, now_ms: int) -> bool:
     """Whether those who are before it in line may have all that is free and that it could have."""
-    tenant, options, mine = asked.tenant, asked.options, place_holder_of(asked.pool, asked.client)
-    if options is None or not options.queue or not book.places or asked.freed:
+    if left.seats <= 0 or asked.freed:
         return False  # What comes back with this very grant was never free.
+    tenant, mine = asked.tenant, place_holder_of(asked.pool, asked.client)
     applied = options.of(asked.client.user.initials, asked.client.client_id)
     if left.source(applied) is None:
         return False  # It would not be theirs anyway.
@@ -224,17 +236,16 @@ def _until_below(book: Book, pool: Pool, reached: Sequence[str]) -> int | None:
     )
 
 
-def _until_there_is_one(book: Book, asked: Asked, applied: Applied) -> int | None:
+def _until_there_is_one(book: Book, pool: Pool, options: PoolOptions, applied: Applied) -> int | None:
     """When the first seat expires that it could have then, a common one or one of its own reserves (L17).
 
     None where there is none: all of them are reserved for others.
     """
-    pool_id, options = asked.pool.id, asked.options
-    if options is None or not options.reserved:
-        return book.earliest_expiry(pool_id)
+    if not options.reserved:
+        return book.earliest_expiry(pool.id)
     sources = [*(reserve.what for reserve in applied.reserves), COMMON]
     return min(
-        (it for what in sources if (it := book.earliest_expiry(pool_id, what)) is not None), default=None
+        (it for what in sources if (it := book.earliest_expiry(pool.id, what)) is not None), default=None
     )
 
 

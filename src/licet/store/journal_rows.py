@@ -9,7 +9,17 @@ Denials of one batch that are alike are one entry. What reads the journal reads 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from licet.ledger.book import Book, Change, GrantDenied, SeatFreed, SeatTaken, SessionEnded, SessionStarted
+from licet.ledger.book import (
+    Book,
+    Change,
+    GrantDenied,
+    SeatFreed,
+    SeatKept,
+    SeatTaken,
+    SessionEnded,
+    SessionRenewed,
+    SessionStarted,
+)
 from licet.ledger.signed_pools import seats_of
 from licet.model import Seat, Session
 from licet.seat_sources import most_addresses
@@ -98,7 +108,9 @@ class Folded:
             self._add(change)
 
     def _add(self, change: Change) -> None:
-        match change:
+        match change:  # what is most often first
+            case SeatKept() | SessionRenewed():
+                pass
             case SessionStarted(session=session):
                 self._append(session, session.started_at_ms, "granted", "")
             case SessionEnded(session=session, reason=reason, at_ms=at_ms):

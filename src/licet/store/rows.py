@@ -74,7 +74,7 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
     """The net effect of a book's changes, and the journal of them (L11)."""
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
     counted = _numbers_counted(book, writes)
-    options = book.counted() if book.counts else {}
+    options = book.counted
     return Saving(
         sessions_gone=[(sid,) for sid in writes.sessions_gone],
         sessions_new=[astuple(session) for session in writes.sessions_new.values()],

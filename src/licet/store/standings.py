@@ -33,22 +33,23 @@ class Standings:
 
     def find(self, grant: Grant, mark: object, now_ms: int) -> Standing | None:
         """What a client was granted, and is granted again by this grant; None where it is not known."""
-        of, found = self._kept.get(grant.client_key, (None, None))
-        return found if found is not None and of == mark and found.covers(grant, now_ms) else None
+        kept = self._kept.get(grant.client_key)
+        if kept is None:
+            return None
+        of, found = kept
+        return found if of == mark and found.covers(grant, now_ms) else None
 
     def learn(self, book: Book, mark_of: Callable[[int], object | None], now_ms: int) -> None:
         """Keep what was granted in a book, at this moment, with the marks of the tenants that have one."""
         for change in book.changes:
-            match change:
-                case SessionStarted(session=started):
-                    session, mark = book.sessions.get(started.sid), mark_of(started.tenant_id)
-                    kept = None if session is None or mark is None else standing(book, session, now_ms)
-                    if kept is not None:
-                        self._kept[started.client_key] = (mark, kept)
-                case SessionEnded(session=session, reason=reason) if reason is not EndReason.EXPIRED:
-                    self._kept.pop(session.client_key, None)
-                case _:
-                    pass
+            if isinstance(change, SessionStarted):
+                started = change.session
+                session, mark = book.sessions.get(started.sid), mark_of(started.tenant_id)
+                kept = None if session is None or mark is None else standing(book, session, now_ms)
+                if kept is not None:
+                    self._kept[started.client_key] = (mark, kept)
+            elif isinstance(change, SessionEnded) and change.reason is not EndReason.EXPIRED:
+                self._kept.pop(change.session.client_key, None)
         if len(self._kept) > self._most:
             self._kept.clear()
 

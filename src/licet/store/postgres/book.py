@@ -17,7 +17,7 @@ from typing import Any
 
 from psycopg import Cursor
 
-from licet.ledger.book import Book, CountKey, SeatKey
+from licet.ledger.book import Book, Counts, SeatKey
 from licet.ledger.holders import CLIENT_HOLDER, USER_HOLDER
 from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import EVER_MS, FEW, SPARE, Need
@@ -341,7 +341,7 @@ class Loaded:
         self._numbered: list[tuple[int, int, int]] = []
         self._free: dict[int, list[tuple[int, int]]] = {}
         self._places: list[Place] = []
-        self._counts: dict[CountKey, int] = {}
+        self._counts: Counts = {}
         for kind, *row in cursor:
             self._add(kind, row)
 
@@ -380,12 +380,12 @@ class Loaded:
         """
         for row in asked:
             if row[3] is None:
-                self._counts[row[0], row[1]] = row[2]
+                self._counts.setdefault(row[0], {})[row[1]] = row[2]
             else:
                 self._places.append(to_place(row))
         if waiting := need.waiting(self._places):
             for row in load_counts(raw, waiting):
-                self._counts[row[0], row[1]] = row[2]
+                self._counts.setdefault(row[0], {})[row[1]] = row[2]
         if need.sweep:
             tenants = None if locked is None else numbers(locked)
             lapsed = [self.now_ms, tenants, tenants, need.sweep]

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from licet.ledger.book import Book, CountKey, SeatKey
+from licet.ledger.book import Book, Counts, SeatKey
 from licet.ledger.commands import Command
 from licet.ledger.holders import CLIENT_HOLDER
 from licet.ledger.numbers import Numbers
@@ -169,7 +169,7 @@ class _Loading:
         self._rows: dict[SeatKey, Seat] = {}  # of those that are behind
         self._others_from_ms: dict[int, int] = {}
         self._in_use: dict[int, int] = {}
-        self._counts: dict[CountKey, int] = {}
+        self._counts: Counts = {}
         self._places: list[Place] = []
 
     def book(self, tenants: Mapping[int, Tenant], *, rows_lag: bool) -> Book:
@@ -208,9 +208,10 @@ class _Loading:
 
     def _load_oldest(self) -> None:
         need, first = self._need, []
-        for key in need.rooms:
-            at_most = self._sessions_at_most.get(key)
-            if at_most is not None and need.oldest(key, at_most) <= 0:
+        known = self._sessions_at_most
+        for key, room in need.rooms.items():
+            at_most = known.get(key)
+            if at_most is not None and at_most <= room:
                 self._live[key] = at_most
         for part in parts([key for key in need.rooms if key not in self._live]):
             self._live.update(dict.fromkeys(part, 0))
@@ -223,7 +224,8 @@ class _Loading:
                     self._add_oldest(_OLDEST, key, self._now_ms, excess)
         for part in parts(first):
             self._add_oldest(_OLDEST_BY_NUMBER % _places(part), *part)
-        self._sessions_at_most.update((key, self._live[key] + need.asking[key]) for key in need.rooms)
+        for key, asking in need.asking.items():
+            known[key] = self._live[key] + asking
 
     def _add_oldest(self, statement: str, *parameters: object) -> None:
         for session in _read_sessions(self._raw, statement, *parameters):
@@ -264,8 +266,8 @@ class _Loading:
             self._places += map(to_place, msgspec.json.decode(found[2]))
         return found
 
-    def _add_counts(self, pool_id: int, counts: Mapping[str, int]) -> None:
-        self._counts.update({(pool_id, what): in_use for what, in_use in counts.items()})
+    def _add_counts(self, pool_id: int, counts: dict[str, int]) -> None:
+        self._counts.setdefault(pool_id, counts).update(counts)
 
     def _load_sharing(self, sharing: Sharing) -> None:
         key, limit = sharing.seat_key, sharing.sessions_max
@@ -314,10 +316,12 @@ class _Loading:
     def _add_seats(self, statement: str, *parameters: object) -> list[Seat]:
         """Add the seats that a statement finds; return them as their rows say."""
         found = []
-        for *columns, newest in _json(self._raw, statement, *parameters):
+        for columns in _json(self._raw, statement, *parameters):
+            newest = columns.pop()
             row = to_seat(columns)
             found.append(row)
-            seat = self._seats[row.key] = row if newest is None else said(row, *newest)
+            seat = row if newest is None else said(row, *newest)
+            self._seats[row.key] = seat
             if seat is not row:
                 self._rows[row.key] = row
         return found

@@ -68,20 +68,20 @@ class Memory:
         """
         found: list[Standing | None] = []
         ending: set[int | None] = set()
+        find, live = self._standings.find, self.sessions_at_most
         for command in commands:
             kept = None
             if isinstance(command, Grant):
-                kept = self._standings.find(command, version, now_ms)
+                kept = find(command, version, now_ms)
+                if kept is not None:
+                    key = kept.client_key
+                    at_most = live.get(key, kept.sessions_max)
+                    if at_most >= kept.sessions_max or (ending and not ending.isdisjoint((None, key))):  # L8
+                        kept = None
+                    else:
+                        live[key] = at_most + 1
             elif isinstance(command, End):
                 ending.add(command.client_key)
-            if kept is not None and ending and not ending.isdisjoint((None, kept.client_key)):
-                kept = None
-            if kept is not None:
-                at_most = self.sessions_at_most.get(kept.client_key, kept.sessions_max)
-                if at_most < kept.sessions_max:  # L8
-                    self.sessions_at_most[kept.client_key] = at_most + 1
-                else:
-                    kept = None
             found.append(kept)
         return found
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from licet.ledger.again import Standing
     from licet.store.rows import Row, Saving
 
-_OF_NO_SEAT = (GrantDenied, AssertionUsed, PlaceTaken, PlaceKept, PlaceLeft)
+_OF_NO_SEAT = frozenset((GrantDenied, AssertionUsed, PlaceTaken, PlaceKept, PlaceLeft))
 
 
 class SetupRow(NamedTuple):
@@ -74,7 +74,7 @@ class SqliteTransaction:
         """Whether others must forget what they know of seats and sessions."""
         if self.repeated or (self._changes_setup and self._purpose is not Purpose.UPKEEP):
             return True
-        return not all(isinstance(change, _OF_NO_SEAT) for change in self.changes)
+        return not _OF_NO_SEAT.issuperset(map(type, self.changes))
 
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
         """The standing grants that answer some of these commands, in their order; they are saved."""
