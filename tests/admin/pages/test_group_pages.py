@@ -54,6 +54,18 @@ def test_a_group_is_added_changed_and_removed(site: DashboardSite, ada: Reader) 
     assert "sales" not in groups(site)
 
 
+def test_a_client_whose_id_has_a_character_that_looks_like_a_line_end_is_one_member(
+    site: DashboardSite, ada: Reader
+) -> None:
+    name = "App\N{LINE SEPARATOR}2"
+    with site.changing() as change:
+        change.tenant("Jim_Test").add_client(name, user="TC")
+    done(
+        send(ada, f"/set-up/groups/add{HERE}", name="odd", users="", clients=f"{name}\r\n"), "/set-up/groups"
+    )
+    assert groups(site)["odd"].clients == frozenset({name})
+
+
 def test_a_member_that_is_not_there_is_refused_beside_its_field(site: DashboardSite, ada: Reader) -> None:
     page = send(ada, f"/set-up/groups/add{HERE}", name="typing", users="TC\nXX", clients="")
     assert page.status_code == 422

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -52,8 +53,19 @@ def test_who_waits_is_told_its_place(pages: Pages) -> None:
     pages.site.grant("c1")
     wait(pages.site, "c3")
     wait(pages.site, "c2")
-    assert "It is number 2 in line." in text_of(pages.get(PAGE))
+    told = "all seats in use. It is number 2 in line, for as long as it asks again in time."
+    assert told in text_of(pages.get(PAGE))
+    assert "It may ask again" not in text_of(pages.get(PAGE))  # later than its place lapses
     assert pages.site.get(WHY)["queue_position"] == 2
+
+
+def test_the_command_that_says_the_same_can_be_pasted_into_a_shell(pages: Pages) -> None:
+    """Whatever a client is called."""
+    name = "-x;$(reboot)"
+    with changing(pages.site.store, ADA) as change:
+        change.tenant(JIM).add_client(name, user="U2")
+    page = pages.get(f"/client?tenant={JIM}&name={quote(name)}")
+    assert f"licet why --tenant {JIM} -- '{name}'" in text_of(page)
 
 
 def test_another_scope_can_be_asked_for(pages: Pages) -> None:

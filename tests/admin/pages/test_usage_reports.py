@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -73,6 +74,14 @@ def test_a_true_up_has_a_row_a_day_and_is_a_file(ada: Reader) -> None:
     assert sum(int(row["true_denials"]) for row in rows) == 1
 
 
+def test_a_true_up_of_a_year_shows_a_month(ada: Reader) -> None:
+    """With many pools a page with each day would have thousands of rows; the file has them."""
+    page = ada.get(f"/usage/true-up{HERE}&span=90d")
+    assert page.text.count('<th scope="row">') == 31
+    assert "59 more; the file has all." in text_of(page)
+    assert len(ada.get(f"/usage/true-up/download.csv{HERE}&span=90d").text.splitlines()) == 91
+
+
 def test_idle_seats_are_listed_by_client(ada: Reader) -> None:
     """And who held none."""
     text = text_of(ada.get(f"/usage/idle{HERE}&span=24h"))
@@ -90,6 +99,16 @@ def test_costs_are_split_by_what_the_form_says(ada: Reader) -> None:
     rows = list(csv.DictReader(io.StringIO(ada.get(to).text)))
     assert {row["name"]: row["cost"] for row in rows} == {"'=4711": "100.00", "": "100.00"}
     assert "in no group" in text_of(ada.get(f"/usage/costs{HERE}&by=group&span=24h"))
+
+
+@pytest.mark.parametrize("price", ["12,50", "-1", "nan", "1e400", "<b>"])
+def test_a_price_that_is_none_is_told_and_not_used(ada: Reader, price: str) -> None:
+    page = ada.get(f"/usage/costs{HERE}&price={quote(price)}")
+    assert page.status_code == 422
+    assert f"A price is a number from 0 to 1,000,000,000, like 12.50; this is not: {price!r}." in text_of(
+        page
+    )
+    assert "all of it costs" not in text_of(page)
 
 
 def test_what_if_replays_only_when_the_form_was_sent(ada: Reader) -> None:

@@ -12,7 +12,7 @@ The rules:
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from licet.credentials.keyring import Keyring
 from licet.formats import instant
@@ -54,7 +54,8 @@ def statements(
     connection: Connection, tenant_id: int, *, after: int = 0, limit: int | None = None
 ) -> list[KeptStatement]:
     """The statements that are kept of a tenant, by their numbers; those behind `after`."""
-    query = select(schema.usage_statement).where(_kept.tenant_id == tenant_id, _kept.seq > after)
+    columns = (_kept.seq, _kept.from_ms, _kept.until_ms, _kept.made_at_ms, _kept.hash)  # not the texts
+    query = select(*columns).where(_kept.tenant_id == tenant_id, _kept.seq > after)
     return [_of_row(row) for row in connection.execute(query.order_by(_kept.seq).limit(limit))]
 
 
@@ -184,7 +185,7 @@ def _refused(text: str, code: Code = Code.CHANGED_MEANWHILE) -> SetupError:
     return SetupError(text, code=code)
 
 
-def _of_row(row: Row[Any]) -> KeptStatement:
+def _of_row(row: Any) -> KeptStatement:
     return KeptStatement(
         seq=row.seq, from_ms=row.from_ms, until_ms=row.until_ms, made_at_ms=row.made_at_ms, hash=row.hash
     )

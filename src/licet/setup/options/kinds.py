@@ -23,6 +23,7 @@ from licet.refusal import Code
 from licet.setup.kinds import Fact, Kind, Whole
 
 Rule = TypeVar("Rule", bound=Value)
+_NUMBER_CHARS_MAX = 18  # of a number in a text: one that has more is out of bounds with these, too
 
 
 class Bound(Whole, frozen=True):
@@ -166,10 +167,10 @@ class _Numbered(Several, frozen=True):
     def _of_text(self, text: str) -> Value:
         number, _, who = text.partition(":")
         digits = number.strip().removeprefix("-")
-        if not (digits.isascii() and digits.isdecimal() and len(digits) <= len(str(SEATS_MAX))):
+        if not (digits.isascii() and digits.isdecimal()):
             allowed = f"{self.number}, a colon and for whom is allowed, like {self.hint}"
             raise InvalidValue(f"{allowed}; not {text[:60]!r}", code=Code.MALFORMED)
-        return self._made(who.strip(), int(number))
+        return self._made(who.strip(), int(number[:_NUMBER_CHARS_MAX]))
 
     def _made(self, who: str, number: int) -> Value:
         if not self.least <= number <= self.most:

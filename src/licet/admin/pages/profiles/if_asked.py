@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from licet.model import Client, NoSeatReason, Tenant
+from licet.platforms.shells import quoted
 from licet.reasons import WHY_DENIED
 from licet.reports.options.why import Rule, Step, Why, explain
 from licet.reports.usage_summary import minutes
@@ -36,6 +37,7 @@ class IfAsked(NamedTuple):
     why: Why
     scopes: Sequence[str]
     pools: int  # how many were asked
+    command: str  # that says the same
 
     @staticmethod
     def rule(step: Step) -> str:
@@ -51,7 +53,9 @@ def if_asked(store: Store, tenant: Tenant, client: Client, scope: str) -> IfAske
     names = sorted(tenant.scopes if client.scopes is None else client.scopes & tenant.scopes.keys())
     why = explain(store, tenant, client, scope[:SCOPE_CHARS_MAX].split())
     scopes = names if why.scope in names else [why.scope, *names]
-    return IfAsked(_sentence(why), why, scopes, len({step.pool for step in why.steps} - {None}))
+    pools = len({step.pool for step in why.steps} - {None})
+    command = f"licet why --tenant {tenant.name} -- {quoted(client.client_id)}"
+    return IfAsked(_sentence(why), why, scopes, pools, command)
 
 
 def _sentence(why: Why) -> str:
@@ -65,7 +69,7 @@ def _sentence(why: Why) -> str:
         return "It would get no token."
     said = f"It would get no seat of pool {why.pool}: {WHY_DENIED[NoSeatReason(why.reason)]}."
     if why.queue_position:
-        said += f" It is number {why.queue_position:,} in line."
-    if why.retry_after_s is not None:
+        said += f" It is number {why.queue_position:,} in line, for as long as it asks again in time."
+    elif why.retry_after_s is not None:
         said += f" It may ask again in {minutes(why.retry_after_s * 1000)}."
     return said

@@ -39,6 +39,7 @@ from licet.reports.usage_queries import Reach
 from licet.units import HOUR_MS
 
 ROWS = 20  # of a table; the file has all
+DAYS = 31  # the newest of a true-up; the same
 NAMES = 20  # in a sentence
 PRICE_MAX = 1e9
 SPLITS = ((SplitBy.COST_CENTRE.value, "Cost centre"), (SplitBy.GROUP.value, "Group"))
@@ -48,7 +49,7 @@ File = tuple[Sequence[str], Iterable[Sequence[object]]]  # headings and rows
 
 
 class Report(NamedTuple):
-    """A report: where it is, how it is read and made a file, and what of an address is its own."""
+    """A report: where it is, how it is read and made a file; what of an address is its own, or wrong."""
 
     path: str
     word: str
@@ -57,6 +58,7 @@ class Report(NamedTuple):
     read: Callable[[Connection, Asked, int, Query], Any]
     file: Callable[[Any, Asked], File]
     own: Callable[[Request], Query] = lambda _: {}
+    wrong: Callable[[Request], str] = lambda _: ""
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -85,17 +87,20 @@ def _show(context: AdminContext, report: Report) -> Callable[[Request], Any]:
             request,
             visit,
             report.template,
+            status=422 if (wrong := report.wrong(request)) else 200,
             here=HERE,
             tenant=visit.the_tenant,
             found=found,
             span_text=REACHES[asked.reach],
             download=f"{download}{more}",
             own=own,
+            wrong=wrong,
             splits=SPLITS,
             hours_of=seat_hours,
             share_of=_share,
             total=_totals(found),
             rows_max=ROWS,
+            days_max=DAYS,
             names_max=NAMES,
             **tools(request, visit, asked),
         )
@@ -197,6 +202,14 @@ def _of_costs(request: Request) -> Query:
     return own
 
 
+def _wrong_price(request: Request) -> str:
+    """What is to be told of a price that is none; the costs are then shown without one."""
+    text = request.query_params.get("price", "").strip()
+    if not text or _price(text) is not None:
+        return ""
+    return f"A price is a number from 0 to {PRICE_MAX:,.0f}, like 12.50; this is not: {text[:40]!r}."
+
+
 def _price(text: str) -> float | None:
     try:
         price = float(text[:40])
@@ -240,5 +253,6 @@ _REPORTS = (
         _read_costs,
         _file_of_costs,
         _of_costs,
+        _wrong_price,
     ),
 )

@@ -11,9 +11,9 @@ from licet.model import InvalidValue
 from licet.refusal import Code
 from licet.setup.options.kinds import Levels, Several, Shares
 
-_WHO_FIRST = re.compile(r"((?:user|client|group):.*\S)\s+([+-]?\d+)")
-_NUMBER_FIRST = re.compile(r"[+-]?\d+:")
-_LINES_MAX = 10_000
+_WHO_FIRST = re.compile(r"((?:user|client|group):.*\S)\s+\+?(-?[0-9]+)")
+_NUMBER_FIRST = re.compile(r"-?[0-9]+:")
+_LINE_END = re.compile(r"\r\n|\r|\n")  # and no other: a client_id may have U+2028
 
 
 def rules_text(kind: Several, value: Iterable[object]) -> str:
@@ -45,7 +45,7 @@ def read_rules(kind: Several, text: str) -> tuple[object, ...]:
 
 def lines_of(text: str) -> list[str]:
     """The lines of a text that are not empty, each once."""
-    lines = (line.strip() for line in text.splitlines()[:_LINES_MAX])
+    lines = (line.strip() for line in _LINE_END.split(text))
     return list(dict.fromkeys(line for line in lines if line))
 
 
