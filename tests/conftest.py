@@ -22,6 +22,7 @@ from licet.store.postgres import batch
 from licet.store.postgres.one_call import commit_by_call
 from licet.store.postgres.store import PostgresStore
 from support import setup_site, statement_cache, tls_context
+from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite
 from support.examples import add_tenant, jim_test
 from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
 from support.postgres import Postgres
@@ -325,3 +326,27 @@ async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterato
 async def gate(open_gate: "Open") -> "Gate":
     """The gate as a server has it."""
     return open_gate()
+
+
+# What tests of `licet.client` share
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenSite]:
+    """A token server without extensions, which a test may have answer otherwise."""
+    site = TokenSite()
+    with site.site:
+        yield site
+
+
+@pytest.fixture(params=[Threads(), Tasks()], ids=["threads", "tasks"])
+def program(request: pytest.FixtureRequest) -> Program:
+    """Both kinds of program."""
+    kind: Program = request.param
+    return kind
+
+
+@pytest.fixture
+def timing() -> ManualTiming:
+    """The clock of a program."""
+    return ManualTiming()

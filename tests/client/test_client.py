@@ -35,27 +35,6 @@ def fresh(api: Site) -> None:
     api.answer = lambda _: says(200, {})
 
 
-@pytest.fixture
-def tokens() -> Iterator[TokenSite]:
-    """A token server without extensions."""
-    site = TokenSite()
-    with site.site:
-        yield site
-
-
-@pytest.fixture(params=[Threads(), Tasks()], ids=["threads", "tasks"])
-def program(request: pytest.FixtureRequest) -> Program:
-    """Both kinds of program."""
-    kind: Program = request.param
-    return kind
-
-
-@pytest.fixture
-def timing() -> ManualTiming:
-    """The clock of the program."""
-    return ManualTiming()
-
-
 class TestLicet:
     """Beside a running Licet."""
 

@@ -7,7 +7,6 @@ import socket
 import threading
 import traceback
 from base64 import b64decode
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -22,7 +21,7 @@ from licet.client import (
     TokenRefused,
     UnusableAnswer,
 )
-from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite, auth_for
+from support.calling import ManualTiming, Program, Threads, TokenSite, auth_for
 from support.http_site import PATIENCE_S, Asked, Reply, Site, says
 
 SECRET = "correct-horse"
@@ -56,21 +55,6 @@ NONSENSE: dict[str, tuple[Reply | bytes, type[LicetError], str]] = {
         "does not answer: RemoteProtocolError",
     ),
 }
-
-
-@pytest.fixture
-def tokens() -> Iterator[TokenSite]:
-    """A token server without extensions."""
-    site = TokenSite()
-    with site.site:
-        yield site
-
-
-@pytest.fixture(params=[Threads(), Tasks()], ids=["threads", "tasks"])
-def program(request: pytest.FixtureRequest) -> Program:
-    """Both kinds of program."""
-    kind: Program = request.param
-    return kind
 
 
 def refused(tokens: TokenSite, program: Program, **options: Any) -> LicetError:

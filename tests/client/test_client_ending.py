@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from licet.client import SessionClosed, at_exit
-from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite, auth_for
+from support.calling import ManualTiming, Program, Threads, TokenSite, auth_for
 from support.http_site import PATIENCE_S, Site, says
 
 BEGIN = """
@@ -31,21 +31,6 @@ def api() -> Iterator[Site]:
     """An API."""
     with Site() as site:
         yield site
-
-
-@pytest.fixture
-def tokens() -> Iterator[TokenSite]:
-    """A token server without extensions."""
-    site = TokenSite()
-    with site.site:
-        yield site
-
-
-@pytest.fixture(params=[Threads(), Tasks()], ids=["threads", "tasks"])
-def program(request: pytest.FixtureRequest) -> Program:
-    """Both kinds of program."""
-    kind: Program = request.param
-    return kind
 
 
 def run(tokens: TokenSite, api: Site, lines: str) -> "subprocess.CompletedProcess[str]":

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from licet.client import LicetAuth, TokenRefused
-from support.calling import ManualTiming, Program, Tasks, Threads, auth_for
+from support.calling import ManualTiming, Program, auth_for
 from support.http_site import Asked, Reply, Site, says
 from support.served_tenant import ServedTenant
 from support.signing import Signer
@@ -35,13 +35,6 @@ def api() -> Iterator[Site]:
     with Site() as site:
         site.answer = lambda _: says(200, {})
         yield site
-
-
-@pytest.fixture(params=[Threads(), Tasks()], ids=["threads", "tasks"])
-def program(request: pytest.FixtureRequest) -> Program:
-    """Both kinds of program."""
-    kind: Program = request.param
-    return kind
 
 
 class ServersTiming(ManualTiming):

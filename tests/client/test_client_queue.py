@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from licet.client import NoSeatAvailable
-from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite, auth_for
+from support.calling import ManualTiming, Program, Threads, TokenSite, auth_for
 from support.http_site import Reply, Site, says
 from support.served_tenant import ServedTenant
 from support.waiting import until
@@ -27,27 +27,6 @@ def api() -> Iterator[Site]:
     """An API that takes every token."""
     with Site(lambda _: says(200, {})) as site:
         yield site
-
-
-@pytest.fixture
-def tokens() -> Iterator[TokenSite]:
-    """A token server that a test has answer."""
-    site = TokenSite()
-    with site.site:
-        yield site
-
-
-@pytest.fixture(params=[Threads(), Tasks()], ids=["threads", "tasks"])
-def program(request: pytest.FixtureRequest) -> Program:
-    """Both kinds of program."""
-    kind: Program = request.param
-    return kind
-
-
-@pytest.fixture
-def timing() -> ManualTiming:
-    """The clock of the program."""
-    return ManualTiming()
 
 
 class TestLicet:

@@ -22,20 +22,6 @@ def api() -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture
-def tokens() -> Iterator[TokenSite]:
-    """A token server without extensions."""
-    site = TokenSite()
-    with site.site:
-        yield site
-
-
-@pytest.fixture
-def timing() -> ManualTiming:
-    """The clock of the program."""
-    return ManualTiming()
-
-
 class TestTogether:
     """Many at once."""
 
