@@ -40,6 +40,7 @@ from licet.store.sqlite.store import SqliteStore
 from licet.telemetry.measures import Measures
 from licet.web.authentication import Authenticator
 from licet.web.http.direct import DirectHttpProtocol
+from licet.web.http.repeated import RepeatedRequests
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
@@ -121,7 +122,8 @@ class Work:
                 store_failed=lambda: _fail("the store failed"),
             ),
         )
-        self._connections = [Connection(config(public, DirectHttpProtocol), self._loop) for _ in range(WAVE)]
+        protocol = type("HttpProtocol", (DirectHttpProtocol,), {"repeated": RepeatedRequests()})
+        self._connections = [Connection(config(public, protocol), self._loop) for _ in range(WAVE)]
 
     async def close(self) -> None:
         """End it."""

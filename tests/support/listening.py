@@ -22,6 +22,7 @@ from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits
 from licet.web.http.direct import DirectHttpProtocol
 from licet.web.http.phases import LINGER_BYTES_MAX
+from licet.web.http.repeated import RepeatedRequests
 from licet.web.http.timer import NEVER
 from licet.web.http.tls import GuardedServer
 from support.treatments import Application, AsgiApplication
@@ -141,7 +142,10 @@ class Server:
         grace_s: int | None = None,
         certificate: Certificate | None = None,
     ) -> None:
-        self.application = Application() if issubclass(protocol, DirectHttpProtocol) else AsgiApplication()
+        self.application: Application | AsgiApplication = AsgiApplication()
+        if issubclass(protocol, DirectHttpProtocol):
+            self.application = Application()
+            protocol = type(protocol.__name__, (protocol,), {"repeated": RepeatedRequests()})
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES_MAX)
         if buffer_bytes is not None:

@@ -41,11 +41,19 @@ class Gate:
 
 
 class Application(Gate):
-    """The other side of the protocol: each path is one way to treat a request."""
+    """The other side of the protocol: each path is one way to treat a request.
+
+    A request to `token` is kept: what comes again byte for byte is answered as it was, while that `holds`.
+    """
+
+    holds = True
+    repetitions = 0
 
     async def __call__(self, exchange: Exchange) -> Response:
         """Treat a request as its path says."""
         exchange.request_id = "an-id"
+        if exchange.again is not None:
+            return await exchange.again(exchange)
         treatment: Callable[..., Any] = getattr(self, exchange.path.strip("/") or "token", self.token)
         found: Response = await treatment(exchange)
         return found
@@ -63,10 +71,15 @@ class Application(Gate):
             "path": exchange.path,
             "body": body.decode("latin-1"),
             "names": [name.decode() for name, _ in exchange.headers],
-            "last path": LAST_PATH.get(),
         }
-        LAST_PATH.set(exchange.path)
-        return response(200, content)
+
+        async def again(exchange: Exchange) -> Response:
+            del exchange
+            self.repetitions += 1
+            return answered(content)
+
+        exchange.keep(lambda: again if self.holds else None)
+        return answered(content)
 
     async def early(self, _: Exchange) -> Response:
         """Answer without a look at the body."""
@@ -115,6 +128,13 @@ class Application(Gate):
         for _ in range(3):
             await asyncio.sleep(0)
         return await self.token(exchange)
+
+
+def answered(content: dict[str, Any]) -> Response:
+    """What came, and what came before on this connection."""
+    found = response(200, content | {"last path": LAST_PATH.get()})
+    LAST_PATH.set(content["path"])
+    return found
 
 
 def response(status: int, content: dict[str, Any]) -> Response:

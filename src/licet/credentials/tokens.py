@@ -79,7 +79,7 @@ class Tokens:
     thread. `made_with` are the keys: with the same keys, another instance gives the same answers.
     """
 
-    __slots__ = ("_head", "_key", "_keys", "_known", "jwts", "made_with")
+    __slots__ = ("__weakref__", "_head", "_key", "_keys", "_known", "jwts", "made_with")
 
     def __init__(
         self, keyring: Keyring, signing: TokenKey | None = None, jwts: JwtTokens | None = None

@@ -47,6 +47,11 @@ class Asked(Value, frozen=True, kw_only=True):
     headers: Sequence[Header]
     is_below: bool
 
+    def kept(self) -> "Asked":
+        """The same without what might be a secret: only with the headers that decide."""
+        deciding = [field for field in self.headers if _decides(field[0])]
+        return Asked(method=self.method, query=b"", headers=deciding, is_below=self.is_below)
+
 
 def read(asked: Asked, authorization: bytes | None, tenant: Tenant | None, tokens: Tokens) -> AccessToken:
     """The access token of the request that the proxy asks for.
@@ -102,9 +107,14 @@ def _is_safe(asked: Asked) -> bool:
             if value not in _SAFE:
                 return False
             is_known = True
-        elif name in _UPGRADING or name.replace(b"_", b"-") in _OVERRIDING:
+        elif _decides(name):
             return False
     return is_known
+
+
+def _decides(name: bytes) -> bool:
+    """Whether a header of this name may say that the request changes something."""
+    return name in _METHODS or name in _UPGRADING or name.replace(b"_", b"-") in _OVERRIDING
 
 
 def _headers(client: Client, scope: str, sid: bytes) -> tuple[Header, ...]:

@@ -13,6 +13,7 @@ from licet.telemetry.measures import Measures
 from licet.web.http.certificate import Certificate
 from licet.web.http.connections import Limits, share_of
 from licet.web.http.direct import DirectHttpProtocol
+from licet.web.http.repeated import RepeatedRequests
 from licet.web.http.tls import GuardedServer
 from licet.web.log_rate_limit import Kind, LogRateLimit
 from licet.web.public import FAULT
@@ -44,6 +45,7 @@ def public_config(answering: Answering, parts: Parts) -> uvicorn.Config:
 
 def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) -> type[DirectHttpProtocol]:
     class HttpProtocol(DirectHttpProtocol):
+        repeated = RepeatedRequests()
         limits = Limits(
             connections_max=settings.connections_max,
             per_source_max=per_source_max(settings),

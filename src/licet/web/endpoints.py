@@ -6,25 +6,31 @@ What a request means is in `licet.protocol`, who may have a seat in `licet.ledge
 `OAuthError`, which `licet.web.public` turns into an answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from weakref import ref
 
 from msgspec.structs import replace
 
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
-from licet.credentials.tokens import Tokens, new_sid
+from licet.credentials.tokens import AccessToken, Tokens, new_sid
 from licet.lanes.contract import Submitter
 from licet.ledger.commands import Command, End, Ended, Grant, Outcome
 from licet.model import Client, EndReason, Tenant
 from licet.protocol import forward_auth, introspect, licences, logoff, metadata, prefer, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
 from licet.protocol.errors import OAuthError, no_token
+from licet.protocol.introspect import Question
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
-from licet.web.request import Exchange
+from licet.web.known_headers import Proven
+from licet.web.request import Answering, Exchange, Resume
 from licet.web.sessions_read import NO_SESSION, Read, Uses
 from licet.web.waiting import WaitingRequests
+
+Again = Callable[[Exchange, Tenant], Awaitable[Response]]
+"""What answers a request that came before, for the tenant as it is now."""
 
 
 class Endpoints:
@@ -59,8 +65,18 @@ class Endpoints:
         """A grant or a refresh."""
         request, tenant, client = await self._authenticated(exchange, "token")
         command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
-        if isinstance(command, Grant) and command.queue and (wait_s := prefer.wait_s(exchange.headers)):
-            return await self._token_in_time(command, tenant, client, exchange, wait_s)
+        if isinstance(command, Grant):
+            if command.queue and (wait_s := prefer.wait_s(exchange.headers)):
+                return await self._token_in_time(command, tenant, client, exchange, wait_s)
+            if not command.queue and exchange.proven is not None:
+                exchange.keep(self._resume(tenant, exchange.proven, partial(self._grant_again, command)))
+        return await self._token(command, tenant)
+
+    def _grant_again(self, grant: Grant, exchange: Exchange, tenant: Tenant) -> Awaitable[Response]:
+        sid = new_sid(self._clock.now_ms())
+        return self._token(replace(grant, sid=sid, address=exchange.address), tenant)
+
+    async def _token(self, command: Command, tenant: Tenant) -> Response:
         outcome = await self._commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)
 
@@ -120,6 +136,11 @@ class Endpoints:
         """Whether a token is active (RFC 7662)."""
         request, tenant, client = await self._authenticated(exchange, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
+        if question is not None and exchange.proven is not None:
+            exchange.keep(self._resume(tenant, exchange.proven, partial(self._introspected, question)))
+        return await self._introspected(question, exchange, tenant)
+
+    async def _introspected(self, question: Question | None, _: Exchange, tenant: Tenant) -> Response:
         read = await self._reads.submit(question.sid) if question else NO_SESSION
         issuer = metadata.issuer(self._public_url, tenant)
         response = introspect.respond(
@@ -148,10 +169,50 @@ class Endpoints:
         tenant = self._find_tenant(exchange.tenant)
         access = forward_auth.read(asked, exchange.authorization, tenant, self.tokens)
         assert tenant is not None
+        response = await self._verified(asked, access, exchange, tenant)
+        exchange.keep(self._resume(tenant, None, partial(self._verified, asked.kept(), access)))
+        return response
+
+    async def _verified(
+        self, asked: forward_auth.Asked, access: AccessToken, _: Exchange, tenant: Tenant
+    ) -> Response:
         read = await self._reads.submit(access.sid)
         response = forward_auth.respond(asked, access, read.session, tenant, read.now_ms)
         self.uses.note(access.sid, read)
         return response
+
+    # Requests that came before
+
+    def _resume(self, tenant: Tenant, proven: Proven | None, again: Again) -> Resume:
+        """What `Exchange.keep` keeps of a request: how it was read, and by which set-up and which keys."""
+        return partial(
+            self._resumed, tenant.name, (tenant.id, tenant.version), ref(self.tokens), proven, again
+        )
+
+    def _resumed(
+        self,
+        name: str,
+        version: tuple[int, int],
+        tokens: Callable[[], Tokens | None],
+        proven: Proven | None,
+        again: Again,
+    ) -> Answering | None:
+        """What answers a request that came before; None where the set-up or the keys are others by now.
+
+        A client authenticates by its header, as ever: its secret may have expired.
+        """
+        tenant = self._find_tenant(name)
+        if tenant is None or (tenant.id, tenant.version) != version or tokens() is not self.tokens:
+            return None
+        if proven is not None and self._authenticator.recheck(proven, tenant) is None:
+            return None
+
+        def answering(exchange: Exchange) -> Awaitable[Response]:
+            exchange.tenant = name
+            exchange.named = None if proven is None else proven.client_id
+            return again(exchange, tenant)
+
+        return answering
 
     async def _authenticated(self, exchange: Exchange, endpoint: str) -> tuple[Request, Tenant, Client]:
         """A request with a form, whole, with the tenant and the client that it authenticates.
@@ -167,7 +228,7 @@ class Endpoints:
             if tenant is not None and NAMING.isdisjoint(request.form):
                 client = self._authenticator.recheck(seen, tenant)
                 if client is not None:
-                    exchange.named = client.client_id
+                    exchange.named, exchange.proven = client.client_id, seen
                     return request, tenant, client
             request = replace(request, basic=exchange.basic())
         tenant, client = await self.authenticate(exchange, request, endpoint)

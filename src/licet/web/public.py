@@ -124,6 +124,8 @@ class PublicApp:
 
     def _routed(self, exchange: Exchange) -> Awaitable[Response]:
         """The answer, to be awaited. Raises OAuthError."""
+        if exchange.again is not None:
+            return exchange.again(exchange)
         segments = exchange.path.split("/")[1:]
         if segments:
             exchange.tenant = segments[0]

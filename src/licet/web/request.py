@@ -20,6 +20,7 @@ from licet.protocol.message import (
     check_content_type,
     parse_form,
 )
+from licet.web.known_headers import Proven
 
 Sent = Credentials | Assertion
 Headers = list[tuple[bytes, bytes]]
@@ -41,9 +42,11 @@ class Exchange:
     tenant = ""  # its name in the path
     credentials: Sent | None = None
     audiences: frozenset[str] = frozenset()
+    proven: Proven | None = None  # by what it authenticated, where its header was known
     named: str | None = None  # the client, where there are no credentials: of the form, or by its header
     is_authenticating = False  # a refusal meanwhile is a failed authentication
     waited_s = 0.0  # in line for a seat
+    again: "Answering | None" = None  # what answers it, where it came before (`keep`)
     on_leaving: Callable[[], object] = staticmethod(_nothing)  # called when `is_leaving` may have become true
 
     def __init__(
@@ -79,6 +82,12 @@ class Exchange:
     @abstractmethod
     async def gone(self) -> None:
         """Return when the client no longer waits, once the body is here."""
+
+    def keep(self, resume: "Resume") -> None:
+        """Let this request be answered by `resume` when it comes again byte for byte.
+
+        It may be forgotten at once. Only for a request that has authenticated, and by what keeps no secret.
+        """
 
     async def request(self, *, is_known: bool = False) -> Request:
         """The request with its body, once its head allows it; `is_known`: its Authorization is not read.
@@ -129,6 +138,9 @@ class Exchange:
 
 Answering = Callable[[Exchange], Awaitable[Response]]
 """What answers requests. Raises Disconnected where nobody waits for the answer."""
+
+Resume = Callable[[], Answering | None]
+"""What answers a request that came before, by the set-up as it is now; None where it has to be read anew."""
 
 
 def _is_repeated(sought: bytes, headers: Headers) -> bool:

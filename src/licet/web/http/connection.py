@@ -222,6 +222,21 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def _start(self, under_way: UnderWay) -> None:
         """Start to answer it: all that came with the head has been taken in."""
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the request under way is whole, and nothing came with it."""
+        return self._phase is _ANSWER and not self._held
+
+    def _begin_whole(self, under_way: UnderWay) -> None:
+        """Begin a request that came whole, as one of a version and head after which the next may come."""
+        self._reusable = True
+        self._under_way = under_way
+        self._step(_HEAD_COMPLETE)
+        if not self.flow.write_paused:
+            self._deadline = NEVER
+        self._step(_BODY_COMPLETE)
+        under_way.request_complete(is_reusable=True)
+
     def _take_head(self, data: bytes) -> bytes:
         """Parse a head as far as it has come; returns the bytes after it."""
         piece = self._through_blank_line(data)

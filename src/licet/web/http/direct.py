@@ -7,6 +7,7 @@ The rules:
 - An answer is one piece: its head and body are written together, with one system call.
 - The application continues within the event that it waited for, and not as a task one turn of the loop later.
 - No answer is written while the client does not read those before it: the connection waits with it.
+- A request that came before byte for byte is not parsed again (`repeated.py`).
 
 A scope, messages and a task for each request would cost more than half of what an introspection costs.
 """
@@ -24,11 +25,14 @@ from licet.protocol.message import BODY_BYTES_MAX, Response, body_too_large
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.exchange import UnderWay
 from licet.web.http.head import path_of, target_of
-from licet.web.request import Disconnected, Exchange
+from licet.web.http.phases import Phase
+from licet.web.http.repeated import REQUEST_BYTES_MAX, Repeated, RepeatedRequests
+from licet.web.request import Answering, Disconnected, Exchange, Headers, Resume
 
 HEADS_MAX = 64  # that are kept as bytes; the usual ones are a handful
 TARGETS_MAX = 64  # that are kept as read, 2 MiB at worst: tenants have a handful of endpoints each
 
+_BEFORE_A_REQUEST = (Phase.IDLE, Phase.NEW)  # no byte of it has come
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_CONTENT = 204  # it has neither a length nor a body (RFC 9110 8.6)
 
@@ -39,6 +43,11 @@ class DirectHttpProtocol(GuardedHttpProtocol):
     _fields: ClassVar[tuple[object, bytes]] = ([], b"")
     """The header fields of every answer, as uvicorn has them and as bytes: one pair for all connections."""
 
+    repeated: ClassVar[RepeatedRequests | None] = None
+    """The requests that came before: one for all connections of a server."""
+
+    _name = b""  # of the bytes that came at the beginning of a request, where they may be one
+
     @staticmethod
     def report_fault(request_id: str, fault: BaseException) -> None:
         """Report a bug before or behind the endpoints; a subclass may log it."""
@@ -48,6 +57,28 @@ class DirectHttpProtocol(GuardedHttpProtocol):
         super().resume_writing()
         if isinstance(self._under_way, DirectExchange):
             self._under_way.write()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client: a request that came before, or something for the parser."""
+        repeated = self.repeated
+        if repeated is None or self._phase not in _BEFORE_A_REQUEST or len(data) > REQUEST_BYTES_MAX:
+            super().data_received(data)
+            return
+        name = self._name = repeated.name(data)
+        found = repeated.find(name)
+        if found is None:
+            super().data_received(data)
+        elif (again := found.resume()) is not None:
+            self._answer_again(found, again)
+        else:
+            repeated.forget(name)
+            super().data_received(data)
+        self._name = b""
+
+    def keep(self, exchange: "DirectExchange", name: bytes, resume: Resume) -> None:
+        """Remember the request of these bytes."""
+        if self.repeated is not None:
+            self.repeated.add(name, exchange.method, exchange.path, exchange.headers, resume)
 
     def lines_of_all(self) -> bytes:
         """The header fields of every answer."""
@@ -65,10 +96,27 @@ class DirectHttpProtocol(GuardedHttpProtocol):
         self.on_response_complete()
 
     def _begin(self, fields: Mapping[bytes, bytes], *, expects_100: bool) -> UnderWay:
-        return DirectExchange(self, fields, expects_100=expects_100)
+        target = self.url
+        return DirectExchange(
+            self,
+            self.parser.get_method().decode("ascii"),
+            # A query may have a secret, in the wrong place: it is not kept.
+            _known_target(target) if b"?" not in target else _target(target),
+            self.headers,
+            fields,
+            expects_100=expects_100,
+        )
 
     def _start(self, under_way: Any) -> None:  # a DirectExchange, of `_begin`
+        if self._name and self._is_alone and not under_way.query:
+            under_way.name = self._name
         Run(self.app(under_way), under_way, self.tasks, self.loop)
+
+    def _answer_again(self, found: Repeated, again: Answering) -> None:
+        exchange = DirectExchange(self, found.method, (found.path, b""), found.headers, {}, expects_100=False)
+        exchange.again = again
+        self._begin_whole(exchange)
+        Run(self.app(exchange), exchange, self.tasks, self.loop)
 
 
 class DirectExchange(Exchange):
@@ -84,19 +132,20 @@ class DirectExchange(Exchange):
     _is_gone = False
     _is_last = True  # until the whole request is here
     _waiting: asyncio.Future[None] | None = None
+    name = b""  # of its bytes, where they are all of it and nothing else
 
     def __init__(
-        self, connection: DirectHttpProtocol, fields: Mapping[bytes, bytes], *, expects_100: bool
+        self,
+        connection: DirectHttpProtocol,
+        method: str,
+        target: tuple[str, bytes],
+        headers: Headers,
+        fields: Mapping[bytes, bytes],
+        *,
+        expects_100: bool,
     ) -> None:
-        client, target = connection.client, connection.url
-        super().__init__(
-            connection.parser.get_method().decode("ascii"),
-            # A query may have a secret, in the wrong place: it is not kept.
-            _known_target(target) if b"?" not in target else _target(target),
-            connection.headers,
-            fields,
-            client[0] if client else "",
-        )
+        client = connection.client
+        super().__init__(method, target, headers, fields, client[0] if client else "")
         self.scheme = connection.scheme or "http"
         self._connection = connection
         self._expects_100 = expects_100
@@ -131,6 +180,11 @@ class DirectExchange(Exchange):
         """Whether the client is gone, or could go without notice, or does not read its answers."""
         is_unnoticed = self._is_alone or self._is_followed
         return self._is_gone or is_unnoticed or self._connection.flow.write_paused
+
+    def keep(self, resume: Resume) -> None:
+        """Let this request be answered by `resume` when it comes again byte for byte."""
+        if self.name and not self._is_last:
+            self._connection.keep(self, self.name, resume)
 
     # For the connection
 

@@ -1,0 +1,70 @@
+"""Remembers requests that may come again byte for byte, so that such a request is not parsed again.
+
+A client asks for its next token with the bytes by which it asked for the last one, and an API asks about the
+same token all day. The rules:
+
+- What is remembered was parsed before, as one whole message, alone in its bytes and at the beginning of a
+  message: so the same bytes at such a place mean the same, and there is no second parser that could differ.
+- Kept are a keyed hash of the bytes, the target, the few headers that what stands before the endpoints reads,
+  and what the endpoint wants to know again. No body is kept, and no header that could have a secret. The key
+  is made at the start and never leaves this process.
+- Only an endpoint can have a request remembered, once the client has authenticated (`Exchange.keep`): nobody
+  else can fill the memory. What it keeps is a hint: it says at each repetition whether it still holds, and
+  where it does not, the bytes are parsed as ever.
+- There are `entries_max`; the oldest goes first.
+"""
+
+import secrets
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from licet.web.request import Headers, Resume
+
+ENTRIES_MAX: Final = 50_000  # some 30 MB
+REQUEST_BYTES_MAX: Final = 4096  # of a request that is looked up: as of a token with what two proxies add
+_DIGEST_BYTES: Final = 32
+
+# What `licet.web.forwarded` and `licet.telemetry.traces` read, which stand before the endpoints.
+_KEPT_HEADERS: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"traceparent", b"tracestate"})
+
+
+class Repeated(NamedTuple):
+    """A request that was parsed before."""
+
+    method: str
+    path: str
+    headers: Headers
+    resume: Resume
+
+
+class RepeatedRequests:
+    """The requests. Use it from one thread."""
+
+    def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
+        self._entries_max = entries_max
+        self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST_BYTES)
+        self._entries: dict[bytes, Repeated] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def name(self, data: bytes) -> bytes:
+        """The name of a request with these bytes."""
+        keyed = self._keyed.copy()
+        keyed.update(data)
+        return keyed.digest()
+
+    def find(self, name: bytes) -> Repeated | None:
+        """What is known of a request."""
+        return self._entries.get(name)
+
+    def add(self, name: bytes, method: str, path: str, headers: Headers, resume: Resume) -> None:
+        """Remember a request."""
+        while len(self._entries) >= self._entries_max:
+            del self._entries[next(iter(self._entries))]
+        kept = [field for field in headers if field[0] in _KEPT_HEADERS]
+        self._entries[name] = Repeated(method, path, kept, resume)
+
+    def forget(self, name: bytes) -> None:
+        """Forget a request, whose hint no longer holds."""
+        self._entries.pop(name, None)

@@ -1,0 +1,184 @@
+"""The same bytes again, at a running server: what has changed meanwhile counts, as it does for all."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from support.callers import TENANT, with_secrets
+from support.command_line import run
+from support.operating import unhurried
+from support.running import RunningServer
+from support.waiting import until
+from support.wire import Wire
+
+TIMES = 4  # the first is authenticated, the second by its known header, and then it is known as a whole
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that the tests share; each brings its own clients."""
+    with unhurried(tmp_path_factory.mktemp("repeated")) as running:
+        yield running
+
+
+class Repeated:
+    """A client that sends the same bytes again and again, in one piece."""
+
+    def __init__(self, server: RunningServer, request: bytes) -> None:
+        self._url, self._request = server.url, request
+
+    def ask(self) -> tuple[int, Any]:
+        """Send them; the status and content of the answer."""
+        with Wire(self._url) as wire:
+            wire.send(self._request)
+            answer = wire.answer()
+        assert answer is not None
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    def ask_often(self) -> list[tuple[int, Any]]:
+        """Send them so often that they are known."""
+        return [self.ask() for _ in range(TIMES)]
+
+
+def posted(endpoint: str, authorization: str, form: str) -> bytes:
+    head = [
+        f"POST /{TENANT}/{endpoint} HTTP/1.1",
+        "Host: licet.test",
+        f"Authorization: {authorization}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(form)}",
+    ]
+    return ("\r\n".join(head) + "\r\n\r\n" + form).encode()
+
+
+def granting(server: RunningServer, client_id: str, scope: str = "all") -> tuple[Repeated, str]:
+    """A new client that asks for tokens, and its header."""
+    (header,) = with_secrets(server, [client_id]).values()
+    return Repeated(server, posted("token", header, f"grant_type=client_credentials&scope={scope}")), header
+
+
+def verifying(server: RunningServer, token: str, method: str = "POST") -> Repeated:
+    """A proxy that asks whether requests with this token may pass."""
+    head = [
+        f"GET /{TENANT}/verify HTTP/1.1",
+        "Host: licet.test",
+        f"Authorization: Bearer {token}",
+        f"X-Original-Method: {method}",
+    ]
+    return Repeated(server, ("\r\n".join(head) + "\r\n\r\n").encode())
+
+
+def operate(server: RunningServer, *arguments: str) -> str:
+    """Run a verb of the command line about the tenant, in another process."""
+    return run(*arguments, "--tenant", TENANT, "--data", str(server.data)).stdout
+
+
+def test_each_grant_is_a_session_of_its_own(operated: RunningServer) -> None:
+    """Two answers never have the same token, whatever is remembered of the request."""
+    client, _ = granting(operated, "Own")
+    answers = client.ask_often()
+    assert [status for status, _ in answers] == [200] * TIMES
+    assert len({content["access_token"] for _, content in answers}) == TIMES
+    assert len({content["refresh_token"] for _, content in answers}) == TIMES
+
+
+def test_a_client_that_is_disabled_or_removed_is_refused_at_once(operated: RunningServer) -> None:
+    """When the command has ended, the next request is refused."""
+    client, _ = granting(operated, "Disabled")
+    client.ask_often()
+    operate(operated, "client", "disable", "Disabled", "--yes")
+    assert _refused(client) == (401, "invalid_client")
+    operate(operated, "client", "enable", "Disabled")
+    until(lambda: client.ask()[0] == 200)
+    client.ask_often()
+    operate(operated, "client", "remove", "Disabled", "--yes")
+    assert _refused(client) == (401, "invalid_client")
+
+
+def test_a_secret_that_is_revoked_is_refused(operated: RunningServer) -> None:
+    """Within a second, as for a request that is read."""
+    client, _ = granting(operated, "Rotated")
+    client.ask_often()
+    (listed,) = json.loads(operate(operated, "client", "secret", "list", "Rotated", "--json"))
+    operate(operated, "client", "secret", "remove", "Rotated", listed["secret_id"], "--yes")
+    until(lambda: _refused(client) == (401, "invalid_client"))
+
+
+def test_a_scope_that_a_client_may_no_longer_use_is_refused(operated: RunningServer) -> None:
+    """RFC 6749 5.2."""
+    client, _ = granting(operated, "Scoped", "view")
+    client.ask_often()
+    operate(operated, "client", "set", "Scoped", "--scope", "all", "--yes")
+    until(lambda: _refused(client) == (400, "invalid_scope"))
+    operate(operated, "client", "set", "Scoped", "--scope", "all", "--scope", "view", "--yes")
+    until(lambda: client.ask()[0] == 200)
+
+
+def test_a_full_pool_denies_and_gives_its_seat_again(operated: RunningServer) -> None:
+    """L1. A denial is remembered no more than a grant is: each request is decided."""
+    client, _ = granting(operated, "Denied")
+    assert client.ask_often()[-1][0] == 200
+    operate(operated, "session", "end", "--client", "Denied", "--yes")
+    operate(operated, "pool", "set", "full", "--seats", "0")
+    try:
+        for status, content in client.ask_often():
+            assert (status, content["error"], content["reason"]) == (400, "temporarily_unavailable", "no_seats")
+    finally:
+        operate(operated, "pool", "set", "full", "--seats", "5")
+    assert client.ask()[0] == 200
+
+
+def test_an_ended_session_is_inactive_for_an_api_and_for_a_proxy_at_once(operated: RunningServer) -> None:
+    """L4: a logoff counts from the next request on, also for one that came a thousand times."""
+    client, _ = granting(operated, "Ended")
+    token = client.ask()[1]["access_token"]
+    (api,) = with_secrets(operated, ["RepeatingApi"], introspects=True).values()
+    asking = Repeated(operated, posted("introspect", api, f"token={token}"))
+    proxy = verifying(operated, token)
+    assert all(content["active"] for _, content in asking.ask_often())
+    assert [status for status, _ in proxy.ask_often()] == [204] * TIMES
+    operated.http.post(f"/{TENANT}/logoff", headers={"Authorization": f"Bearer {token}"})
+    assert asking.ask() == (200, {"active": False})
+    assert proxy.ask()[0] == 401
+
+
+def test_an_api_that_may_no_longer_introspect_is_refused(operated: RunningServer) -> None:
+    """RFC 7662 2.1."""
+    token = granting(operated, "AskedAbout", "view")[0].ask()[1]["access_token"]
+    (api,) = with_secrets(operated, ["LosingApi"], introspects=True).values()
+    asking = Repeated(operated, posted("introspect", api, f"token={token}"))
+    asking.ask_often()
+    operate(operated, "client", "set", "LosingApi", "--no-introspection")
+    until(lambda: asking.ask()[0] == 400)
+
+
+def test_a_proxy_is_answered_by_the_method_that_it_sent(operated: RunningServer) -> None:
+    """RFC 9110 9.2.1: what is remembered of one request says nothing of another."""
+    token = granting(operated, "Reader", "view")[0].ask()[1]["access_token"]
+    reading, writing = verifying(operated, token, "GET"), verifying(operated, token, "POST")
+    for _ in range(TIMES):
+        assert (reading.ask()[0], writing.ask()[0]) == (204, 403)
+
+
+def test_a_token_whose_key_was_pruned_is_worth_nothing(operated: RunningServer) -> None:
+    """Keys are no part of the set-up: they have their own file."""
+    client, _ = granting(operated, "OldKey", "view")
+    token = client.ask()[1]["access_token"]
+    proxy = verifying(operated, token, "GET")
+    proxy.ask_often()
+    for verb in (("rotate",), ("prune", "--yes")):
+        run("key", *verb, "--data", str(operated.data))
+    until(partial(_is, proxy.ask, 401))
+    assert client.ask()[0] == 200
+
+
+def _is(ask: Callable[[], tuple[int, Any]], status: int) -> bool:
+    return ask()[0] == status
+
+
+def _refused(client: Repeated) -> tuple[int, str]:
+    status, content = client.ask()
+    return status, content.get("error", "")
