@@ -125,7 +125,11 @@ def test_a_full_pool_denies_and_gives_its_seat_again(operated: RunningServer) ->
     operate(operated, "pool", "set", "full", "--seats", "0")
     try:
         for status, content in client.ask_often():
-            assert (status, content["error"], content["reason"]) == (400, "temporarily_unavailable", "no_seats")
+            assert (status, content["error"], content["reason"]) == (
+                400,
+                "temporarily_unavailable",
+                "no_seats",
+            )
     finally:
         operate(operated, "pool", "set", "full", "--seats", "5")
     assert client.ask()[0] == 200
