@@ -13,19 +13,24 @@ The rules:
   and the sources of that day in the order in which they came. '' means that nothing is known.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from licet.units import DAY_MS
 
 SOURCES_MAX: Final = 16  # some 600 bytes of a row at most; a seat shared by so many is reported anyway
 _MORE = "+"
+_REMEMBERED_MAX: Final = 4096  # some 5 MB at most: a client asks from where it asked before
 
 
 def used_from(sources: str, source: str, at_ms: int) -> str:
     """The text after a token was issued to this source."""
-    if not source:
-        return sources
-    day, most = at_ms // DAY_MS, 0
+    return _used_from(sources, source, at_ms // DAY_MS) if source else sources
+
+
+@lru_cache(_REMEMBERED_MAX)
+def _used_from(sources: str, source: str, day: int) -> str:
+    most = 0
     if sources:
         head, *known = sources.split(" ")
         begun, _, before = head.partition("/")

@@ -65,7 +65,7 @@ def _one_by_one(store: Store, commands: Sequence[Command]) -> list[Outcome | Exc
     return answers
 
 
-def apply_all(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:
+def apply_all(transaction: Transaction, commands: Sequence[Command]) -> Sequence[Outcome]:
     """Decide these commands within a transaction; those that need a book in their order."""
     again, others = _repeated(transaction, commands)
     decided = _decided(transaction, others) if others else []
@@ -77,6 +77,8 @@ def _repeated(
 ) -> tuple[Sequence[Standing | None], Sequence[Command]]:
     """The standing grants that answer some of the commands, and the other commands."""
     again = transaction.repeat(commands)
+    if not again:
+        return again, commands
     return again, [command for command, kept in zip(commands, again, strict=True) if kept is None]
 
 
@@ -85,8 +87,10 @@ def _in_order(
     again: Sequence[Standing | None],
     decided: Sequence[Outcome],
     now_ms: int,
-) -> list[Outcome]:
+) -> Sequence[Outcome]:
     """The outcomes of the commands: each by its standing grant, or else the next that was decided."""
+    if not again:
+        return decided
     rest = iter(decided)
     return [
         kept.granted(command, now_ms) if kept is not None and isinstance(command, Grant) else next(rest)

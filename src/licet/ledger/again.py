@@ -36,7 +36,9 @@ from licet.model import Client, Seat, Session, Tenant
 class Standing(NamedTuple):
     """What a client is granted each time from `from_ms` on, and before `until_ms`.
 
-    `pool`, `client_id` and `initials` are as the journal has them; `sessions_max` is the client's (L8).
+    `asked` are the first columns of its session, after the `sid`: tenant, client, scope, pool and holder.
+    `noted` are the last of its entry in the journal: pool, client, initials and address. `sessions_max` is
+    the client's (L8).
     `seat` is its seat at `from_ms`, where the row of that has to be written, and `number` that of its seat
     (L13).
     """
@@ -47,13 +49,12 @@ class Standing(NamedTuple):
     pool_id: int | None
     holder: str | None
     address: str
+    asked: tuple[int, int, str, int | None, str | None]
+    noted: tuple[str, str, str, str]
     life_ms: int
     access_life_ms: int
     may_refresh: bool
     sessions_max: int
-    pool: str
-    client_id: str
-    initials: str
     number: int
     seat: Seat | None
     from_ms: int
@@ -149,10 +150,14 @@ def _standing(  # noqa: PLR0917 - a private step
         life_ms=session.expires_at_ms - now_ms,
         access_life_ms=answer.access_expires_at_ms - now_ms,
         may_refresh=answer.may_refresh,
+        asked=(tenant.id, client.key, session.scope, session.pool_id, session.holder),
+        noted=(
+            "" if session.pool_id is None else tenant.pools[session.pool_id].name,
+            client.client_id,
+            client.user.initials,
+            session.address,
+        ),
         sessions_max=client.sessions_max,
-        pool="" if session.pool_id is None else tenant.pools[session.pool_id].name,
-        client_id=client.client_id,
-        initials=client.user.initials,
         number=number,
         seat=None if seat is None or may_lag(tenant, seat) else seat,
         from_ms=now_ms,

@@ -54,11 +54,11 @@ class Expiries:
         while heap:
             expires_at_ms, holder = heap[0]
             seat = self._seats.get(holder)
-            if seat is not None and seat.expires_at_ms == expires_at_ms and _is_counted(seat, what):
+            if (
+                seat is not None
+                and seat.expires_at_ms == expires_at_ms
+                and (what == EVERY or what in names_counted(seat.counted))
+            ):
                 return expires_at_ms
             heappop(heap)
         return None
-
-
-def _is_counted(seat: Seat, what: str) -> bool:
-    return what == EVERY or what in names_counted(seat.counted)

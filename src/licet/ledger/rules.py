@@ -119,15 +119,15 @@ def apply(book: Book, command: Command, now_ms: int) -> Outcome:
 def free_expired(book: Book, now_ms: int) -> None:
     """Give back every seat of the book that has expired, as of the moment it did (L4)."""
     expired = [seat for seat in book.seats.values() if seat.expires_at_ms <= now_ms]
-    expired.sort(key=lambda seat: seat.expires_at_ms)
-    book.apply(_freed(book, seat, seat.expires_at_ms) for seat in expired)
+    if expired:
+        expired.sort(key=lambda seat: seat.expires_at_ms)
+        book.apply([_freed(book, seat, seat.expires_at_ms) for seat in expired])
     # A row that has expired while a session of its seat lives would be found again and again.
-    book.apply(
-        SeatKept(seat=book.seats[key], is_due=True)
-        for key, row in book.rows.items()
-        if row.expires_at_ms <= now_ms and key in book.seats
-    )
-    book.apply(lapsed(book, now_ms))
+    behind = [key for key, row in book.rows.items() if row.expires_at_ms <= now_ms and key in book.seats]
+    if behind:
+        book.apply([SeatKept(seat=book.seats[key], is_due=True) for key in behind])
+    if book.places:
+        book.apply(lapsed(book, now_ms))
 
 
 def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Change]]:
@@ -148,7 +148,8 @@ def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Cha
 
 
 def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]]:
-    tenant, client = _asker(book, grant)
+    tenant = book.tenants.get(grant.tenant_id)
+    client = None if tenant is None else tenant.clients_by_key.get(grant.client_key)
     if tenant is None or client is None or not client.usable:
         return ClientRefused(), []
     # The set-up may have changed since the request was read: a scope that was taken away is not granted.
@@ -309,7 +310,8 @@ def superseded_by(book: Book, client: Client) -> list[Session]:
 
 
 def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[Change]]:
-    tenant, client = _asker(book, refresh)
+    tenant = book.tenants.get(refresh.tenant_id)
+    client = None if tenant is None else tenant.clients_by_key.get(refresh.client_key)
     session = _live(book, refresh.sid, refresh.tenant_id, now_ms)
     if tenant is None or client is None or session is None or session.client_key != client.key:
         return SessionUnknown(), []
@@ -371,11 +373,6 @@ def _use_assertion(book: Book, use: UseAssertion) -> tuple[Outcome, list[Change]
         tenant_id=use.tenant_id, client_key=use.client_key, jti=use.jti, until_ms=use.until_ms
     )
     return AssertionUse(is_first=True), [used]
-
-
-def _asker(book: Book, command: Grant | Refresh) -> tuple[Tenant | None, Client | None]:
-    tenant = book.tenants.get(command.tenant_id)
-    return tenant, tenant.clients_by_key.get(command.client_key) if tenant else None
 
 
 def _session_expiry(tenant: Tenant, pool: Pool | None, number: int, now_ms: int) -> int:

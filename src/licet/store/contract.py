@@ -83,7 +83,8 @@ class Transaction(Protocol):
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
         """The standing grants that answer some of these commands, in their order; they are saved.
 
-        Call it first of all. The other commands are decided after these, on a book.
+        Empty where there is none, else as many as commands. Call it first of all: the other commands are
+        decided after these, on a book.
         """
 
     def recall(self, commands: Sequence[Command]) -> Book | None:

@@ -29,6 +29,8 @@ def count(counted: Counter[str], changes: Sequence[Change], repeated: int = 0) -
     """Add what was committed; `repeated` grants are in no change (`licet.ledger.again`)."""
     if repeated:
         counted[GRANTED] += repeated
+    if not changes:
+        return
     kinds = Counter(map(type, changes))  # in C, so that changes are not counted one by one
     if (granted := kinds[SessionStarted]) > 0:
         counted[GRANTED] += granted

@@ -109,14 +109,16 @@ class Folded:
 
     def _add(self, change: Change) -> None:
         match change:  # what is most often first
-            case SeatKept() | SessionRenewed():
+            case SeatKept():
                 pass
             case SessionStarted(session=session):
                 self._append(session, session.started_at_ms, "granted", "")
-            case SessionEnded(session=session, reason=reason, at_ms=at_ms):
-                self._append(session, at_ms, "ended", reason)
             case GrantDenied():
                 self._deny(change)
+            case SessionRenewed():
+                pass
+            case SessionEnded(session=session, reason=reason, at_ms=at_ms):
+                self._append(session, at_ms, "ended", reason)
             case SeatTaken(seat=seat):
                 self._use(seat, seat.taken_at_ms, by=1)
             case SeatFreed(seat=seat, at_ms=at_ms):

@@ -6,7 +6,7 @@ here.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
@@ -65,9 +65,7 @@ class Saving(NamedTuple, Generic[_Of]):
     holdings: _Of
 
 
-def no_rows() -> "Saving[Sequence[Row]]":
-    """Nothing to write."""
-    return Saving(*[()] * len(Saving._fields))
+NO_ROWS: Final[Saving[Sequence[Row]]] = Saving(*[()] * len(Saving._fields))  # nothing to write
 
 
 def rows_of(book: Book) -> Saving[Sequence[Row]]:
@@ -75,42 +73,58 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
     counted = _numbers_counted(book, writes)
     options = book.counted
+    # In most batches most kinds have no row: those are not even looped over.
     return Saving(
-        sessions_gone=[(sid,) for sid in writes.sessions_gone],
-        sessions_new=[astuple(session) for session in writes.sessions_new.values()],
+        sessions_gone=[(sid,) for sid in writes.sessions_gone] if writes.sessions_gone else (),
+        sessions_new=[*map(astuple, writes.sessions_new.values())],
         sessions_renewed=[
             (session.sid, session.renewed_at_ms, session.expires_at_ms)
             for session in writes.sessions_renewed.values()
-        ],
-        seats_gone=list(writes.seats_gone),
-        numbers_gone=list(writes.numbers_gone),
-        seats_new=[astuple(seat) for seat in writes.seats_new.values()],
-        seats_kept=[
-            astuple(seat)[:-2]
-            for key, seat in writes.seats_kept.items()
-            if key in writes.seats_due or not book.rows_lag or not is_near(book, seat)
-        ],
-        numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()],
-        numbers_counted=[(key, *numbers) for key, numbers in counted.items()],
-        counts_up=_counts_up(book, writes, options) if options else [],
-        counts_down=[(*key, -more) for key, more in options.items() if more < 0],
-        places_gone=list(writes.places_gone),
-        places_new=[astuple(place) for place in writes.places_new.values()],
-        places_kept=[(*place.key, place.until_ms) for place in writes.places_kept.values()],
-        assertions_used=[astuple(assertion) for assertion in writes.assertions_used],
+        ]
+        if writes.sessions_renewed
+        else (),
+        seats_gone=[*writes.seats_gone],
+        numbers_gone=[*writes.numbers_gone],
+        seats_new=[*map(astuple, writes.seats_new.values())],
+        seats_kept=_seats_kept(book, writes) if writes.seats_kept else (),
+        numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()] if counted else (),
+        numbers_counted=[(key, *numbers) for key, numbers in counted.items()] if counted else (),
+        counts_up=_counts_up(book, writes, options) if options else (),
+        counts_down=[(*key, -more) for key, more in options.items() if more < 0] if options else (),
+        places_gone=[*writes.places_gone],
+        places_new=[*map(astuple, writes.places_new.values())],
+        places_kept=[(*place.key, place.until_ms) for place in writes.places_kept.values()]
+        if writes.places_kept
+        else (),
+        assertions_used=[*map(astuple, writes.assertions_used)],
         # By how many the seats in use grow, of each pool whose numbers are as before.
         pools=[
             (key, seats - before[key])
             for key, seats in book.in_use.items()
             if seats != before[key] and key not in counted
-        ],
+        ]
+        if book.in_use != before
+        else (),
         entries=folded.entries,
-        denials=[key + denial for key, denial in folded.denials.items()],
-        denials_counted=[],
-        minutes=[key + minute for key, minute in folded.minutes.items()],
-        hours=[key + hour for key, hour in folded.hours.items()],
-        holdings=[key + holding for key, holding in folded.holdings.items()],
+        denials=_joined(folded.denials),
+        denials_counted=(),
+        minutes=_joined(folded.minutes),
+        hours=_joined(folded.hours),
+        holdings=_joined(folded.holdings),
     )
+
+
+def _seats_kept(book: Book, writes: Writes) -> list[Row]:
+    return [
+        astuple(seat)[:-2]
+        for key, seat in writes.seats_kept.items()
+        if key in writes.seats_due or not book.rows_lag or not is_near(book, seat)
+    ]
+
+
+def _joined(found: Mapping[Any, Row]) -> Sequence[Row]:
+    """The rows of what was found by key."""
+    return [key + row for key, row in found.items()] if found else ()
 
 
 def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:

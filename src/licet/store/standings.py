@@ -17,6 +17,7 @@ from licet.store.rows import Row, Saving
 
 STANDINGS_MAX: Final = 50_000  # some 25 MB
 
+_MATTERING: Final = frozenset((SessionStarted, SessionEnded))  # changes
 Repeated = Sequence[tuple[Grant, Standing]]
 
 
@@ -41,6 +42,10 @@ class Standings:
 
     def learn(self, book: Book, mark_of: Callable[[int], object | None], now_ms: int) -> None:
         """Keep what was granted in a book, at this moment, with the marks of the tenants that have one."""
+        if not _MATTERING.isdisjoint(map(type, book.changes)):
+            self._learn(book, mark_of, now_ms)
+
+    def _learn(self, book: Book, mark_of: Callable[[int], object | None], now_ms: int) -> None:
         for change in book.changes:
             if isinstance(change, SessionStarted):
                 started = change.session
@@ -59,16 +64,12 @@ def with_repeated(rows: Saving[Sequence[Row]], repeated: Repeated, now_ms: int) 
     sessions, entries = [*rows.sessions_new], [*rows.entries]
     seats = {}
     for grant, it in repeated:
-        expires_at_ms = now_ms + it.life_ms
-        sessions.append(
-            (
-                *(grant.sid, it.tenant_id, it.client_key, it.scope, it.pool_id, it.holder),
-                *(now_ms, now_ms, expires_at_ms, it.address),
-            )
-        )
-        entries.append((it.tenant_id, now_ms, "granted", "", it.pool, it.client_id, it.initials, it.address))
-        if (seat := it.seat_at(now_ms)) is not None:
+        sessions.append((grant.sid, *it.asked, now_ms, now_ms, now_ms + it.life_ms, it.address))
+        entries.append((it.tenant_id, now_ms, "granted", "", *it.noted))
+        if it.seat is not None and (seat := it.seat_at(now_ms)) is not None:
             seats[seat.key] = astuple(seat)[:-2]
+    if not seats:
+        return rows._replace(sessions_new=sessions, entries=entries)
     # What was decided on a book is as late.
     seats |= {(row[0], row[1]): row for row in rows.seats_kept}
     return rows._replace(sessions_new=sessions, entries=entries, seats_kept=[*seats.values()])

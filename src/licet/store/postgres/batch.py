@@ -24,7 +24,7 @@ from licet.store.postgres.counts import load_options
 from licet.store.postgres.memory import NOBODY, Memory
 from licet.store.postgres.one_call import CAN_CALL, Call, Refused, commit_by_call
 from licet.store.postgres.saving import look, save
-from licet.store.rows import no_rows, rows_of
+from licet.store.rows import NO_ROWS, rows_of
 from licet.store.snapshots import Tenants
 from licet.store.standings import with_repeated
 from licet.store.unfolded import Unfolded
@@ -86,23 +86,23 @@ class Batch:
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
         """The standing grants that answer some of these commands, in their order; `commit` writes them.
 
-        None of them where another command needs a book that has to be loaded: one call writes all or nothing.
+        Empty where there is none, and where another command needs a book that has to be loaded: one call
+        writes all or nothing.
         """
         memory, heard_ms = self._raw.memory, self._clock.heard_ms
-        nothing: Sequence[Standing | None] = [None] * len(commands)
         # Before an upgrade is finished, code may be at work that believes the row of a seat.
         if memory is None or not memory.rows_lag or memory.setup_version != self._tenants.version:
-            return nothing
+            return ()
         found = memory.repeat(commands, heard_ms)
         others = [command for command, kept in zip(commands, found, strict=True) if kept is None]
         if others:
             tenants = self._tenants.by_id
             book = self._recalled = memory.book(others, Need(others, tenants), tenants, heard_ms)
             if book is None:
-                return nothing
+                return ()
             self._remembered = book.seats.copy(), book.sessions.copy()
         if not commands:
-            return nothing
+            return ()
         for command, kept in zip(commands, found, strict=True):
             if kept is not None and isinstance(command, Grant):
                 self.repeated.append((command, kept))
@@ -228,7 +228,7 @@ class Batch:
             memory.forget_askers(self._commands)
             raise Outdated
         call = Call(decided_ms, until_ms, _lock_numbers(self._locked), numbers(self._locked))
-        rows = no_rows() if book is None else rows_of(book)
+        rows = NO_ROWS if book is None else rows_of(book)
         if self.repeated:
             rows = with_repeated(rows, self.repeated, decided_ms)
         answer = commit_by_call(self._raw, memory, call, rows)

@@ -17,8 +17,7 @@ The rules:
 - Both maps are bounded: a full one is emptied.
 
     memory = Memory()
-    sids = memory.renewing(commands)             # None: something else is asked
-    book = memory.recall(commands, tenants, sessions, now_ms, rows_lag=True)
+    book = memory.recall(commands, tenants, sessions, now_ms)  # grants and refreshes
     ... decide; if only_renews(book): save, COMMIT, memory.learn(book, saved)
 """
 
@@ -30,7 +29,7 @@ from licet.ledger.book import Book, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.model import Seat, Session, Tenant
-from licet.store.rows import Saving, to_seat
+from licet.store.rows import Saving
 from licet.store.standings import Standings
 
 SEATS_MAX: Final = 200_000  # some 80 MB at most
@@ -60,15 +59,15 @@ class Memory:
         """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
         return self._rows.get(key)
 
-    def repeat(self, commands: Sequence[Command], version: int, now_ms: int) -> list[Standing | None]:
+    def repeat(self, commands: Sequence[Command], version: int, now_ms: int) -> Sequence[Standing | None]:
         """The standing grants of this version of the set-up that answer some of the commands, in their order.
 
-        Not of a client of which a session ends before: it may end with its seat. Each client that is found
-        has a session more from now on.
+        Empty where there is none. Not of a client of which a session ends before: it may end with its seat.
+        Each client that is found has a session more from now on.
         """
         found: list[Standing | None] = []
         ending: set[int | None] = set()
-        find, live = self._standings.find, self.sessions_at_most
+        find, live, is_any = self._standings.find, self.sessions_at_most, False
         for command in commands:
             kept = None
             if isinstance(command, Grant):
@@ -79,21 +78,11 @@ class Memory:
                     if at_most >= kept.sessions_max or (ending and not ending.isdisjoint((None, key))):  # L8
                         kept = None
                     else:
-                        live[key] = at_most + 1
+                        live[key], is_any = at_most + 1, True
             elif isinstance(command, End):
                 ending.add(command.client_key)
             found.append(kept)
-        return found
-
-    def renewing(self, commands: Sequence[Command]) -> list[bytes] | None:
-        """The sessions to be refreshed, where these are only grants and refreshes; else None."""
-        sids = []
-        for command in commands:
-            if isinstance(command, Refresh):
-                sids.append(command.sid)
-            elif not isinstance(command, Grant):
-                return None
-        return sids
+        return found if is_any else ()
 
     def recall(
         self,
@@ -157,13 +146,13 @@ class Memory:
             else:
                 known.pop(key, None)
         for columns in saved.seats_new:
-            seat = to_seat(columns)
-            if not seat.holder.startswith(SESSION_HOLDER):
-                known[seat.key] = seat
+            key = (columns[0], columns[1])
+            if not key[1].startswith(SESSION_HOLDER):
+                known[key] = book.seats[key]
         for columns in saved.seats_kept:
             key = (columns[0], columns[1])
             if key in known:
-                known[key] = to_seat((*columns, known[key].number, known[key].counted))
+                known[key] = book.seats[key]
         if len(known) > self._seats_max:
             known.clear()
         if len(self.sessions_at_most) > self._clients_max:

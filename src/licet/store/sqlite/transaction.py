@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied, PlaceKept, PlaceLeft, PlaceTaken
-from licet.ledger.commands import Command, Grant
-from licet.model import Tenant
+from licet.ledger.commands import Command, Grant, Refresh
+from licet.model import Session, Tenant
 from licet.store.contract import Purpose
-from licet.store.rows import no_rows
+from licet.store.rows import NO_ROWS
 from licet.store.snapshots import Tenants, read_version
 from licet.store.sqlite.book import load_book, read_live
 from licet.store.sqlite.connecting import asking
@@ -79,23 +79,26 @@ class SqliteTransaction:
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
         """The standing grants that answer some of these commands, in their order; they are saved."""
         if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
-            return [None] * len(commands)
+            return ()
         found = self._memory.repeat(commands, self._version, self.now_ms)
-        for command, kept in zip(commands, found, strict=True):
+        for command, kept in zip(commands, found, strict=bool(found)):
             if kept is not None and isinstance(command, Grant):
                 self.repeated.append((command, kept))
         if self.repeated:
-            write(self._raw, with_repeated(no_rows(), self.repeated, self.now_ms))
+            write(self._raw, with_repeated(NO_ROWS, self.repeated, self.now_ms))
         return found
 
     def recall(self, commands: Sequence[Command]) -> Book | None:
         """The book of these commands where they only renew what is known; else None."""
         if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
             return None
-        sids = self._memory.renewing(commands)
-        if sids is None:
+        kinds = set(map(type, commands))
+        if not kinds <= {Grant, Refresh}:
             return None
-        sessions = {it.sid: it for it in read_live(self._raw, sids, self.now_ms)} if sids else {}
+        sessions: dict[bytes, Session] = {}
+        if Refresh in kinds:
+            sids = [it.sid for it in commands if isinstance(it, Refresh)]
+            sessions = {it.sid: it for it in read_live(self._raw, sids, self.now_ms)}
         return self._memory.recall(commands, self._current_tenants(), sessions, self.now_ms)
 
     def load(self, commands: Sequence[Command]) -> Book:
