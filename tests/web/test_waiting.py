@@ -406,7 +406,6 @@ class TestFaults:
             await task
         for counted in (room.waiting._of_source, room.waiting._of_tenant, room.waiting._of_pool):
             assert not counted
-        assert not room.waiting._tenant_of
         assert len(room.waiting) == 0
 
 

@@ -31,7 +31,6 @@ from licet.credentials.tokens import new_sid
 from licet.lanes.in_thread import in_thread
 from licet.ledger.book import SeatKey
 from licet.ledger.commands import Command, Denied, End, Grant, Granted, Outcome
-from licet.ledger.holders import place_holder_of
 from licet.ledger.signed_pools import room_of
 from licet.log import Log
 from licet.model import Client, EndReason, Pool, Tenant
@@ -39,7 +38,7 @@ from licet.store.contract import PoolLine, Store
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import Measures
 from licet.web.request import Disconnected, Exchange
-from licet.web.source import source_of
+from licet.web.waiter import Waiter
 
 LOOK_EVERY_S: Final = 1.0
 ASK_ALL_EVERY_S: Final = 5.0
@@ -93,11 +92,10 @@ class WaitingRequests:
         self._log = log
         self._store_failed = store_failed
         self._look_every_s = look_every_s
-        self._waiting: dict[SeatKey, _Waiter] = {}  # by their places, in the order in which they came
+        self._waiting: dict[SeatKey, Waiter] = {}  # by their places, in the order in which they came
         self._of_source: Counter[str] = Counter()
         self._of_tenant: Counter[int] = Counter()
-        self._of_pool: Counter[int] = Counter()
-        self._tenant_of: dict[int, int] = {}  # by the pools for which somebody waits
+        self._of_pool: dict[int, dict[Waiter, None]] = {}  # in the order in which they came
         self._asked: dict[int, _Asked] = {}
         self._freed: Counter[int] = Counter()
         self._has_freed = asyncio.Event()
@@ -120,7 +118,7 @@ class WaitingRequests:
                 await self._give_back(outcome, submit)
                 raise Disconnected
             return outcome, True
-        waiter = self._enter(_Waiter(grant, outcome, tenant, client, exchange))
+        waiter = self._enter(Waiter(grant, outcome, tenant, client, exchange))
         if waiter is None:
             return outcome, False
         loop = asyncio.get_running_loop()
@@ -157,7 +155,7 @@ class WaitingRequests:
 
     # Who waits
 
-    def _enter(self, waiter: "_Waiter") -> "_Waiter | None":
+    def _enter(self, waiter: Waiter) -> Waiter | None:
         """Let a request wait; None where it has to be answered at once."""
         source = waiter.source
         if (
@@ -172,8 +170,8 @@ class WaitingRequests:
         self._waiting[waiter.key] = waiter
         self._of_source[source] += 1
         self._of_tenant[waiter.tenant_id] += 1
-        self._of_pool.update(waiter.grant.pool_ids)
-        self._tenant_of |= dict.fromkeys(waiter.grant.pool_ids, waiter.tenant_id)
+        for pool_id in waiter.grant.pool_ids:
+            self._of_pool.setdefault(pool_id, {})[waiter] = None
         if self._watching is None or self._watching.done():
             self._watching = asyncio.get_running_loop().create_task(self._watch())
             self._watching.add_done_callback(self._is_watched)
@@ -191,7 +189,7 @@ class WaitingRequests:
         self._leave(newest)  # now, and not when it is answered
         return True
 
-    def _leave(self, waiter: "_Waiter") -> None:
+    def _leave(self, waiter: Waiter) -> None:
         waiter.has_left()
         if self._waiting.get(waiter.key) is not waiter:
             return
@@ -199,13 +197,13 @@ class WaitingRequests:
         _take_from(self._of_source, waiter.source)
         _take_from(self._of_tenant, waiter.tenant_id)
         for pool_id in waiter.grant.pool_ids:
-            _take_from(self._of_pool, pool_id)
-            if pool_id not in self._of_pool:
+            del self._of_pool[pool_id][waiter]
+            if not self._of_pool[pool_id]:
+                del self._of_pool[pool_id]
                 self._asked.pop(pool_id, None)
                 self._freed.pop(pool_id, None)
-                del self._tenant_of[pool_id]
 
-    async def _waited(self, waiter: "_Waiter", submit: Submit) -> Outcome:
+    async def _waited(self, waiter: Waiter, submit: Submit) -> Outcome:
         """Wait, and ask whenever its turn comes. Raises what `submit` raises."""
         while await waiter.turn():
             if waiter.has_lost_a_credential(self._store):
@@ -277,7 +275,7 @@ class WaitingRequests:
         # Whose place would lapse, or is lost; all together.
         await asyncio.gather(*(waiter.ask() for waiter in waiting if waiter.is_due))
 
-    async def _ask_for(self, pool_id: int, line: PoolLine, waiting: "set[_Waiter]") -> None:
+    async def _ask_for(self, pool_id: int, line: PoolLine, waiting: set[Waiter]) -> None:
         """Have those ask who may get a free seat of this pool."""
         pool = self._pool(pool_id)
         if pool is None:
@@ -299,7 +297,7 @@ class WaitingRequests:
         if now.free <= 0:
             self._asked.pop(pool_id, None)
 
-    async def _ask_in_order(self, in_line: "Sequence[_Waiter]", pool_id: int, free: int) -> int:
+    async def _ask_in_order(self, in_line: Sequence[Waiter], pool_id: int, free: int) -> int:
         """Have these ask, as many at once as there may be seats; how many seats are left when all have."""
         at, size = 0, free
         while free > 0 and at < len(in_line):
@@ -326,129 +324,21 @@ class WaitingRequests:
             return False
         return denials[-1].in_use >= room_of(pool, self._store.clock.now_ms())
 
-    def _in_line(self, pool_id: int) -> "list[_Waiter]":
-        found = [waiter for waiter in self._waiting.values() if pool_id in waiter.grant.pool_ids]
-        found.sort(key=lambda waiter: waiter.position)
-        return found
+    def _in_line(self, pool_id: int) -> list[Waiter]:
+        return sorted(self._of_pool.get(pool_id, ()), key=lambda waiter: waiter.position)
 
-    def _move_up(self, served: "Iterable[_Waiter]") -> None:
+    def _move_up(self, served: Iterable[Waiter]) -> None:
         """Who was behind them is so much nearer, until the next look says it."""
         for before in served:
-            for waiter in self._waiting.values():
+            for waiter in self._of_pool.get(before.key[0], ()):
                 if waiter.key[0] == before.key[0] and waiter.position > before.position:
                     waiter.position -= 1
 
     def _pool(self, pool_id: int) -> Pool | None:
-        tenant = self._store.tenants().get(self._tenant_of.get(pool_id, 0))
+        """The pool as it is now; None where it was removed, or nobody waits for it any more."""
+        waiter = next(iter(self._of_pool.get(pool_id, ())), None)
+        tenant = None if waiter is None else self._store.tenants().get(waiter.tenant_id)
         return None if tenant is None else tenant.pools.get(pool_id)
-
-
-class _Waiter:
-    """One request that waits, for the place in line of `key`; `position` is its place from 1 on."""
-
-    def __init__(
-        self, grant: Grant, denied: Denied, tenant: Tenant, client: Client, exchange: Exchange
-    ) -> None:
-        self.grant = grant
-        self.exchange = exchange
-        self.denied = denied
-        self.position = denied.queue_position
-        self.tenant_id = tenant.id
-        self.source = source_of(exchange.address)
-        self.is_due = False
-        self._credentials = _credentials_of(client)
-        named = tenant.pool_named(denied.pool)
-        pool = tenant.pools[grant.pool_ids[0]] if named is None else named
-        self.key: SeatKey = (pool.id, place_holder_of(pool, client))
-        self._until_ms: int | None = None
-        self._turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._asked: asyncio.Future[Outcome | None] | None = None
-        self._is_last = False
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether its client is gone, or could go without notice."""
-        return self.exchange.is_leaving
-
-    def has_lost_a_credential(self, store: Store) -> bool:
-        """Whether one was revoked by which its client may have authenticated."""
-        tenant = store.tenants().get(self.tenant_id)
-        client = None if tenant is None else tenant.clients_by_key.get(self.grant.client_key)
-        return client is not None and not self._credentials <= _credentials_of(client)
-
-    async def turn(self) -> bool:
-        """Return whether it is to ask now; False where it is not to wait any longer."""
-        return await self._turn and not self.is_leaving
-
-    def ask(self) -> "asyncio.Future[Outcome | None]":
-        """Have it ask; the future has the outcome, and None where it does not ask any more."""
-        if self._asked is not None:
-            return self._asked
-        asked = asyncio.get_running_loop().create_future()
-        if self._turn.done():
-            asked.set_result(None)
-            return asked
-        self.is_due = False
-        self._asked = asked
-        self._turn.set_result(True)
-        return asked
-
-    def has_asked(self, outcome: Outcome | None) -> None:
-        """It has asked; `outcome` is None where that failed."""
-        asked, self._asked = self._asked, None
-        self._turn = asyncio.get_running_loop().create_future()
-        if self._is_last:
-            self._turn.set_result(False)
-        if asked is not None and not asked.done():
-            asked.set_result(outcome)
-
-    def keep_place(self, denied: Denied) -> None:
-        """It was denied again, with this place."""
-        self.denied = denied
-        self.position = denied.queue_position
-
-    def stands_at(self, position: int, until_ms: int, store: Store) -> None:
-        """Its place is this one in the store, and lapses then."""
-        self.position, self._until_ms = position, until_ms
-        self.is_due = self._is_in_second_half(store)
-
-    def is_over_for(self, store: Store) -> None:
-        """The time is over: it is answered, after it has had its place kept where that is due."""
-        if self._until_ms is not None and self._is_in_second_half(store):
-            self.ask()
-        self.end()
-
-    def leave(self) -> None:
-        """Something has happened to its client."""
-        if self.is_leaving:
-            self.end()
-
-    def end(self) -> None:
-        """It is not to wait any longer: it is answered, or after what it has just asked."""
-        self._is_last = True
-        if not self._turn.done():
-            self._turn.set_result(False)
-
-    def has_left(self) -> None:
-        """It waits no more: nobody is to wait for it, or to call it."""
-        self.exchange.on_leaving = _nothing
-        if self._asked is not None and not self._asked.done():
-            self._asked.set_result(None)
-
-    def _is_in_second_half(self, store: Store) -> bool:
-        """Whether its place is in the second half of its hold."""
-        assert self._until_ms is not None
-        tenant = store.tenants().get(self.tenant_id)
-        options = None if tenant is None else tenant.options.get(self.key[0])
-        if options is None:
-            return True
-        return self._until_ms - store.clock.now_ms() <= options.queue_hold_ms // 2
-
-
-def _credentials_of(client: Client) -> frozenset[object]:
-    """All by which a client can authenticate."""
-    passwords = [client.user.password_hash] if client.password_allowed else []
-    return frozenset([*passwords, *(it.hash for it in client.secrets), *(it.jwk for it in client.keys)])
 
 
 def _is_in_line(outcome: Outcome | None) -> TypeGuard[Denied]:
@@ -463,7 +353,3 @@ def _take_from(counter: Counter[Key], key: Key) -> None:
     counter[key] -= 1
     if not counter[key]:
         del counter[key]
-
-
-def _nothing() -> None:
-    """Nobody waits any more."""
