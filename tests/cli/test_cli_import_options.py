@@ -212,6 +212,14 @@ def test_the_set_up_is_printed_where_no_file_is_named(desk: Desk, tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no devices among its files")
+def test_a_hyphen_is_standard_output(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = ("--users", users_file(tmp_path), "--leave-out", "all", "-o", "-")
+    assert "[tenant." in desk.run("import-options", options_file(tmp_path), *named).stdout
+    assert "[tenant." in desk.run("export", "-o", "-").stdout
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_device_is_written_to_and_a_link_is_followed(desk: Desk, tmp_path: Path) -> None:
     """`-o /dev/null` only lists the lines; as root it must not put a file there."""
     file = options_file(tmp_path, "LINGER full 90\n")

@@ -46,9 +46,10 @@ class Known:
         Raises Unknown.
         """
         initials = self._users.find(name, any_case=any_case or self._any_case)
-        if initials is None and self._users.find(name, any_case=True) is not None:
+        if initials is None and (near := self._users.find(name, any_case=True)) is not None:
             raise Unknown(
-                f"{shown(name)} differs from a user by upper and lower case alone, which matters here"
+                f"{shown(name)} differs from user {near} by upper and lower case alone, which matters here;"
+                f" if it is that user, say --user {quoted(f'{name}={near}')}"
             )
         if initials is None:
             raise Unknown(f"{shown(name)} is {self._no_users(plural=False)}")

@@ -19,7 +19,7 @@ import typer
 from licet.cli.errors import Refused, WrongUse
 from licet.cli.options import AsJson, Data, TenantName
 from licet.cli.output import note, say, show_json
-from licet.cli.set_up.setup_file import text_of
+from licet.cli.set_up.setup_file import Output, text_of
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.suggested_options import of_data
 from licet.formats import counted
@@ -50,9 +50,6 @@ Into = Annotated[
     typer.Option(
         "--into", metavar="FILE", help="The set-up file to add it to; else the set-up as it is is exported."
     ),
-]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; else standard output.")
 ]
 Pools = Annotated[
     list[str] | None,

@@ -17,6 +17,16 @@ from licet.formats import counted
 if TYPE_CHECKING:
     from licet.setup.plan import Applied, Step
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where to; else, and with -, standard output.",
+        callback=lambda file: None if file == Path("-") else file,
+    ),
+]
 _HEADINGS = {"sign": "", "tenant": "tenant", "target": "what", "detail": "change"}
 
 
@@ -59,9 +69,7 @@ def apply(
 def export(
     *,
     tenant: TenantName = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; else standard output.")
-    ] = None,
+    output: Output = None,
     data: Data = None,
 ) -> None:
     """Write the set-up as a TOML file, without passwords and secrets.

@@ -75,7 +75,7 @@ def _record(one: Statement) -> dict[str, Any]:
         "from": instant(claims["from"] * 1000),
         "until": instant(claims["until"] * 1000),
         "signature": f"by key {one.kid}" + (" of the key set" if one.is_known else ""),
-        "pools": [_pool(pool) for pool in claims["pools"]],
+        "pools": "; ".join(map(_pool, claims["pools"])),
         "restored": len(claims["restored"]),
     }
 
