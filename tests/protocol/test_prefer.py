@@ -77,6 +77,7 @@ def test_the_first_counts_even_where_it_is_of_no_use() -> None:
 def test_a_header_that_is_not_well_formed_leaves_the_others() -> None:
     """Each header stands for itself."""
     assert wait_of("foo@bar", "wait=30") == 30
+    assert wait_of("foo\n", "wait=30\n") == 0  # and is read to its end
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ _WORD: Final = rf'(?:{_NAME}|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-
 _VALUE: Final = rf"(?:[ \t]*+=[ \t]*+{_WORD}?)?"
 _PARAMETERS: Final = rf"(?:[ \t]*+;[ \t]*+(?:{_NAME}{_VALUE})?)*+"
 _PREFERENCE: Final = re.compile(
-    rf"[ \t]*+(?:({_NAME})(?:[ \t]*+=[ \t]*+({_WORD})?)?{_PARAMETERS})?[ \t]*+(?:,|$)"
+    rf"[ \t]*+(?:({_NAME})(?:[ \t]*+=[ \t]*+({_WORD})?)?{_PARAMETERS})?[ \t]*+(?:,|\Z)"
 )
 
 
