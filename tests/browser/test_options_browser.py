@@ -71,7 +71,32 @@ def test_an_open_line_follows_when_a_place_is_removed(browser: Browser, site: Da
         assert site.take("Client6", queue="true").json()["queue_position"] == 2
 
 
+def test_other_options_are_tried_beside_those_of_today(browser: Browser, site: DashboardSite) -> None:
+    """The form has today's rules; a mistake is at its field, and what is right is replayed."""
+    with browser.person(site) as page:
+        page.goto(f"{site.admin_url}/usage/what-if{HERE}&pool=full")
+        exclude = page.get_by_label("EXCLUDE", exact=True)
+        expect(exclude).to_have_value("client:Client5")
+        exclude.fill("client:Client5\ngroup:nobody")
+        page.get_by_role("button", name="Replay").click()
+        expect(page.locator("#e-exclude")).to_contain_text("nobody")
+        expect(exclude).to_have_attribute("aria-invalid", "true")
+        expect(exclude).to_have_value("client:Client5\ngroup:nobody")
+        exclude.fill("client:Client5\nuser:C3")
+        page.get_by_label("RESERVE", exact=True).fill("")
+        page.get_by_role("button", name="Replay").click()
+        row = page.get_by_role("row").filter(has_text="What if")
+        expect(row).to_contain_text("exclude client:Client5 user:C3")
+        expect(row).not_to_contain_text("reserve")
+        page.get_by_label("Pool", exact=True).select_option("named")
+        page.get_by_role("button", name="Replay").click()
+        expect(page.get_by_label("Named users", exact=True)).to_have_value("AP")
+        expect(exclude).to_have_value("")
+
+
 PAGES = {
+    "what-if-options": f"/usage/what-if{HERE}&pool=full&max=user:C2 1&exclude=client:Client5",
+    "what-if-options-wrong": f"/usage/what-if{HERE}&pool=full&exclude=Client5",
     "pool-options": f"/set-up/pools/edit{HERE}&name=full",
     "pools-options": f"/set-up/pools{HERE}",
     "queue": f"/queue{HERE}&pool=full",

@@ -12,10 +12,11 @@ from licet.credentials.keyring import SIGNS_AFTER_MS, fingerprint, read_keyring
 from licet.formats import instant
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.ledger.commands import Denied
+from licet.setup.change import changing
 from licet.vendor.statements import read_statement, split, troubles
 from support.admin_site import OTHER, AdminSite, mistakes, problem
 from support.kinds import Place
-from support.setup_site import JIM, SESSION_S, START_MS
+from support.setup_site import ADA, JIM, SESSION_S, START_MS
 
 OF_JIM = f"/tenants/{JIM}"
 SESSIONS = f"{OF_JIM}/sessions"
@@ -317,6 +318,47 @@ def test_what_if_replays_a_pool_of_the_tenant(site: AdminSite) -> None:
     problem(site.call("GET", f"{OF_JIM}/usage/what-if?pool=none"), 404, "not-found")
     long = site.call("GET", f"{OF_JIM}/usage/what-if?pool=full&reach=90d")
     assert mistakes(long).keys() == {"query:until"}
+
+
+def test_what_if_replays_other_options_in_the_words_of_the_command_line(site: AdminSite) -> None:
+    """An empty one is nobody, and 0 no limit; what is not asked for is as it is today."""
+    site.grant("c1")
+    path = f"{OF_JIM}/usage/what-if?pool=full"
+    excluded = site.get(f"{path}&exclude=user:U1&max_per_user=3")
+    assert (excluded["today"]["peak"], excluded["other"]["peak"]) == (1, 0)
+    assert excluded["other_setup"]["rules"].items() >= {"exclude": ["user:U1"], "max_per_user": 3}.items()
+    reserved = site.get(f"{path}&reserve=2:client:c2&reserve=1:user:U1&max=1:client:c1&named=")
+    assert reserved["other_setup"]["rules"]["reserve"] == ["2:client:c2", "1:user:U1"]
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set_pool("full", exclude=("client:c3",), max_per_client=4)
+    assert site.get(path)["other_setup"]["rules"]["exclude"] == ["client:c3"]
+    none = site.get(f"{path}&exclude=&max_per_client=0")["other_setup"]["rules"]
+    assert (none["exclude"], none["max_per_client"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("exclude=TC", {"exclude"}),
+        ("exclude=user:U1&reserve=many:user:U1&max=0:user:U1", {"reserve", "max"}),
+        ("max_per_user=-1", {"max_per_user"}),
+        ("max_per_user=many", {"max_per_user"}),
+        ("include=group:nobody", {"include"}),
+        ("named=Nobody", {"named"}),
+        ("exclude=user:U1&include=user:U1", {"exclude", "include"}),
+        ("reserve=2:user:U1&max=1:user:U1", {"reserve", "max"}),
+        ("exclude=" + "x" * 141, {"exclude/0"}),
+        ("&".join(f"exclude=client:{number}" for number in range(101)), {"exclude"}),
+        ("queue=3", {"queue"}),
+    ],
+)
+def test_an_option_that_cannot_be_replayed_is_said_at_its_parameter(
+    site: AdminSite, query: str, wrong: set[str]
+) -> None:
+    """And two that contradict each other at both, as in the pool's form."""
+    answer = site.call("GET", f"{OF_JIM}/usage/what-if?pool=full&{query}")
+    assert answer.status_code == 422
+    assert {it.removeprefix("query:") for it in mistakes(answer)} == wrong
 
 
 def test_usage_statements_are_made_listed_and_fetched(site: AdminSite) -> None:

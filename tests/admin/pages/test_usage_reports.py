@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -137,6 +138,48 @@ def test_a_set_up_that_cannot_be_is_said_at_its_field(ada: Reader, query: str, t
     assert page.status_code == 422
     assert told in text_of(page)
     assert "Today's set-up, replayed" not in text_of(page)
+
+
+def test_other_options_are_typed_a_rule_a_line_as_in_the_form_of_the_pool(ada: Reader) -> None:
+    """What was typed is in the address, and shown again; the table says what was replayed."""
+    page = ada.get(f"/usage/what-if{HERE}&exclude=user:C3%0D%0Aclient:Client2&max=&max_per_user=1&of=full")
+    assert page.status_code == 200
+    row = text_of(page).partition("What if 2 seats")[2]
+    assert "exclude client:Client2 user:C3, max per user 1" in row
+    assert "user:C3\r\nclient:Client2</textarea>" in page.text.replace("&#13;", "\r")
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "told"),
+    [
+        ("&exclude=C3", {"exclude"}, "user:INITIALS"),
+        ("&max=user:C3+x", {"max"}, "like group:sales 2"),
+        ("&max_per_user=-1", {"max_per_user"}, "whole number"),
+        ("&include=group:none", {"include"}, "none"),
+        ("&named=C3&include=user:C3", {"named", "include"}, "exclude each other"),
+        ("&exclude=" + "user:C3%0A" * 200, {"exclude"}, "1,500 characters"),
+    ],
+)
+def test_an_option_that_cannot_be_is_said_at_its_field(
+    ada: Reader, query: str, fields: set[str], told: str
+) -> None:
+    """Where two contradict each other at both; and nothing is replayed."""
+    page = ada.get(f"/usage/what-if{HERE}{query}")
+    assert page.status_code == 422
+    assert set(re.findall(r'class="error" id="e-(\w+)"', page.text)) == fields
+    assert told in text_of(page)
+    assert "Today's set-up, replayed" not in text_of(page)
+
+
+def test_the_fields_of_another_pool_are_not_taken_for_those_of_the_one_that_was_chosen(
+    site: DashboardSite, ada: Reader
+) -> None:
+    with site.changing() as change:
+        change.tenant("Jim_Test").add_pool("other", seats=7)
+    page = ada.get(f"/usage/what-if{HERE}&pool=other&of=full&seats=2&exclude=user:C3")
+    assert heading(page) == "What would another set-up have done in Jim_Test?"
+    assert 'value="7"' in page.text
+    assert "user:C3" not in page.text
 
 
 def test_a_span_that_is_too_long_to_replay_is_refused(ada: Reader) -> None:

@@ -3,6 +3,7 @@
 Made by `docs/make_admin_client.py`; edit that instead.
 """
 
+from collections.abc import Sequence
 from datetime import date
 
 from licet.admin_client.answers.usage import Costs, Harvest, KeptStatement, TrueUp, Usage, WhatIf
@@ -109,6 +110,13 @@ class UsageCalls(Caller):
         zone: str | None = None,
         from_: date | str | None = None,
         until: date | str | None = None,
+        exclude: Sequence[str] | None = None,
+        include: Sequence[str] | None = None,
+        named: Sequence[str] | None = None,
+        reserve: Sequence[str] | None = None,
+        max: Sequence[str] | None = None,
+        max_per_user: int | None = None,
+        max_per_client: int | None = None,
     ) -> WhatIf:
         """What another set-up of a pool would have done: a replay, of the last 7 days by default, 31 at most.
 
@@ -129,6 +137,13 @@ class UsageCalls(Caller):
                 "zone": zone,
                 "from": from_,
                 "until": until,
+                "exclude": exclude,
+                "include": include,
+                "named": named,
+                "reserve": reserve,
+                "max": max,
+                "max_per_user": max_per_user,
+                "max_per_client": max_per_client,
             },
         )
 

@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 from licet.admin.api import openapi
 from licet.admin.api.call import Call, Reading, there
 from licet.admin.api.parameters import LINE, TenantPath
+from licet.admin.api.usage.rules import AskedRules, refused
 from licet.admin.api.usage.spans import Asked, AskedSpan, Bounds
 from licet.admin.api.wire import shape_of
 from licet.admin.problems import FieldError, Problem, invalid
-from licet.model import HOLD_S_MAX, SEATS_MAX, TTL_S_MAX, Duplicates, Tenant
+from licet.model import HOLD_S_MAX, SEATS_MAX, TTL_S_MAX, Duplicates, InvalidValue, Tenant
 from licet.refusal import Code
 from licet.reports.costs import Costs, cents_of, costs
 from licet.reports.export.exported import Export, exported
@@ -28,6 +29,7 @@ from licet.reports.usage import Usage, usage
 from licet.reports.usage_queries import Reach
 from licet.reports.what_if.report import Other, WhatIf, what_if
 from licet.reports.what_if.visits import TooManyVisits
+from licet.store.errors import NotFound
 from licet.units import DAY_MS
 
 REPLAY_MS_MAX = 31 * DAY_MS  # some seconds for a thousand clients
@@ -110,10 +112,17 @@ async def get_what_if(  # noqa: PLR0917 - what of a pool is another
     hold_s: Annotated[int | None, Query(ge=0, le=HOLD_S_MAX)] = None,
     session_ttl_s: Annotated[int | None, Query(ge=1, le=TTL_S_MAX)] = None,
     duplicates: Duplicates | None = None,
+    *,
+    rules: AskedRules,
 ) -> Response:
     """What another set-up of a pool would have done: a replay, of the last 7 days by default, 31 at most."""
     other = Other(
-        seats=seats, overdraft=overdraft, hold_s=hold_s, session_ttl_s=session_ttl_s, duplicates=duplicates
+        seats=seats,
+        overdraft=overdraft,
+        hold_s=hold_s,
+        session_ttl_s=session_ttl_s,
+        duplicates=duplicates,
+        rules=rules,
     )
 
     def report(connection: Connection, known: Tenant, span: Bounds, now_ms: int) -> WhatIf:
@@ -125,6 +134,8 @@ async def get_what_if(  # noqa: PLR0917 - what of a pool is another
             return what_if(connection, known, of_pool, other, span.from_ms, span.until_ms, now_ms=now_ms)
         except TooManyVisits:
             raise _too_many() from None
+        except (InvalidValue, NotFound) as refusal:
+            raise refused(refusal, list(rules)) from None
 
     return await _show(call, tenant, asked, Reach.WEEK, report)
 
