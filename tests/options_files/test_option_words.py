@@ -150,6 +150,8 @@ def test_what_has_no_counterpart_of_flexnet_says_why(line: str, told: str) -> No
     ("line", "told"),
     [
         ("EXCLUDE full noproject", "for which project"),
+        ("EXCLUDE full noproject id=42", "for which project"),
+        ("EXCLUDEALL noproject", "for which project"),
         ("EXCLUDE full internet 172.16.7.*", "proves nothing"),
         ("INTERNET_GROUP net 172.16.7.*", "proves nothing"),
         ("EXEMPT_MAX full user anne", "exempt"),
@@ -159,6 +161,8 @@ def test_what_has_no_counterpart_of_flexnet_says_why(line: str, told: str) -> No
         ("ROAM_MAX_COUNT 3 full", "no seat can be borrowed"),
         ("ROAM_MAX_DAYS 3 full", "no seat can be borrowed"),
         ("MINREMOVE 60", "may end a session"),
+        ("MINREMOVE -1 full", "may end a session"),
+        ("USER anne geheim", "a secret or key of its own"),
         ("CLIENT_CACHE 60 full", "access_ttl"),
         ("TIMEZONE 40", "clock"),
         ("EXPRESS OFF", "the first in the queue"),
@@ -172,6 +176,17 @@ def test_what_has_no_counterpart_of_rlm_says_why(line: str, told: str) -> None:
     outcome = one(line, "rlm")
     assert outcome.fate is Fate.LEFT_OUT
     assert told in outcome.why
+
+
+@pytest.mark.parametrize(
+    "line", ["USER anne geheim", "  user anne\tgeheim", 'USER anne ge"heim', "USER anne geheim x"]
+)
+def test_the_password_of_a_user_of_rlm_is_shown_nowhere(line: str) -> None:
+    """Nor is it kept as a comment of the set-up file."""
+    outcome = one(line, "rlm")
+    assert outcome.fate is not Fate.KEPT
+    assert "heim" not in repr(outcome)
+    assert outcome.line.text == "USER anne ..."
 
 
 def test_the_queue_works_as_express_of_rlm() -> None:

@@ -29,5 +29,6 @@ CLIENT_CACHE: Final = "clients keep no seat by themselves: how long a token live
 EXPRESS: Final = (
     "a seat goes to the first in the queue who may have it; nobody is passed over a whole queue for another"
 )
+PASSWORDS: Final = "a client authenticates by a secret or key of its own: licet client secret add"
 OLD_TOOLS: Final = "tools of RLM have no access to this server"
 OWN_OPTIONS: Final = "it belongs into the options file of RLM itself; here administrators have roles"

@@ -9,6 +9,7 @@ The rules:
 - `TIMEOUT secs` without a product is `TIMEOUTALL secs`.
 - Of a product with `INCLUDE` lines, and with `INCLUDEALL` lines beside them, only who is named by both is
   sure to be let in.
+- `USER` has a password, which nothing shows or keeps.
 - The lower the number of a `PRIORITY`, the earlier in the queue; who has none is last.
 """
 
@@ -16,8 +17,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from msgspec.structs import replace
+
 from licet.options_files import reasons
-from licet.options_files.lines import RLM, lines_of
+from licet.options_files.lines import RLM, Line, lines_of
 from licet.options_files.statements import (
     Amount,
     Members,
@@ -36,6 +39,7 @@ _EVERYBODY: Final = "*"
 _PRODUCT = "the product"
 _SECONDS = "the number of seconds"
 _NO_PROJECT = "noproject"
+_USER: Final = "USER"
 _TYPES: Mapping[str, str] = MappingProxyType(
     {
         "USER": Who.USER,
@@ -54,8 +58,18 @@ def read(content: bytes) -> Reading:
 
     Raises FileUnreadable.
     """
-    found = tuple(said(line, READERS, RLM.name) for line in lines_of(content, RLM))
+    lines = map(_without_password, lines_of(content, RLM))
+    found = tuple(said(line, READERS, RLM.name) for line in lines)
     return Reading(format=RLM.name, said=found, any_case=True, first_counts=False, lists_meet=True)
+
+
+def _without_password(line: Line) -> Line:
+    """What is shown of a line, and kept as a comment, has no password."""
+    before, option, after = line.text.upper().partition(_USER)
+    if before.strip() or not option or not after[:1].isspace():
+        return line
+    name = line.text[len(before) + len(option) :].split()[:1]
+    return replace(line, text=" ".join([_USER, *name, "..."]), words=(_USER, *name))
 
 
 def _with_id(words: Words, product: str) -> str:
@@ -91,8 +105,15 @@ def _exclude(words: Words) -> Statement:
     return _rule(words, Option.EXCLUDE, product)
 
 
-def _list_of_all(option: Option) -> Reader:
-    return lambda words: _rule(words, option, None)
+def _exclude_from_all(words: Words) -> Statement:
+    if words.next_is(_NO_PROJECT):
+        words.skip_one()
+        return Unmatched(why=reasons.PROJECT)
+    return _rule(words, Option.EXCLUDE, None)
+
+
+def _include_in_all(words: Words) -> Statement:
+    return _rule(words, Option.INCLUDE, None)
 
 
 def _count(option: Option, what: str) -> Reader:
@@ -130,9 +151,9 @@ _ROAMING: Final = Unmatchable(1, None, reasons.BORROWING).read
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
         "EXCLUDE": _exclude,
-        "EXCLUDEALL": _list_of_all(Option.EXCLUDE),
+        "EXCLUDEALL": _exclude_from_all,
         "INCLUDE": _list(Option.INCLUDE),
-        "INCLUDEALL": _list_of_all(Option.INCLUDE),
+        "INCLUDEALL": _include_in_all,
         "RESERVE": _count(Option.RESERVE, "the number of licences"),
         "MAX": _count(Option.MAX, "the number of licences"),
         "PRIORITY": _count(Option.PRIORITY, "the priority"),
@@ -148,7 +169,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "INCLUDEALL_ROAM": _ROAMING,
         "ROAM_MAX_COUNT": _ROAMING,
         "ROAM_MAX_DAYS": _ROAMING,
-        "MINREMOVE": Unmatchable(1, 1, reasons.MIN_REMOVE).read,
+        "MINREMOVE": Unmatchable(1, 2, reasons.MIN_REMOVE).read,
         "CLIENT_CACHE": Unmatchable(1, None, reasons.CLIENT_CACHE).read,
         "TIMEZONE": Unmatchable(1, None, reasons.TIME_ZONES).read,
         "DEBUGLOG": Unmatchable(1, None, reasons.DEBUG_LOG).read,
@@ -157,6 +178,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "PURGE_REPORTLOG": Unmatchable(1, 1, reasons.REPORT_LOG).read,
         "NOLOG": Unmatchable(1, None, reasons.NO_LOG).read,
         "NO_OLD_RLMUTIL": Unmatchable(0, 0, reasons.OLD_TOOLS).read,
+        _USER: Unmatchable(1, None, reasons.PASSWORDS).read,
         "ACTIVATE": Unmatchable(0, None, reasons.OWN_OPTIONS).read,
     }
 )
