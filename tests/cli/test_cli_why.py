@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from licet.options import Group, Priority, Share
 from support.cli_reports_site import Site
 from support.examples import FULL, grant, jim_test
 
@@ -46,6 +47,31 @@ def test_a_client_that_would_be_denied_ends_it_with_exit_code_1(site: Site) -> N
     assert lines[-2] == "  - room       1 of 1 seat in use"
     assert lines[-1].startswith("It may ask again in ")
     assert "denied" not in site.run("journal").stdout
+
+
+def test_the_rules_that_apply_to_a_client_are_listed_whoever_has_seats(tmp_path: Path) -> None:
+    """Of each pool of its scopes, with what does not count; exit code 0, also of who is excluded."""
+    pool = replace(
+        FULL,
+        exclude=("group:sales",),
+        max=(Share(who="user:TC", seats=2),),
+        priority=(Priority(who="user:C1", level=5),),
+    )
+    sales = Group(name="sales", users=frozenset({"TC"}))
+    site = Site(tmp_path, jim_test(pools=(pool,), groups=(sales,)))
+    lines = [line.split() for line in site.run("why", "TestClientId", "--rules").stdout.splitlines()]
+    assert lines == [
+        ["pool", "rule", "for", "what", "counts"],
+        ["full", "exclude", "group:sales", "gets", "no", "seat", "yes"],
+        ["full", "max", "user:TC", "has", "2", "seats", "at", "most", "no"],
+    ]
+    [said] = json.loads(site.run("why", "Client1", "--rules", "--json").stdout)
+    assert (said["pool"], said["scopes"]) == ("full", ["all"])
+    assert said["rules"] == [{"option": "priority", "who": "user:C1", "text": "level 5", "counts": True}]
+    assert "No rule of a pool applies to Client2" in site.run("why", "Client2", "--rules").stderr
+    assert site.run("why", "Client2", "--rules", "--scope", "all", exit_code=2).stdout == ""
+    assert "Nobody" in site.run("why", "Nobody", "--rules", exit_code=1).stderr
+    site.store.close()
 
 
 def test_as_json_it_has_all_steps(site: Site) -> None:

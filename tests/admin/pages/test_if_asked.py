@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from licet.options import Priority, Share
 from licet.setup.change import changing
 from licet.store import schema
 from support.admin_pages import Pages
@@ -66,6 +67,26 @@ def test_the_command_that_says_the_same_can_be_pasted_into_a_shell(pages: Pages)
         change.tenant(JIM).add_client(name, user="U2")
     page = pages.get(f"/client?tenant={JIM}&name={quote(name)}")
     assert f"licet why --tenant {JIM} -- '{name}'" in text_of(page)
+    assert f"licet why --rules --tenant {JIM} -- '{name}'" in text_of(page)
+
+
+def test_every_rule_that_applies_to_it_is_listed_whoever_has_seats(pages: Pages) -> None:
+    """By itself, its user and its groups; a limit that another takes the place of says so."""
+    assert "full no rule: whoever finds a free seat gets it" in text_of(pages.get(PAGE, "vera"))
+    with changing(pages.site.store, ADA) as change:
+        tenant = change.tenant(JIM)
+        tenant.add_group("sales", users=frozenset({"U2"}))
+        tenant.set_pool(
+            "full",
+            max=(Share(who="user:U2", seats=2), Share(who="user:U3", seats=1)),
+            max_per_user=1,
+            priority=(Priority(who="group:sales", level=5),),
+        )
+    rules = text_of(pages.get(PAGE, "vera")).partition("Rules that apply to this client")[2]
+    assert "full MAX user:U2 has 2 seats at most" in rules
+    assert "full MAX for each user all each user has 1 seat at most; another rule counts instead" in rules
+    assert "full Priority in the queue group:sales level 5" in rules
+    assert "U3" not in rules.partition("On the command line: licet why --rules")[0]
 
 
 def test_another_scope_can_be_asked_for(pages: Pages) -> None:

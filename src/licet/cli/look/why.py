@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from licet.cli import completing
-from licet.cli.options import AsJson, Data, TenantName
-from licet.cli.output import say, show_json
+from licet.cli.options import AsJson, Data, TenantName, exclusive
+from licet.cli.output import Record, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import plain
 from licet.formats import duration
@@ -14,8 +14,10 @@ from licet.refusal import Subject
 from licet.store.errors import unknown
 
 if TYPE_CHECKING:
+    from licet.model import Client, Tenant
     from licet.reports.options.why import Why
 
+_RULE_HEADINGS = {"pool": "pool", "rule": "rule", "for": "for", "what": "what", "counts": "counts"}
 _MARKS = {True: "+", False: "-"}
 
 ClientId = Annotated[
@@ -32,27 +34,39 @@ ScopeNames = Annotated[
 ]
 
 
+Rules = Annotated[
+    bool,
+    typer.Option("--rules", help="Show instead the rules of pools that apply to it, whoever has seats now."),
+]
+
+
 def why(
     client: ClientId,
     *,
     scope: ScopeNames = None,
+    rules: Rules = False,
     tenant: TenantName = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Why a client would get a seat now, or not: rule by rule, without asking for one.
 
-    Exit code 1 when it would be denied. Nothing is taken, and nothing is in the journal.
+    Exit code 1 when it would be denied. Nothing is taken, and nothing is in the journal. With --rules it says
+    which rules there are for this client, its user and its groups in each pool of its scopes.
 
     Example: [bold]licet why TestClientId[/]
     """
     from licet.reports.options.why import explain
 
+    exclusive(("--rules", rules), ("--scope", scope is not None))
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
         found = chosen.clients.get(client)
         if found is None:
             raise unknown(Subject("client", client, chosen.name), chosen.clients)
+        if rules:
+            _show_rules(chosen, found, as_json=as_json)
+            return
         explained = explain(store, chosen, found, tuple((scope or "").split()))
     if as_json:
         show_json(plain(explained))
@@ -60,6 +74,22 @@ def why(
         _print(explained)
     if not explained.granted:
         raise typer.Exit(1)
+
+
+def _show_rules(tenant: "Tenant", client: "Client", *, as_json: bool) -> None:
+    from licet.reports.options.rules_of_client import rules_of_client
+
+    found = rules_of_client(tenant, client)
+    if as_json:
+        show_json(plain(found))
+        return
+    records: list[Record] = [
+        {"pool": pool.pool, "rule": rule.option, "for": rule.who, "what": rule.text, "counts": rule.counts}
+        for pool in found
+        for rule in pool.rules
+    ]
+    empty = f"No rule of a pool applies to {client.client_id}: whoever finds a free seat gets it."
+    show_list(records, _RULE_HEADINGS, as_json=False, empty=empty)
 
 
 def _print(why: "Why") -> None:

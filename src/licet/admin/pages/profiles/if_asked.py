@@ -30,6 +30,21 @@ RULES: Mapping[Rule, str] = MappingProxyType(
 )
 
 
+# Those of a pool that apply to a client, by the names of options.
+RULE_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "exclude": "EXCLUDE",
+        "include": "INCLUDE",
+        "named": "Named users",
+        "max": "MAX",
+        "max_per_user": "MAX for each user",
+        "max_per_client": "MAX for each client",
+        "reserve": "RESERVE",
+        "priority": "Priority in the queue",
+    }
+)
+
+
 class IfAsked(NamedTuple):
     """The answer in a sentence, and the steps to it; `scopes` are those that may be chosen instead."""
 
@@ -54,8 +69,12 @@ def if_asked(store: Store, tenant: Tenant, client: Client, scope: str) -> IfAske
     why = explain(store, tenant, client, scope[:SCOPE_CHARS_MAX].split())
     scopes = names if why.scope in names else [why.scope, *names]
     pools = len({step.pool for step in why.steps} - {None})
-    command = f"licet why --tenant {tenant.name} -- {quoted(client.client_id)}"
-    return IfAsked(_sentence(why), why, scopes, pools, command)
+    return IfAsked(_sentence(why), why, scopes, pools, why_command(tenant, client))
+
+
+def why_command(tenant: Tenant, client: Client, options: str = "") -> str:
+    """`licet why` of a client, as it can be pasted into a shell."""
+    return f"licet why {options}--tenant {tenant.name} -- {quoted(client.client_id)}"
 
 
 def _sentence(why: Why) -> str:

@@ -15,7 +15,7 @@ from licet.admin.pages.denials import lasted
 from licet.admin.pages.filters import CAUSES, cleaned, reason_text
 from licet.admin.pages.frame import Visit, link, page, visiting
 from licet.admin.pages.journal import did_text
-from licet.admin.pages.profiles.if_asked import if_asked
+from licet.admin.pages.profiles.if_asked import RULE_NAMES, if_asked, why_command
 from licet.admin.pages.profiles.reading import Profile, Who, clients_of, profile
 from licet.admin.pages.setup.cells import Row
 from licet.admin.pages.setup.error_links import ROOT
@@ -25,6 +25,7 @@ from licet.admin.problems import not_found
 from licet.formats import counted
 from licet.ledger.signed_pools import seats_of
 from licet.model import Client, Role, Tenant
+from licet.reports.options.rules_of_client import rules_of_client
 from licet.setup.check import authenticates_by
 from licet.store.paging import InvalidCursor
 
@@ -128,8 +129,11 @@ def _of_client(tenant: Tenant, clients: Sequence[Client], now_ms: int) -> dict[s
     ]
     return {
         "part": part,
+        "rule_names": RULE_NAMES,
+        "rules_command": why_command(tenant, part, "--rules "),
         "groups": groups_of(tenant, part),
         "proof": authenticates_by(part, now_ms),
+        "pool_rules": rules_of_client(tenant, part),
         "scopes": [(scope, [(it, seats_of(it, now_ms)) for it in pools]) for scope, pools in scopes],
     }
 
