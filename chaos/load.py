@@ -42,6 +42,7 @@ AWAY_S = 1.5  # the same, at most between a logoff and the next grant
 QUEUES = 0.5  # of the grants where there is a line, how many ask for a place in it
 WANTS, WANTS_MORE = 0.8, 0.98  # of the grants, how many need a seat; where options limit seats
 UNREACHED_S = 0.1
+UNANSWERED_S = 2.0  # how long who was not answered waits at most: who asks on at once, asks mostly in vain
 SAY_EVERY_S = 0.25
 CALLS = 0.5  # of what is done with a session of a signed tenant
 CALL_S = 6.0  # more than its guard takes to find out that nobody answers
@@ -393,7 +394,8 @@ class Actor:
             self._secrets.reverse()
             await asyncio.sleep(self._dice.random() * DENIED_S)
         elif operation.is_unknown:
-            await asyncio.sleep(self._dice.random() * DENIED_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._load.over.wait(), self._dice.random() * UNANSWERED_S)
         return operation, answer
 
     def _end(self, held: Held) -> None:
