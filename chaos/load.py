@@ -362,8 +362,8 @@ class Actor:
         lines = self._load.lines if endpoint else self._load.apis
         is_at_home = endpoint and self._home is not None and self._dice.random() < self._at_home
         node = self._home if is_at_home and self._home is not None else self._dice.randrange(len(lines))
-        while (connection := await lines[node].take()) is None:
-            await asyncio.sleep(UNREACHED_S)
+        while not lines[node].has_room or (connection := await lines[node].take()) is None:
+            await asyncio.sleep(self._dice.uniform(1, 3) * UNREACHED_S)
             node = self._dice.randrange(len(lines))
         sent_us = now_us()
         answer = await connection.ask(request)

@@ -15,6 +15,7 @@ import msgspec
 
 PATIENCE_S = 2.5  # for an answer; a store out of reach has to be reported within two
 SWEEP_S = 0.25
+UNDER_WAY_MAX = 48  # requests to one node: more would wait in it until nobody waits for their answers
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 
@@ -59,7 +60,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.is_open = True
-        self.asked_at_s = 0.0
+        self.asked_at_s = self.wait_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Answer | None] | None = None
@@ -122,9 +123,27 @@ class Line:
         self._port = port
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
+        self._under_way = 0
 
-    async def take(self) -> Connection | None:
-        """A connection that nobody uses; None when the node cannot be reached."""
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request may be under way."""
+        return self._under_way < UNDER_WAY_MAX
+
+    async def take(self, wait_s: float = 0.0) -> Connection | None:
+        """A connection that nobody uses; None when the node cannot be reached.
+
+        It is for a request whose answer the node may put off for so long: such a one is not under way.
+        """
+        self._under_way += not wait_s
+        connection = await self._connected()
+        if connection is None:
+            self._under_way -= not wait_s
+        else:
+            connection.wait_s = wait_s
+        return connection
+
+    async def _connected(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
@@ -141,16 +160,17 @@ class Line:
 
     def give_back(self, connection: Connection) -> None:
         """Let somebody else use it."""
+        self._under_way -= not connection.wait_s
         if connection.is_open:
             self._idle.append(connection)
         else:
             self._all.discard(connection)
 
     def sweep(self, patience_s: float = PATIENCE_S) -> None:
-        """Give up on what was asked longer ago than this."""
+        """Give up on what should have been answered longer ago than this."""
         before_s = asyncio.get_running_loop().time() - patience_s
         for connection in tuple(self._all):
-            if connection.is_waiting and connection.asked_at_s < before_s:
+            if connection.is_waiting and connection.asked_at_s + connection.wait_s < before_s:
                 connection.give_up()
 
 
