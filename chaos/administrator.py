@@ -19,7 +19,7 @@ from chaos.licensing import Licensing, Signed, Step
 from chaos.site import ACTOR, Made, set_options
 from chaos.tables import look
 from chaos.vendor import POOL
-from licet.model import Client, Tenant
+from licet.model import Client, InvalidValue, Tenant
 from licet.reports.live import sessions
 from licet.setup.change import changing, end_sessions
 from licet.store.contract import Store
@@ -32,6 +32,7 @@ COMMAND_S = 20.0
 LICENCES = 0.6  # of all actions in a signed tenant
 OPTIONS = 0.3  # of all actions in a tenant whose pool has some
 RESERVE_MAX = 2
+LINES = (6, 2, 1)  # of the line at first, what part of it there may be
 UNREACHABLE = 3  # the exit code of a store that is out of reach
 
 
@@ -113,7 +114,7 @@ class Administrator:
         found = tenant.clients[client.client_id]
         lot = self._dice.random()
         if plan.limits is not None and self._dice.random() < OPTIONS:
-            self._set_options(store, plan, self._other_limits())
+            self._set_options(store, plan, self._other_limits(plan.limits))
         elif lot < 0.35:
             self._set_seats(store, plan)
         elif lot < 0.60:
@@ -128,24 +129,32 @@ class Administrator:
             # A pool has at least as many as it reserves.
             fewest = (0, 1) if plan.limits is None else (RESERVE_MAX, RESERVE_MAX + 1)
             seats = self._dice.choice((*fewest, plan.seats // 2, plan.seats, plan.seats, plan.seats + 2))
+            if plan.limits is not None and plan.limits.names:
+                seats = max(seats, len(plan.named))
 
         def change_it() -> None:
             with changing(store, ACTOR) as change:
                 change.tenant(plan.name).set_pool(POOL, seats=seats)
 
-        if self._turn % COMMAND_EVERY == 0:
+        may_be_refused = plan.signed and plan.limits is not None
+        if self._turn % COMMAND_EVERY == 0 and not may_be_refused:
             command = ("pool", "set", POOL, "--seats", str(seats), "--tenant", plan.name)
             self._note("seats", plan.name, self._command(*command), seats=seats, by="command")
         else:
             self._note("seats", plan.name, change_it, seats=seats)
 
-    def _other_limits(self) -> Limits:
+    def _other_limits(self, first: Limits) -> Limits:
+        """Options of the same kinds as those at first."""
         return Limits(
-            reserve=self._dice.choice((0, 1, RESERVE_MAX, RESERVE_MAX)),
-            max=self._dice.choice((1, 2, 2, 3)),
-            max_per_user=self._dice.choice((1, 1, 2)),
-            excludes=self._dice.random() < 0.6,
-            queue=self._dice.choice((2, 6, 12)),
+            reserve=self._dice.choice((0, 1, first.reserve, first.reserve)) if first.reserve else 0,
+            max=self._dice.choice((1, 2, 2, 3)) if first.max else 0,
+            max_per_user=self._dice.choice((1, 1, 2)) if first.max_per_user else 0,
+            excludes=first.excludes and self._dice.random() < 0.6,
+            queue=first.queue // self._dice.choice(LINES),
+            includes=first.includes and self._dice.random() < 0.6,
+            names=first.names and self._dice.random() < 0.7,
+            max_per_client=self._dice.choice((1, 2, 2)) if first.max_per_client else 0,
+            level=self._dice.choice((0, first.level)) if first.level else 0,
         )
 
     def _set_options(self, store: Store, plan: TenantPlan, limits: Limits) -> None:
@@ -153,7 +162,7 @@ class Administrator:
 
         def change_it() -> None:
             with changing(store, ACTOR) as change:
-                set_options(change.tenant(plan.name), limits)
+                set_options(change.tenant(plan.name), plan, limits)
 
         self._note("options", plan.name, change_it, limits=limits)
 
@@ -215,11 +224,11 @@ class Administrator:
     def _put_right(self, store: Store) -> None:
         """As many seats and the same options as at first, and everybody let in."""
         for plan in self._tenants:
+            for step in self._licensing.last_steps(store, plan) if plan.signed else ():
+                self._license(plan, step)
             self._set_seats(store, plan, plan.seats)
             if plan.limits is not None:
                 self._set_options(store, plan, plan.limits)
-            for step in self._licensing.last_steps(store, plan) if plan.signed else ():
-                self._license(plan, step)
             tenant = store.tenant(plan.name)
             for client in tenant.clients.values() if tenant else ():
                 if not client.enabled:
@@ -241,28 +250,37 @@ class Administrator:
         """Do something, and keep when and with what result."""
         begun_us = now_us()
         done: Done = "unknown"
+        is_refused = False
         try:
             do_it()
             done = "done"
             self.done[kind] += 1
         except Contradiction:  # The checker reports it.
             done = "contradiction"
+        except InvalidValue:  # More would be reserved than is signed just now, so nothing was done.
+            if not self._signed_less(tenant):
+                raise
+            is_refused = True
         finally:
-            self._writer.write(
-                Action(
-                    kind=kind,
-                    begun_us=begun_us,
-                    ended_us=now_us(),
-                    tenant=tenant,
-                    done=done,
-                    client=client,
-                    seats=seats,
-                    sids=sids,
-                    by=by,
-                    signed=signed,
-                    limits=limits,
-                )
+            action = Action(
+                kind=kind,
+                begun_us=begun_us,
+                ended_us=now_us(),
+                tenant=tenant,
+                done=done,
+                client=client,
+                seats=seats,
+                sids=sids,
+                by=by,
+                signed=signed,
+                limits=limits,
             )
+            if not is_refused:
+                self._writer.write(action)
+
+    def _signed_less(self, tenant: str) -> bool:
+        """Whether fewer seats of this tenant's pool may be signed than are set."""
+        return any(plan.signed for plan in self._tenants if plan.name == tenant)
 
     def _command(self, *arguments: str) -> Callable[[], None]:
         def run() -> None:

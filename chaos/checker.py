@@ -31,10 +31,11 @@ from chaos.history import (
 from chaos.holders import check_denials, check_holders
 from chaos.let_in import check_calls
 from chaos.limits import check_counts, limiting
+from chaos.line import check_line
 from chaos.lives import Lives
 from chaos.numbers import check_numbers
 from chaos.signed import Room
-from chaos.times import FOREVER, Faults
+from chaos.times import FOREVER, Faults, StoreClock
 
 FAILOVER_S_MAX = 10.0
 EXPIRY_S_MAX = 1.0
@@ -74,6 +75,15 @@ class _Sorted:
         self.final: Final | None = None
         for record in records:
             self._put(record)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Say of grants whose answers were put off when they were decided, in the order of that."""
+        clocks: dict[str, StoreClock] = defaultdict(StoreClock)
+        for operation in self.operations:
+            clocks[operation.tenant].learn(operation)
+        faults = Faults(self.faults)
+        self.operations = [clocks[it.tenant].settled(it, faults) for it in self.operations]
         self.operations.sort(key=lambda operation: operation.sent_us)
 
     def _put(self, record: AnyRecord) -> None:
@@ -133,6 +143,7 @@ def _check_tenant(
         check_denials(lives, seats, operations, findings)
     else:
         limits.check(operations, findings)
+        check_line(plan, lives, seats, limits, actions, faults, operations, findings)
         check_denials(lives, seats, operations, findings, limits.explains)
     check_answers(lives, operations, actions, faults, findings)
     if seats.signed is not None:

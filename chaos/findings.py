@@ -11,6 +11,9 @@ from chaos.history import AnyRecord, line_of
 FindingKind = Literal[
     "over_issued",  # more holders than seats, for certain
     "over_limit",  # more seats than an option allows, or one for whom it excludes
+    "overtaken",  # a seat went to somebody who was behind others in line
+    "lost_place",  # a place in line was lost, or came further back
+    "unanswered_wait",  # a request that waited in line was not answered, though nothing was broken
     "lost_grant",  # a session that was answered, and should live, does not
     "undone_logoff",  # a session that is over lives
     "lost_refresh",  # a refresh of a session that must live was refused, or asked for a seat

@@ -43,8 +43,10 @@ class ClientPlan(Record, frozen=True, kw_only=True):
 class Limits(Record, frozen=True, kw_only=True):
     """The options of a pool that has some (L15 to L17, L19), for the groups of its tenant.
 
-    `reserve` seats are for the group `desk`, `max` are for `sales` at most, and `max_per_user` for each user.
-    `excludes` is whether the group `out` gets none; `queue` is how many may wait.
+    `reserve` seats are for the group `desk`, `max` are for `sales` at most, `max_per_user` for each user, and
+    `max_per_client` for each client; 0 is no limit. `excludes` is whether the group `out` gets none,
+    `includes` whether only `staff` gets some, `names` whether only the users do that are named. `queue` is
+    how many may wait, and `level` the priority of the group `first` among them.
     """
 
     reserve: int
@@ -52,6 +54,10 @@ class Limits(Record, frozen=True, kw_only=True):
     max_per_user: int
     excludes: bool
     queue: int
+    includes: bool = False
+    names: bool = False
+    max_per_client: int = 0
+    level: int = 0
 
 
 class TenantPlan(Record, frozen=True, kw_only=True):
@@ -59,7 +65,8 @@ class TenantPlan(Record, frozen=True, kw_only=True):
 
     `signed` is how many seats its vendor has signed at first, 0 where the pool is in no licence. `hold_s` is
     the effective one. `is_jwt` is whether its access tokens are JWTs. `limits` are the options of its pool at
-    first, if it has any; `desk`, `sales` and `out` are the clients of the groups that they name.
+    first, if it has any; `desk`, `sales`, `out`, `staff` and `first` are the clients of the groups that they
+    name, `named` the users. A place in its line is kept for `line_hold_s`.
     """
 
     name: str
@@ -75,6 +82,10 @@ class TenantPlan(Record, frozen=True, kw_only=True):
     desk: tuple[str, ...] = ()
     sales: tuple[str, ...] = ()
     out: tuple[str, ...] = ()
+    staff: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    line_hold_s: int = 0
 
 
 class ApiPlan(Record, frozen=True, kw_only=True):
@@ -106,6 +117,9 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     was sent, `token_sent_us` and `token_received_us` say when it was asked for and had.
     `issued_ms` is when that token was issued, or the one that is answered, by the store's clock.
     `number` is that of the session's seat, as far as it is known. `in_use` and `seats` are those of a denial.
+    `queue` is whether a grant asked for a place in line, which is `position` then, and for how many seconds
+    the answer might be put off is `wait_s`. Of one whose answer was, the checker has `sent_us` be when it may
+    have been decided at the earliest, and `asked_us` when it was sent.
     """
 
     kind: Kind
@@ -125,6 +139,15 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     released: bool = False
     issued_ms: int = 0
     number: int = 0
+    queue: bool = False
+    position: int = 0
+    wait_s: int = 0
+    asked_us: int = 0
+
+    @property
+    def due_us(self) -> int:
+        """When it should be answered at the latest, but for the time that this takes."""
+        return (self.asked_us or self.sent_us) + self.wait_s * 1_000_000
 
     @property
     def is_unknown(self) -> bool:

@@ -20,7 +20,8 @@ from chaos.lives import Life, Lives
 from chaos.numbers import TakenNumbers
 from chaos.signed import Room
 
-BY_OPTIONS = frozenset({"excluded", "max_reached", "reserved", "queued"})
+BARRED = frozenset({"excluded", "not_included"})
+BY_OPTIONS = frozenset({"max_reached", "reserved", "queued"}) | BARRED
 DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired", "licence_missing"}) | BY_OPTIONS
 
 
@@ -123,8 +124,8 @@ class _Denials:
         """Why a denial cannot have been right; '' where it can."""
         window = operation.sent_us, operation.received_us
         holder = self._lives.holder(operation.client, "")
-        # EXCLUDE comes before all (L15).
-        is_barred = operation.outcome == "excluded"
+        # EXCLUDE and INCLUDE come before all (L15).
+        is_barred = operation.outcome in BARRED
         if not is_barred and any(life.must_hold(*window) for life in self._must_hold[holder]):
             return f"{holder} holds a seat already (L2)"
         if not self._seats.may_be(operation.seats, *window):

@@ -1,4 +1,4 @@
-"""Holders against the options of their pool: MAX (L16), RESERVE (L17), EXCLUDE (L15), the queue (L19).
+"""Holders against the options of their pool: who may have seats (L15), and how many (L16, L17).
 
 Of those whom an option counts, it is as of all holders of a pool (`chaos.holders`): the one that took its
 seat last took it when the option allowed so many. Options may have become stricter since; who has a seat
@@ -23,7 +23,11 @@ LIMITED, COMMON = (
     "moments at which an option allowed no more",
     "moments at which all but the reserve was held",
 )
-EXCLUDED = "grants of the excluded that had to be denied"
+BARRED_TEXTS = {
+    "excluded": "grants of the excluded that had to be denied",
+    "not_included": "grants of those not included that had to be denied",
+}
+NO_LIMIT = 1 << 30
 
 
 class Limiting:
@@ -39,6 +43,9 @@ class Limiting:
         self._desk = frozenset(lives.plan.desk)
         self._sales = frozenset(lives.plan.sales)
         self._out = frozenset(lives.plan.out)
+        self._staff = frozenset(lives.plan.staff)
+        self._first = frozenset(lives.plan.first)
+        self._named = frozenset(lives.plan.named)
         self._user_of = {client.client_id: client.user for client in lives.plan.clients}
 
     def check(self, operations: Sequence[Operation], findings: Findings) -> None:
@@ -46,54 +53,100 @@ class Limiting:
         lives = list(self._lives.holding())
         self._check_max([life for life in lives if life.client in self._sales], "max", operations, findings)
         by_user: dict[str, list[Life]] = defaultdict(list)
+        by_client: dict[str, list[Life]] = defaultdict(list)
         for life in lives:
             by_user[self._user_of[life.client]].append(life)
+            by_client[life.client].append(life)
         for of_user in by_user.values():
             self._check_max(of_user, "max_per_user", operations, findings)
+        for of_client in by_client.values():
+            self._check_max(of_client, "max_per_client", operations, findings)
         self._check_common([life for life in lives if life.client not in self._desk], operations, findings)
         for operation in operations:
-            if operation.kind == "grant" and operation.licensed and operation.client in self._out:
-                self._check_excluded(operation, findings)
+            if operation.kind == "grant" and operation.licensed:
+                self._check_barred(operation, findings)
+
+    def at(self, from_us: int, until_us: int) -> Limits | None:
+        """The options, where they were certainly the same all the time between these."""
+        possible = self._limits.between(from_us, until_us)
+        return next(iter(possible)) if len(possible) == 1 else None
+
+    def barred(self, limits: Limits, client: str) -> str:
+        """Why a client may have no seat at all (L15), as a denial says it; '' where it may."""
+        if limits.excludes and client in self._out:
+            return "excluded"
+        if limits.reserve and client in self._desk:  # counts as included
+            return ""
+        is_named = not limits.names or self._user_of[client] in self._named
+        return "" if is_named and (not limits.includes or client in self._staff) else "not_included"
+
+    def level(self, limits: Limits, client: str) -> int:
+        """How early a client is in line (L19)."""
+        return limits.level if client in self._first else 0
+
+    def draws_on_reserve(self, limits: Limits, client: str) -> bool:
+        """Whether a client may have a seat that is reserved."""
+        return bool(limits.reserve) and client in self._desk
+
+    def may_be_at_limit(self, limits: Limits, client: str, from_us: int, until_us: int) -> bool:
+        """Whether a client may have had as many seats as it may, at some moment between these (L16)."""
+        window = from_us, until_us
+        return (
+            (client in self._sales and self._of_sales.between(*window) >= (limits.max or NO_LIMIT))
+            or self.may_of_user(client, *window) >= (limits.max_per_user or NO_LIMIT)
+            or self._of_client[client].between(*window) >= (limits.max_per_client or NO_LIMIT)
+        )
+
+    def counts_as_sales(self, client: str) -> bool:
+        """Whether a seat of a client counts for the limit of the group `sales`."""
+        return client in self._sales
+
+    def may_of_user(self, client: str, from_us: int, until_us: int) -> int:
+        """How many seats the user of a client may have had at most between these."""
+        return self._of_user[self._user_of[client]].between(from_us, until_us)
 
     def explains(self, denied: Operation) -> bool:
         """Whether an option may be the reason of a denial that says so."""
         window = denied.sent_us, denied.received_us
         possible = self._limits.between(*window)
         match denied.outcome:
-            case "excluded":
-                return denied.client in self._out and any(limits.excludes for limits in possible)
+            case "excluded" | "not_included":
+                return any(self.barred(limits, denied.client) == denied.outcome for limits in possible)
             case "max_reached":
-                may_be = [self._of_user[self._user_of[denied.client]].between(*window)]
-                at_most = [min(limits.max_per_user for limits in possible)]
-                if denied.client in self._sales:
-                    may_be.append(self._of_sales.between(*window))
-                    at_most.append(min(limits.max for limits in possible))
-                return any(many >= most for many, most in zip(may_be, at_most, strict=True))
+                return any(self.may_be_at_limit(limits, denied.client, *window) for limits in possible)
             case "reserved":
                 reserves = [min(limits.reserve, denied.seats) for limits in possible if limits.reserve]
                 if not reserves or self._of_all.between(*window) < denied.seats - max(reserves):
                     return False
                 return denied.client not in self._desk or self._of_desk.between(*window) >= min(reserves)
             case _:
-                return any(limits.queue for limits in possible)
+                return denied.position <= max(limits.queue for limits in possible) and (
+                    denied.queue or not denied.position
+                )
 
     def check_counted(self, seats: Iterable[SeatRow], final: Final, findings: Findings) -> None:
         """Find the seats that are not counted as they have to be, at the end."""
         possible = self._limits.between(final.begun_us, final.ended_us)
+        by_sid = {row.sid: row.client for row in final.sessions}
         for seat in seats:
-            client, counted = seat.holder.removeprefix("client:"), set(seat.counted)
-            expected = {f"each=user:{self._user_of[client]}"}
-            expected |= {"max=group:sales"} if client in self._sales else set()
-            sources = {"common", "reserve=group:desk"} if client in self._desk else {"common"}
-            may_be = {1 if limits.reserve else 0 for limits in possible}
-            if counted - sources != expected or len(counted & sources) not in may_be:
-                findings.add("tables", f"{self._plan.name}: {seat.holder} is counted as {sorted(counted)}")
+            kind, _, name = seat.holder.partition(":")
+            client = name if kind == "client" else by_sid.get(name, "")
+            if client and not any(self._is_counted(limits, client, set(seat.counted)) for limits in possible):
+                findings.add("tables", f"{self._plan.name}: {seat.holder} is counted as {seat.counted}")
+
+    def _is_counted(self, limits: Limits, client: str, counted: set[str]) -> bool:
+        """Whether a seat of a client is counted as these by such options."""
+        expected = {f"each=user:{self._user_of[client]}"} if limits.max_per_user else set()
+        expected |= {f"each=client:{client}"} if limits.max_per_client else set()
+        expected |= {"max=group:sales"} if limits.max and client in self._sales else set()
+        sources = {"common", "reserve=group:desk"} if client in self._desk else {"common"}
+        return counted - sources == expected and len(counted & sources) == bool(limits.reserve)
 
     def _check_max(
         self, lives: list[Life], option: str, operations: Sequence[Operation], findings: Findings
     ) -> None:
         def of(limits: Limits) -> int:
-            return int(getattr(limits, option))
+            return int(getattr(limits, option)) or NO_LIMIT
 
         def most(from_us: int, until_us: int) -> int:
             return max(map(of, self._limits.between(from_us, until_us)))
@@ -103,7 +156,7 @@ class Limiting:
     def _check_common(self, lives: list[Life], operations: Sequence[Operation], findings: Findings) -> None:
         def most(from_us: int, until_us: int) -> int:
             reserve = min(limits.reserve for limits in self._limits.between(from_us, until_us))
-            return self._seats.most(from_us, until_us) - reserve
+            return max(0, self._seats.most(from_us, until_us) - reserve)
 
         least = self._seats.least_ever - max(limits.reserve for limits in self._ever)
         self._check_most(lives, most, least, "seats beside the reserve", COMMON, operations, findings)
@@ -121,16 +174,27 @@ class Limiting:
         told = Told("over_limit", checked, what, self._plan.name)
         check_most(lives, most, least_ever, told, operations, findings)
 
-    def _check_excluded(self, operation: Operation, findings: Findings) -> None:
+    def _check_barred(self, operation: Operation, findings: Findings) -> None:
+        if operation.is_unknown:
+            return
         possible = self._limits.between(operation.sent_us, operation.received_us)
-        if not operation.is_unknown and all(limits.excludes for limits in possible):
-            findings.checked[EXCLUDED] += 1
-            if operation.outcome == "granted":
-                findings.add("over_limit", "a client that is excluded has a seat", operation)
+        reasons = {self.barred(limits, operation.client) for limits in possible}
+        if "" in reasons:
+            return
+        findings.checked[BARRED_TEXTS[max(reasons)]] += 1
+        if operation.outcome == "granted":
+            findings.add("over_limit", f"a client that is {max(reasons)} has a seat", operation)
 
     def _most(self, is_of: Callable[[str], bool]) -> MostHolders:
         may_hold = self._lives.may_hold().items()
-        return MostHolders(spans for holder, spans in may_hold if is_of(holder.removeprefix("client:")))
+        return MostHolders(spans for holder, spans in may_hold if is_of(self._lives.client_of(holder)))
+
+    def _most_by(self, name_of: Callable[[str], str]) -> dict[str, MostHolders]:
+        """Of the holders whose clients have one name each."""
+        spans = defaultdict(list)
+        for holder, of_holder in self._lives.may_hold().items():
+            spans[name_of(self._lives.client_of(holder))].append(of_holder)
+        return defaultdict(lambda: MostHolders(()), {name: MostHolders(of) for name, of in spans.items()})
 
     @cached_property
     def _of_all(self) -> MostHolders:
@@ -146,10 +210,11 @@ class Limiting:
 
     @cached_property
     def _of_user(self) -> dict[str, MostHolders]:
-        spans = defaultdict(list)
-        for holder, of_holder in self._lives.may_hold().items():
-            spans[self._user_of[holder.removeprefix("client:")]].append(of_holder)
-        return defaultdict(lambda: MostHolders(()), {user: MostHolders(of) for user, of in spans.items()})
+        return self._most_by(self._user_of.__getitem__)
+
+    @cached_property
+    def _of_client(self) -> dict[str, MostHolders]:
+        return self._most_by(str)
 
 
 def limiting(plan: TenantPlan, lives: Lives, seats: Room, actions: Sequence[Action]) -> Limiting | None:

@@ -27,6 +27,8 @@ from chaos.history import Action, Operation, TenantPlan
 from chaos.signed import Signed, numbers_of
 from chaos.times import ALLOWANCE_US, FOREVER, Faults
 
+_UNANSWERED = "unanswered "  # of the name of a holder that nobody was told
+
 
 class Life(msgspec.Struct, kw_only=True, gc=False):
     """A session that a client knows. `holder` is '' when it needs no seat."""
@@ -119,6 +121,15 @@ class Lives:
             case _:
                 return f"session:{sid}"
 
+    def client_of(self, holder: str) -> str:
+        """The client that a holder is, or whose session it is; '' where the session is not known."""
+        kind, _, name = holder.partition(":")
+        if kind == "client":
+            return name
+        if name.startswith(_UNANSWERED):
+            return self.unanswered[int(name.removeprefix(_UNANSWERED))][2]
+        return life.client if (life := self.by_sid.get(name)) is not None else ""
+
     def holding(self) -> Iterable[Life]:
         """The sessions that hold a seat."""
         return (life for life in self.by_sid.values() if life.holder)
@@ -130,7 +141,7 @@ class Lives:
             spans[life.holder].append((life.sent_us, life.may_hold_until_us, life))
         for number, (sent_us, by_us, client, licensed) in enumerate(self.unanswered):
             if licensed:
-                holder = self.holder(client, f"unanswered {number}")
+                holder = self.holder(client, f"{_UNANSWERED}{number}")
                 longest_us = max(self._ttl_us, self._hold_us)
                 spans[holder].append((sent_us, by_us + longest_us + ALLOWANCE_US, None))
         for of_holder in spans.values():
@@ -145,7 +156,7 @@ class Lives:
 
     def _add_grant(self, operation: Operation, grants: list[tuple[int, int, Life | None]]) -> None:
         if operation.is_unknown:
-            by_us = self._faults.late_us(operation.sent_us)
+            by_us = self._faults.late_us(operation.due_us)
             self.unanswered.append((operation.sent_us, by_us, operation.client, operation.licensed))
             grants.append((operation.sent_us, by_us, None))
         elif operation.outcome == "granted":

@@ -37,9 +37,11 @@ GRANT, REFRESH = "client_credentials", "refresh_token"
 ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
 HELD_MAX = 8  # sessions of one client; more it logs off
 DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
-LIMITED_S = 0.1  # the same where options limit seats: so that a seat is taken as soon as one is free
+LIMITED_S = 1.2  # the same where options limit seats, unless it waits for the answer
 AWAY_S = 1.5  # the same, at most between a logoff and the next grant
-QUEUES = 0.5  # of the grants where there is a line, how many ask for a place in it
+QUEUES = 0.7  # of the grants where there is a line, how many ask for a place in it
+WAITS, WAITS_S = 0.6, (1, 2, 4)  # of those, how many would wait for the answer, and for how long
+WAIT_MORE_S = 7.5  # that long, and as long as for any, it waits for an answer that was put off
 WANTS, WANTS_MORE = 0.8, 0.98  # of the grants, how many need a seat; where options limit seats
 UNREACHED_S = 0.1
 UNANSWERED_S = 2.0  # how long who was not answered waits at most: who asks on at once, asks mostly in vain
@@ -48,6 +50,8 @@ CALLS = 0.5  # of what is done with a session of a signed tenant
 CALL_S = 6.0  # more than its guard takes to find out that nobody answers
 CALLS_MAX = 6  # one after the other
 KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
+KEPT_IN_LINE = 0.01  # the same where there is a line
+SOON_OVER = 0.5  # of what is done with a session there, how much ends it
 KEPT_TTL_S_MAX = 20  # a session that lives longer has its next request soon enough
 RENEWALS_MAX = 3
 OTHERS_S = 3.0
@@ -172,6 +176,9 @@ class Actor:
         self._ttl_us = tenant.session_ttl_s * 1_000_000
         self._ttl_s = tenant.session_ttl_s
         self._kept = KEPT if tenant.session_ttl_s <= KEPT_TTL_S_MAX else 0.0
+        if tenant.has_line:
+            self._kept = KEPT_IN_LINE
+        self._soon_over = SOON_OVER if tenant.has_line else 0.0
         self._queues = QUEUES if tenant.has_line else 0.0
         self._wants = WANTS_MORE if tenant.has_line else WANTS
         self._calls = CALLS if load.apis and tenant.is_signed else 0.0
@@ -229,7 +236,7 @@ class Actor:
             await asyncio.wait_for(self._load.over.wait(), self._dice.uniform(0.2, OTHERS_S))
 
     async def _use(self, held: Held, lot: float) -> None:
-        if len(self._held) > HELD_MAX:
+        if len(self._held) > HELD_MAX or self._dice.random() < self._soon_over:
             lot = 0.75 + lot / 4
         elif held.licensed and self._dice.random() < self._calls:
             await self._call(held, self._dice.randint(1, CALLS_MAX))
@@ -261,9 +268,11 @@ class Actor:
     async def _grant(self) -> None:
         licensed = self._dice.random() < self._wants
         form = {"grant_type": GRANT, "scope": "all" if licensed else "view"}
+        wait_s = 0
         if self._dice.random() < self._queues:
             form["queue"] = "true"
-        operation, answer = await self._ask("grant", "token", form, licensed=licensed)
+            wait_s = self._dice.choice(WAITS_S) if self._dice.random() < WAITS else 0
+        operation, answer = await self._ask("grant", "token", form, licensed=licensed, wait_s=wait_s)
         if answer is not None and operation.outcome == "granted":
             held = Held(
                 sid=operation.sid,
@@ -281,8 +290,9 @@ class Actor:
             if licensed and self._dice.random() < self._kept:
                 await self._keep(held)
         elif answer is not None and operation.seats:
-            if self._queues:  # Who is many, and may have little, asks more.
-                await asyncio.sleep(self._dice.random() * LIMITED_S)
+            if self._queues:
+                if not wait_s or not operation.position:
+                    await asyncio.sleep(self._dice.random() * LIMITED_S)
                 return
             await (self._wait_for_others() if self._renews else asyncio.sleep(self._dice.random() * DENIED_S))
 
@@ -355,14 +365,16 @@ class Actor:
         licensed: bool = False,
         by_access: bool = False,
         authorization: str = "",
+        wait_s: int = 0,
     ) -> tuple[Operation, Answer | None]:
         """Ask a node, or an API, whichever can be reached, and keep what it answered."""
         path = f"{self._tenant}/{endpoint}" if endpoint else self._tenant
-        request = post(path, authorization or self._secrets[0], form)
+        request = post(path, authorization or self._secrets[0], form, wait_s)
+        patience_s = wait_s + WAIT_MORE_S if wait_s else 0.0
         lines = self._load.lines if endpoint else self._load.apis
         is_at_home = endpoint and self._home is not None and self._dice.random() < self._at_home
         node = self._home if is_at_home and self._home is not None else self._dice.randrange(len(lines))
-        while not lines[node].has_room or (connection := await lines[node].take()) is None:
+        while not lines[node].has_room or (connection := await lines[node].take(patience_s)) is None:
             await asyncio.sleep(self._dice.uniform(1, 3) * UNREACHED_S)
             node = self._dice.randrange(len(lines))
         sent_us = now_us()
@@ -388,6 +400,9 @@ class Actor:
             released=answer.said.seat_released if answer else False,
             issued_ms=issued_ms,
             number=number,
+            queue=form is not None and "queue" in form,
+            position=answer.said.queue_position if answer else 0,
+            wait_s=wait_s,
         )
         self._load.note(operation)
         if operation.outcome == "invalid_client":  # Perhaps this secret was taken away just now.

@@ -7,6 +7,9 @@ from chaos.holders import DENIALS
 _TEXTS = {
     "over_issued": "seats issued twice",
     "over_limit": "seats given against an option",
+    "overtaken": "seats given to who was behind others in line",
+    "lost_place": "places in line that were lost, or came further back",
+    "unanswered_wait": "requests that waited in line and were not answered",
     "lost_grant": "answered grants lost",
     "undone_logoff": "answered endings undone",
     "lost_refresh": "refreshes lost, or asked for a seat",

@@ -5,17 +5,20 @@ twenty minutes (L3), its clients may have few of them (L8). Every client has two
 administrator takes one away and gives it back, so that the load knows both from the start. Three pools are
 signed by a vendor, with references and with JWTs; before APIs stand guards that count their seats again.
 
-A run of options has another kind alone, whose pool reserves, limits and excludes, and has a line.
+A run of options has other kinds alone, each with a line: one whose pool reserves, limits, excludes and
+includes, one that counts by session, one for named users, one that is signed, and one that has nothing but
+the line, and priorities in it.
 """
 
 import msgspec
+from msgspec.structs import replace
 
 from chaos.history import ApiPlan, Begun, ClientPlan, HolderKind, Limits, TenantPlan
 from chaos.vendor import POOL, Vendor, first
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
 from licet.model import Duplicates, TokenFormat
-from licet.options import Share
+from licet.options import Priority, Share
 from licet.setup.change import SetupChange, changing
 from licet.setup.licences import install, trust
 from licet.setup.tenant import TenantSetup
@@ -43,11 +46,32 @@ _SIGNED: tuple[_Kind, ...] = (
     ("SignedJwt", 12, "client", 8, 3, 30, 30, 3, 3),
 )
 _JWT = frozenset({"SignedJwt"})
-# The one whose pool has options: 64 clients, two of each user, on seats that its options share out.
-_LIMITED: _Kind = ("Limited", 6, "client", 8, 4, 64, 32, 100, 0)
-LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12)
-_DESK, _SALES, _OUT = slice(4), slice(2, 18), slice(-4, None)  # of the clients
-LINE_HOLD_S = 5
+# Those whose pools have options: mostly 64 clients, two of each user, on seats that its options share out.
+LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12, includes=True, level=3)
+_LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=40, level=3)
+_LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line is kept, in seconds
+    (("Limited", 6, "client", 8, 4, 64, 32, 100, 0), LIMITS, 5),
+    (("LimitedLine", 6, "client", 8, 4, 64, 64, 100, 0), _LINE, 20),
+    (
+        ("LimitedSession", 8, "none", 6, 4, 64, 32, 100, 0),
+        replace(LIMITS, max=3, max_per_user=3, max_per_client=2),
+        5,
+    ),
+    (
+        ("LimitedNamed", 6, "client", 8, 4, 24, 12, 100, 0),
+        replace(LIMITS, reserve=1, includes=False, names=True, max_per_user=2, queue=6),
+        5,
+    ),
+    (
+        ("LimitedSigned", 8, "client", 8, 4, 64, 32, 100, 2),
+        replace(LIMITS, includes=False, max_per_user=2),
+        20,
+    ),
+)
+_SIGNED_NAMES = frozenset({"LimitedSigned"})
+# Of the clients, and of the users.
+_DESK, _SALES, _OUT, _FIRST = slice(4), slice(2, 18), slice(-4, None), slice(12, 24)
+_STAFF, _NAMED = slice(2, -8), slice(5)
 
 
 class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +116,11 @@ def plan(
     `with_options` has only tenants whose pools have options.
     """
     if with_options:
-        limited = tuple(_limited(_tenant_plan(_copied(_LIMITED, copy), share)) for copy in range(copies))
+        limited = tuple(
+            _limited(_copied(kind, copy), share, limits, line_hold_s)
+            for copy in range(copies)
+            for kind, limits, line_hold_s in _LIMITED
+        )
         return Begun(seed=seed, store=store, nodes=nodes, tenants=limited)
     tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in _TENANTS]
     tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED]
@@ -122,24 +150,38 @@ def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> Tenan
     )
 
 
-def _limited(plan: TenantPlan) -> TenantPlan:
+def _limited(kind: _Kind, share: float, limits: Limits, line_hold_s: int) -> TenantPlan:
     """With options, for groups of its clients."""
+    plan = _tenant_plan(kind, share, is_signed=kind[0].partition("-")[0] in _SIGNED_NAMES)
     names = tuple(client.client_id for client in plan.clients)
-    return msgspec.structs.replace(
-        plan, limits=LIMITS, desk=names[_DESK], sales=names[_SALES], out=names[_OUT]
+    users = tuple(dict.fromkeys(client.user for client in plan.clients))
+    return replace(
+        plan,
+        limits=limits,
+        desk=names[_DESK],
+        sales=names[_SALES],
+        out=names[_OUT],
+        staff=names[_STAFF],
+        first=names[_FIRST],
+        named=users[_NAMED],
+        line_hold_s=line_hold_s,
     )
 
 
-def set_options(tenant: TenantSetup, limits: Limits) -> None:
+def set_options(tenant: TenantSetup, plan: TenantPlan, limits: Limits) -> None:
     """Give the pool of a tenant these options."""
     tenant.set_pool(
         POOL,
         reserve=(Share(who="group:desk", seats=limits.reserve),) if limits.reserve else (),
-        max=(Share(who="group:sales", seats=limits.max),),
-        max_per_user=limits.max_per_user,
+        max=(Share(who="group:sales", seats=limits.max),) if limits.max else (),
+        max_per_user=limits.max_per_user or None,
+        max_per_client=limits.max_per_client or None,
         exclude=("group:out",) if limits.excludes else (),
+        include=("group:staff",) if limits.includes else (),
+        named=plan.named if limits.names else (),
+        priority=(Priority(who="group:first", level=limits.level),) if limits.level else (),
         queue=limits.queue,
-        queue_hold_s=LINE_HOLD_S,
+        queue_hold_s=plan.line_hold_s,
     )
 
 
@@ -192,9 +234,9 @@ def _add(
         for secret in own[1:]:
             tenant.add_secret(client.client_id, secret)
     if plan.limits is not None:
-        for name, members in (("desk", plan.desk), ("sales", plan.sales), ("out", plan.out)):
-            tenant.add_group(name, clients=frozenset(members))
-        set_options(tenant, plan.limits)
+        for name in ("desk", "sales", "out", "staff", "first"):
+            tenant.add_group(name, clients=frozenset(getattr(plan, name)))
+        set_options(tenant, plan, plan.limits)
     tenant.add_user("API")
     tenant.add_client(ASKER, asker, user="API", introspects=True)
 

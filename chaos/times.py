@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
+from msgspec.structs import replace
+
 from chaos.history import Action, ActionKind, Fault, Operation
 
 FOREVER = 1 << 62
@@ -66,6 +68,33 @@ class Faults:
     def known_us(self, at_us: int) -> int:
         """When every node knows of a change of the set-up that was made by this moment."""
         return self.whole_us(at_us) + STALE_US
+
+
+class StoreClock:
+    """How far the store's clock is ahead of the history's, as far as the answers of a tenant tell."""
+
+    def __init__(self) -> None:
+        self._least_us, self._most_us = -FOREVER, FOREVER
+
+    def learn(self, operation: Operation) -> None:
+        """Each token was issued after it was asked for, and before it was there."""
+        if operation.kind in {"grant", "refresh"} and operation.issued_ms and operation.outcome == "granted":
+            issued_us = operation.issued_ms * 1000
+            self._least_us = max(self._least_us, issued_us - operation.received_us)
+            self._most_us = min(self._most_us, issued_us + 1000 - operation.sent_us)
+
+    def settled(self, operation: Operation, faults: Faults) -> Operation:
+        """A grant whose answer was put off, sent when it may have been decided at the earliest.
+
+        It stays as it is where clocks were moved, or something was broken meanwhile.
+        """
+        if not operation.wait_s:
+            return operation
+        asked_us = sent_us = operation.sent_us
+        is_known = operation.outcome == "granted" and self._least_us <= self._most_us
+        if is_known and not faults.touch(asked_us, operation.received_us):
+            sent_us = max(sent_us, operation.issued_ms * 1000 - self._most_us - ALLOWANCE_US)
+        return replace(operation, sent_us=sent_us, asked_us=asked_us)
 
 
 class Settings(Generic[T]):

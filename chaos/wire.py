@@ -35,6 +35,7 @@ class Said(msgspec.Struct):
     reason: str = ""
     seats: int = 0
     in_use: int = 0
+    queue_position: int = 0
     logged_off: bool = False
     seat_released: bool = False
     active: bool | None = None
@@ -179,9 +180,11 @@ def basic(client_id: str, secret: str) -> str:
     return f"Basic {b64encode(f'{client_id}:{secret}'.encode()).decode()}"
 
 
-def post(path: str, authorization: str, form: Mapping[str, str] | None = None) -> bytes:
-    """A request."""
+def post(path: str, authorization: str, form: Mapping[str, str] | None = None, wait_s: int = 0) -> bytes:
+    """A request; its answer may be put off for so long (RFC 7240)."""
     head = f"POST /{path} HTTP/1.1\r\nhost: chaos\r\nauthorization: {authorization}\r\n"
+    if wait_s:
+        head += f"prefer: wait={wait_s}\r\n"
     if form is None:
         return f"{head}content-length: 0\r\n\r\n".encode("ascii")
     body = "&".join(f"{name}={quote(value)}" for name, value in form.items())
