@@ -192,6 +192,28 @@ async def test_what_this_node_gets_back_is_handed_on_without_a_look(store: Store
     await third
 
 
+async def test_whom_a_denial_told_its_place_is_not_moved_up_once_more(store: Store) -> None:
+    """Who was served before it, in the same round, has left the line by then."""
+    room = Room(store)
+    room.waiting._look_every_s = PATIENCE_S
+    lane = asyncio.Lock()
+
+    async def in_order(command: Command) -> Outcome:
+        async with lane:
+            return await Room.submit(room, command)
+
+    room.submit = in_order  # type: ignore[method-assign]
+    first, *others = [await room.wait(client) for client in (2, 3, 4)]
+    do(store, end(1))
+    for _ in range(3):  # as if another node had taken two of three seats
+        room.waiting.freed(1)
+    assert isinstance((await first)[0], Granted)
+    await room.until(lambda: room.grants() == [2, 3, 4, 2, 3, 4])
+    await room.waiting.ended()
+    outcomes = [outcome for outcome, _ in await asyncio.gather(*others)]
+    assert [outcome.queue_position for outcome in outcomes if isinstance(outcome, Denied)] == [1, 2]
+
+
 async def test_the_order_is_that_of_the_line(store_of: Callable[..., Store]) -> None:
     """A priority goes before who came first; a look says it."""
     store = store_of(priority=(Priority(who="client:Client3", level=5),))

@@ -309,7 +309,7 @@ class WaitingRequests:
                 for waiter, outcome in zip(asking, outcomes, strict=True)
                 if isinstance(outcome, Granted)
             ]
-            self._move_up(served)
+            self._move_up(served, asking)
             free -= sum(_took_of(pool_id, outcome) for outcome in outcomes)
             if self._is_full(pool_id, outcomes):
                 return 0
@@ -327,10 +327,15 @@ class WaitingRequests:
     def _in_line(self, pool_id: int) -> list[Waiter]:
         return sorted(self._of_pool.get(pool_id, ()), key=lambda waiter: waiter.position)
 
-    def _move_up(self, served: Iterable[Waiter]) -> None:
-        """Who was behind them is so much nearer, until the next look says it."""
+    def _move_up(self, served: Iterable[Waiter], asked: Sequence[Waiter]) -> None:
+        """Who was behind them is so much nearer, until the next look says it.
+
+        Whoever has asked behind them was told its place without them.
+        """
         for before in served:
             for waiter in self._of_pool.get(before.key[0], ()):
+                if waiter in asked:
+                    continue
                 if waiter.key[0] == before.key[0] and waiter.position > before.position:
                     waiter.position -= 1
 
