@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="so many, however long it takes, in parts; goes on in --keep",
     )
+    run.add_argument("--between", type=int, default=0, help="operations after each turn of what is broken")
     run.add_argument("--part", type=int, default=PART, help="operations of a part of those")
     run.add_argument(
         "--renewals", action="store_true", help="a load that is mostly renewals, at one node a tenant"
@@ -94,6 +95,7 @@ def _run(asked: argparse.Namespace) -> int:
         renewals=asked.renewals,
         with_options=asked.options,
         is_forked=asked.forked,
+        between=asked.between,
     )
     print(f"seed {options.seed}", flush=True)
     directory = asked.keep or Path(tempfile.mkdtemp(prefix="licet-chaos-"))

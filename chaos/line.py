@@ -30,7 +30,8 @@ from chaos.times import ALLOWANCE_US, FOREVER, Faults, Spans
 ENDING = BARRED | {"max_reached", "no_seats", "licence_expired", "licence_missing"}
 GAVE_UP_US = 7_500_000  # how long after its wait whoever waits gives up
 OTHERS = 3  # requests that a node answered meanwhile: it is no node that answers nobody
-NEXT = "seats that belonged to the first in line"
+BEHIND = "seats for who was behind others in line, beside those that were theirs"
+NEXT = "the same where one more waiting would have been overtaken"
 KEPT = "places in line that had to be kept"
 WAITED = "requests that waited in line and were served"
 
@@ -167,6 +168,7 @@ class _Line:
         # The least that can have been free without it.
         free = min(seats - all_held, max(0, seats - limits.reserve) - common_held)
         waiting = self._could_have(before, limits)
+        findings.checked[BEHIND] += 1
         findings.checked[NEXT] += free == waiting + 1
         if free < waiting + 1:
             text = f"{grant.client} got one of {free} seats, and before it waited {before}"

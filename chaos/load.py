@@ -37,10 +37,10 @@ GRANT, REFRESH = "client_credentials", "refresh_token"
 ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
 HELD_MAX = 8  # sessions of one client; more it logs off
 DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
-LIMITED_S = 1.2  # the same where options limit seats, unless it waits for the answer
+LIMITED_S = 3.0  # the same where options limit seats, unless it waits for the answer
 AWAY_S = 1.5  # the same, at most between a logoff and the next grant
 QUEUES = 0.7  # of the grants where there is a line, how many ask for a place in it
-WAITS, WAITS_S = 0.6, (1, 2, 4)  # of those, how many would wait for the answer, and for how long
+WAITS, WAITS_S = 0.8, (2, 4)  # of those, how many would wait for the answer, and for how long
 WAIT_MORE_S = 7.5  # that long, and as long as for any, it waits for an answer that was put off
 WANTS, WANTS_MORE = 0.8, 0.98  # of the grants, how many need a seat; where options limit seats
 UNREACHED_S = 0.1
@@ -51,6 +51,9 @@ CALL_S = 6.0  # more than its guard takes to find out that nobody answers
 CALLS_MAX = 6  # one after the other
 KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
 KEPT_IN_LINE = 0.01  # the same where there is a line
+BARRED_S = 9.0  # the same for whom asking again does not help
+IN_VAIN = frozenset({"excluded", "not_included", "licence_expired", "no_seats"})
+THINK_S = 0.4  # how long who has a seat there is silent at most, so that others wait for it
 SOON_OVER = 0.5  # of what is done with a session there, how much ends it
 KEPT_TTL_S_MAX = 20  # a session that lives longer has its next request soon enough
 RENEWALS_MAX = 3
@@ -210,6 +213,8 @@ class Actor:
         elif not self._held or lot < past + 0.12:
             await self._grant()
         else:
+            if self._queues:
+                await self._pause(self._dice.random() * THINK_S)
             await self._use(self._dice.choice(self._held), self._dice.random())
 
     async def _renew(self) -> None:
@@ -232,8 +237,7 @@ class Actor:
 
     async def _wait_for_others(self) -> None:
         """Let others have a seat; where one asks that has none, a batch is no mere renewals."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._load.over.wait(), self._dice.uniform(0.2, OTHERS_S))
+        await self._pause(self._dice.uniform(0.2, OTHERS_S))
 
     async def _use(self, held: Held, lot: float) -> None:
         if len(self._held) > HELD_MAX or self._dice.random() < self._soon_over:
@@ -292,7 +296,8 @@ class Actor:
         elif answer is not None and operation.seats:
             if self._queues:
                 if not wait_s or not operation.position:
-                    await asyncio.sleep(self._dice.random() * LIMITED_S)
+                    in_vain = operation.outcome in IN_VAIN
+                    await self._pause(self._dice.random() * (BARRED_S if in_vain else LIMITED_S))
                 return
             await (self._wait_for_others() if self._renews else asyncio.sleep(self._dice.random() * DENIED_S))
 
@@ -317,9 +322,13 @@ class Actor:
         await self._introspect(held, by_access=False)
 
     async def _rest(self, share: float) -> None:
-        """Be silent for this share of a session's life, or until the load is over."""
+        """Be silent for this share of a session's life."""
+        await self._pause(share * self._ttl_s)
+
+    async def _pause(self, seconds: float) -> None:
+        """Be silent for so long, or until the load is over."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._load.over.wait(), share * self._ttl_s)
+            await asyncio.wait_for(self._load.over.wait(), seconds)
 
     async def _introspect(self, held: Held, *, by_access: bool) -> None:
         form = {"token": held.access} if by_access else {"token": held.refresh, "token_type_hint": REFRESH}
@@ -347,7 +356,7 @@ class Actor:
         if operation.outcome in {"logged_off", UNKNOWN}:
             self._end(held)
             if self._queues and not self._held:  # So that what is reserved is idle now and then.
-                await asyncio.sleep(self._dice.random() * AWAY_S)
+                await self._pause(self._dice.random() * AWAY_S)
 
     async def _revoke(self, held: Held, *, by_access: bool) -> None:
         form = {"token": held.access if by_access else held.refresh}
@@ -409,8 +418,7 @@ class Actor:
             self._secrets.reverse()
             await asyncio.sleep(self._dice.random() * DENIED_S)
         elif operation.is_unknown:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._load.over.wait(), self._dice.random() * UNANSWERED_S)
+            await self._pause(self._dice.random() * UNANSWERED_S)
         return operation, answer
 
     def _end(self, held: Held) -> None:

@@ -44,6 +44,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `calm_s`: by then it is known what became of all that nobody answered, and who is denied a seat can be
     held against those who have one.
 
+    `between` is how many operations are done at least after each turn, however long they take: so a busy
+    machine, that does little, does not spend all that it has on starting again what died.
+
     `renewals` has the load be mostly renewals (`chaos.load`).
 
     `with_options` has clients ask for seats of pools with options alone (`chaos.limits`).
@@ -70,6 +73,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     operations_max: int = 0
     rest_s: float = 1.0
     rest_operations: int = 0
+    between: int = 0
     calm_s: float = 30.0
     expiries: int = 5
     is_quiet: bool = False
@@ -311,6 +315,7 @@ class Run:
                 self._rest()
             while time.monotonic() < end_s and not self._is_enough():
                 nemesis.turn()
+                self._wait_for(self.options.between)
             time.sleep(self.options.calm_s)
         finally:
             is_over.set()
@@ -319,6 +324,11 @@ class Run:
     def _rest(self) -> None:
         done = self._operations() + self.options.rest_operations
         time.sleep(self.options.rest_s)
+        self._wait_for(done - self._operations())
+
+    def _wait_for(self, operations: int) -> None:
+        """Return when so many more were done, or it has taken too long."""
+        done = self._operations() + operations
         until_s = time.monotonic() + PATIENCE_S
         while self._operations() < done and time.monotonic() < until_s:
             time.sleep(LOOK_EVERY_S)

@@ -50,10 +50,10 @@ _JWT = frozenset({"SignedJwt"})
 LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12, includes=True, level=3)
 _LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=40, level=3)
 _LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line is kept, in seconds
-    (("Limited", 6, "client", 8, 4, 64, 32, 100, 0), LIMITS, 5),
-    (("LimitedLine", 6, "client", 8, 4, 64, 64, 100, 0), _LINE, 20),
+    (("Limited", 10, "client", 8, 4, 64, 32, 100, 0), LIMITS, 5),
+    (("LimitedLine", 10, "client", 8, 4, 64, 64, 100, 0), _LINE, 20),
     (
-        ("LimitedSession", 8, "none", 6, 4, 64, 32, 100, 0),
+        ("LimitedSession", 12, "none", 6, 4, 64, 32, 100, 0),
         replace(LIMITS, max=3, max_per_user=3, max_per_client=2),
         5,
     ),
@@ -63,7 +63,7 @@ _LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line 
         5,
     ),
     (
-        ("LimitedSigned", 8, "client", 8, 4, 64, 32, 100, 2),
+        ("LimitedSigned", 10, "client", 8, 4, 64, 32, 100, 2),
         replace(LIMITS, includes=False, max_per_user=2),
         20,
     ),
