@@ -11,6 +11,11 @@
 - `leaking`: a seat is not given back when the last of its sessions ends.
 - `uncounted`: what is counted by options of a pool is forgotten before each decision.
 - `unreserved`: a seat that is reserved is given to whoever asks.
+- `admitting`: who is excluded, or not included, gets a seat.
+- `overtaking`: what is free goes to whoever asks, whoever waits for it.
+- `unranked`: the line knows no priorities.
+- `moving back`: who asks again has the last place in line.
+- `deaf`: a request that waits in line is never answered with a denial.
 - `hasty`: neither a seat nor its number is held after the last token.
 - `blind`: the memory of a guard lets everybody in. This one is of APIs, beside nodes that are hasty.
 
@@ -27,17 +32,19 @@ from licet.guard import OneProcess, SqlMemory
 from licet.journal import folding
 from licet.lanes.commit import apply_all, commit
 from licet.ledger import rules, seat_decision, seat_life
-from licet.ledger.book import Book, Change, SeatFreed, SeatKey
-from licet.ledger.commands import Command, Outcome
+from licet.ledger.book import Book, Change, PlaceLeft, SeatFreed, SeatKey
+from licet.ledger.commands import Command, Grant, Outcome
+from licet.ledger.holders import place_holder_of
 from licet.ledger.seat_decision import Asked, Given, NotGiven
-from licet.model import EndReason, Session
-from licet.options import COMMON, Applied
+from licet.model import Client, EndReason, Pool, Session
+from licet.options import COMMON, Applied, PoolOptions
 from licet.server import commits as lane
 from licet.store import schema
 from licet.store.contract import LiveSessions, Purpose, Store
 from licet.store.sqlite import book as in_sqlite
 from licet.store.sqlite import connecting
 from licet.store.sqlite import store as sqlite
+from licet.web import waiting
 
 HASTY, BLIND = "hasty", "blind"
 STALE_S = 0.3
@@ -193,6 +200,47 @@ def _ignore_reserves() -> None:
     seat_decision._Left.source = source  # type: ignore[method-assign,assignment]
 
 
+def _admit_everybody() -> None:
+    truly = PoolOptions.of
+
+    def of(options: PoolOptions, initials: str, client_id: str) -> Applied:
+        return truly(options, initials, client_id)._replace(excluded="", not_included="")
+
+    PoolOptions.of = of  # type: ignore[method-assign,assignment]
+
+
+def _let_overtake() -> None:
+    seat_decision._others_are_first = lambda *_: False
+
+
+def _know_no_priorities() -> None:
+    truly = PoolOptions.of
+
+    def of(options: PoolOptions, initials: str, client_id: str) -> Applied:
+        return truly(options, initials, client_id)._replace(level=0)
+
+    PoolOptions.of = of  # type: ignore[method-assign,assignment]
+
+
+def _move_back() -> None:
+    truly = rules.wait_in_line  # type: ignore[attr-defined]
+
+    def wait_in_line(
+        book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
+    ) -> tuple[int, list[Change]]:
+        place = book.places.get((pool.id, place_holder_of(pool, client)))
+        if place is not None:
+            book.apply([PlaceLeft(place=place, is_served=False, at_ms=now_ms)])
+        found: tuple[int, list[Change]] = truly(book, grant, client, pool, now_ms)
+        return found
+
+    rules.wait_in_line = wait_in_line  # type: ignore[attr-defined]
+
+
+def _answer_nobody_who_waits() -> None:
+    waiting._Waiter.end = waiting._Waiter.is_over_for = lambda *_: None  # type: ignore[method-assign,assignment]
+
+
 def _look_away() -> None:
     """Take the check away that stands behind the rules."""
     pragmas = (*connecting.PRAGMAS, "PRAGMA ignore_check_constraints = ON")
@@ -211,6 +259,11 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "letting go": _let_go_of_seats,
     "uncounted": _forget_counts,
     "unreserved": _ignore_reserves,
+    "admitting": _admit_everybody,
+    "overtaking": _let_overtake,
+    "unranked": _know_no_priorities,
+    "moving back": _move_back,
+    "deaf": _answer_nobody_who_waits,
     HASTY: _hold_no_number,
     BLIND: _let_everybody_in,
 }

@@ -119,7 +119,8 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     `number` is that of the session's seat, as far as it is known. `in_use` and `seats` are those of a denial.
     `queue` is whether a grant asked for a place in line, which is `position` then, and for how many seconds
     the answer might be put off is `wait_s`. Of one whose answer was, the checker has `sent_us` be when it may
-    have been decided at the earliest, and `asked_us` when it was sent.
+    have been decided at the earliest, and `asked_us` when it was sent. `lost_us` is when it was known that no
+    answer comes.
     """
 
     kind: Kind
@@ -143,6 +144,7 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     position: int = 0
     wait_s: int = 0
     asked_us: int = 0
+    lost_us: int = 0
 
     @property
     def due_us(self) -> int:

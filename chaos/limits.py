@@ -120,9 +120,9 @@ class Limiting:
                     return False
                 return denied.client not in self._desk or self._of_desk.between(*window) >= min(reserves)
             case _:
-                return denied.position <= max(limits.queue for limits in possible) and (
-                    denied.queue or not denied.position
-                )
+                most = max(limits.queue for limits in possible)
+                has_place = denied.position > 0
+                return most > 0 and denied.position <= most and (denied.queue or not has_place)
 
     def check_counted(self, seats: Iterable[SeatRow], final: Final, findings: Findings) -> None:
         """Find the seats that are not counted as they have to be, at the end."""

@@ -29,6 +29,7 @@ from chaos.times import ALLOWANCE_US, FOREVER, Faults, Spans
 # With these a client loses the place that it has: waiting would not help.
 ENDING = BARRED | {"max_reached", "no_seats", "licence_expired", "licence_missing"}
 GAVE_UP_US = 7_500_000  # how long after its wait whoever waits gives up
+BEGUN_US = 2_500_000  # after which a request waits for certain
 OTHERS = 3  # requests that a node answered meanwhile: it is no node that answers nobody
 BEHIND = "seats for who was behind others in line, beside those that were theirs"
 NEXT = "the same where one more waiting would have been overtaken"
@@ -259,11 +260,14 @@ def _check_waits(grants: Sequence[Operation], faults: Faults, findings: Findings
     for grant in grants:
         if not grant.wait_s or grant.received_us:
             continue
-        gave_up_us = grant.due_us + GAVE_UP_US
+        # Where it is lost soon, its connection was closed as it was sent, because nobody had used it.
+        if grant.lost_us < (grant.asked_us or grant.sent_us) + BEGUN_US:
+            continue
+        gave_up_us = min(grant.lost_us, grant.due_us + GAVE_UP_US)
         if faults.touch(grant.sent_us, gave_up_us):
             continue
         of_node = answered[grant.node]
-        first = bisect_left(of_node, (grant.due_us, 0))
+        first = bisect_left(of_node, (min(grant.due_us, gave_up_us - BEGUN_US), 0))
         others = sum(received_us < gave_up_us for _, received_us in of_node[first : first + OTHERS])
         if others == OTHERS:
             findings.add("unanswered_wait", f"nobody answered for {grant.wait_s} s and longer", grant)

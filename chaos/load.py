@@ -29,18 +29,19 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from chaos.history import UNAVAILABLE, UNKNOWN, Kind, Operation, Writer, now_us
+from chaos.history import UNKNOWN, Kind, Operation, Writer, now_us
+from chaos.outcomes import Held, outcome_of, seat_of, sid_in
 from chaos.site import ASKER, ClientSite, TenantSite
-from chaos.wire import PATIENCE_S, SWEEP_S, Answer, Line, Said, basic, issued_ms_of, number_of, post, sid_of
+from chaos.wire import PATIENCE_S, SWEEP_S, Answer, Line, basic, post
 
 GRANT, REFRESH = "client_credentials", "refresh_token"
 ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
 HELD_MAX = 8  # sessions of one client; more it logs off
 DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
-LIMITED_S = 3.0  # the same where options limit seats, unless it waits for the answer
+LIMITED_S = 8.0  # the same where options limit seats, unless it waits for the answer
 AWAY_S = 1.5  # the same, at most between a logoff and the next grant
 QUEUES = 0.7  # of the grants where there is a line, how many ask for a place in it
-WAITS, WAITS_S = 0.8, (2, 4)  # of those, how many would wait for the answer, and for how long
+WAITS, WAITS_S = 0.8, (3, 8)  # of those, how many would wait for the answer, and for how long
 WAIT_MORE_S = 7.5  # that long, and as long as for any, it waits for an answer that was put off
 WANTS, WANTS_MORE = 0.8, 0.98  # of the grants, how many need a seat; where options limit seats
 UNREACHED_S = 0.1
@@ -51,7 +52,7 @@ CALL_S = 6.0  # more than its guard takes to find out that nobody answers
 CALLS_MAX = 6  # one after the other
 KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
 KEPT_IN_LINE = 0.01  # the same where there is a line
-BARRED_S = 9.0  # the same for whom asking again does not help
+BARRED_S = 12.0  # the same for whom asking again does not help
 IN_VAIN = frozenset({"excluded", "not_included", "licence_expired", "no_seats"})
 THINK_S = 0.4  # how long who has a seat there is silent at most, so that others wait for it
 SOON_OVER = 0.5  # of what is done with a session there, how much ends it
@@ -61,9 +62,6 @@ OTHERS_S = 3.0
 RENEWED_MAX = 3  # sessions of one client there
 RENEWED, LOOKED, LEFT = 0.9, 0.93, 0.97  # of what is done in a load of renewals: that, and what comes before
 AT_HOME = 0.95  # of the requests of a tenant that has one node for its own, as a proxy by path gives it
-ERROR_STATUS = 400
-UNAVAILABLE_STATUS = 503
-HANDED_OVER = "handed over"  # a guard says it of a number, and of nothing else
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,22 +82,6 @@ class Count(msgspec.Struct, kw_only=True):
     operations: int = 0
     granted: int = 0
     unknown: int = 0
-
-
-class Held(msgspec.Struct, kw_only=True):
-    """A session that a client has, or had; its access token is the newest, `received_us` when that came.
-
-    `number` is that of its seat, as far as it is known.
-    """
-
-    sid: str
-    access: str
-    refresh: str
-    licensed: bool
-    sent_us: int
-    received_us: int
-    issued_ms: int
-    number: int = 0
 
 
 class Load:
@@ -390,18 +372,19 @@ class Actor:
         answer = await connection.ask(request)
         received_us = now_us()
         lines[node].give_back(connection)
-        issued_ms, number = _seat_of(answer, held)
+        issued_ms, number = seat_of(answer, held)
         operation = Operation(
             kind=kind,
             sent_us=sent_us,
             received_us=received_us if answer else 0,
+            lost_us=0 if answer else received_us,
             node=node,
             tenant=self._tenant,
             client=self._client,
             licensed=held.licensed if held else licensed,
-            outcome=_outcome(kind, answer, held),
+            outcome=outcome_of(kind, answer, held),
             status=answer.status if answer else 0,
-            sid=held.sid if held else _sid(answer),
+            sid=held.sid if held else sid_in(answer),
             token_sent_us=held.sent_us if held and by_access else 0,
             token_received_us=held.received_us if held and by_access else 0,
             seats=answer.said.seats if answer else 0,
@@ -416,7 +399,7 @@ class Actor:
         self._load.note(operation)
         if operation.outcome == "invalid_client":  # Perhaps this secret was taken away just now.
             self._secrets.reverse()
-            await asyncio.sleep(self._dice.random() * DENIED_S)
+            await self._pause(self._dice.random() * (BARRED_S / 4 if self._queues else DENIED_S))
         elif operation.is_unknown:
             await self._pause(self._dice.random() * UNANSWERED_S)
         return operation, answer
@@ -438,46 +421,6 @@ def _home_of(at: int, spec: Spec) -> int | None:
     if spec.renewals:
         return at % len(spec.ports)
     return at // 2 % len(spec.ports) if at % 2 else None
-
-
-def _sid(answer: Answer | None) -> str:
-    """The session that an answer grants, if it grants one."""
-    return sid_of(answer.said.access_token) if answer is not None and answer.said.access_token else ""
-
-
-def _seat_of(answer: Answer | None, held: Held | None) -> tuple[int, int]:
-    """When the token was issued that is answered, or else was sent; and the number of its seat."""
-    known = held.number if held is not None else 0
-    if answer is not None and (token := answer.said.access_token):
-        return issued_ms_of(token), number_of(token) or known
-    if answer is not None and answer.said.seat is not None:
-        known = answer.said.seat.number
-    return held.issued_ms if held is not None else 0, known
-
-
-def _outcome(kind: Kind, answer: Answer | None, held: Held | None) -> str:
-    """What an answer says, in one word."""
-    if answer is None:
-        return UNKNOWN
-    status, said = answer
-    if status >= ERROR_STATUS:
-        return _refusal(status, said)
-    if kind in {"grant", "refresh"}:
-        is_same = held is None or sid_of(said.access_token) == held.sid
-        return "granted" if is_same else "another_session"
-    if kind == "introspect":
-        return "active" if said.active else "inactive"
-    if kind == "logoff":
-        return "logged_off" if said.logged_off else "not_logged_off"
-    return "revoked" if kind == "revoke" else "let_in"
-
-
-def _refusal(status: int, said: Said) -> str:
-    if HANDED_OVER in said.error_description:
-        return "handed_over"
-    if status == UNAVAILABLE_STATUS and not said.reason:
-        return UNAVAILABLE
-    return said.reason or said.error or f"status_{status}"
 
 
 async def _serve(spec: Spec) -> None:

@@ -51,16 +51,16 @@ LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12, inclu
 _LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=40, level=3)
 _LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line is kept, in seconds
     (("Limited", 10, "client", 8, 4, 64, 32, 100, 0), LIMITS, 5),
-    (("LimitedLine", 10, "client", 8, 4, 64, 64, 100, 0), _LINE, 20),
+    (("LimitedLine", 10, "client", 8, 4, 64, 64, 100, 0), _LINE, 30),
     (
         ("LimitedSession", 12, "none", 6, 4, 64, 32, 100, 0),
         replace(LIMITS, max=3, max_per_user=3, max_per_client=2),
-        5,
+        20,
     ),
     (
         ("LimitedNamed", 6, "client", 8, 4, 24, 12, 100, 0),
         replace(LIMITS, reserve=1, includes=False, names=True, max_per_user=2, queue=6),
-        5,
+        20,
     ),
     (
         ("LimitedSigned", 10, "client", 8, 4, 64, 32, 100, 2),

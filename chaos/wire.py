@@ -15,7 +15,7 @@ import msgspec
 
 PATIENCE_S = 2.5  # for an answer; a store out of reach has to be reported within two
 SWEEP_S = 0.25
-UNDER_WAY_MAX = 48  # requests to one node: more would wait in it until nobody waits for their answers
+UNDER_WAY_MAX = 32  # requests to one node: more would wait in it until nobody waits for their answers
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 

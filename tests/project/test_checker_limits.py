@@ -32,6 +32,11 @@ class TestSeats:
             ({"reserve": 1}, "abd", set()),
             ({"excludes": True}, "b", {"over_limit"}),
             ({"excludes": True}, "acd", set()),
+            ({"includes": True}, "c", {"over_limit"}),
+            ({"includes": True}, "ad", set()),
+            ({"names": True}, "a", {"over_limit"}),
+            ({"names": True}, "cd", set()),
+            ({"includes": True, "reserve": 1}, "d", set()),
         ],
     )
     def test_a_seat_more_than_an_option_allows_is_found(
@@ -42,6 +47,15 @@ class TestSeats:
         for at_s, client in enumerate(clients):
             story.grant(at_s, client)
         assert story.found() == found
+
+    def test_a_session_more_than_a_client_may_have_is_found(self) -> None:
+        """L16, where each session has a seat."""
+        for most, found in ((1, {"over_limit"}), (2, set())):
+            story = Story(seats=3, duplicates="none", limits=replace(LOOSE, max_per_client=most))
+            for at_s in (0, 1):
+                story.grant(at_s, "a")
+            story.grant(2, "b")
+            assert story.found() == found
 
     @pytest.mark.parametrize("option", [{"max": 1}, {"max_per_user": 1}, {"reserve": 1}, {"excludes": True}])
     def test_who_has_a_seat_when_an_option_becomes_stricter_keeps_it(self, option: dict[str, Any]) -> None:
@@ -88,6 +102,11 @@ class TestDenials:
             ({"excludes": True}, "", "b", "excluded", True),
             ({"excludes": True}, "", "a", "excluded", False),
             ({}, "", "b", "excluded", False),
+            ({"includes": True}, "", "c", "not_included", True),
+            ({"includes": True}, "", "a", "not_included", False),
+            ({"names": True}, "", "a", "not_included", True),
+            ({"names": True}, "", "d", "not_included", False),
+            ({"includes": True, "excludes": True}, "", "b", "not_included", False),
             ({"queue": 2}, "a", "b", "queued", True),
             ({"queue": 0}, "a", "b", "queued", False),
         ],

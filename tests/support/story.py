@@ -33,6 +33,7 @@ from chaos.history import (
 TENANT = "Jim_Test"
 EPOCH_S = 1000  # of the store's clock, at the beginning
 TTL_S, ACCESS_S = 10, 5
+LINE_HOLD_S = 10
 TOOK_S = 0.01  # a request, unless it is told
 
 
@@ -44,7 +45,8 @@ def us(seconds: float) -> int:
 class Story:
     """A history that is being written. Clients are `a`, `b`, `c`, `d`; `a` and `b` are of one user.
 
-    Where there are `limits`, `d` is of the group `desk`, `a` and `c` of `sales`, and `b` of `out`.
+    Where there are `limits`, `d` is of the group `desk`, `a` and `c` of `sales`, `b` of `out`, `a` and `d` of
+    `staff`, and `c` of `first`; the users of `c` and `d` are named. A place in line is kept for ten seconds.
     """
 
     def __init__(
@@ -77,6 +79,10 @@ class Story:
             desk=("d",),
             sales=("a", "c"),
             out=("b",),
+            staff=("a", "d"),
+            first=("c",),
+            named=("CC", "DD"),
+            line_hold_s=LINE_HOLD_S,
         )
         begun = Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,), apis=tuple(apis))
         self.records: list[AnyRecord] = [begun]
@@ -109,11 +115,18 @@ class Story:
         return operation
 
     def grant(
-        self, at_s: float, client: str, *, took_s: float = TOOK_S, licensed: bool = True, number: int = 0
+        self,
+        at_s: float,
+        client: str,
+        *,
+        took_s: float = TOOK_S,
+        licensed: bool = True,
+        number: int = 0,
+        **more: Any,
     ) -> str:
         """A grant that is answered; the session. `number` is that of its seat in a signed pool."""
         sid = f"sid{next(self._sids)}"
-        issued_ms = round((EPOCH_S + at_s) * 1000)
+        issued_ms = round((EPOCH_S + at_s + (took_s if more.get("wait_s") else 0)) * 1000)
         self.ask(
             at_s,
             client,
@@ -124,6 +137,7 @@ class Story:
             licensed=licensed,
             number=number,
             issued_ms=issued_ms,
+            **more,
         )
         return sid
 
@@ -154,10 +168,22 @@ class Story:
         self.ask(at_s, client, kind, "", sid)
 
     def deny(
-        self, at_s: float, client: str, *, in_use: int = 2, seats: int = 2, outcome: str = "all_in_use"
+        self,
+        at_s: float,
+        client: str,
+        *,
+        in_use: int = 2,
+        seats: int = 2,
+        outcome: str = "all_in_use",
+        **more: Any,
     ) -> None:
         """A grant that is denied."""
-        self.ask(at_s, client, "grant", outcome, "", in_use=in_use, seats=seats)
+        self.ask(at_s, client, "grant", outcome, "", in_use=in_use, seats=seats, **more)
+
+    def stand(self, at_s: float, client: str, position: int, **more: Any) -> None:
+        """A grant that is denied with this place in line; 0 is none."""
+        outcome = "queued" if position else "all_in_use"
+        self.deny(at_s, client, outcome=outcome, queue=True, position=position, **more)
 
     def log_off(self, at_s: float, client: str, sid: str, *, took_s: float = TOOK_S) -> None:
         """A logoff that gives a seat back."""

@@ -1,0 +1,201 @@
+"""The checker of the fault harness finds who was overtaken in line, or lost a place, and nothing else (L19).
+
+A pool has two seats. A place is kept for ten seconds: so it is certain for five after its client asked.
+"""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from chaos.findings import FindingKind
+from chaos.history import UNKNOWN, Fault, Limits, Operation
+from chaos.times import Faults, StoreClock
+from support.story import Story, us
+
+LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=9)
+OVERTAKEN: set[FindingKind] = {"overtaken"}
+LOST: set[FindingKind] = {"lost_place"}
+NOTHING: set[FindingKind] = set()
+
+
+def full(**options: Any) -> tuple[Story, str, str]:
+    """A pool whose seats `c` and `d` have; and their sessions."""
+    story = Story(limits=replace(LINE, **options))
+    return story, story.grant(0, "c"), story.grant(0.1, "d")
+
+
+class TestOrder:
+    """Who gets what is free."""
+
+    @pytest.mark.parametrize(("is_in_line", "found"), [(True, OVERTAKEN), (False, NOTHING)])
+    def test_a_seat_that_belongs_to_the_first_in_line_is_nobody_else_s(
+        self, is_in_line: bool, found: set[FindingKind]
+    ) -> None:
+        """Whoever asks at the right moment."""
+        story, sid, _ = full()
+        story.stand(1, "a", 1) if is_in_line else story.deny(1, "a")
+        story.log_off(2, "c", sid)
+        story.grant(3, "b")
+        assert story.found() == found
+
+    @pytest.mark.parametrize(("first", "second", "found"), [("a", "b", OVERTAKEN), ("b", "a", NOTHING)])
+    def test_who_came_first_is_served_first(self, first: str, second: str, found: set[FindingKind]) -> None:
+        """`b` gets it."""
+        story, sid, _ = full()
+        story.stand(1, first, 1)
+        story.stand(1.5, second, 2)
+        story.log_off(2, "c", sid)
+        story.grant(3, "b", queue=True)
+        assert story.found() == found
+
+    def test_a_seat_for_each_who_waits_and_one_more_is_anybody_s(self) -> None:
+        """What is set aside for the first stays free."""
+        story, *sids = full()
+        story.stand(1, "a", 1)
+        for client, sid in zip("cd", sids, strict=True):
+            story.log_off(2, client, sid)
+        story.grant(3, "b")
+        assert story.found() == NOTHING
+
+    @pytest.mark.parametrize(("first", "second", "found"), [("c", "a", NOTHING), ("a", "c", OVERTAKEN)])
+    def test_a_priority_comes_before_who_was_first(
+        self, first: str, second: str, found: set[FindingKind]
+    ) -> None:
+        """`c` is of the group that has one; the second in line comes first, or does not."""
+        story = Story(limits=replace(LINE, level=3))
+        sid = story.grant(0, "b")
+        story.grant(0.1, "d")
+        story.stand(1, "a", 1)
+        story.stand(1.5, "c", 1)
+        story.log_off(2, "b", sid)
+        story.grant(3, first, queue=True)
+        story.deny(3.5, second, outcome="queued")
+        assert story.found() == found
+
+    @pytest.mark.parametrize("why", ["late", "unanswered", "options", "disabled", "seats"])
+    def test_who_may_have_no_place_any_more_is_not_overtaken(self, why: str) -> None:
+        """Or where there may have been a seat more."""
+        story, sid, _ = full()
+        story.stand(1, "a", 1)
+        story.log_off(2, "c", sid)
+        match why:
+            case "unanswered":
+                story.ask(2.5, "a", "grant", UNKNOWN, "")
+            case "options":
+                story.act(2.5, "options", limits=replace(LINE, queue=1))
+            case "disabled":
+                story.act(2.5, "disable", client="a")
+            case "seats":
+                story.act(2.5, "seats", seats=3)
+        story.grant(6.0 if why == "late" else 3.0, "b")
+        assert story.found() == NOTHING
+
+    def test_a_reserved_seat_is_not_what_others_wait_for(self) -> None:
+        """L17: `d` is of the group that has one."""
+        story, _, sid = full(reserve=1)
+        story.stand(1, "a", 1)
+        story.log_off(2, "d", sid)
+        story.grant(3, "d")
+        assert story.found() == NOTHING
+
+    def test_who_waits_and_may_be_at_its_limit_keeps_nobody_back(self) -> None:
+        """L16: `a` and `b` are of one user, and nobody knows whether `b` has a seat."""
+        story, sid, _ = full(max_per_user=1)
+        story.ask(0.5, "b", "grant", UNKNOWN, "")
+        story.stand(1, "a", 1)
+        story.log_off(2, "c", sid)
+        story.grant(3, "c")
+        assert story.found() == NOTHING
+
+    def test_a_change_of_the_options_that_may_be_done_late_leaves_nothing_certain(self) -> None:
+        """Nobody answered who made it."""
+        story, sid, _ = full()
+        story.stand(1, "a", 1)
+        story.act(1.5, "options", limits=replace(LINE, queue=1), done="unknown")
+        story.log_off(2, "c", sid)
+        story.grant(3, "b")
+        assert story.found() == NOTHING
+
+
+class TestPlaces:
+    """A place is kept, and no other gets before it."""
+
+    @pytest.mark.parametrize(
+        ("positions", "found"),
+        [((2, 2), NOTHING), ((2, 1), NOTHING), ((1, 2), LOST), ((2, 0), LOST)],
+    )
+    def test_a_place_that_is_lost_or_further_back_is_found(
+        self, positions: tuple[int, int], found: set[FindingKind]
+    ) -> None:
+        """Between two answers that are near enough."""
+        story, *_ = full()
+        for at_s, position in enumerate(positions, start=1):
+            story.stand(at_s, "a", position)
+        assert story.found() == found
+
+    @pytest.mark.parametrize("why", ["late", "options", "disabled", "priority"])
+    def test_one_that_may_have_been_lost_is_no_finding(self, why: str) -> None:
+        """Or that others came before, by right."""
+        story, *_ = full(level=3 if why == "priority" else 0)
+        story.stand(1, "a", 1)
+        if why == "options":
+            story.act(1.5, "options", limits=replace(LINE, queue=5))
+        if why == "disabled":
+            story.act(1.3, "disable", client="a")
+            story.act(1.5, "enable", client="a")
+        story.stand(7 if why == "late" else 2, "a", 2)
+        assert story.found() == NOTHING
+
+    def test_who_is_refused_for_a_secret_has_lost_nothing(self) -> None:
+        """It is no denial of a seat."""
+        story, *_ = full()
+        story.stand(1, "a", 1)
+        story.act(1.2, "take_secret", client="a")
+        story.ask(1.5, "a", "grant", "invalid_client", "", queue=True, status=401)
+        story.stand(2, "a", 1)
+        assert story.found() == NOTHING
+
+
+class TestWaits:
+    """Requests whose answer is put off."""
+
+    @pytest.mark.parametrize(
+        ("others", "is_broken", "lost_s", "found"),
+        [
+            (4, False, 10, {"unanswered_wait"}),
+            (4, False, 4.5, {"unanswered_wait"}),
+            (4, False, 0.1, NOTHING),
+            (4, True, 10, NOTHING),
+            (2, False, 10, NOTHING),
+        ],
+    )
+    def test_one_that_is_not_answered_is_found_where_its_node_answers_others(
+        self, others: int, is_broken: bool, lost_s: float, found: set[FindingKind]
+    ) -> None:
+        """A busy machine answers nobody; and a connection may be closed as something is sent."""
+        story, *_ = full()
+        story.ask(1, "a", "grant", UNKNOWN, "", queue=True, wait_s=2, lost_us=us(1 + lost_s))
+        for number in range(others):
+            story.deny(3.5 + number / 10, "b")
+        if is_broken:
+            story.break_it(2, 3)
+        assert story.found() == found
+
+    @pytest.mark.parametrize(("is_broken", "earliest_s"), [(False, 3.74), (True, 1)])
+    def test_what_it_is_granted_was_decided_when_its_token_was_issued(
+        self, is_broken: bool, earliest_s: float
+    ) -> None:
+        """As far as the clocks are known, a quarter of a second and what an answer takes aside."""
+        story = Story()
+        story.grant(0, "a")
+        story.grant(1, "b", took_s=3, queue=True, wait_s=4)
+        *_, answered, waited = story.records
+        assert isinstance(answered, Operation)
+        assert isinstance(waited, Operation)
+        clock = StoreClock()
+        clock.learn(answered)
+        broken = [Fault(kind="kill", begun_us=us(2), ended_us=us(2.1))] if is_broken else []
+        settled = clock.settled(waited, Faults(broken))
+        assert settled.asked_us == us(1)
+        assert settled.sent_us == pytest.approx(us(earliest_s), abs=20_000)
