@@ -44,7 +44,7 @@ from licet.store.contract import LiveSessions, Purpose, Store
 from licet.store.sqlite import book as in_sqlite
 from licet.store.sqlite import connecting
 from licet.store.sqlite import store as sqlite
-from licet.web import waiting
+from licet.web.waiter import Waiter
 
 HASTY, BLIND = "hasty", "blind"
 STALE_S = 0.3
@@ -238,7 +238,7 @@ def _move_back() -> None:
 
 
 def _answer_nobody_who_waits() -> None:
-    waiting._Waiter.end = waiting._Waiter.is_over_for = lambda *_: None  # type: ignore[method-assign,assignment]
+    Waiter.end = Waiter.is_over_for = lambda *_: None  # type: ignore[method-assign,assignment]
 
 
 def _look_away() -> None:

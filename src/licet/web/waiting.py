@@ -334,9 +334,8 @@ class WaitingRequests:
         """
         for before in served:
             for waiter in self._of_pool.get(before.key[0], ()):
-                if waiter in asked:
-                    continue
-                if waiter.key[0] == before.key[0] and waiter.position > before.position:
+                is_behind = waiter.key[0] == before.key[0] and waiter.position > before.position
+                if is_behind and waiter not in asked:
                     waiter.position -= 1
 
     def _pool(self, pool_id: int) -> Pool | None:
