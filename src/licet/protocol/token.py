@@ -8,7 +8,6 @@ from licet.credentials.tokens import Tokens
 from licet.ledger.commands import (
     AssertionUse,
     ClientRefused,
-    Command,
     Denied,
     Ended,
     Grant,
@@ -38,7 +37,7 @@ SCOPE_CHARS_MAX = 512  # it may be in a token, and a token in a header
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
-def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens, sid: bytes) -> Command:
+def read(request: Request, tenant: Tenant, client: Client, tokens: Tokens, sid: bytes) -> Grant | Refresh:
     """The command of a client that has authenticated; `sid` is the id of a new session.
 
     Raises OAuthError.

@@ -16,7 +16,7 @@ from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import AccessToken, Tokens, new_sid
 from licet.lanes.contract import Submitter
-from licet.ledger.commands import Command, End, Ended, Grant, Outcome
+from licet.ledger.commands import Command, End, Ended, Grant, Outcome, Refresh
 from licet.model import Client, EndReason, Tenant
 from licet.protocol import forward_auth, introspect, licences, logoff, metadata, prefer, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
@@ -65,16 +65,20 @@ class Endpoints:
         """A grant or a refresh."""
         request, tenant, client = await self._authenticated(exchange, "token")
         command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
-        if isinstance(command, Grant):
-            if command.queue and (wait_s := prefer.wait_s(exchange.headers)):
+        if isinstance(command, Grant) and command.queue:
+            if wait_s := prefer.wait_s(exchange.headers):
                 return await self._token_in_time(command, tenant, client, exchange, wait_s)
-            if not command.queue and exchange.proven is not None:
-                exchange.keep(self._resume(tenant, exchange.proven, partial(self._grant_again, command)))
+        elif exchange.proven is not None:
+            exchange.keep(self._resume(tenant, exchange.proven, partial(self._token_again, command)))
         return await self._token(command, tenant)
 
-    def _grant_again(self, grant: Grant, exchange: Exchange, tenant: Tenant) -> Awaitable[Response]:
-        sid = new_sid(self._clock.now_ms())
-        return self._token(replace(grant, sid=sid, address=exchange.address), tenant)
+    def _token_again(
+        self, command: Grant | Refresh, exchange: Exchange, tenant: Tenant
+    ) -> Awaitable[Response]:
+        """Each grant begins a session; the refresh token of a session is the same as long as it lives."""
+        if isinstance(command, Grant):
+            command = replace(command, sid=new_sid(self._clock.now_ms()))
+        return self._token(replace(command, address=exchange.address), tenant)
 
     async def _token(self, command: Command, tenant: Tenant) -> Response:
         outcome = await self._commits.submit(command)
@@ -232,6 +236,8 @@ class Endpoints:
                     return request, tenant, client
             request = replace(request, basic=exchange.basic())
         tenant, client = await self.authenticate(exchange, request, endpoint)
+        if client.secrets and NAMING.isdisjoint(request.form):
+            exchange.proven = self._authenticator.seen(exchange.authorization)
         return request, tenant, client
 
     async def authenticate(
