@@ -164,6 +164,24 @@ async def test_who_may_have_no_seat_any_more_is_told_when_it_asks_again(line: Li
     assert line.seats_in_use() == 0
 
 
+async def test_who_waits_for_a_scope_that_draws_on_another_pool_now_gets_a_seat_of_that(line: Line) -> None:
+    """No client takes a change of an administrator's for a scope that there is not."""
+    await line.take("c0")
+    waiting = await line.wait("c1")
+    with line.server.changing() as change:
+        tenant = change.tenant(line.name)
+        tenant.add_pool("other", seats=1, queue=5)
+        tenant.set_scope("all", pool="other")
+    assert (await waiting.answer()).status == 200
+    waiting = await line.wait("c2")
+    with line.server.changing() as change:
+        tenant = change.tenant(line.name)
+        tenant.add_pool("third", seats=0, queue=5)
+        tenant.set_scope("all", pool="third")
+    answer = await waiting.answer()
+    assert answer.content["reason"] == "no_seats"
+
+
 async def test_of_whom_a_credential_is_revoked_meanwhile_has_to_authenticate_again(line: Line) -> None:
     """No seat is taken for it."""
     token = await line.take("c0")

@@ -16,7 +16,7 @@ from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import AccessToken, Tokens, new_sid
 from licet.lanes.contract import Submitter
-from licet.ledger.commands import Command, End, Ended, Grant, Outcome, Refresh
+from licet.ledger.commands import Command, End, Ended, Grant, Outcome, Refresh, ScopeRefused
 from licet.model import Client, EndReason, Tenant
 from licet.protocol import forward_auth, introspect, licences, logoff, metadata, prefer, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
@@ -67,7 +67,7 @@ class Endpoints:
         command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
         if isinstance(command, Grant) and command.queue:
             if wait_s := prefer.wait_s(exchange.headers):
-                return await self._token_in_time(command, tenant, client, exchange, wait_s)
+                return await self._token_in_time(request, command, tenant, client, exchange, wait_s)
         elif exchange.proven is not None:
             exchange.keep(self._resume(tenant, exchange.proven, partial(self._token_again, command)))
         return await self._token(command, tenant)
@@ -84,8 +84,14 @@ class Endpoints:
         outcome = await self._commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)
 
-    async def _token_in_time(
-        self, grant: Grant, tenant: Tenant, client: Client, exchange: Exchange, wait_s: int
+    async def _token_in_time(  # noqa: PLR0917 - who asks for what, and for how long
+        self,
+        request: Request,
+        grant: Grant,
+        tenant: Tenant,
+        client: Client,
+        exchange: Exchange,
+        wait_s: int,
     ) -> Response:
         """A grant of a client that stands in line for so long (RFC 7240 4.3)."""
         submit = self._commits.submit
@@ -94,6 +100,13 @@ class Endpoints:
         # The set-up may have changed meanwhile.
         now = self._find_tenant(tenant.name) or tenant
         try:
+            if isinstance(outcome, ScopeRefused):
+                # Its scope draws on other pools now: it asks for a seat of those, for the time that is left.
+                client = now.clients_by_key.get(client.key, client)
+                again = token.read(request, now, client, self.tokens, new_sid(self._clock.now_ms()))
+                if isinstance(again, Grant):
+                    left_s = max(0, wait_s - round(exchange.waited_s))
+                    outcome, _ = await self._waiting.grant(again, now, client, exchange, submit, left_s)
             response = token.respond(outcome, now, self.tokens)
         except OAuthError as refused:
             refused.headers += applied

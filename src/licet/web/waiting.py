@@ -129,9 +129,9 @@ class WaitingRequests:
         finally:
             alarm.cancel()
             self._leave(waiter)
-            exchange.waited_s = loop.time() - began_s
-            is_served = isinstance(outcome, Granted)
-            self._measures.waited(exchange.waited_s, is_served=is_served)
+            waited_s = loop.time() - began_s
+            exchange.waited_s += waited_s
+            self._measures.waited(waited_s, is_served=isinstance(outcome, Granted))
         return outcome, True
 
     def freed(self, pool_id: int | None) -> None:
