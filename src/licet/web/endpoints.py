@@ -97,17 +97,18 @@ class Endpoints:
         submit = self._commits.submit
         outcome, is_applied = await self._waiting.grant(grant, tenant, client, exchange, submit, wait_s)
         applied = (prefer.applied(wait_s),) if is_applied else ()
-        # The set-up may have changed meanwhile.
-        now = self._find_tenant(tenant.name) or tenant
         try:
+            # The set-up may have changed meanwhile.
+            tenant = self._find_tenant(tenant.name) or tenant
             if isinstance(outcome, ScopeRefused):
                 # Its scope draws on other pools now: it asks for a seat of those, for the time that is left.
-                client = now.clients_by_key.get(client.key, client)
-                again = token.read(request, now, client, self.tokens, new_sid(self._clock.now_ms()))
+                client = tenant.clients_by_key.get(client.key, client)
+                again = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
                 if isinstance(again, Grant):
                     left_s = max(0, wait_s - round(exchange.waited_s))
-                    outcome, _ = await self._waiting.grant(again, now, client, exchange, submit, left_s)
-            response = token.respond(outcome, now, self.tokens)
+                    outcome, _ = await self._waiting.grant(again, tenant, client, exchange, submit, left_s)
+                    tenant = self._find_tenant(tenant.name) or tenant
+            response = token.respond(outcome, tenant, self.tokens)
         except OAuthError as refused:
             refused.headers += applied
             raise
