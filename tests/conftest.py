@@ -25,6 +25,7 @@ from support import setup_site, statement_cache, tls_context
 from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite
 from support.examples import add_tenant, jim_test
 from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
+from support.many import EXAMPLES_FEW, EXAMPLES_MAX
 from support.postgres import Postgres
 from support.running import PATIENCE_S, RunningServer
 from support.served_tenant import AWAY, ServedTenant
@@ -50,7 +51,7 @@ _PATIENT: dict[str, Any] = {
 }
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep the files of tests in memory, where there is enough: a run syncs some ten thousand times.
 
     A kill takes nothing from either. `TMPDIR` puts them elsewhere.
@@ -60,7 +61,8 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # How long an example takes says how busy the machine is.
-    hypothesis.settings.register_profile("tests", deadline=None)
+    examples_max = EXAMPLES_MAX if _is_wide(config) else EXAMPLES_FEW
+    hypothesis.settings.register_profile("tests", deadline=None, max_examples=examples_max)
     hypothesis.settings.load_profile("tests")
     # A request of a test may take as long as anything else that must happen; httpx gives it five seconds.
     vars(httpx_defaults)["DEFAULT_TIMEOUT_CONFIG"].read = PATIENCE_S
@@ -86,7 +88,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Of the tests of a file that run on both stores, mark all but each sixth one on PostgreSQL as wide.
 
     So it is above the store, where all that is said to a database goes by way of SQLAlchemy.
+
+    What Hypothesis makes examples for is in both runs, with a third of them in `make test`.
     """
+    if _is_wide(item.config) and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker("wide")
     call = getattr(item, "callspec", None)
     is_on_postgres = call is not None and call.params.get("make_place") == "postgres"
     if is_on_postgres and item.path.relative_to(_TESTS).parts[0] in _ABOVE_THE_STORE:
@@ -105,6 +111,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items:
                 if item.get_closest_marker(marker):
                     item.add_marker(left_out)
+
+
+def _is_wide(config: pytest.Config) -> bool:
+    """Whether it is the run that has what is too much for each time."""
+    return "wide" in str(config.option.markexpr)
 
 
 def _has_room(directory: Path) -> bool:

@@ -96,8 +96,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-USUAL = ("overview-all", "usage", "costs", "clients")
-"""What `make test` opens: a list, a report and a page of cards; the others are for `make test-wide`."""
+USUAL = ("usage", "clients")
+"""What `make test` opens: a report and a page of cards; the others are for `make test-wide`."""
 
 
 @pytest.mark.parametrize(

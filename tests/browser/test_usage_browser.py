@@ -19,6 +19,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
+@pytest.mark.wide
 def test_reports_are_walked_through_and_a_statement_is_downloaded(
     browser: Browser, site: DashboardSite
 ) -> None:

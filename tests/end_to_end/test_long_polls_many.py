@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from licet.store.schema import queue_place
+from support.many import few
 from support.polling import PATIENCE_S, Line, Poll
 from support.running import RunningServer
 from support.store_site import folded, rows
@@ -52,17 +53,18 @@ async def waiting_of(line: Line, clients: range) -> list[Poll]:
     return polls
 
 
-async def test_of_three_hundred_each_is_served_once_and_in_order(
-    tmp_path_factory: pytest.TempPathFactory,
+@pytest.mark.parametrize("many", few([60, MANY], 1))
+async def test_of_very_many_each_is_served_once_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, many: int
 ) -> None:
     """On one seat, which each gives back; meanwhile the store is read once a second."""
     more = {"connections_max": 1000, "waiting_requests_max": 400}
     with serving(tmp_path_factory.mktemp("more"), **more) as running:
-        line = Line(running, "Many", clients=MANY + 1, queue=MANY)
+        line = Line(running, "Many", clients=many + 1, queue=many)
         token = await line.take("c0")
-        polls = await waiting_of(line, range(1, MANY + 1))
+        polls = await waiting_of(line, range(1, many + 1))
         expected = line.places()
-        assert sorted(expected) == sorted(f"c{number}" for number in range(1, MANY + 1))
+        assert sorted(expected) == sorted(f"c{number}" for number in range(1, many + 1))
         by_client = {f"c{number}": poll for number, poll in enumerate(polls, 1)}
         loop = asyncio.get_running_loop()
         began_s, looks = loop.time(), line.looks()
@@ -75,8 +77,8 @@ async def test_of_three_hundred_each_is_served_once_and_in_order(
         assert line.places() == []
         assert line.seats_in_use() == 1
         metrics = line.metrics()
-        assert metrics['licet_long_poll_duration_seconds_count{served="true"}'] == MANY
-        assert metrics["licet_grants_total"] == MANY + 1
+        assert metrics['licet_long_poll_duration_seconds_count{served="true"}'] == many
+        assert metrics["licet_grants_total"] == many + 1
         await line.close()
 
 

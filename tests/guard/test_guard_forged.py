@@ -28,7 +28,7 @@ from support.forging import (
     rest,
 )
 from support.http_site import Site
-from support.many import few
+from support.many import examples, few
 from support.seat_memories import Database, Time
 from support.signed_server import SignedServer
 
@@ -128,7 +128,9 @@ TRIES = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(tries=TRIES)
 def test_no_way_of_making_tokens_does_better(tries: list[Any]) -> None:
     """At random."""
@@ -225,7 +227,9 @@ HONEST = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=HONEST, skew_s=st.sampled_from([-299, 0, 298]))
 def test_an_honest_server_has_none_of_its_clients_refused(steps: list[tuple[str, int]], skew_s: int) -> None:
     """It gives a number on no sooner than a hold after the last token; clocks differ by five minutes."""

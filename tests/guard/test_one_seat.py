@@ -21,7 +21,7 @@ from licet.testing import LicetServer
 from support.calling import CONTEXT
 from support.guarded import an_asgi_api
 from support.http_site import PATIENCE_S
-from support.many import few
+from support.many import examples, few
 
 PROGRAMS = 20
 CLIENTS = [f"Program{number}" for number in range(PROGRAMS)]
@@ -239,7 +239,9 @@ STEPS = st.lists(
     ("token_format", "hold_s"),
     few([(it, hold_s) for hold_s in (0, 60, 3) for it in TokenFormat], 4),
 )
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seats=st.integers(1, 2), duplicates=st.sampled_from([Duplicates.CLIENT, Duplicates.NONE]), steps=STEPS)
 def test_no_moment_has_more_let_in_than_there_are_seats(
     licet: LicetServer,

@@ -23,6 +23,7 @@ from licet.guard.memory import Kept, OneProcess, SeatMemory
 from licet.guard.sql_memory import CACHE_SHARE, LEFT_MAX, WAITING_MAX, OutOfReach, SqlMemory
 from support.half_open import Forwarder
 from support.http_site import PATIENCE_S
+from support.many import examples
 from support.postgres import Postgres
 from support.seat_memories import NO_CACHE, START_S, Database, Time
 
@@ -167,7 +168,9 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS, hold_s=st.sampled_from([1, 10, 60]))
 def test_a_table_gives_the_same_answers_as_a_dictionary(
     tmp_path: Path, steps: list[tuple[Any, ...]], hold_s: int
@@ -193,7 +196,9 @@ def test_a_table_gives_the_same_answers_as_a_dictionary(
         database.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS, hold_s=st.sampled_from([1, 10, 60]))
 def test_two_processes_let_in_nobody_whom_one_would_not(
     tmp_path: Path, steps: list[tuple[Any, ...]], hold_s: int

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from licet.ledger.book import Book, Change, SeatFreed, SeatKept, SeatKey, SeatTaken
 from licet.model import Seat
 from support.examples import jim_test
+from support.many import examples
 
 POOL_IDS = st.integers(1, 2)
 KEYS = st.tuples(POOL_IDS, st.sampled_from("ABCDE"))
@@ -37,7 +38,7 @@ def happened(book: Book, key: SeatKey, expires_at_ms: int | None) -> Change | No
     return SeatFreed(seat=book.seats[key], at_ms=0) if key in book.seats else None
 
 
-@settings(derandomize=True, max_examples=300, deadline=None, database=None)
+@settings(derandomize=True, max_examples=examples(300), deadline=None, database=None)
 @given(loaded=LOADED, steps=STEPS)
 def test_the_earliest_expiry_is_the_least_of_all_seats_after_any_changes(
     loaded: dict[SeatKey, int], steps: list[int | tuple[SeatKey, int | None]]

@@ -363,7 +363,7 @@ TENANTS = [pytest.param(TENANT, id="without-holds"), pytest.param(WITH_HOLDS, id
 
 
 @pytest.mark.parametrize("tenant", TENANTS)
-@pytest.mark.parametrize("examples", [15, pytest.param(100, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("examples", [8, pytest.param(100, marks=pytest.mark.wide)])
 def test_the_licence_is_what_a_model_counts_whatever_happens(
     in_files: Callable[[int], Place], examples: int, tenant: Tenant
 ) -> None:
@@ -372,7 +372,7 @@ def test_the_licence_is_what_a_model_counts_whatever_happens(
 
 
 @pytest.mark.parametrize("tenant", TENANTS)
-@pytest.mark.parametrize("examples", [4, pytest.param(25, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("examples", [2, pytest.param(25, marks=pytest.mark.wide)])
 def test_the_licence_is_what_a_model_counts_in_a_database(
     postgres_places: PostgresPlaces, examples: int, tenant: Tenant
 ) -> None:

@@ -337,7 +337,7 @@ def in_files(sqlite_places: SqlitePlaces, tmp_path_factory: pytest.TempPathFacto
     return lambda now_ms: sqlite_places.make(tmp_path_factory.mktemp("machine"), now_ms)
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(80, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("examples", [6, pytest.param(80, marks=pytest.mark.wide)])
 def test_seats_are_given_by_the_options_as_a_model_counts(
     in_files: Callable[[int], Place], examples: int
 ) -> None:
@@ -345,7 +345,7 @@ def test_seats_are_given_by_the_options_as_a_model_counts(
     run(in_files, examples)
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(30, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("examples", [2, pytest.param(30, marks=pytest.mark.wide)])
 def test_seats_are_given_by_the_options_as_a_model_counts_in_a_database(
     postgres_places: PostgresPlaces, examples: int
 ) -> None:

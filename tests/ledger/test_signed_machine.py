@@ -6,6 +6,7 @@ it lets time go by to the very millisecond of a step or of the end of a hold.
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -17,6 +18,7 @@ from licet.ledger.signed_pools import room_of
 from licet.model import Duplicates, Pool, Tenant
 from support.counting import CLIENTS
 from support.examples import FULL, end, grant, jim_test, refresh
+from support.many import few
 from support.signed_desk import SignedDesk, given, signed
 
 if TYPE_CHECKING:
@@ -246,11 +248,13 @@ def run(duplicates: Duplicates, examples_max: int) -> None:
     )
 
 
-def test_one_holder_a_number_at_a_time_where_clients_are_counted() -> None:
+@pytest.mark.parametrize("examples", few([15, 60], 1))
+def test_one_holder_a_number_at_a_time_where_clients_are_counted(examples: int) -> None:
     """L13, L14, L18."""
-    run(Duplicates.CLIENT, 60)
+    run(Duplicates.CLIENT, examples)
 
 
-def test_one_holder_a_number_at_a_time_where_users_are_counted() -> None:
+@pytest.mark.parametrize("examples", few([15, 60], 1))
+def test_one_holder_a_number_at_a_time_where_users_are_counted(examples: int) -> None:
     """L13, L14, L18."""
-    run(Duplicates.USER, 60)
+    run(Duplicates.USER, examples)

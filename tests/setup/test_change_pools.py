@@ -13,6 +13,7 @@ from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.units import MINUTE_MS
 from support.kinds import SqlitePlaces
+from support.many import examples
 from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 
@@ -158,7 +159,7 @@ def test_seats_that_have_expired_are_no_overuse(site: Site) -> None:
     assert (pool.in_use, pool.overuse) == (0, 0)
 
 
-@settings(max_examples=25, deadline=None, database=None)
+@settings(max_examples=examples(25), deadline=None, database=None)
 @given(
     steps=st.lists(
         st.one_of(

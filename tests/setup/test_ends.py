@@ -285,6 +285,7 @@ def test_a_browser_has_pickers_and_shows_the_end_by_its_own_clock(
         assert _end(site) == "never"
 
 
+@pytest.mark.wide
 def test_a_page_shows_the_last_day_and_not_the_one_after(browser: Browser, site: DashboardSite) -> None:
     """Of a licence, a secret, a public key and an API key, and in the list of what was changed."""
     end_ms = 2_053_861_200_000  # 2035-01-31T13:00Z, a midnight in Sydney

@@ -12,6 +12,7 @@ from licet.setup.file import DeclarationInvalid, read, write
 from licet.setup.file_lines import Lines
 from licet.setup.options.contradictions import disagreements
 from licet.setup.plan import apply
+from support.many import examples
 from support.setup_site import ADA, JIM, SMALL, Site
 
 USERS = [f"U{number}" for number in range(5)]
@@ -79,7 +80,7 @@ def tenants(draw: st.DrawFn) -> Tenant:
 
 
 @given(tenant=tenants())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_whatever_is_written_is_read_again(tenant: Tenant) -> None:
     """Or is refused, each contradiction with the lines of both that make it."""
     wrong = [(pool, list(disagreements(pool, pool.seats))) for pool in tenant.pools.values()]
@@ -105,7 +106,9 @@ def pool_with_id(pool: Pool, of: Tenant) -> Pool:
 
 
 @given(tenant=tenants())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_what_is_applied_is_there_and_is_applied_once(empty: Site, tenant: Tenant) -> None:
     """Over whatever was there before: a second run finds nothing to do, and an export is the same file."""
     agreeing = {

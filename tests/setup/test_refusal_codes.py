@@ -457,15 +457,13 @@ def test_every_code_has_a_meaning_and_is_a_word_of_its_own() -> None:
 
 def test_every_code_is_named_by_a_test() -> None:
     """As a value, or as the word that a program gets: nobody else would notice that it is another."""
-    texts = [it.read_text(encoding="utf-8") for it in (ROOT / "tests").rglob("test_*.py")]
-    wire = [it for it in texts if "problem(" in it]
-
-    def is_named(code: Code) -> bool:
-        return any(re.search(rf"\bCode\.{code.name}\b", it) for it in texts) or any(
-            re.search(rf'["\s]{code.value}["\s]', it) for it in wire
-        )
-
-    assert [code for code in Code if not is_named(code)] == []
+    names, words = set[str](), set[str]()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        text = path.read_text(encoding="utf-8")
+        names.update(re.findall(r"\bCode\.(\w+)", text))
+        if "problem(" in text:
+            words.update(re.findall(r'(?<=["\s])\w+(?=["\s])', text))
+    assert [code for code in Code if code.name not in names and code.value not in words] == []
 
 
 def test_no_refusal_repeats_a_secret() -> None:

@@ -22,6 +22,7 @@ from licet.model import (
 from licet.setup.change import changing
 from licet.setup.file import DeclarationInvalid, read, write
 from licet.setup.nouns import facts
+from support.many import examples
 from support.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
 
 
@@ -162,7 +163,7 @@ _POOL = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=examples(60), deadline=None, database=None)
 @given(
     client_ids=st.sets(_NAMES, max_size=3),
     initials=st.sets(_INITIALS, min_size=1, max_size=3),

@@ -108,9 +108,7 @@ CROWDED = jim_test(
 NODES = 4
 
 
-@pytest.mark.parametrize(
-    "rounds", [12, pytest.param(120, marks=[pytest.mark.wide, pytest.mark.timeout(600)])]
-)
+@pytest.mark.parametrize("rounds", [4, pytest.param(120, marks=[pytest.mark.wide, pytest.mark.timeout(600)])])
 def test_nodes_at_the_bounds_of_limits_and_reserves_give_exactly_what_they_may(
     place: Place, rounds: int
 ) -> None:

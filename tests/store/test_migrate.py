@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic import command
@@ -41,6 +41,7 @@ from support.next_version import NEXT, NextVersion
 from support.paths import FIXTURES
 from support.statements import Recording, read_recording, replay
 
+LATER = ("FROM schema_version pre", "sqlite_master")  # a step that is done, and tables that were added
 RECORDINGS = sorted((FIXTURES).glob("statements-*.json"))
 if TYPE_CHECKING:
     import sqlite3
@@ -282,36 +283,44 @@ class TestNodesInTheWay:
             finish(connection, store_now_ms(connection))
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+@pytest.fixture(scope="module", params=RECORDINGS, ids=lambda path: path.stem)
+def replayed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Any]]:
+    """A store to which all of a recording was said, and what was answered in another way."""
+    store = tmp_path_factory.mktemp("replayed") / "licet.db"
+    return store, _replay_upgraded(read_recording(request.param), store)
+
+
 class TestTheVersionBefore:
     """What a released version says to its store is answered the same on the tables of this version."""
 
-    def test_its_statements_run_after_the_pre_steps(self, path: Path, tmp_path: Path) -> None:
+    def test_its_statements_run_after_the_pre_steps(self, replayed: tuple[Path, list[Any]]) -> None:
         """The store is made as it made it; then come the pre steps, and the rest of what it says."""
-        self.replay_upgraded(read_recording(path), tmp_path / "licet.db")
+        assert replayed[1] == []
 
-    def test_what_it_wrote_is_sound(self, path: Path, tmp_path: Path) -> None:
+    def test_what_it_wrote_is_sound(self, replayed: tuple[Path, list[Any]]) -> None:
         """This version opens the store, and finds nothing that contradicts itself."""
-        self.replay_upgraded(read_recording(path), tmp_path / "licet.db")
-        store = SqliteStore(tmp_path / "licet.db", ManualClock())
+        store = SqliteStore(replayed[0], ManualClock())
         with store.reading() as connection:
             found = check(connection, store.tenants(), ManualClock().now_ms())
         store.close()
         assert [finding for finding in found if "bug of Licet" in finding.advice] == []
 
-    def replay_upgraded(self, recording: Recording, store: Path) -> None:
-        """All of it again, with this version's pre steps in between."""
-        opened: dict[int, sqlite3.Connection] = {}
-        answers = replay(store, recording.calls, opened)
-        for number, expected in enumerate(recording.answers):
-            if number == recording.made:
-                with migrating(store) as connection:
-                    upgrade(connection)
-            answer = next(answers)
-            # A later step is done, and tables were added.
-            if not any(
-                it in recording.calls[number].statement for it in ("FROM schema_version pre", "sqlite_master")
-            ):
-                assert answer == expected, recording.calls[number]
-        for left in opened.values():
-            left.close()
+
+def _replay_upgraded(recording: Recording, store: Path) -> list[Any]:
+    """All of it again, with this version's pre steps in between: the calls with another answer."""
+    opened: dict[int, sqlite3.Connection] = {}
+    others = []
+    answers = replay(store, recording.calls, opened)
+    for number, expected in enumerate(recording.answers):
+        if number == recording.made:
+            with migrating(store) as connection:
+                upgrade(connection)
+        answer = next(answers)
+        statement = recording.calls[number].statement
+        if answer != expected and not any(it in statement for it in LATER):
+            others.append((recording.calls[number], answer))
+    for left in opened.values():
+        left.close()
+    return others

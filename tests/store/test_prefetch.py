@@ -308,7 +308,7 @@ def compare(make_place: Callable[[int], Place], examples_max: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "examples", [15, pytest.param(200, marks=[pytest.mark.wide, pytest.mark.timeout(900)])]
+    "examples", [5, pytest.param(200, marks=[pytest.mark.wide, pytest.mark.timeout(900)])]
 )
 def test_what_a_batch_needs_is_enough(make_place: Callable[[int], Place], examples: int) -> None:
     """With all that the store has, a batch would have been decided, written and noted in the same way."""

@@ -4,6 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+EXAMPLES_MAX = 100  # what Hypothesis makes by itself
+EXAMPLES_FEW = 30  # in `make test`; `make test-wide` makes all
 
 
 def few(examples: Iterable[Any], count: int) -> list[Any]:
@@ -15,3 +19,8 @@ def few(examples: Iterable[Any], count: int) -> list[Any]:
         pytest.param(*(it if isinstance(it, tuple) else (it,)), marks=() if at < count else pytest.mark.wide)
         for at, it in enumerate(examples)
     ]
+
+
+def examples(most: int) -> int:
+    """How many Hypothesis makes in this run, of as many in `make test-wide`."""
+    return -(-most * settings().max_examples // EXAMPLES_MAX)

@@ -201,7 +201,8 @@ def flooded(tmp_path_factory: pytest.TempPathFactory) -> Flooded:
     ) as server:
         for path in ("/Jim_Test/verify", "/nothing", "/Jim_Test/token"):
             send_at_once(server.url, get(path))
-        send_at_once(server.url, WRONG_SECRET)
+        # An answer that refuses waits before, and those of one connection one after the other.
+        send_at_once(server.url, WRONG_SECRET, connections=FLOOD // 5)
         send_at_once(server.admin_url, get("/api/v1/me"))
         send_at_once(server.url, get("/", "padding: " + "x" * 20_000), connections=FLOOD)
         until(lambda: "lines_suppressed" in server.log())

@@ -186,6 +186,7 @@ def test_a_search_is_bounded_in_what_it_reads_and_in_what_it_shows() -> None:
     assert find_names([many], "").of_kind == {}
 
 
+@pytest.mark.wide
 def test_a_person_searches_by_keyboard_from_any_page(browser: Browser, site: Site) -> None:
     """`/` leads to the field, also where a list has a filter of its own."""
     with browser.person(site) as page:
