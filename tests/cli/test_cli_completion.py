@@ -229,3 +229,40 @@ def test_bash_completes_names_with_the_script_that_licet_installs(made: Path, tm
         shell.type("fu\t", "full ")
         shell.type("\x15licet client show Te\t", "TestClientId ")
         assert "XX" not in shell.type("\x15licet user show X\t\t; echo $((20 + 22))\r", "42")
+
+
+_WHOLE_LINE = (
+    "licet pool set full --exclude user:TC --include group:sales --reserve 2:client:TestClientId"
+    " --max=1:client:TestClientId --exclude client:TestClientId --priority 5:group:sales\r\n"
+)
+
+
+def test_bash_completes_what_stands_behind_a_colon(made: Path, tmp_path: Path) -> None:
+    """It takes that for a word of its own: what is typed stays, and nothing of it is there twice."""
+    desk = copy_of(made, tmp_path / "store")
+    desk.run("group", "add", "sales", "--client", "TestClientId")
+    home = tmp_path / "home"
+    home.mkdir()
+    with bash(home, desk.data) as shell:
+        shell.type("licet --install-completion\r", "bash completion installed in")
+    with bash(home, desk.data) as shell:
+        shell.resize(300, 24)
+        shell.type("licet pool set full --exclude us\t", "--exclude user:TC ")
+        shell.type("--include group:\t", "--include group:sales ")
+        shell.type("--reserve 2:cl\t", "--reserve 2:client:TestClientId ")
+        shell.type("--max=1:client:Te\t", "--max=1:client:TestClientId ")
+        shell.type("--exclude client:\t", "--exclude client:TestClientId ")
+        shell.type("--priority 5:group:s\t", "--priority 5:group:sales ")
+        # The line as Bash has it by now, which is only printed.
+        shell.type("\x01echo \x05\r", _WHOLE_LINE)
+
+
+def test_bash_that_breaks_no_word_at_a_colon_completes_it_too(made: Path, tmp_path: Path) -> None:
+    """As some have it in their ~/.bashrc."""
+    with bash(tmp_path, made) as shell:
+        shell.type("licet --install-completion\r", "bash completion installed in")
+    with bash(tmp_path, made) as shell:
+        shell.resize(300, 24)
+        shell.type("COMP_WORDBREAKS=${COMP_WORDBREAKS//:}; echo d''one\r", "done")
+        shell.type("licet pool set full --exclude user:\t", "--exclude user:TC ")
+        shell.type("--reserve 2:client:Te\t", "--reserve 2:client:TestClientId ")

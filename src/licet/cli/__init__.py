@@ -6,6 +6,7 @@ line and an exit code in one place, here: a verb only raises.
 """
 
 import importlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -86,6 +87,14 @@ class _Lazy(TyperCommand):
 
 class _Root(PlainGroup):
     """The command line as a whole: here errors become messages."""
+
+    def _main_shell_completion(self, *arguments: Any, **named: Any) -> None:
+        """Answer a shell that completes a line, if it is one."""
+        if os.environ.get("_LICET_COMPLETE") == "complete_bash":
+            from licet.cli.bash_words import have_whole_words
+
+            have_whole_words()
+        super()._main_shell_completion(*arguments, **named)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the options before the verb."""

@@ -59,7 +59,7 @@ def groups(ctx: typer.Context, incomplete: str) -> list[str]:
 def whos(ctx: typer.Context, incomplete: str) -> list[str]:
     """Whom a rule may be for: `user:TC`, `client:App`, `group:sales`.
 
-    Whole ones: bash takes what stands behind a colon for a word of its own, and adds a space to a kind alone.
+    Whole ones: a shell adds a space to a kind alone. What of them Bash is told: `bash_words.py`.
     """
     typed, _, name = incomplete.partition(":")
     kinds = [kind for kind in _OF_RULES if f"{kind}:".startswith(incomplete) or kind == typed]
