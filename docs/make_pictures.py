@@ -35,6 +35,7 @@ _BROWSERS = (
 )
 _WIDTH_PX, _SCALE = 1280, 1.5
 _AFTERNOON_H = 14  # the history is that of an office, and now is the afternoon there
+_ABOVE_PX = 6  # of an element: less than the gap to the one before
 _PATIENCE_MS = 30_000
 _COLOURS: tuple[Literal["light"], Literal["dark"]] = ("light", "dark")
 
@@ -176,7 +177,7 @@ def taken(page: Page, url: str, picture: Picture) -> bytes:
     top = 0.0
     if picture.begins:
         box = page.locator(picture.begins).first.bounding_box()
-        top = box["y"] - 16 if box else 0.0
+        top = box["y"] - _ABOVE_PX if box else 0.0
     clip = {"x": 0, "y": top, "width": _WIDTH_PX, "height": picture.height_px}
     return page.screenshot(full_page=True, clip=clip, animations="disabled")  # type: ignore[arg-type]
 
