@@ -19,6 +19,7 @@ from support.options_files import all_kept, tenant, told, translated
         "LINGER full 60\nLINGER full 90\n",
         "MAX_OVERDRAFT full 1\nMAX_OVERDRAFT full 2\n",
         "TIMEOUTALL 3600\nTIMEOUTALL 7200\n",
+        "GROUPCASEINSENSITIVE ON\nGROUPCASEINSENSITIVE OFF\n",
     ],
 )
 def test_two_lines_that_disagree_are_wrong_and_name_each_other(text: str) -> None:

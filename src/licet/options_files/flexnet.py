@@ -21,7 +21,6 @@ from licet.options_files.statements import (
     Amount,
     AnyCase,
     Members,
-    Nothing,
     Number,
     Option,
     Reading,
@@ -121,7 +120,7 @@ def _host_group(words: Words) -> Statement:
 
 def _case(words: Words) -> Statement:
     is_on = words.choice("the switch", {"ON": "on", "OFF": ""})
-    return AnyCase() if is_on else Nothing(why="names are taken as they are written")
+    return AnyCase(is_on=bool(is_on))
 
 
 _BORROWED: Final = Unmatchable(2, None, reasons.BORROWING).read

@@ -49,7 +49,7 @@ class Groups:
         return group.casefold() if self._any_case else group
 
     def _read(self, statements: Sequence[object]) -> None:
-        any_case = any(isinstance(it, AnyCase) for it in statements)
+        any_case = AnyCase(is_on=True) in statements
         lines: dict[str, list[int]] = {}
         for line, statement in enumerate(statements):
             if not isinstance(statement, Members):

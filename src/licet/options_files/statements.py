@@ -64,7 +64,9 @@ class Members(Value, frozen=True, kw_only=True):
 
 
 class AnyCase(Value, frozen=True, kw_only=True):
-    """Names in groups are the same in upper and lower case."""
+    """Whether names in groups are the same in upper and lower case."""
+
+    is_on: bool
 
 
 class Nothing(Value, frozen=True, kw_only=True):

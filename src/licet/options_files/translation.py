@@ -63,6 +63,10 @@ class _Translating:
         self._groups = Groups(reading, self._known, self._fates)
         self._rules = PoolRules(self._fates, tenant)
         self._numbers = Numbers(self._fates, tenant)
+        self._switches: dict[bool, int] = {}  # the first line that has names in any case, and that has not
+        for line, statement in enumerate(self._said):
+            if isinstance(statement, AnyCase):
+                self._switches.setdefault(statement.is_on, line)
         self._each_user: dict[str, int] = {}  # by pool: the first line for all users
         # Limits are all that may be for each group.
         self._limits_of_groups = [
@@ -81,7 +85,7 @@ class _Translating:
                 case Nothing(why=why):
                     self._fates.kept(line, why)
                 case AnyCase():
-                    self._fates.kept(line, "how the names in groups were read")
+                    self._read_switch(line, statement)
                 case Rule():
                     self._read_rule(line, statement)
                 case Number():
@@ -94,6 +98,12 @@ class _Translating:
         return Translation(
             outcomes=self._fates.outcomes(), changes=self._changes(level_of), notes=tuple(self._notes())
         )
+
+    def _read_switch(self, line: int, switch: AnyCase) -> None:
+        if (other := self._switches.get(not switch.is_on)) is not None:
+            self._fates.disagree(line, other, "upper and lower case in groups")
+        else:
+            self._fates.kept(line, "how the names in groups are read")
 
     def _read_rule(self, line: int, rule: Rule) -> None:
         try:
