@@ -54,6 +54,7 @@ class Node:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._keeping: threading.Thread | None = None
+        self._paused: set[int] = set()
 
     @property
     def url(self) -> str:
@@ -101,20 +102,21 @@ class Node:
 
     def pause(self) -> None:
         """Have all of it stand still, if it runs."""
-        signal_all(self.pids(), signal.SIGSTOP)
+        self._pause(self.pids())
 
     def pause_committer(self) -> None:
         """Have only the process stand still that commits for it, if it has one; else all of it."""
         pids = self.pids()
-        signal_all(pids[1:] or pids, signal.SIGSTOP)
+        self._pause(pids[1:] or pids)
 
     def kill_committer(self) -> None:
         """Have only the process die that commits for it, if it has one."""
         signal_all(self.pids()[1:], signal.SIGKILL)
 
     def go_on(self) -> None:
-        """Have all of it go on, if it runs."""
-        signal_all(self.pids(), signal.SIGCONT)
+        """Have all of it go on that stands still, also what has lost its server meanwhile."""
+        signal_all({*self._paused, *self.pids()}, signal.SIGCONT)
+        self._paused.clear()
 
     def limit_files(self, size: int | None) -> None:
         """Let no file of it grow beyond so many bytes; None takes the limit away."""
@@ -132,6 +134,10 @@ class Node:
     def log(self) -> str:
         """What it has logged so far."""
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+
+    def _pause(self, pids: list[int]) -> None:
+        self._paused.update(pids)
+        signal_all(pids, signal.SIGSTOP)
 
     def _die(self, pids: list[int]) -> None:
         signal_all(pids, signal.SIGKILL)
