@@ -26,8 +26,8 @@ _LONGER = {"blind": 10, "believing": 60, "lockless": 20, "uncounted": 2, "unmark
     "overtaking": 10,
     "unranked": 20,
     "moving back": 10,
-    "deaf": 20,
 }
+_WAITED_S = 14  # until who waits for a wait of three seconds gives up
 REST_OPERATIONS = 300  # fifty of the rarest in a run of three rests, as quick as the machine is
 
 
@@ -164,7 +164,7 @@ class TestBroken:
             nodes=2,
             share=_SHARES.get(broken, 0.4),
             turns=(((), 1.0),),
-            rest_s=REST_S,
+            rest_s=_WAITED_S if broken == "deaf" else REST_S,
             rest_operations=REST_OPERATIONS * _LONGER.get(broken, 1),
             renewals=broken == "unmarked",
             with_options=broken in _OF_OPTIONS,
