@@ -98,7 +98,9 @@ def _nurse(orders: socket.socket) -> None:
 def _compile() -> None:
     """Compile what a server compiles when it is first needed."""
     from licet.admin.pages.frame import _templates  # noqa: PLC0415 - a server that is executed imports it later
+    from support import ready_admin  # noqa: PLC0415 - as above
 
+    ready_admin.prepare()
     templates = _templates()
     for name in templates.list_templates():
         templates.get_template(name)

@@ -60,6 +60,22 @@ _OF_A_READER = frozenset({"not-found", "not-allowed"})  # who may well be signed
 def admin_application(context: AdminContext) -> Application:
     """All of the admin listener, ready to be served."""
     answers = _FaultAnswers(context)
+    return Gate(
+        _Guarded(_routed(context, answers), answers),
+        urls=(context.base_url, context.public_url),
+        closing=context.closing,
+        refuse=answers.refusal,
+        larger={
+            declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX,
+            LICENCES: FILE_BYTES_MAX,
+            f"{LICENCES}/check": FILE_BYTES_MAX,
+            INSTALL: BODY_BYTES_MAX,
+        },
+    )
+
+
+def _routed(context: AdminContext, answers: "_FaultAnswers") -> FastAPI:
+    """The routes of all, and what is answered where one raises."""
     inner = FastAPI(title="Licet", version=version("licet"), openapi_url=None, redirect_slashes=False)
     inner.state.context = context
     inner.include_router(routers.router())
@@ -71,18 +87,7 @@ def admin_application(context: AdminContext) -> Application:
     for kind in (*EXPECTED, HTTPException, RequestValidationError, Exception):
         inner.add_exception_handler(kind, answers.answer)
     inner.add_exception_handler(Rehearsed, _rehearsed)
-    return Gate(
-        _Guarded(inner, answers),
-        urls=(context.base_url, context.public_url),
-        closing=context.closing,
-        refuse=answers.refusal,
-        larger={
-            declaration.DECLARATION: declaration.DECLARATION_BYTES_MAX,
-            LICENCES: FILE_BYTES_MAX,
-            f"{LICENCES}/check": FILE_BYTES_MAX,
-            INSTALL: BODY_BYTES_MAX,
-        },
-    )
+    return inner
 
 
 async def _rehearsed(_: Request, done: Any) -> Response:
