@@ -185,6 +185,7 @@ class PoolOptions:
                 self._groups_of[member].append(f"group:{group.name}")
         self._applied: dict[tuple[str, str], Applied] = {}
         self._found: dict[tuple[object, ...], Applied] = {}
+        self._who_counts: dict[str, dict[str, str]] = {}  # of the limits that somebody came to
         self._limits: dict[str, int] = {}  # of those who were looked up
 
     @property
@@ -217,6 +218,14 @@ class PoolOptions:
 
     def who_counts(self, what: str) -> dict[str, str]:
         """The clients of which a limit counts the seats, as the set-up is now, and their users."""
+        clients = self._who_counts.get(what)
+        if clients is None:
+            clients = self._find_who_counts(what)
+            if what.startswith("max="):  # of which there are few
+                self._who_counts[what] = clients
+        return clients
+
+    def _find_who_counts(self, what: str) -> dict[str, str]:
         kind, _, name = what.partition("=")[2].partition(":")
         users_of = self._users_of
         if self._clients_of is None:

@@ -11,11 +11,26 @@ from licet.lanes.commit import apply_all, commit
 from licet.ledger.book import Book, SeatTaken, SessionRenewed, SessionStarted
 from licet.ledger.commands import Command, Denied, Ended, Granted, SessionUnknown, Sweep, Swept
 from licet.ledger.rules import apply
-from licet.model import Seat
+from licet.model import Pool, Scope, Seat
+from licet.options import Share
 from licet.store import schema
 from licet.store.contract import Store, Transaction
 from licet.store.errors import Contradiction
-from support.examples import BY_USER, CLIENTS, SMALL, TWINS, bump, end, grant, jim_test, refresh, sid, view
+from support.examples import (
+    BY_USER,
+    CLIENTS,
+    SMALL,
+    TWINS,
+    VIEW,
+    bump,
+    client,
+    end,
+    grant,
+    jim_test,
+    refresh,
+    sid,
+    view,
+)
 from support.kinds import Place
 from support.store_site import (
     JOURNALS,
@@ -51,6 +66,33 @@ class TestSaving:
         do(store, end(1))
         assert do(other, refresh(1, 1)) == [SessionUnknown()]
         assert isinstance(do(store, refresh(1, 2))[0], Granted)
+
+    def test_counts_that_shrink_by_different_numbers_in_one_batch_shrink_each_by_its_own(
+        self, place: Place
+    ) -> None:
+        """L16: of two pools."""
+        first, second = (
+            Pool(id=number, name=name, seats=9, max_per_client=2, max=(Share(who="user:TC", seats=9),))
+            for number, name in ((1, "first"), (2, "second"))
+        )
+        scopes = tuple(
+            Scope(name=it.name, licensed=True, read_only=False, pool=it.name) for it in (first, second)
+        )
+        clients = tuple(client(number, f"Desk{number}", "TC") for number in (1, 2, 3))
+        store = begin(place, jim_test(pools=(first, second), scopes=(VIEW, *scopes), clients=clients))
+        of_first = [grant(number, number, scope="first") for number in (1, 2, 3)]
+        of_second = [grant(number, 3 + number, scope="second", pool_id=2) for number in (1, 2)]
+        granted = do(store, *of_first, *of_second)
+        assert all(isinstance(it, Granted) for it in granted)
+        with store.transaction() as transaction:  # where nothing is tried again one by one
+            apply_all(transaction, [end(1), end(2), end(4)])
+        left = {(it.pool_id, it.what): it.in_use for it in rows(store, schema.seat_count)}
+        assert left == {
+            (1, "max=user:TC"): 1,
+            **{(1, f"each=client:Desk{number}"): int(number == 3) for number in (1, 2, 3)},
+            (2, "max=user:TC"): 1,
+            **{(2, f"each=client:Desk{number}"): int(number == 2) for number in (1, 2)},
+        }
 
     def test_a_session_that_began_and_was_superseded_in_one_batch_leaves_no_row(self, place: Place) -> None:
         """L8."""

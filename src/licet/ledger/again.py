@@ -109,22 +109,18 @@ def standing(book: Book, session: Session, now_ms: int) -> Standing | None:
         client is None or book.live_sessions[client.key] >= client.sessions_max
     ):  # L8: the next one ends another
         return None
+    seat = None
+    if session.pool_id is not None:
+        key = session.seat_key
+        # Who has just taken a seat may never ask again: its row is not in the book.
+        if key is None or session.pool_id in tenant.options or key not in book.rows or not book.rows_lag:
+            return None
+        seat = book.seats.get(key)
+        if seat is None or not _is_kept_alike(book, tenant, seat):
+            return None
     until_ms = session_moves_until_ms(tenant, session, now_ms)
-    if until_ms <= now_ms:
-        return None
-    if session.pool_id is None:
-        return _standing(tenant, client, session, None, now_ms, until_ms)
-    key = session.seat_key
-    seat = None if key is None or session.pool_id in tenant.options else book.seats.get(key)
-    # Who has just taken a seat may never ask again: its row is not in the book.
-    if (
-        seat is None
-        or seat.key not in book.rows
-        or not book.rows_lag
-        or not _is_kept_alike(book, tenant, seat)
-    ):
-        return None
-    until_ms = min(until_ms, seat_moves_until_ms(book, seat, seat, now_ms))
+    if seat is not None and until_ms > now_ms:
+        until_ms = min(until_ms, seat_moves_until_ms(book, seat, seat, now_ms))
     return None if until_ms <= now_ms else _standing(tenant, client, session, seat, now_ms, until_ms)
 
 

@@ -193,8 +193,8 @@ class Book:
         expiries = self._expiries.get(pool_id)
         if expiries is None:
             expiries = self._expiries[pool_id] = Expiries(
-                (seat for key, seat in self.seats.items() if key[0] == pool_id),
-                self.counts.get(pool_id, {}),
+                {key[1]: seat for key, seat in self.seats.items() if key[0] == pool_id},
+                self.counts.setdefault(pool_id, {}),
                 self.others_from_ms.get(pool_id),
             )
         return expiries.first_ms(what)
@@ -274,7 +274,8 @@ class Book:
         counts = self.counts.setdefault(pool_id, {})
         for what in names_counted(seat.counted):
             counts[what] = counts.get(what, 0) + seats
-            counted[pool_id, what] = counted.get((pool_id, what), 0) + seats
+            key = (pool_id, what)
+            counted[key] = counted.get(key, 0) + seats
 
     def _put(self, session: Session) -> None:
         self.sessions[session.sid] = session

@@ -8,7 +8,7 @@ A book may have some seats of a pool only. It has all that are counted as someth
 count says; else the first may be another one, which expires no earlier than `others_from_ms`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 
 from licet.model import Seat
@@ -18,25 +18,24 @@ EVERY = ""  # seat, whatever it is counted as
 
 
 class Expiries:
-    """When the seats of one pool expire. `seats` are those of its holders now, `counts` the counts of now."""
+    """When the seats of one pool expire. `seats` are those of now, by holder; `counts` are the book's own."""
 
-    def __init__(self, seats: Iterable[Seat], counts: Mapping[str, int], others_from_ms: int | None) -> None:
-        self._seats: dict[str, Seat] = {}
-        self._heaps: dict[str, list[tuple[int, str]]] = {}
-        for seat in seats:
-            self._seats[seat.holder] = seat
-            for what in (EVERY, *names_counted(seat.counted)):
-                self._heaps.setdefault(what, []).append((seat.expires_at_ms, seat.holder))
-        for heap in self._heaps.values():
-            heapify(heap)
+    def __init__(self, seats: dict[str, Seat], counts: Mapping[str, int], others_from_ms: int | None) -> None:
+        self._seats = seats
+        self._counts = counts
         self._others_from_ms = others_from_ms
-        self._is_whole = {what: count <= len(self._heaps.get(what, ())) for what, count in counts.items()}
+        self._every: list[tuple[int, str]] | None = None
+        self._counted: dict[str, list[tuple[int, str]]] | None = None
+        self._whole: set[str] = set()
 
     def put(self, seat: Seat) -> None:
         """A seat was taken, or expires at another moment now."""
         self._seats[seat.holder] = seat
-        for what in (EVERY, *names_counted(seat.counted)):
-            heappush(self._heaps.setdefault(what, []), (seat.expires_at_ms, seat.holder))
+        if self._every is not None:
+            heappush(self._every, (seat.expires_at_ms, seat.holder))
+        if self._counted is not None:
+            for what in names_counted(seat.counted):
+                heappush(self._counted.setdefault(what, []), (seat.expires_at_ms, seat.holder))
 
     def remove(self, seat: Seat) -> None:
         """A seat is free."""
@@ -44,13 +43,34 @@ class Expiries:
 
     def first_ms(self, what: str = EVERY) -> int | None:
         """When the first seat that is counted so expires, or an earlier moment; None where there is none."""
-        known_ms = self._first_known_ms(what)
-        if self._others_from_ms is None or self._is_whole.get(what, False):
+        if what == EVERY:
+            known_ms = self._first_known_ms(self._of_every(), what)
+        else:
+            known_ms = self._first_known_ms(self._of_counted().get(what), what)
+        if self._others_from_ms is None or what in self._whole:
             return known_ms
         return self._others_from_ms if known_ms is None else min(known_ms, self._others_from_ms)
 
-    def _first_known_ms(self, what: str) -> int | None:
-        heap = self._heaps.get(what)
+    def _of_every(self) -> list[tuple[int, str]]:
+        if self._every is None:
+            self._every = [(seat.expires_at_ms, holder) for holder, seat in self._seats.items()]
+            heapify(self._every)
+        return self._every
+
+    def _of_counted(self) -> dict[str, list[tuple[int, str]]]:
+        if self._counted is None:
+            found: dict[str, list[tuple[int, str]]] = {}
+            for holder, seat in self._seats.items():
+                for what in names_counted(seat.counted):
+                    found.setdefault(what, []).append((seat.expires_at_ms, holder))
+            for heap in found.values():
+                heapify(heap)
+            # As a seat is taken or freed, both become one more or one less: it stays so.
+            self._whole = {what for what, count in self._counts.items() if count <= len(found.get(what, ()))}
+            self._counted = found
+        return self._counted
+
+    def _first_known_ms(self, heap: list[tuple[int, str]] | None, what: str) -> int | None:
         while heap:
             expires_at_ms, holder = heap[0]
             seat = self._seats.get(holder)

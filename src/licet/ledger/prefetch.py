@@ -44,11 +44,11 @@ class Sharing(NamedTuple):
 class Counting(NamedTuple):
     """Which seats a limit may count: those of these holders, and those that sessions of these clients have.
 
-    The latter are pairs of a pool and a client's key.
+    Both are by pool; the latter are the keys of clients.
     """
 
-    holders: set[SeatKey]
-    own: set[tuple[int, int]]
+    holders: dict[int, set[str]]
+    own: dict[int, set[int]]
 
     def __bool__(self) -> bool:
         return bool(self.holders or self.own)
@@ -64,8 +64,7 @@ class Need:
         self.ended: set[bytes] = set()
 
         # asking, rooms: how many sessions each client asks for; and how many may live before the batch, so
-        # that none has to end (L8), less than 0 where it asks for more than it may have. The store counts
-        # those that live.
+        # that none has to end (L8), less than 0 where it asks for too many. The store counts those that live.
         #   Grant(A)                  asking = {1: 1}, rooms = {1: 1}
         #   Grant(A), 3 times         asking = {1: 3}, rooms = {1: -1}
         self.asking: dict[int, int] = {}
@@ -115,6 +114,7 @@ class Need:
         self._tenant_of: dict[int, int] = {}  # those with options
         self._options: dict[int, PoolOptions] = {}
         self._applied: dict[int, list[Applied]] = {}  # of each grant of a pool with options
+        self._then: dict[int, Counter[str]] = {}  # what is counted if all get a seat
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
@@ -166,7 +166,7 @@ class Need:
 
     def _add_options(self, pool_id: int, options: PoolOptions, client: Client) -> None:
         applied = options.of(client.user.initials, client.client_id)
-        if pool_id not in self._options:
+        if pool_id not in self._applied:
             self._options[pool_id], self._applied[pool_id] = options, []
             self.counts[pool_id] = set()
             if options.counts or options.queue:
@@ -272,32 +272,40 @@ class Need:
         `A` has a seat of pool 1, of which 50 are in use, and `max` is 1 for user:AB. `Grant(B, pool 1)` needs
         the seats of client:A and client:B; the sessions of both, and their seats, if each has its own.
         """
-        found = Counting(set(), set())
+        found = Counting({}, {})
         for pool_id, asking in self._applied.items():
             if in_use.get(pool_id, 0) <= 1 + SPARE:
                 continue
             then = self._counted_then(pool_id, counts)
-            limits = dict.fromkeys(it for applied in asking for it in applied.limits)
-            for what in (what for what, at_most in limits if then[what] > at_most):
-                self._add_counting(found, pool_id, self._options[pool_id].who_counts(what))
+            limits = {it for applied in asking for it in applied.limits}
+            reached = [what for what, at_most in limits if then[what] > at_most]
+            if reached:
+                self._add_counting(found, pool_id, reached)
         return found
 
-    def _add_counting(self, found: Counting, pool_id: int, clients: Mapping[str, str]) -> None:
-        if len(clients) > FEW:
-            return
+    def _add_counting(self, found: Counting, pool_id: int, limits: Iterable[str]) -> None:
+        clients: dict[str, str] = {}
+        for what in limits:
+            of_limit = self._options[pool_id].who_counts(what)
+            if len(of_limit) <= FEW:
+                clients |= of_limit
         match self._pools[pool_id].duplicates:
             case Duplicates.CLIENT:
-                found.holders.update((pool_id, CLIENT_HOLDER + client_id) for client_id in clients)
+                found.holders[pool_id] = {CLIENT_HOLDER + client_id for client_id in clients}
             case Duplicates.USER:
-                found.holders.update((pool_id, USER_HOLDER + initials) for initials in clients.values())
+                found.holders[pool_id] = {USER_HOLDER + initials for initials in clients.values()}
             case Duplicates.NONE:
                 of_tenant = self._tenants[self._tenant_of[pool_id]].clients
-                found.own.update((pool_id, of_tenant[it].key) for it in clients if it in of_tenant)
+                found.own[pool_id] = {of_tenant[it].key for it in clients if it in of_tenant}
+        if holders := found.holders.get(pool_id):  # who asks is looked up anyway
+            holders.difference_update([holder for of_pool, holder in self.holders if of_pool == pool_id])
 
     def _counted_then(self, pool_id: int, counts: Counts) -> Mapping[str, int]:
         """What is counted of a pool, if all grants that ask for a seat of it get one."""
-        then = Counter(counts.get(pool_id))
-        then.update(chain.from_iterable([applied.counted for applied in self._applied[pool_id]]))
+        then = self._then.get(pool_id)
+        if then is None:
+            then = self._then[pool_id] = Counter(counts.get(pool_id))
+            then.update(chain.from_iterable([applied.counted for applied in self._applied[pool_id]]))
         return then
 
     def _may_explain(self, pool_id: int, counts: Counts, now_ms: int) -> bool:

@@ -163,27 +163,29 @@ class _Left:
         if step is not None and options.queue:
             # Those before in line need numbers, too.
             self.seats = min(self.seats, numbers_left(step, book.numbers[pool.id], freed, now_ms))
-        self._counts = book.counts.get(pool.id, _NO_COUNTS)
+        self._counts = book.counts.get(pool.id, _NO_COUNTS)  # those of the book, until one changes here
+        self._thought: dict[str, int] | None = None  # a copy of them
         self._reserved = options.reserved
         self._common = room - options.reserved
         self._reserves = None if options.reserved <= room else options.reserves_within(room)
-        self._more: dict[str, int] = {}  # than `_counts` say
         for change in freed:
             self._count_more(change.seat.counted, -1)
 
     def limits_reached(self, applied: Applied) -> list[str]:
         """The limits into which one more seat does not fit (L16)."""
-        return [what for what, at_most in applied.limits if self._count(what) >= at_most]
+        counts = self._counts
+        return [what for what, at_most in applied.limits if counts.get(what, 0) >= at_most]
 
     def source(self, applied: Applied) -> str | None:
         """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
+        counts = self._counts
         for what, at_most in applied.reserves:
             within = at_most if self._reserves is None else self._reserves[what]
-            if self._count(what) < within:
+            if counts.get(what, 0) < within:
                 return what
         if not self._reserved:
             return ""
-        return COMMON if self._count(COMMON) < self._common else None
+        return COMMON if counts.get(COMMON, 0) < self._common else None
 
     def take(self, applied: Applied) -> None:
         """Give a seat to somebody else, if there is one for it."""
@@ -191,13 +193,11 @@ class _Left:
             self._count_more(applied.texts[source], 1)
             self.seats -= 1
 
-    def _count(self, what: str) -> int:
-        count = self._counts.get(what, 0)
-        return count + self._more.get(what, 0) if self._more else count
-
     def _count_more(self, counted: str, seats: int) -> None:
+        if self._thought is None:
+            self._counts = self._thought = dict(self._counts)
         for what in names_counted(counted):
-            self._more[what] = self._more.get(what, 0) + seats
+            self._thought[what] = self._thought.get(what, 0) + seats
 
 
 def _others_are_first(book: Book, asked: Asked, options: PoolOptions, left: _Left, now_ms: int) -> bool:

@@ -394,10 +394,12 @@ class Loaded:
         if counting:
             asked_for = {
                 "now_ms": self.now_ms,
-                "holder_pools": numbers(key[0] for key in counting.holders),
-                "holders": texts(key[1] for key in counting.holders),
-                "client_pools": numbers(key[0] for key in counting.own),
-                "clients": numbers(key[1] for key in counting.own),
+                "holder_pools": numbers(
+                    pool_id for pool_id, those in counting.holders.items() for _ in those
+                ),
+                "holders": texts(holder for those in counting.holders.values() for holder in those),
+                "client_pools": numbers(pool_id for pool_id, keys in counting.own.items() for _ in keys),
+                "clients": numbers(key for keys in counting.own.values() for key in keys),
             }
             for row in raw.execute(_COUNTING.encode(), asked_for, prepare=True, binary=True):
                 self._add_seat([*row], is_early=False)

@@ -234,8 +234,11 @@ class _Loading:
 
     def _load_held(self, keys: Iterable[SeatKey]) -> None:
         for pool_id, holders in by_pool(keys).items():
-            for part in parts(holders):
-                self._add_seats(_HELD % _places(part), pool_id, *part)
+            self._load_held_of(pool_id, holders)
+
+    def _load_held_of(self, pool_id: int, holders: Sequence[str]) -> None:
+        for part in parts(holders):
+            self._add_seats(_HELD % _places(part), pool_id, *part)
 
     def _load_swept(self) -> set[int]:
         """Load the sessions that have expired; return the pools that have expired seats."""
@@ -297,9 +300,11 @@ class _Loading:
 
     def _load_counting(self) -> None:
         if self._need.counts and (found := self._need.counting(self._in_use, self._counts)):
-            self._load_held(found.holders - self._seats.keys())
-            for pool_id, client_key in found.own:
-                self._add_seats(_COUNTING_OWN, pool_id, client_key, self._now_ms, FEW)
+            for pool_id, holders in found.holders.items():
+                self._load_held_of(pool_id, [*holders])
+            for pool_id, clients in found.own.items():
+                for client_key in clients:
+                    self._add_seats(_COUNTING_OWN, pool_id, client_key, self._now_ms, FEW)
 
     def _used_assertions(self) -> Iterator[tuple[int, bytes]]:
         asked: dict[tuple[int, int], list[bytes]] = {}

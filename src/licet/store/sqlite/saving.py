@@ -41,6 +41,18 @@ def _text(bulk: _Bulk, rows: int) -> str:
     return f"{bulk.before} {', '.join([row] * rows)} {bulk.after}"
 
 
+class _BulkOfCounts(_Bulk):
+    """A statement for the rows of one pool that shrink by as much, its first three parameters."""
+
+    def run(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], *first: object) -> None:
+        """Execute it for these rows: pool, what, and by how much."""
+        found: dict[tuple[int, int], list[tuple[str]]] = {}
+        for pool_id, what, less in rows:
+            found.setdefault((pool_id, less), []).append((what,))
+        for (pool_id, less), those in found.items():
+            super().run(raw, those, *first, less, less, pool_id)
+
+
 class _BulkOfPool(_Bulk):
     """A statement for the rows of one pool, its first parameter: SQLite would scan for a list of pairs."""
 
@@ -87,11 +99,11 @@ _WRITES = Saving(
         "ON CONFLICT DO UPDATE SET in_use = in_use + excluded.in_use, at_most = excluded.at_most,"
         " over = max(0, min(over, in_use + excluded.in_use - excluded.at_most))",
     ),
-    counts_down=_Bulk(
-        "UPDATE seat_count SET in_use = in_use - new.column3,"
-        " over = max(0, min(over, in_use - new.column3 - at_most)) FROM (VALUES",
-        3,
-        ") AS new WHERE pool_id = new.column1 AND what = new.column2",
+    counts_down=_BulkOfCounts(
+        "UPDATE seat_count SET in_use = in_use - ?, over = max(0, min(over, in_use - ? - at_most))"
+        " WHERE pool_id = ? AND what IN (VALUES",
+        1,
+        ")",
     ),
     places_gone=_BulkOfPool("DELETE FROM queue_place WHERE pool_id = ? AND holder IN (VALUES", 1, ")"),
     places_new=_Bulk(f"INSERT INTO queue_place ({PLACE}) VALUES", 8),
