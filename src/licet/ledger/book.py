@@ -278,18 +278,25 @@ class Book:
             counted[key] = counted.get(key, 0) + seats
 
     def _put(self, session: Session) -> None:
-        self.sessions[session.sid] = session
+        sid = session.sid
+        self.sessions[sid] = session
         if (key := session.seat_key) is not None:
-            self.sessions_of_seat.setdefault(key, set()).add(session.sid)
+            sids = self.sessions_of_seat.get(key)
+            if sids is None:
+                self.sessions_of_seat[key] = {sid}
+            else:
+                sids.add(sid)
 
     def _remove(self, session: Session) -> None:
-        if self.expired.pop(session.sid, None) is not None:
+        sid, client_key = session.sid, session.client_key
+        if self.expired and self.expired.pop(sid, None) is not None:
             return  # It counted for nothing since it expired.
-        del self.sessions[session.sid]
-        self.live_sessions[session.client_key] -= 1
-        self.started.get(session.client_key, {}).pop(session.sid, None)
+        del self.sessions[sid]
+        self.live_sessions[client_key] -= 1
+        if (started := self.started.get(client_key)) is not None:
+            started.pop(sid, None)
         if (key := session.seat_key) is not None:
-            self.sessions_of_seat[key].discard(session.sid)
+            self.sessions_of_seat[key].discard(sid)
 
 
 _RENEWING = frozenset((SessionStarted, SessionRenewed, SeatKept))

@@ -83,22 +83,28 @@ def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> Sco
     on which all these scopes draw.
     """
     names = asked if len(asked) == 1 else tuple(dict.fromkeys(asked)) or (tenant.scope_default,)
-    drawn: list[Scope] = []
+    scopes, allowed = tenant.scopes, client.scopes
+    first: Scope | None = None
+    drawn: list[Scope] | None = None  # where there are more than one
     for name in names:
-        scope = tenant.scopes.get(name)
+        scope = scopes.get(name)
         if scope is None:
             return ScopeRefused(why="A scope that was asked for does not exist here.")
-        if client.scopes is not None and name not in client.scopes:
+        if allowed is not None and name not in allowed:
             return ScopeRefused(why="This client may not have a scope that was asked for.")
-        if scope.pool is not None:
-            drawn.append(scope)
+        if scope.pool is None:
+            continue
+        if first is None:
+            first = scope
+        else:
+            drawn = [*(drawn or [first]), scope]
     text = " ".join(names)
-    if not drawn:
+    if first is None or first.pool is None:
         return ScopeGrant(scope=text, pool_id=None)
-    first = drawn[0]
-    if len(drawn) == 1 and not first.other_pools:  # as nearly always
-        pool = None if first.pool is None else tenant.pool_named(first.pool)
+    if drawn is None and not first.other_pools:  # as nearly always
+        pool = tenant.pool_named(first.pool)
         return ScopeRefused(why=_NO_POOL) if pool is None else ScopeGrant(scope=text, pool_id=pool.id)
+    drawn = drawn or [first]
     pool_ids = [
         pool.id
         for it in first.pools

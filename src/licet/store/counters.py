@@ -39,11 +39,8 @@ def count(counted: Counter[str], changes: Sequence[Change], repeated: int = 0) -
     if PlaceLeft in kinds:
         _count_left(counted, changes)
     if SessionEnded in kinds or GrantDenied in kinds:
-        for change in changes:
-            if isinstance(change, SessionEnded):
-                counted[ENDED + change.reason] += 1
-            elif isinstance(change, GrantDenied):
-                counted[DENIED + change.reason] += 1
+        counted.update([ENDED + it.reason for it in changes if isinstance(it, SessionEnded)])
+        counted.update([DENIED + it.reason for it in changes if isinstance(it, GrantDenied)])
 
 
 def _count_left(counted: Counter[str], changes: Sequence[Change]) -> None:

@@ -208,12 +208,14 @@ class _Loading:
 
     def _load_oldest(self) -> None:
         need, first = self._need, []
-        known = self._sessions_at_most
+        known, uncounted = self._sessions_at_most, []
         for key, room in need.rooms.items():
             at_most = known.get(key)
             if at_most is not None and at_most <= room:
                 self._live[key] = at_most
-        for part in parts([key for key in need.rooms if key not in self._live]):
+            else:
+                uncounted.append(key)
+        for part in parts(uncounted):
             self._live.update(dict.fromkeys(part, 0))
             for key, live, oldest in _json(self._raw, _ROOMS % _places(part), self._now_ms, *part):
                 self._live[key] = live
