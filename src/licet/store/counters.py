@@ -38,8 +38,9 @@ def count(counted: Counter[str], changes: Sequence[Change], repeated: int = 0) -
         counted[RENEWED] += renewed
     if PlaceLeft in kinds:
         _count_left(counted, changes)
-    if SessionEnded in kinds or GrantDenied in kinds:
+    if SessionEnded in kinds:
         counted.update([ENDED + it.reason for it in changes if isinstance(it, SessionEnded)])
+    if GrantDenied in kinds:
         counted.update([DENIED + it.reason for it in changes if isinstance(it, GrantDenied)])
 
 

@@ -75,6 +75,7 @@ class Batch:
         self._writers: dict[int, int] = {}
         self._book: Book | None = None
         self._recalled: Book | None = None
+        self._needed: tuple[int, Need] | None = None  # of all commands, by this version of the set-up
         self.repeated: list[tuple[Grant, Standing]] = []
         self.changes: list[Change] = []  # that were saved
 
@@ -96,9 +97,12 @@ class Batch:
         found = memory.repeat(commands, heard_ms)
         others = [command for command, kept in zip(commands, found, strict=True) if kept is None]
         if others:
-            tenants = self._tenants.by_id
-            book = self._recalled = memory.book(others, Need(others, tenants), tenants, heard_ms)
+            version, tenants = self._tenants.version, self._tenants.by_id
+            need = Need(others, tenants)
+            book = self._recalled = memory.book(others, need, tenants, heard_ms)
             if book is None:
+                if len(others) == len(commands):
+                    self._needed = (version, need)  # for `load`
                 return ()
             self._remembered = book.seats.copy(), book.sessions.copy()
         if not commands:
@@ -125,6 +129,9 @@ class Batch:
             self.now_ms, self._remembered = 0, None
         assert not self.now_ms, "a batch loads once"
         self._commands = commands
+        if self._needed is not None:
+            version, need = self._needed
+            return self._load(need, version)
         version, tenants = self._tenants.version, self._tenants.by_id
         return self._load(Need(commands, tenants), version)
 

@@ -14,7 +14,7 @@ The rules:
 - Everything is bounded, and the oldest is forgotten.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from secrets import randbits
 from typing import Final, TypeVar
@@ -67,7 +67,7 @@ class Memory:
         # Of sessions that were granted again: of which grant and which standing grant, and when.
         self._again: OrderedDict[bytes, tuple[object, tuple[Grant, Standing, int]]] = OrderedDict()
         self._standings = Standings()
-        self._asked: Counter[int] = Counter()  # sessions that each client is granted again in this batch
+        self._asked: dict[int, int] = {}  # sessions that each client is granted again in this batch
 
     def forget(self) -> None:
         """Forget everything: what became of a batch is not known, or it should not have failed."""
@@ -107,10 +107,11 @@ class Memory:
         kept = None if mark is None else self._standings.find(grant, mark, at_ms)
         if kept is None:
             return None
-        count = _of(mark, self._live.get(grant.client_key))
-        if count is None or count + self._asked[grant.client_key] >= kept.sessions_max:  # L8
+        key = grant.client_key
+        count, asked = _of(mark, self._live.get(key)), self._asked.get(key, 0)
+        if count is None or count + asked >= kept.sessions_max:  # L8
             return None
-        self._asked[grant.client_key] += 1
+        self._asked[key] = asked + 1
         return kept
 
     def book(
@@ -131,7 +132,7 @@ class Memory:
                 return None
             if isinstance(command, Grant):
                 count = _of(mark, self._live.get(command.client_key))
-                asked = self._asked[command.client_key]
+                asked = self._asked.get(command.client_key, 0)
                 if count is None or need.oldest(command.client_key, count + asked) > 0:
                     return None
                 live[command.client_key] = count + asked
@@ -170,12 +171,16 @@ class Memory:
 
     def learn_repeated(self, repeated: Repeated, now_ms: int) -> None:
         """Remember what was granted again, at this moment. Call it before `learn`."""
+        live, again = self._live, self._again
         for grant, kept in repeated:
-            mark = self._tenants[grant.tenant_id]
-            count = _of(mark, self._live.get(grant.client_key))
+            key, mark = grant.client_key, self._tenants[grant.tenant_id]
+            count = _of(mark, live.get(key))
             assert count is not None, "by what was remembered"
-            _put(self._live, grant.client_key, (mark, count + 1), SEATS_MAX)
-            _put(self._again, grant.sid, (mark, (grant, kept, now_ms)), SESSIONS_MAX)
+            live[key] = (mark, count + 1)
+            live.move_to_end(key)
+            again[grant.sid] = (mark, (grant, kept, now_ms))
+        while len(again) > SESSIONS_MAX:
+            again.popitem(last=False)
 
     def learn(self, book: Book, rows: Saving[Sequence[Row]], now_ms: int) -> None:
         """Remember what was committed, at this moment, and which rows were written."""
