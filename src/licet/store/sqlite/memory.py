@@ -65,6 +65,8 @@ class Memory:
         Empty where there is none. Not of a client of which a session ends before: it may end with its seat.
         Each client that is found has a session more from now on.
         """
+        if Grant not in set(map(type, commands)):
+            return ()
         found: list[Standing | None] = []
         ending: set[int | None] = set()
         find, live, is_any = self._standings.find, self.sessions_at_most, False
