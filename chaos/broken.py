@@ -17,6 +17,7 @@
 - `moving back`: who asks again has the last place in line.
 - `deaf`: a request that waits in line is never answered with a denial.
 - `hasty`: neither a seat nor its number is held after the last token.
+- `clinging`: a number is held for ten seconds more, so that grants are denied though it is free.
 - `blind`: the memory of a guard lets everybody in. This one is of APIs, beside nodes that are hasty.
 
 Each takes away what would stand behind it in the tables, so that only the checker is left to see it.
@@ -49,6 +50,7 @@ from licet.web.waiter import Waiter
 HASTY, BLIND = "hasty", "blind"
 STALE_S = 0.3
 FORGETS_EVERY = 40  # commits
+CLINGS_MS = 10_000
 
 
 def break_it(name: str) -> None:
@@ -166,6 +168,11 @@ def _hold_no_number() -> None:
     rules.given_from_ms = lambda *_: 0  # type: ignore[attr-defined]
 
 
+def _hold_numbers_for_longer() -> None:
+    truly = rules.given_from_ms  # type: ignore[attr-defined]
+    rules.given_from_ms = lambda tenant, seat: truly(tenant, seat) + CLINGS_MS  # type: ignore[attr-defined]
+
+
 def _let_everybody_in() -> None:
     OneProcess.recall = SqlMemory.recall = lambda *_: True  # type: ignore[method-assign,assignment]
     OneProcess.take = SqlMemory.take = lambda *_: None  # type: ignore[method-assign,assignment]
@@ -265,5 +272,6 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "moving back": _move_back,
     "deaf": _answer_nobody_who_waits,
     HASTY: _hold_no_number,
+    "clinging": _hold_numbers_for_longer,
     BLIND: _let_everybody_in,
 }

@@ -52,8 +52,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `with_options` has clients ask for seats of pools with options alone (`chaos.limits`).
 
     `copies` is how many tenants there are of each kind that is not signed: with more, more is asked at once,
-    and a batch is larger. `is_forked` is whether nodes are forked from a process that has imported what they
-    need, instead of started as a user does: that takes a tenth of the processor time.
+    and a batch is larger. `only` names the kinds that take part; none is all. `is_forked` is whether nodes
+    are forked from a process that has imported what they need, instead of started as a user does: that takes
+    a tenth of the processor time.
     """
 
     seed: int
@@ -66,6 +67,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     copies: int = 1
     renewals: bool = False
     with_options: bool = False
+    only: tuple[str, ...] = ()
     is_forked: bool = False
     faults: tuple[str, ...] = ()
     turns: tuple[tuple[tuple[str, ...], float], ...] = ()
@@ -141,6 +143,7 @@ class Run:
             copies=options.copies,
             apis=apis_planned,
             with_options=options.with_options,
+            only=options.only,
         )
         with ExitStack() as stack:
             writer = stack.enter_context(Writer(self.history[0]))

@@ -110,10 +110,11 @@ def plan(
     copies: int = 1,
     apis: tuple[ApiPlan, ...] = (),
     with_options: bool = False,
+    only: tuple[str, ...] = (),
 ) -> Begun:
     """The plan of a run; `share` is how many of the clients take part, `copies` the tenants of each kind.
 
-    `with_options` has only tenants whose pools have options.
+    `with_options` has only tenants whose pools have options, `only` has those of these kinds.
     """
     if with_options:
         limited = tuple(
@@ -122,8 +123,9 @@ def plan(
             for kind, limits, line_hold_s in _LIMITED
         )
         return Begun(seed=seed, store=store, nodes=nodes, tenants=limited)
-    tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in _TENANTS]
-    tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED]
+    kinds = [kind for kind in _TENANTS if not only or kind[0] in only]
+    tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in kinds]
+    tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED if not only or kind[0] in only]
     return Begun(seed=seed, store=store, nodes=nodes, tenants=tuple(tenants), apis=apis)
 
 

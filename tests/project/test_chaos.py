@@ -22,11 +22,21 @@ _POSTGRES = ((("lost commits", "kill"), 0.2), (("failover", "clock"), 0.5))
 REST_S = 0.8
 _OF_OPTIONS = {"uncounted", "unreserved", "admitting", "overtaking", "unranked", "moving back", "deaf"}
 _SHARES = {"believing": 1.0, "unmarked": 0.15} | dict.fromkeys(_OF_OPTIONS, 1.0)  # of the clients
-_LONGER = {"blind": 10, "believing": 60, "lockless": 20, "uncounted": 2, "unmarked": 10, "unreserved": 4} | {
-    "overtaking": 10,
-    "unranked": 20,
+_LONGER = {
+    "blind": 10,
+    "believing": 60,
+    "clinging": 4,
+    "lockless": 8,
     "moving back": 10,
+    "overtaking": 10,
+    "uncounted": 2,
+    "unmarked": 4,
+    "unranked": 20,
+    "unreserved": 4,
 }
+# Where two nodes have to come between each other, all ask for the seats of a few tenants: so they often do.
+_ONLY = {"lockless": ("Client", "Session"), "unmarked": ("Client", "User")}
+RUNS_MAX = 4  # of a mistake that makes a difference by chance
 _WAITED_S = 14  # until who waits for a wait of three seconds gives up
 REST_OPERATIONS = 300  # fifty of the rarest in a run of three rests, as quick as the machine is
 
@@ -138,6 +148,7 @@ class TestBroken:
             pytest.param("sqlite", "folding away", "tables", marks=pytest.mark.wide),
             pytest.param("sqlite", "letting go", "over_issued", marks=pytest.mark.wide),
             pytest.param("sqlite", "hasty", "early_number", marks=pytest.mark.wide),
+            pytest.param("sqlite", "clinging", "unexplained_denial", marks=pytest.mark.wide),
             pytest.param("sqlite", "blind", "two_holders", marks=pytest.mark.wide),
             pytest.param("sqlite", "uncounted", "over_limit", marks=pytest.mark.wide),
             pytest.param("sqlite", "unreserved", "over_limit", marks=pytest.mark.wide),
@@ -148,32 +159,46 @@ class TestBroken:
             pytest.param("sqlite", "deaf", "unanswered_wait", marks=pytest.mark.long),
         ],
     )
+    @pytest.mark.timeout(900)
     def test_a_mistake_is_found(self, tmp_path: Path, store: str, broken: str, kind: FindingKind) -> None:
         """L4, L6, L9, L15 to L19: no lock, or an old number; answers before they are durable; seats lost.
 
         Or a node that does not see that another has written, under a load that is mostly renewals.
 
-        Or seats, or their numbers, that are somebody else's though they have to be held; or more seats than
-        options allow, or for whom they keep out; or a line that is none; or a guard whose memory lets
-        everybody in.
+        Or seats, or their numbers, that are somebody else's though they have to be held, or nobody's though
+        they need not be; or more seats than options allow, or for whom they keep out; or a line that is none;
+        or a guard whose memory lets everybody in.
+
+        It makes a difference by chance, so that one run may show nothing.
         """
-        options = Options(
-            seed=SEED,
-            seconds=0,
-            store=store,
-            nodes=2,
-            share=_SHARES.get(broken, 0.4),
-            turns=(((), 1.0),),
-            rest_s=_WAITED_S if broken == "deaf" else REST_S,
-            rest_operations=REST_OPERATIONS * _LONGER.get(broken, 1),
-            renewals=broken == "unmarked",
-            with_options=broken in _OF_OPTIONS,
-            calm_s=0,
-            broken=broken,
-            expiries=0,
-            is_quiet=True,
-        )
-        found = ran(tmp_path, options).findings.count
+        for number in range(RUNS_MAX):
+            (tmp_path / str(number)).mkdir()
+            options = with_mistake(store, broken, SEED + number)
+            found = ran(tmp_path / str(number), options).findings.count
+            if found[kind]:
+                break
         assert found[kind] > 0
         if broken == "hasty":  # what a guard is there for
             assert not found["two_holders"]
+
+
+def with_mistake(store: str, broken: str, seed: int) -> Options:
+    """A run with a mistake, as long as it takes to make a difference some times."""
+    return Options(
+        seed=seed,
+        seconds=0,
+        store=store,
+        nodes=2,
+        share=_SHARES.get(broken, 0.4),
+        turns=(((), 1.0),),
+        rest_s=_WAITED_S if broken == "deaf" else REST_S,
+        rest_operations=REST_OPERATIONS * _LONGER.get(broken, 1),
+        renewals=broken == "unmarked",
+        with_options=broken in _OF_OPTIONS,
+        only=_ONLY.get(broken, ()),
+        apis=0 if broken in _ONLY else len(apis.PLANS),
+        calm_s=0,
+        broken=broken,
+        expiries=0,
+        is_quiet=True,
+    )
