@@ -36,7 +36,8 @@ class Groups(OfTenant[Group]):
 
     path, word, plural, event = "groups", "group", "groups", "group"
     about = (
-        "A group has users and clients. The options of a pool can name it: RESERVE, MAX, INCLUDE, EXCLUDE."
+        "A group has users and clients. The options of a pool can name it: EXCLUDE, INCLUDE, MAX, RESERVE and"
+        " the priority in the queue."
     )
     empty = "No group yet. Add the first one"
     command = "licet group add sales --user TC"
