@@ -66,7 +66,12 @@ def attacked(
     return attacker
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    ("server", "strategy"),
+    few([(kind, it) for kind in ("introspection", "jwt") for it in STRATEGIES], len(STRATEGIES) + 1),
+    indirect=["server"],
+    ids=lambda it: getattr(it, "__name__", it),
+)
 def test_a_number_has_one_holder_and_changes_hands_as_seldom_as_is_sold(
     server: SignedServer, strategy: Strategy
 ) -> None:

@@ -130,7 +130,7 @@ def test_a_denial_only_appends_and_those_of_a_batch_that_are_alike_are_one_entry
     ]
 
 
-@pytest.mark.parametrize("seed", few(range(4), 2))
+@pytest.mark.parametrize("seed", few(range(4), 1))
 def test_all_that_shows_denials_is_the_same_before_and_after_a_fold(site: Site, seed: int) -> None:
     """In whatever portions."""
     times = be_denied(site, seed)

@@ -17,8 +17,10 @@ from bench.neighbour_counts import count_neighbours
 from bench.scenarios import Row, events
 from bench.svg import Bar, Line, bars, lines
 from bench.wire import Request, form
+from bench.work import KINDS
 from bench.wrk import read_report
 from licet.lanes.commit import commit
+from support.many import few
 from support.paths import ROOT
 
 RESULTS = ROOT / "bench" / "results"
@@ -46,8 +48,9 @@ def grant(tmp_path_factory: pytest.TempPathFactory) -> counting.Counts:
     return counting.count(tmp_path_factory.mktemp("grant"), ["grant"])["grant"]
 
 
-def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path) -> None:
-    counts = counting.count(tmp_path) | count_neighbours()
+@pytest.mark.parametrize("kinds", few([["grant", "refresh", "verify"], [*KINDS]], 1), ids=len)
+def test_a_request_takes_no_more_than_was_written_down(tmp_path: Path, kinds: list[str]) -> None:
+    counts = counting.count(tmp_path, kinds) | count_neighbours()
     baseline = guard.Baseline()
     compared = baseline.compare(counts, counting.calibrate())
     losses = [it for it in compared if it.is_loss]

@@ -25,6 +25,7 @@ from licet.units import DAY_MS
 from support.asking import NOW_MS, Case, without_standings
 from support.examples import BY_USER, CLIENTS, EACH, FULL, bump, end, grant, jim_test, refresh, sid, view
 from support.kinds import Place, SqlitePlaces
+from support.many import few
 from support.store_site import SESSION_S, START_MS, Undone, begin, do, everything, in_use, numbers, rows
 
 ONE = replace(FULL, seats=1)
@@ -242,7 +243,7 @@ class TestForgotten:
         assert most == 2
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(it, marks=pytest.mark.wide) for it in range(2, 30))])
+@pytest.mark.parametrize("seed", few(range(30), 1))
 @pytest.mark.parametrize("pool", [FULL, BY_USER, replace(FULL, hold_s=30)])
 def test_stores_that_grant_again_answer_as_one_that_never_does(  # noqa: PLR0917 - fixtures
     place: Place,
