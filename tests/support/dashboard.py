@@ -62,6 +62,9 @@ class Reader:
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
+        self._csrf: dict[
+            tuple[str | None, ...], str
+        ] = {}  # by cookies, as it is one for all pages of a sign-in
 
     def sign_in(self, name: str, password: str = PASSWORD, **fields: str) -> httpx.Response:
         """By the form."""
@@ -79,7 +82,10 @@ class Reader:
 
     def post(self, path: str, **fields: str | list[str]) -> httpx.Response:
         """Send a form."""
-        return self.http.post(path, data={"csrf": self.csrf(), **fields})
+        cookies = tuple(cookie.value for cookie in self.http.cookies.jar)
+        if cookies not in self._csrf:
+            self._csrf[cookies] = self.csrf()
+        return self.http.post(path, data={"csrf": self._csrf[cookies], **fields})
 
 
 @contextmanager
