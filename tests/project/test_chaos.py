@@ -26,7 +26,7 @@ _LONGER = {
     "blind": 10,
     "believing": 60,
     "clinging": 4,
-    "lockless": 8,
+    "lockless": 12,
     "moving back": 10,
     "overtaking": 10,
     "uncounted": 2,
