@@ -3,7 +3,8 @@
 A place is its holder's for certain from an answer that says so on, for half of the time that a place is kept
 since it asked: no later than that the server writes it again. It is the same place as before where that was
 certain until the answer. It is certain no more from when on its client asks anew and is not denied for
-certain, and as soon as the options, or the client, may have been changed.
+certain, and as soon as the options, or the client, may have been changed; and not yet as long as a grant that
+nobody answered may still be given a seat, which ends the place.
 
 Of those who get a new seat, each had as many seats free as certainly stood before it and could have one, and
 one more: all others were certainly held at that moment. So whoever took its place earlier, with the same
@@ -63,6 +64,7 @@ class _Walk:
         self._line = line
         self._faults = faults
         self._findings = findings
+        self._served_by_us = 0  # until when a grant that nobody answered may be given a seat
         self._open: list[
             tuple[int, int]
         ] = []  # requests for a place: sent, and when it was taken at the latest
@@ -73,14 +75,17 @@ class _Walk:
         if grant.queue:
             by_us = self._faults.late_us(grant.due_us) if grant.is_unknown else grant.received_us
             self._open.append((asked_us, by_us))
-        if grant.is_unknown or grant.outcome in ENDING:
+        if grant.is_unknown:
+            self._cut(asked_us)
+            self._served_by_us = max(self._served_by_us, self._faults.late_us(grant.due_us))
+        elif grant.outcome in ENDING:
             self._cut(asked_us)
         elif grant.outcome == "granted":
             self._cut(asked_us)
             self.may_since[grant.sid] = min((sent_us for sent_us, _ in self._open), default=FOREVER)
             # Who is served waits no more; what nobody answered may still be done.
             self._open = [it for it in self._open if it[1] > grant.received_us]
-        elif grant.queue and grant.outcome in DENIALS:
+        elif grant.queue and grant.outcome in DENIALS and asked_us > self._served_by_us:
             self._stand(grant, asked_us)
 
     def _stand(self, grant: Operation, asked_us: int) -> None:

@@ -147,6 +147,14 @@ class TestPlaces:
         story.stand(7 if why == "late" else 2, "a", 2)
         assert story.found() == NOTHING
 
+    def test_a_grant_that_nobody_answered_may_end_the_place_late(self) -> None:
+        """It was asked for before, and decided after the place was taken."""
+        story, *_ = full()
+        story.ask(0.5, "a", "grant", UNKNOWN, "")
+        story.stand(1, "a", 1)
+        story.stand(2, "a", 2)
+        assert story.found() == NOTHING
+
     def test_who_is_refused_for_a_secret_has_lost_nothing(self) -> None:
         """It is no denial of a seat."""
         story, *_ = full()
