@@ -5,8 +5,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent import futures
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -21,6 +23,7 @@ from licet.ledger.commands import Granted, Sweep
 from licet.store import migrate
 from licet.store.errors import SchemaOutdated, SchemaUnknown, StoreUnavailable
 from licet.store.sqlite.book import _COUNTING_OWN
+from licet.store.sqlite.connecting import wait_for_locks
 from licet.store.sqlite.store import SqliteStore, _driver
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
 from support.store_site import SPAWN, do, everything, numbers, run_processes
@@ -286,6 +289,30 @@ class TestAFile:
         barrier = SPAWN.Barrier(2)
         run_processes(partial(_make, tmp_path / "licet.db", barrier) for _ in range(2))
         SqliteStore(tmp_path / "licet.db", ManualClock()).close()
+
+    def test_who_finds_the_tables_being_made_waits_longer_than_a_batch_may(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a slow disk the tables take longer to make than a batch waits for another one."""
+        path, is_about_to_begin = tmp_path / "licet.db", threading.Event()
+
+        def wait(raw: sqlite3.Connection, within_s: float) -> None:
+            wait_for_locks(raw, within_s)
+            is_about_to_begin.set()
+
+        monkeypatch.setattr("licet.store.sqlite.connecting.BUSY_S", 0.0)
+        monkeypatch.setattr("licet.store.sqlite.store.wait_for_locks", wait)
+        with (
+            closing(sqlite3.connect(path, isolation_level=None)) as other,
+            futures.ThreadPoolExecutor() as threads,
+        ):
+            other.execute("PRAGMA journal_mode = WAL")
+            other.execute("BEGIN IMMEDIATE")
+            making = threads.submit(SqliteStore, path, ManualClock(), create=True)
+            assert is_about_to_begin.wait(60)
+            assert not futures.wait([making], timeout=0.2).done
+            other.execute("COMMIT")
+            making.result().close()
 
     def test_what_was_committed_is_brought_into_the_file_while_another_writes(
         self, store: SqliteStore

@@ -61,6 +61,11 @@ def _prepare(raw: sqlite3.Connection) -> None:
         raw.execute(pragma)
 
 
+def wait_for_locks(raw: sqlite3.Connection, within_s: float) -> None:
+    """Have statements of this connection wait for so long for another one's lock."""
+    raw.execute(f"PRAGMA busy_timeout = {round(within_s * 1000)}")
+
+
 class Wrapping:
     """Makes connections of SQLAlchemy, of one engine: what it compiles once is compiled for all."""
 

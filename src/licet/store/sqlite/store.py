@@ -30,7 +30,7 @@ from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.sqlite.book import read_live, read_numbered
-from licet.store.sqlite.connecting import Wrapping, asking, connect
+from licet.store.sqlite.connecting import Wrapping, asking, connect, wait_for_locks
 from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.transaction import SetupRow, SqliteTransaction
 from licet.store.unfolded import Unfolded
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+MAKING_S = 60.0  # how long to wait for another process that makes the tables: on a slow disk it takes some
 _SETUP = "SELECT version, seats_lag, writer FROM setup"
 _SIGN = "UPDATE setup SET writer = ?"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -90,6 +91,7 @@ class SqliteStore:
     def _make_tables(self) -> None:
         """Make all of the tables or none, even where another process makes them too."""
         raw, connection = self._writer, self._wrapped_writer()
+        wait_for_locks(raw, MAKING_S)
         raw.execute("BEGIN IMMEDIATE")
         try:
             upgrade(connection)
@@ -97,6 +99,7 @@ class SqliteStore:
             raw.rollback()
             raise
         raw.commit()
+        wait_for_locks(raw, BUSY_S)
 
     def tenant(self, name: str) -> Tenant | None:
         """The tenant as last read; no I/O."""
