@@ -177,6 +177,10 @@ class PoolOptions:
         self._max_per_user = max_per_user
         self._max_per_client = max_per_client
         self.reserved = sum(self._reserve.values())
+        self.limits_one = bool(max_per_user or max_per_client) or any(
+            not who.startswith("group:") for who in self._max
+        )
+        """Whether a user or a client has a limit of its own, and not as a member of a group."""
         self._groups, self._users_of = groups, users_of or {}
         self._clients_of: dict[str, list[str]] | None = None  # of each user, when somebody wants to know
         self._groups_of: defaultdict[str, list[str]] = defaultdict(list)
@@ -217,7 +221,10 @@ class PoolOptions:
         return self._max_per_user if who.startswith("user:") else self._max_per_client
 
     def who_counts(self, what: str) -> dict[str, str]:
-        """The clients of which a limit counts the seats, as the set-up is now, and their users."""
+        """The clients of which a limit counts the seats, as the set-up is now, and their users.
+
+        None where it is a group's: they would be looked up for each batch in which somebody is denied.
+        """
         clients = self._who_counts.get(what)
         if clients is None:
             clients = self._find_who_counts(what)
@@ -232,11 +239,9 @@ class PoolOptions:
             self._clients_of = {}
             for client_id, initials in users_of.items():
                 self._clients_of.setdefault(initials, []).append(client_id)
-        group = self._groups.get(name) if kind == "group" else None
-        clients = [name] if kind == "client" else sorted(group.clients) if group else []
-        users = [name] if kind == "user" else sorted(group.users) if group else []
-        for initials in users:
-            clients += self._clients_of.get(initials, ())
+        clients = [name] if kind == "client" else []
+        if kind == "user":
+            clients = self._clients_of.get(name, [])
         return {client_id: users_of[client_id] for client_id in clients if client_id in users_of}
 
     def reserves_within(self, room: int) -> dict[str, int] | None:

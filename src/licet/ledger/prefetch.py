@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from licet.ledger.book import Counts, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
-from licet.ledger.holders import CLIENT_HOLDER, SESSION_HOLDER, USER_HOLDER, holder_of
+from licet.ledger.holders import CLIENT_HOLDER, SESSION_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
 from licet.model import Client, Duplicates, Place, Pool, Seat, Session, Tenant
 from licet.options import COMMON, Applied, PoolOptions
@@ -265,35 +265,38 @@ class Need:
         """The seats that count against a limit which may deny, where they can be those of a `FEW` only (L16).
 
         The answer to a denied client says when the first of them expires, and they may be anywhere among the
-        seats of their pool. Where more clients may have them, it is the moment before which none of those
-        that are not known expires, as `earliest` finds it. Nor does a small pool, of which that finds every
-        seat, need more.
+        seats of their pool. Where more clients may have them, or the members of a group, it is the moment
+        before which none of those that are not known expires, as `earliest` finds it. Nor does a small pool,
+        of which that finds every seat, need more.
 
         `A` has a seat of pool 1, of which 50 are in use, and `max` is 1 for user:AB. `Grant(B, pool 1)` needs
         the seats of client:A and client:B; the sessions of both, and their seats, if each has its own.
         """
         found = Counting({}, {})
         for pool_id, asking in self._applied.items():
-            if in_use.get(pool_id, 0) <= 1 + SPARE:
+            if in_use.get(pool_id, 0) <= 1 + SPARE or not self._options[pool_id].limits_one:
                 continue
             then = self._counted_then(pool_id, counts)
             limits = {it for applied in asking for it in applied.limits}
             reached = [what for what, at_most in limits if then[what] > at_most]
-            if reached:
-                self._add_counting(found, pool_id, reached)
+            if reached and (clients := self._who_counts(pool_id, reached)):
+                self._add_counting(found, pool_id, clients)
         return found
 
-    def _add_counting(self, found: Counting, pool_id: int, limits: Iterable[str]) -> None:
+    def _who_counts(self, pool_id: int, limits: Iterable[str]) -> dict[str, str]:
         clients: dict[str, str] = {}
         for what in limits:
             of_limit = self._options[pool_id].who_counts(what)
             if len(of_limit) <= FEW:
                 clients |= of_limit
+        return clients
+
+    def _add_counting(self, found: Counting, pool_id: int, clients: Mapping[str, str]) -> None:
         match self._pools[pool_id].duplicates:
             case Duplicates.CLIENT:
                 found.holders[pool_id] = {CLIENT_HOLDER + client_id for client_id in clients}
-            case Duplicates.USER:
-                found.holders[pool_id] = {USER_HOLDER + initials for initials in clients.values()}
+            case Duplicates.USER:  # who has its one seat shares it, and nobody else's counts
+                pass
             case Duplicates.NONE:
                 of_tenant = self._tenants[self._tenant_of[pool_id]].clients
                 found.own[pool_id] = {of_tenant[it].key for it in clients if it in of_tenant}
