@@ -48,6 +48,29 @@ class Faulty:
             raise fault
 
 
+def test_a_loop_goes_on_while_all_others_wait_for_the_store() -> None:
+    """A change of the set-up takes effect within a second, also where housekeeping waits for a lock."""
+    is_free, has_looked = threading.Event(), threading.Event()
+    waiting = [Loop(f"{number}", 60.0, partial(in_thread, is_free.wait, 60)) for number in range(40)]
+
+    async def run() -> None:
+        loops = iter([*waiting, Loop("look", 60.0, partial(in_thread, has_looked.set))])
+        running = asyncio.create_task(run_loops(loops, Log()))
+        while not has_looked.is_set():
+            await asyncio.wait({running}, timeout=0.01)
+            assert not running.done()
+        is_free.set()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), 30))
+    finally:
+        is_free.set()
+    assert has_looked.is_set()
+
+
 def logged(*faults: Exception | None) -> list[tuple[str, str, bool]]:
     """What a loop logs of these turns: its name, the detail, and whether a traceback is with it."""
     log = Log()

@@ -314,6 +314,32 @@ class TestAFile:
             other.execute("COMMIT")
             making.result().close()
 
+    def test_a_look_at_the_set_up_does_not_wait_for_the_upkeep_of_the_file(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a slow disk that takes seconds, and a change of the set-up takes effect within one."""
+        begun, may_end = threading.Event(), threading.Event()
+
+        class Slow:
+            def execute(self, _: str) -> "Slow":
+                begun.set()
+                assert may_end.wait(60)
+                return self
+
+            def fetchall(self) -> None:
+                """It has ended."""
+
+        with monkeypatch.context() as patch, futures.ThreadPoolExecutor() as threads:
+            patch.setattr(store, "_keeper", Slow())
+            keeping = threads.submit(store.upkeep)
+            assert begun.wait(60)
+            looking = threads.submit(store.refresh_tenants)
+            try:
+                looking.result(timeout=60)
+                assert not keeping.done()
+            finally:
+                may_end.set()
+
     def test_what_was_committed_is_brought_into_the_file_while_another_writes(
         self, store: SqliteStore
     ) -> None:

@@ -13,6 +13,7 @@ The rules:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
@@ -47,6 +48,9 @@ LOOK_FOR_ALERTS_EVERY_S: Final = 5.0
 SEND_ALERTS_EVERY_S: Final = 1.0
 PAUSE_S: Final = 0.02  # between two transactions in a row
 PIECES_MAX: Final = 1000  # in one turn; the history of a large tenant takes many turns
+OTHER_THREADS_MAX: Final = (
+    8  # for what requests do in threads beside the loops, as assertions of known clients
+)
 USES_PIECES_MAX: Final = 100  # in one turn; those of a million sessions take some minutes
 SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
 
@@ -62,8 +66,15 @@ class Loop(NamedTuple):
 
 
 async def run_loops(loops: Iterator[Loop], log: Log) -> None:
-    """Run these concurrently, until cancelled."""
-    await asyncio.gather(*(_repeat(loop, log) for loop in loops))
+    """Run these concurrently, until cancelled.
+
+    Each has a thread to wait in. asyncio's own are six on two processors: loops that wait for a lock of the
+    store could take all of them, and a change of the set-up would take effect when they have it.
+    """
+    all_loops = list(loops)
+    threads = ThreadPoolExecutor(len(all_loops) + OTHER_THREADS_MAX, thread_name_prefix="upkeep")
+    asyncio.get_running_loop().set_default_executor(threads)
+    await asyncio.gather(*(_repeat(loop, log) for loop in all_loops))
 
 
 async def _repeat(loop: Loop, log: Log) -> None:

@@ -71,12 +71,13 @@ class SqliteStore:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._look_lock = threading.Lock()
+        self._keep_lock = threading.Lock()
         with _faults(), ExitStack() as opened:
             _must_exist(path, create=create)
             self._wrapping = Wrapping(path)
             self._reporters = ConnectionPool(lambda: _Reporter(self._wrapping.connected()), most=REPORTS_MAX)
-            self._writer, self._reader, self._looker = (
-                opened.enter_context(closing(connect(path))) for _ in range(3)
+            self._writer, self._reader, self._looker, self._keeper = (
+                opened.enter_context(closing(connect(path))) for _ in range(4)
             )
             self._writes: Connection | None = None  # the writer and the looker, where SQLAlchemy needs them
             self._looks: _Reads | None = None
@@ -245,18 +246,18 @@ class SqliteStore:
         return True
 
     def upkeep(self) -> None:
-        """Move what was committed from the log into the file, without keeping a commit waiting.
+        """Move what was committed from the log into the file, without keeping a commit or a look waiting.
 
         Raises StoreUnavailable.
         """
-        with self._look_lock, _faults():
-            self._looker.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        with self._keep_lock, _faults():
+            self._keeper.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Close the file."""
         for reporter in self._reporters.close():
             reporter.close()
-        with self._write_lock, self._read_lock, self._look_lock:
+        with self._write_lock, self._read_lock, self._look_lock, self._keep_lock:
             self._opened.close()
 
     def _unwrap(self) -> None:
