@@ -225,6 +225,28 @@ def test_a_licence_that_is_removed_ends_what_it_gave_and_is_not_installed_again(
         remove(change, JIM, "C-1", 9)
 
 
+def test_numbers_are_held_for_their_last_tokens_and_no_longer_over_a_time_without_a_licence(
+    site: Site,
+) -> None:
+    """L18: without a licence there is no hold; with the next one it is again that since the last token."""
+    put(site, licence())
+    site.grant("c1")
+    site.grant("c2")
+    wait(site, 10)
+    site.grant("c1")
+    wait(site, 10)
+    with changing(site.store, ADA) as change:
+        remove(change, JIM, "C-1", 1)
+    wait(site, 5)
+    put(site, licence(serial=2))
+    assert denied(site, "c3").retry_after_s == HOLD_S - 25
+    wait(site, HOLD_S - 25)
+    assert site.grant("c3").seat_number == 2
+    assert denied(site, "c2").retry_after_s == 10
+    wait(site, 10)
+    assert site.grant("c2").seat_number == 1
+
+
 def test_without_trust_a_licence_gives_nothing_and_stays_installed(site: Site) -> None:
     """It counts again when its vendor is trusted again."""
     put(site, licence())

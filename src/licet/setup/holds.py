@@ -61,26 +61,27 @@ def recount(transaction: Transaction, tenant: Tenant, pool: Pool) -> None:
 
 
 def hold_numbers(transaction: Transaction, tenant: Tenant, pool: Pool, before_s: int) -> None:
-    """Give the free numbers of a signed pool later where its hold was `before_s` and became longer.
+    """Give the free numbers of a signed pool later or sooner where its hold was `before_s` and is another.
 
-    Each by the difference, and none later than a hold from now: no token of it is newer. The same holds for
-    the moment before which a restored store gives none at all.
+    Each by the difference, and none later than a hold from now: no token of it is newer. So a number whose
+    pool has no licence for a while, and no hold with it, waits no longer afterwards than for its last token.
+    The same holds for the moment before which a restored store gives none at all.
     """
     hold_s = tenant.hold_s_of(pool)
-    if pool.signed is None or hold_s <= before_s:
+    if pool.signed is None or hold_s == before_s:
         return
     last_ms = transaction.now_ms + hold_s * 1000
 
-    def later(from_ms: ColumnElement[int]) -> ColumnElement[int]:
-        later_ms = from_ms + (hold_s - before_s) * 1000
-        return case((later_ms > last_ms, _instant(last_ms)), else_=later_ms)
+    def moved(from_ms: ColumnElement[int]) -> ColumnElement[int]:
+        moved_ms = from_ms + (hold_s - before_s) * 1000
+        return case((moved_ms > last_ms, _instant(last_ms)), else_=moved_ms)
 
     free_number, row = schema.seat_free, schema.pool
     for statement in (
-        update(free_number).filter_by(pool_id=pool.id).values(from_ms=later(free_number.c.from_ms)),
+        update(free_number).filter_by(pool_id=pool.id).values(from_ms=moved(free_number.c.from_ms)),
         update(row)
         .where(row.c.id == pool.id, row.c.numbers_from_ms > 0)
-        .values(numbers_from_ms=later(row.c.numbers_from_ms)),
+        .values(numbers_from_ms=moved(row.c.numbers_from_ms)),
     ):
         transaction.connection.execute(statement)
 
