@@ -25,7 +25,6 @@ _SHARES = {"believing": 1.0, "unmarked": 0.15} | dict.fromkeys(_OF_OPTIONS, 1.0)
 _LONGER = {
     "blind": 10,
     "believing": 60,
-    "clinging": 4,
     "lockless": 12,
     "moving back": 10,
     "overtaking": 10,
@@ -37,7 +36,10 @@ _LONGER = {
 # Where two nodes have to come between each other, all ask for the seats of a few tenants: so they often do.
 _ONLY = {"lockless": ("Client", "Session"), "unmarked": ("Client", "User")}
 RUNS_MAX = 4  # of a mistake that makes a difference by chance
-_WAITED_S = 14  # until who waits for a wait of three seconds gives up
+_RESTS_S = {
+    "deaf": 14,  # until who waits for a wait of three seconds gives up
+    "clinging": 6,  # until the holds of three seconds are over, on however quick a machine
+}
 REST_OPERATIONS = 300  # in each rest, as quick as the machine is
 RAREST_MIN = 20  # of three rests of three times as many operations, of which 1.6 in a hundred are the rarest
 
@@ -191,7 +193,7 @@ def with_mistake(store: str, broken: str, seed: int) -> Options:
         nodes=2,
         share=_SHARES.get(broken, 0.4),
         turns=(((), 1.0),),
-        rest_s=_WAITED_S if broken == "deaf" else REST_S,
+        rest_s=_RESTS_S.get(broken, REST_S),
         rest_operations=REST_OPERATIONS * _LONGER.get(broken, 1),
         renewals=broken == "unmarked",
         with_options=broken in _OF_OPTIONS,
