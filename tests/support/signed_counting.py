@@ -197,9 +197,8 @@ class SignedModel:
             return
         before_s, self.hold_s = self.hold_s, after_s
         for number, from_ms in self.free_ms.items():
-            if after_s > before_s:
-                later_ms = from_ms + (after_s - before_s) * 1000
-                self.free_ms[number] = min(later_ms, self.now_ms + after_s * 1000)
+            moved_ms = from_ms + (after_s - before_s) * 1000
+            self.free_ms[number] = min(moved_ms, self.now_ms + after_s * 1000)
         for holder, seat in [*self.seats.items()]:
             mine = [it.expires_ms for it in self.sessions.values() if it.holder == holder]
             seat.expires_ms = max([self.held_ms(seat), self.now_ms, *mine])
