@@ -48,9 +48,7 @@ LOOK_FOR_ALERTS_EVERY_S: Final = 5.0
 SEND_ALERTS_EVERY_S: Final = 1.0
 PAUSE_S: Final = 0.02  # between two transactions in a row
 PIECES_MAX: Final = 1000  # in one turn; the history of a large tenant takes many turns
-OTHER_THREADS_MAX: Final = (
-    8  # for what requests do in threads beside the loops, as assertions of known clients
-)
+OTHER_THREADS_MAX: Final = 8  # beside the loops: what requests do in threads, as some assertions
 USES_PIECES_MAX: Final = 100  # in one turn; those of a million sessions take some minutes
 SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
 

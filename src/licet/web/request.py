@@ -86,7 +86,7 @@ class Exchange:
     def keep(self, resume: "Resume") -> None:
         """Let this request be answered by `resume` when it comes again byte for byte.
 
-        It may be forgotten at once. Only for a request that has authenticated, and by what keeps no secret.
+        It may be forgotten at once. Only for one that authenticated or showed a live token; keep no secret.
         """
 
     async def request(self, *, is_known: bool = False) -> Request:

@@ -8,9 +8,9 @@ same token all day. The rules:
 - Kept are a keyed hash of the bytes, the target, the few headers that what stands before the endpoints reads,
   and what the endpoint wants to know again. No body is kept, and no header that could have a secret. The key
   is made at the start and never leaves this process.
-- Only an endpoint can have a request remembered, once the client has authenticated (`Exchange.keep`): nobody
-  else can fill the memory. What it keeps is a hint: it says at each repetition whether it still holds, and
-  where it does not, the bytes are parsed as ever.
+- Only an endpoint can have a request remembered (`Exchange.keep`), once the client has authenticated, or has
+  shown a live token: nobody else can fill the memory. What it keeps is a hint: it says at each repetition
+  whether it still holds, and where it does not, the bytes are parsed as ever.
 - There are `entries_max`; the oldest goes first.
 """
 
