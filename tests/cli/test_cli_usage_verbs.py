@@ -76,8 +76,17 @@ def test_what_if_has_what_was_recorded_its_replay_and_the_other_set_up(site: Sit
     assert today.split()[2:] == ["1", "0s", "20m", "1", "2", "1", "1"]
     assert other.split()[2:] == ["3", "0s", "20m", "3", "0", "0", "0"]
     assert error == (
-        "replayed, today's set-up misses the recorded peak by 0.0%, and the recorded true denials by 0.0%"
+        "replayed, today's set-up misses the recorded peak by 0.0%, and misses the recorded true denials by 0.0%"
     )
+
+
+def test_what_if_says_where_nothing_was_recorded_that_there_is_nothing_to_check_against(site: Site) -> None:
+    """No part of nothing: it said 300 per cent."""
+    nothing = "no seats were recorded in this period, so nothing to check against"
+    span = ("--from", "2023-01-01", "--until", "2023-01-02")
+    assert report(site, "what-if", "--seats", "3", *span).splitlines()[-1] == nothing
+    found = json.loads(report(site, "what-if", "--json", *span))
+    assert (found["peak_error"], found["turned_away_error"]) == (None, None)
 
 
 def test_what_if_takes_the_options_of_a_pool(site: Site) -> None:

@@ -12,7 +12,7 @@ from licet.model import Duplicates, EndReason, Group, InvalidValue, Pool
 from licet.options import Share
 from licet.reports.what_if.enough import Enough, enough
 from licet.reports.what_if.replay import Rules, Setup, replay
-from licet.reports.what_if.report import Other, WhatIf, what_if
+from licet.reports.what_if.report import Other, WhatIf, trust_in, what_if
 from licet.reports.what_if.visits import Visit
 from licet.store.errors import NotFound
 from support.examples import TWINS, client, end, grant, jim_test, refresh
@@ -101,6 +101,34 @@ def test_who_was_turned_away_gets_a_seat_where_there_is_one_more(place: Place) -
     assert (found.today.peak, found.today.turned_away, found.today.grants) == (1, 1, 1)
     more = asked(site, seats=2).other
     assert (more.peak, more.turned_away, more.grants) == (2, 0, 2)
+
+
+def test_denials_without_any_seat_are_no_error_of_a_peak(place: Place) -> None:
+    """The pool had no seat then and has three now: there is no recorded peak of which to take a part."""
+    site = Site(place, jim_test(pools=[Pool(id=1, name="full", seats=0)]))
+    site.do(grant(1, 1), grant(2, 2), grant(3, 3))
+    site.clock.advance(seconds=3000)
+    site.tenant = replace(site.tenant, pools={1: replace(site.tenant.pools[1], seats=3)})
+    found = asked(site)
+    assert (found.recorded_peak, found.recorded.turned_away, found.today.peak) == (0, 3, 1)
+    assert (found.peak_error, found.turned_away_error) == (None, 1.0)
+    assert trust_in(found) == (
+        "no seats were recorded in this period, so nothing to check against but true denials;"
+        " replayed, today's set-up misses the recorded true denials by 100.0%"
+    )
+
+
+def test_denials_that_only_the_replay_has_are_counted_and_not_divided(place: Place) -> None:
+    """Two had seats at once, and the pool has one now; nobody had been denied."""
+    site = Site(place, jim_test(pools=[Pool(id=1, name="full", seats=2)]))
+    site.do(grant(1, 1), grant(2, 2))
+    site.clock.advance(seconds=60)
+    site.do(end(1), end(2))
+    site.clock.advance(seconds=3000)
+    site.tenant = replace(site.tenant, pools={1: replace(site.tenant.pools[1], seats=1)})
+    found = asked(site)
+    assert (found.recorded.turned_away, found.peak_error, found.turned_away_error) == (0, 0.5, None)
+    assert trust_in(found).endswith("by 50.0%, and has 1 true denial where none were recorded")
 
 
 def test_overdraft_is_more_seats() -> None:

@@ -315,6 +315,9 @@ def test_what_if_replays_a_pool_of_the_tenant(site: AdminSite) -> None:
     found = site.get(f"{OF_JIM}/usage/what-if?pool=full&seats=0&hold_s=60")
     assert (found["recorded_peak"], found["today"]["peak"], found["other"]["peak"]) == (1, 1, 0)
     assert found["other_setup"].items() >= {"seats": 0, "hold_s": 60}.items()
+    assert (found["peak_error"], found["turned_away_error"]) == (0.0, 0.0)
+    before = site.get(f"{OF_JIM}/usage/what-if?pool=full&from=2023-01-01&until=2023-01-02")
+    assert (before["peak_error"], before["turned_away_error"]) == (None, None)
     problem(site.call("GET", f"{OF_JIM}/usage/what-if?pool=none"), 404, "not-found")
     long = site.call("GET", f"{OF_JIM}/usage/what-if?pool=full&reach=90d")
     assert mistakes(long).keys() == {"query:until"}

@@ -120,6 +120,14 @@ def test_what_if_replays_only_when_the_form_was_sent(ada: Reader) -> None:
     page = ada.get(f"/usage/what-if{HERE}&seats=3&hold_s=60s")
     assert heading(page).startswith("0 true denials of full in Jim_Test with another set-up")
     assert "3 seats by client, hold 60s" in text_of(page).replace("hold 1m", "hold 60s")
+    assert "Replayed, today's set-up misses the recorded peak by 0.0%, and misses" in text_of(page)
+
+
+def test_what_if_of_a_time_without_seats_says_that_there_is_nothing_to_check_against(ada: Reader) -> None:
+    """No percentage of nothing."""
+    page = ada.get(f"/usage/what-if{HERE}&span=24h&from={30 * DAY_MS}&until={31 * DAY_MS}&seats=3")
+    assert "No seats were recorded in this period, so nothing to check against." in text_of(page)
+    assert "%" not in text_of(page)
 
 
 @pytest.mark.parametrize(

@@ -379,7 +379,9 @@ class WhatIf:
     """A pool in a span: what was recorded, what a replay with today's set-up gives, and with another one.
 
     `peak_error` and `turned_away_error` are by which part the replay of today's set-up misses the
-    recorded peak and the recorded true denials: 0.01 is one per cent.
+    recorded peak and the recorded true denials: 0.01 is one per cent. They are None where there is
+    nothing to compare with: `peak_error` where no seat was recorded, `turned_away_error` where no
+    true denial was, but the replay has some or there was no seat either.
     """
 
     tenant: str
@@ -390,7 +392,7 @@ class WhatIf:
     recorded: TrueDenials
     today_setup: Setup
     today: Replayed
-    peak_error: float
-    turned_away_error: float
+    peak_error: float | None
+    turned_away_error: float | None
     other_setup: Setup
     other: Replayed

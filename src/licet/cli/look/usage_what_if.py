@@ -36,7 +36,6 @@ _HEADINGS = {
     "turned_away": "true denials",
 }
 
-
 PoolName = Annotated[
     str | None,
     typer.Option(
@@ -62,7 +61,6 @@ SessionTtl = Annotated[
 ]
 CountedFor = Annotated[Duplicates | None, typer.Option("--duplicates", help="With seats counted for these.")]
 
-
 _RULES = ("exclude", "include", "named", "reserve", "max", "max_per_user", "max_per_client")
 
 
@@ -86,12 +84,12 @@ def what_if(
     """What would have been with other seats, overdraft, hold, session life or options.
 
     The ledger that gives seats replays what the journal recorded, in memory. Today's set-up is replayed too,
-    and the last line says how far that misses what was recorded: so far you can trust the answer. Without a
-    span it is that of the last 31 days.
+    and the last line says how far that misses what was recorded: so far you can trust the answer. Where no
+    seat was recorded, there is nothing to check against. Without a span it is that of the last 31 days.
 
     Example: [bold]licet usage what-if --pool full --seats 20 --overdraft 2 --days 30[/]
     """
-    from licet.reports.what_if.report import Other
+    from licet.reports.what_if.report import Other, trust_in
     from licet.reports.what_if.report import what_if as read_what_if
     from licet.reports.what_if.visits import TooManyVisits
 
@@ -118,10 +116,7 @@ def what_if(
         show_json(plain(found))
         return
     show_list(_rows(found), _HEADINGS, empty="")
-    say(
-        f"replayed, today's set-up misses the recorded peak by {found.peak_error:.1%},"
-        f" and the recorded true denials by {found.turned_away_error:.1%}"
-    )
+    say(trust_in(found))
 
 
 def _bounded(option: str, text: str | None, least: int, most: int) -> int | None:

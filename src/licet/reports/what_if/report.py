@@ -1,7 +1,8 @@
 """Answers what another set-up of a pool would have done, beside what was, and with which error.
 
 Today's set-up is replayed too (`replay.py`). By how much that misses what was recorded is the error of the
-method, also where the set-up was changed within the span, and is reported with the answer.
+method, also where the set-up was changed within the span, and is reported with the answer. Nothing is a part of
+nothing: where none was recorded, there is no error to report, and the answer says so.
 
 The module only reads.
 """
@@ -13,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from licet.formats import counted
 from licet.journal.wants import wants
 from licet.ledger.signed_pools import room_of, seats_of
 from licet.model import Duplicates, Pool, Tenant, Value
@@ -42,7 +44,9 @@ class WhatIf(Value, frozen=True, kw_only=True):
     """A pool in a span: what was recorded, what a replay with today's set-up gives, and with another one.
 
     `peak_error` and `turned_away_error` are by which part the replay of today's set-up misses the recorded
-    peak and the recorded true denials: 0.01 is one per cent.
+    peak and the recorded true denials: 0.01 is one per cent. They are None where there is nothing to compare
+    with: `peak_error` where no seat was recorded, `turned_away_error` where no true denial was, but the replay
+    has some or there was no seat either.
     """
 
     tenant: str
@@ -53,8 +57,8 @@ class WhatIf(Value, frozen=True, kw_only=True):
     recorded: TrueDenials
     today_setup: Setup
     today: Replayed
-    peak_error: float
-    turned_away_error: float
+    peak_error: float | None
+    turned_away_error: float | None
     other_setup: Setup
     other: Replayed
 
@@ -97,10 +101,24 @@ def what_if(  # noqa: PLR0917 - what of which pool, from when until when
         today_setup=today_setup,
         today=today,
         peak_error=_error(today.peak, peak),
-        turned_away_error=_error(today.turned_away, recorded.turned_away),
+        turned_away_error=_denials_error(today.turned_away, recorded.turned_away, peak),
         other_setup=other_setup,
         other=changed,
     )
+
+
+def trust_in(found: WhatIf) -> str:
+    """How far the answer can be trusted: by how much the replay of today's set-up misses what was recorded."""
+    nothing = "no seats were recorded in this period, so nothing to check against"
+    if found.turned_away_error is None:
+        denials = f"has {counted(found.today.turned_away, 'true denial')} where none were recorded"
+    else:
+        denials = f"misses the recorded true denials by {found.turned_away_error:.1%}"
+    if found.peak_error is not None:
+        return f"replayed, today's set-up misses the recorded peak by {found.peak_error:.1%}, and {denials}"
+    if found.turned_away_error is None:
+        return nothing
+    return f"{nothing} but true denials; replayed, today's set-up {denials}"
 
 
 def enough_of(  # noqa: PLR0917 - for which pool, from when until when
@@ -177,5 +195,10 @@ def _recorded_peak(  # noqa: PLR0917 - of which pool, from when until when
     return max(step.peak for step in steps)
 
 
-def _error(replayed: int, recorded: int) -> float:
-    return round(abs(replayed - recorded) / max(recorded, 1), 4)
+def _error(replayed: int, recorded: int) -> float | None:
+    return round(abs(replayed - recorded) / recorded, 4) if recorded else None
+
+
+def _denials_error(replayed: int, recorded: int, peak: int) -> float | None:
+    """Where seats were used, and both the journal and the replay have nobody turned away, they agree."""
+    return 0.0 if peak and replayed == recorded == 0 else _error(replayed, recorded)

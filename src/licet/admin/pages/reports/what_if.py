@@ -22,7 +22,7 @@ from licet.formats import counted, duration, sentence
 from licet.model import InvalidValue, Pool
 from licet.reports.usage_queries import Reach
 from licet.reports.what_if.replay import Rules, Setup
-from licet.reports.what_if.report import WhatIf, what_if
+from licet.reports.what_if.report import WhatIf, trust_in, what_if
 from licet.reports.what_if.visits import TooManyVisits
 from licet.store.errors import NotFound
 from licet.units import DAY_MS
@@ -72,6 +72,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             form=form,
             found=found,
             rows=_rows(found) if found else (),
+            trust=sentence(trust_in(found)) if found else "",
             refusal=refusal,
             span_text=REACHES[asked.reach],
             **tools(request, visit, asked, _REACHES),
