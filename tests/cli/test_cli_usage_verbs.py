@@ -76,7 +76,8 @@ def test_what_if_has_what_was_recorded_its_replay_and_the_other_set_up(site: Sit
     assert today.split()[2:] == ["1", "0s", "20m", "1", "2", "1", "1"]
     assert other.split()[2:] == ["3", "0s", "20m", "3", "0", "0", "0"]
     assert error == (
-        "replayed, today's set-up misses the recorded peak by 0.0%, and misses the recorded true denials by 0.0%"
+        "replayed, today's set-up misses the recorded peak by 0.0%,"
+        " and misses the recorded true denials by 0.0%"
     )
 
 

@@ -381,7 +381,7 @@ class WhatIf:
     `peak_error` and `turned_away_error` are by which part the replay of today's set-up misses the
     recorded peak and the recorded true denials: 0.01 is one per cent. They are None where there is
     nothing to compare with: `peak_error` where no seat was recorded, `turned_away_error` where no
-    true denial was, but the replay has some or there was no seat either.
+    true denial was, unless there were seats and the replay has no true denial either.
     """
 
     tenant: str

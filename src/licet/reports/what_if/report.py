@@ -1,8 +1,8 @@
 """Answers what another set-up of a pool would have done, beside what was, and with which error.
 
 Today's set-up is replayed too (`replay.py`). By how much that misses what was recorded is the error of the
-method, also where the set-up was changed within the span, and is reported with the answer. Nothing is a part of
-nothing: where none was recorded, there is no error to report, and the answer says so.
+method, also where the set-up was changed within the span, and is reported with the answer. Where nothing was
+recorded there is nothing to compare with, and the answer says so.
 
 The module only reads.
 """
@@ -45,8 +45,8 @@ class WhatIf(Value, frozen=True, kw_only=True):
 
     `peak_error` and `turned_away_error` are by which part the replay of today's set-up misses the recorded
     peak and the recorded true denials: 0.01 is one per cent. They are None where there is nothing to compare
-    with: `peak_error` where no seat was recorded, `turned_away_error` where no true denial was, but the replay
-    has some or there was no seat either.
+    with: `peak_error` where no seat was recorded, `turned_away_error` where no true denial was, unless there
+    were seats and the replay has no true denial either.
     """
 
     tenant: str
@@ -108,7 +108,7 @@ def what_if(  # noqa: PLR0917 - what of which pool, from when until when
 
 
 def trust_in(found: WhatIf) -> str:
-    """How far the answer can be trusted: by how much the replay of today's set-up misses what was recorded."""
+    """How far the answer can be trusted: by how much today's set-up, replayed, misses what was recorded."""
     nothing = "no seats were recorded in this period, so nothing to check against"
     if found.turned_away_error is None:
         denials = f"has {counted(found.today.turned_away, 'true denial')} where none were recorded"
