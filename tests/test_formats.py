@@ -28,6 +28,7 @@ def test_a_message_becomes_a_sentence(text: str, shown: str) -> None:
 
 def test_no_control_character_reaches_a_terminal() -> None:
     """An escape in somebody's name could take it over."""
-    assert printable("a\x1b[2Jb\nc") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c"
-    assert printable("a\x1bb\nc", kept="\n") == "a\N{REPLACEMENT CHARACTER}b\nc"
+    assert printable("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\x0ac"
+    assert printable("a\x1bb\nc", kept="\n") == "a\\x1bb\nc"
+    assert printable("a\u202eb\U000e0061c") == "a\\u202eb\\U000e0061c"
     assert printable("a\x1bb\nc", "") == "abc"

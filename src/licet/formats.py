@@ -19,6 +19,7 @@ from licet.units import HOUR_MS
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
 NEVER = "never"
 _MINUTE_S, _HOUR_MIN, _DAY_MIN = 60, 60, 1440
@@ -225,6 +226,23 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ending
 
 
-def printable(text: str, instead: str = "\N{REPLACEMENT CHARACTER}", kept: str = "") -> str:
-    """The text with `instead` for control characters but `kept`: they could take over a terminal."""
-    return "".join(char if char.isprintable() or char in kept else instead for char in text)
+def printable(text: str, instead: str | None = None, kept: str = "") -> str:
+    """The text with an escape, or `instead`, for each character that cannot be seen, but `kept`.
+
+    Control characters could take over a terminal; others turn round, or hide, what stands beside them.
+    """
+    return "".join(
+        char if char.isprintable() or char in kept else escaped(char) if instead is None else instead
+        for char in text
+    )
+
+
+def escaped(char: str) -> str:
+    """A character as Python's escape of it."""
+    code = ord(char)
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def without_controls(text: str) -> str:
+    """The text without control characters and halves of characters, which no name has."""
+    return _CONTROLS.sub("", text)

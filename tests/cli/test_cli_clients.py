@@ -1,6 +1,9 @@
 """The verbs for clients, their generated secrets, and sessions."""
 
 import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -89,11 +92,31 @@ def test_secrets_are_listed_and_removed_by_their_ids(desk: Desk) -> None:
     assert works(desk, "TestClientId", new["client_secret"])
 
 
-def test_what_is_shown_cannot_take_over_a_terminal(desk: Desk) -> None:
-    """Direction marks and the like are no control characters, and yet not shown."""
-    desk.run("client", "add", "a\u202eb", "--user", "TC")
-    assert "a\N{REPLACEMENT CHARACTER}b" in desk.out("client", "list")
-    assert {"a\u202eb", "TestClientId"} == {client["client_id"] for client in desk.json("client", "list")}
+def test_no_new_client_has_a_character_that_cannot_be_seen(desk: Desk, tmp_path: Path) -> None:
+    """A direction mark is no control character, and yet shows another name."""
+    said = (
+        "a new client_id has only characters that can be seen; this one has U+202E (RIGHT-TO-LEFT OVERRIDE)"
+    )
+    assert said in desk.error("client", "add", "a\u202eb", "--user", "TC", exit_code=2)
+    file = tmp_path / "licet.toml"
+    more = '\n[tenant.Jim_Test.client."a\\u202Eb"]\nuser = "TC"\n'
+    file.write_text(desk.out("export") + more, encoding="utf-8")
+    assert said in desk.run("apply", str(file), "--yes", exit_code=2).stderr
+    assert set(desk.tenant().clients) == {"TestClientId"}
+
+
+def test_a_client_of_before_is_shown_escaped_exported_and_removed(desk: Desk, tmp_path: Path) -> None:
+    """What it may do to a terminal it does in no form; JSON and the set-up file have the name, escaped."""
+    with closing(sqlite3.connect(desk.store_file)) as store, store:
+        store.execute("UPDATE client SET client_id = ?", ("a\u202eb",))
+    for shown in (desk.out("client", "list"), desk.out("client", "list", "--json"), desk.out("export")):
+        assert re.search(r"a\\[uU](0000)?202eb", shown)
+        assert "\u202e" not in shown
+    assert desk.json("client", "list")[0]["client_id"] == "a\u202eb"
+    file = tmp_path / "licet.toml"
+    file.write_text(desk.out("export"), encoding="utf-8")
+    assert "Nothing" in desk.run("apply", str(file), "--yes").stderr + desk.out("apply", str(file), "--yes")
+    assert desk.out("client", "remove", "a\u202eb", "--yes") == "Client a\\u202eb removed.\n"
 
 
 # session

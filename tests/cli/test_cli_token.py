@@ -209,7 +209,7 @@ class TestWhatAServerSays:
              "temporarily_unavailable: Too many failed attempts; wait before the next one, try again in 3 s"),
             ({"error": "invalid_scope", "error_description": "No such scope.", "request_id": "r1"},
              "invalid_scope: No such scope (request r1)"),
-            ({"error": "\x1b[2J"}, "\N{REPLACEMENT CHARACTER}[2J"),
+            ({"error": "\x1b[2J"}, "\\x1b[2J"),
             ({}, "refused without a reason"),
         ],
     )  # fmt: skip

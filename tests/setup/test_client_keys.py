@@ -89,6 +89,14 @@ class TestSetup:
                 change.tenant(JIM).add_key("c1", twin)
         assert len(site.client("c1").keys) == 1
 
+    def test_no_new_name_of_a_key_has_a_character_that_cannot_be_seen(self, site: Site) -> None:
+        """It would be shown as that of another key; in a file as well."""
+        hidden = replace(KEY, kid="a\N{RIGHT-TO-LEFT OVERRIDE}b")
+        with pytest.raises(InvalidValue, match=r"new kid .* U\+202E"), changing(site.store, ADA) as change:
+            change.tenant(JIM).add_key("c1", hidden)
+        with pytest.raises(InvalidValue, match=r"new kid .* U\+202E"), changing(site.store, ADA) as change:
+            change.tenant(JIM).set_client("c1", keys=(hidden,))
+
     def test_what_cannot_be_is_refused(self, site: Site) -> None:
         """In one line that says why."""
         with pytest.raises(InvalidValue, match="later than now"), changing(site.store, ADA) as change:

@@ -181,7 +181,11 @@ def label(key: str) -> str:
 
 def show_json(value: object) -> None:
     """Print a value as JSON."""
-    typer.echo(json.dumps(_jsonable(value), indent=2, ensure_ascii=False))
+    text = json.dumps(_jsonable(value), indent=2, ensure_ascii=False)
+    # What cannot be seen stands in a string, where JSON has an escape for it.
+    typer.echo(
+        "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+    )
 
 
 def _print_table(headings: list[str], rows: list[list[str]], *, numeric: list[bool]) -> None:

@@ -18,7 +18,7 @@ from licet.formats import duration, instant
 from licet.model import Client, ClientSecret, InvalidValue, PublicKey, Value, out_of_range
 from licet.refusal import Code
 from licet.setup.tenant_rows import TenantRows
-from licet.setup.validation import check_keys
+from licet.setup.validation import check_keys, must_be_visible
 from licet.store import schema
 from licet.store.errors import AlreadyThere, StillInUse
 
@@ -116,6 +116,7 @@ class ClientCredentials(TenantRows):
             text = f"client {client_id} has this key already: {made.thumbprint}"
             about = self._subject("key", made.thumbprint, client_id)
             raise AlreadyThere(text, code=Code.ALREADY_THERE, field="key", subject=about)
+        must_be_visible("kid", made.kid or "")
         check_keys(client_id, (*client.keys, made))
         self._insert_key(client, made)
         self.clients[client_id] = replace(client, keys=(*client.keys, made))
@@ -135,6 +136,10 @@ class ClientCredentials(TenantRows):
     def _dated(self, keys: Sequence[PublicKey], before: Sequence[PublicKey]) -> tuple[PublicKey, ...]:
         """These keys with the dates of existing ones; new ones are dated now."""
         there = {key.thumbprint: key for key in before}
+        kids = {key.kid for key in before}
+        for key in keys:
+            if key.kid not in kids:
+                must_be_visible("kid", key.kid or "")
         now_ms = self._work.transaction.now_ms
         return tuple(
             replace(key, created_at_ms=known.created_at_ms, last_used_at_ms=known.last_used_at_ms)

@@ -109,7 +109,9 @@ def write(tenants: Iterable[Tenant]) -> str:
     for tenant in sorted(tenants, key=lambda one: one.name):
         every.add(tenant.name, _tenant_table(tenant))
     document.add("tenant", every)
-    return tomlkit.dumps(document).rstrip() + "\n"
+    text = tomlkit.dumps(document).rstrip() + "\n"
+    # What cannot be seen stands in a quoted name, where TOML has an escape for it.
+    return "".join(char if char.isprintable() or char == "\n" else f"\\U{ord(char):08x}" for char in text)
 
 
 def _tenant_table(tenant: Tenant) -> Table:

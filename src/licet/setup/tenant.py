@@ -34,7 +34,7 @@ from licet.setup.holds import free
 from licet.setup.noun import Settings
 from licet.setup.nouns import described, differences
 from licet.setup.parts.pools import BUILT_IN, TenantPools
-from licet.setup.validation import check_texts, must_be_new, must_be_other_initials
+from licet.setup.validation import check_texts, must_be_new, must_be_other_initials, must_be_visible
 from licet.store import schema
 from licet.store.setup_rows import columns_of
 
@@ -127,6 +127,7 @@ class TenantSetup(TenantPools):
         With a generated secret, the user's password works for it only when its settings say so.
         """
         must_be_new("client", client_id, self.clients, self.tenant.name)
+        must_be_visible("client_id", client_id)
         if secret is not None:
             settings.setdefault("password_allowed", False)
         client = Client(key=0, client_id=client_id, **self._client_values(settings))

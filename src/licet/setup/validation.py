@@ -1,5 +1,6 @@
 """Checks what a change of the set-up adds: that names are free, and that keys do not conflict."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from licet.model import InvalidValue, PublicKey, User
@@ -35,6 +36,18 @@ def must_be_other_initials(initials: str, known: Iterable[str], tenant: str) -> 
         text = f"there is a user {twin} already, and {initials} differs by case alone; choose others"
         about = Subject("user", twin, tenant)
         raise AlreadyThere(text, code=Code.DIFFERS_BY_CASE, field="initials", subject=about)
+
+
+def must_be_visible(field: str, text: str) -> None:
+    """Return if all characters of a new name can be seen: one that turns round others shows another name.
+
+    Names that are older than this rule stay. Raises InvalidValue.
+    """
+    hidden = next((char for char in text if not char.isprintable()), None)
+    if hidden is not None:
+        known = f" ({unicodedata.name(hidden)})" if unicodedata.name(hidden, "") else ""
+        wrong = f"a new {field} has only characters that can be seen; this one has U+{ord(hidden):04X}{known}"
+        raise InvalidValue(wrong, code=Code.MALFORMED, field=field)
 
 
 def check_keys(client_id: str, keys: Sequence[PublicKey]) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from licet.admin.gate import SLASH
 from licet.admin.problems import MISTAKES_MAX, FieldError, invalid, not_found
+from licet.formats import without_controls
 from licet.licences.claims import SERIAL_MAX
 from licet.model import Value
 from licet.nearest import or_rather
@@ -52,7 +53,7 @@ Paged = Annotated[Page, Depends(_page)]
 def _named(sent: str) -> str:
     """A name in an address, with the slashes that were encoded."""
     name = sent.replace(SLASH, "/")
-    if not name.isprintable():  # No name of ours is like this, and not every store could look for it.
+    if name != without_controls(name):  # No name of ours is like this, and not every store could look for it.
         raise not_found()
     return name
 

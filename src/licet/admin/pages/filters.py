@@ -15,6 +15,7 @@ from starlette.datastructures import QueryParams
 
 from licet.admin.pages.frame import Visit, link
 from licet.admin.problems import not_found
+from licet.formats import without_controls
 from licet.model import FailureCause, NoSeatReason, Tenant
 from licet.reasons import WHY_DENIED
 from licet.reports.usage_queries import day_of
@@ -153,7 +154,7 @@ def tenant_or_all(visit: Visit) -> Tenant | None:
 
 def cleaned(text: str) -> str:
     """The text as a name: without control characters, and no longer than one."""
-    return "".join(char for char in text if char.isprintable()).strip()[:TEXT_CHARS_MAX]
+    return without_controls(text).strip()[:TEXT_CHARS_MAX]
 
 
 def instant_of(text: str) -> int | None:

@@ -29,6 +29,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
+from unicodedata import category
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from fastapi import APIRouter, Request
@@ -40,7 +41,7 @@ from licet.admin.context import CSRF_FIELD, AdminContext, form_of, is_secure, mu
 from licet.admin.pages.licence_state import licence_state
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.problems import Problem, not_found
-from licet.formats import countdown, counted
+from licet.formats import countdown, counted, escaped
 from licet.model import Role, Tenant, Value
 from licet.seat_sources import counted_addresses
 from licet.store.errors import StoreUnavailable
@@ -51,6 +52,10 @@ NOTICE_S = 30
 
 _NOTICE_COOKIE = "licet-told"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z)", re.ASCII)
+_TAG = re.compile(r"(<textarea\b.*?</textarea>|<[^>]*>)", re.DOTALL)  # a > in a value is escaped
+_LABEL = re.compile(r'\s(?:title|aria-label)="[^"]*"')
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_UNSEEN = frozenset({"Cf", "Zl", "Zp"})  # format characters, and separators of lines and paragraphs
 _INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _ARROW = "\N{RIGHTWARDS ARROW}"
 _EXPIRES = re.compile(rf"\bexpires (?:never {_ARROW} )?$")
@@ -170,7 +175,7 @@ def page(
             visit=visit, here=here, notice=notice[:NOTICE_CHARS_MAX], request=request, Role=Role, **values
         )
     )
-    answer = HTMLResponse(html, status, {"cache-control": "no-store"})
+    answer = HTMLResponse(visible(html), status, {"cache-control": "no-store"})
     if notice:
         answer.delete_cookie(_NOTICE_COOKIE, path="/")
     return answer
@@ -180,7 +185,27 @@ def part(template: str, block: str, **values: Any) -> str:
     """One block of a template, for who has the rest of the page already."""
     found = _templates().get_template(template)
     made = found.new_context({"Role": Role, "here": "", "notice": "", **values})
-    return "".join(found.blocks[block](made))
+    return visible("".join(found.blocks[block](made)))
+
+
+def visible(html: str) -> str:
+    """The HTML with an escape for each character that cannot be seen, where a reader reads it.
+
+    An older name may have one that turns round the rest of the name, where `<bdi>` does not help. What a form
+    or a script sends back stays: values, addresses, what is typed.
+    """
+    if html.replace("\n", "").isprintable():
+        return html
+    pieces = _TAG.split(html)
+    pieces[::2] = map(_escaped, pieces[::2])
+    pieces[1::2] = [_LABEL.sub(lambda found: _escaped(found[0]), tag) for tag in pieces[1::2]]
+    return "".join(pieces)
+
+
+def _escaped(text: str) -> str:
+    return _NOT_ASCII.sub(
+        lambda found: escaped(found[0]) if category(found[0]) in _UNSEEN else found[0], text
+    )
 
 
 def see(request: Request, path: str, notice: str = "") -> Response:

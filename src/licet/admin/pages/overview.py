@@ -20,7 +20,7 @@ from licet.admin.pages.live import Live
 from licet.admin.pages.reader_zone import zone_of
 from licet.admin.pages.setup.first_run import is_unfinished
 from licet.admin.problems import not_found
-from licet.formats import counted
+from licet.formats import counted, without_controls
 from licet.journal.first_grant import first_grant
 from licet.model import Role, Tenant
 from licet.reports.overview import Overview, PoolOverview, overview
@@ -119,7 +119,7 @@ def _view(request: Request, visit: Visit, text: str, after: str | None) -> View:
     return View(
         tenant_id=scope,
         name=tenant.name if tenant else "",
-        matching="" if tenant else "".join(char for char in text if char.isprintable())[:_TEXT_CHARS_MAX],
+        matching="" if tenant else without_controls(text)[:_TEXT_CHARS_MAX],
         after=None if tenant else after,
         zone=zone_of(request),
         may_end=visit.may(Role.OPERATOR),

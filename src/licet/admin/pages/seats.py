@@ -20,11 +20,12 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from licet.admin.context import AdminContext
+from licet.admin.pages.filters import cleaned
 from licet.admin.pages.frame import Kept, Posted, Visit, link, page, posting, see, visiting
 from licet.admin.pages.licence_outlook import notices
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.admin.problems import not_found
-from licet.formats import counted, nearness, printable, sentence
+from licet.formats import counted, nearness, sentence, without_controls
 from licet.ledger.signed_pools import seats_of
 from licet.model import InvalidValue, Pool, Role, Tenant, Value
 from licet.reports.options.now import OptionsNow, options_now
@@ -46,7 +47,6 @@ from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX, Sessions
 from licet.store.paging import InvalidCursor
 
 ROWS_A_PAGE = 100
-TEXT_CHARS_MAX = 100
 CHOSEN_MAX = 500
 CLIENTS_SHOWN = 12
 COOL_DOWNS = ((0, "none: it may come back at once"), (300, "5 minutes"), (3600, "1 hour"))
@@ -149,7 +149,7 @@ def router(context: AdminContext) -> APIRouter:
 
 async def _choose(context: AdminContext, request: Request, visit: Visit) -> Response:
     """The page to choose a tenant, with the seats in use of each."""
-    text = printable(request.query_params.get("q", ""), "").strip()[:TEXT_CHARS_MAX]
+    text = cleaned(request.query_params.get("q", ""))
     after = request.query_params.get("after")
 
     def read(connection: Connection) -> Overview:
@@ -360,9 +360,9 @@ def search_in(items: Kept) -> Search:
     """The search that the parameters of an address, or the fields of a form, describe."""
     texts = dict(items)
     return Search(
-        text=printable(texts.get("q", ""), "").strip()[:TEXT_CHARS_MAX],
-        pool=printable(texts.get("pool", ""), "").strip()[:TEXT_CHARS_MAX],
-        scope=printable(texts.get("scope", ""), "").strip()[:TEXT_CHARS_MAX],
+        text=cleaned(texts.get("q", "")),
+        pool=cleaned(texts.get("pool", "")),
+        scope=cleaned(texts.get("scope", "")),
         kind=WITHOUT if texts.get("kind") == WITHOUT else "",
     )
 
@@ -372,7 +372,7 @@ def _chosen(items: Sequence[tuple[str, str]]) -> Chosen:
     if dict(items).get("all"):
         return Chosen(fitting=search_in(tuple(items)))
     sids = [text for name, text in items if name == "session" and _is_sid(text)]
-    seats = [text for name, text in items if name == "seat" and text.isprintable()]
+    seats = [text for name, text in items if name == "seat" and text == without_controls(text)]
     return Chosen(seats=tuple(seats[:CHOSEN_MAX]), sessions=tuple(sids[:CHOSEN_MAX]))
 
 
