@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from licet.clock import SystemClock
-from licet.server.upkeep import SetupFollower
+from licet.server.setup_follower import SetupFollower
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore

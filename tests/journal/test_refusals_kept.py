@@ -239,7 +239,7 @@ async def test_the_newest_request_ids_are_kept(
     recorder: Recorder, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So many, however long they may be kept."""
-    monkeypatch.setattr(refusals, "REQUESTS_KEPT_MAX", 5)
+    monkeypatch.setattr(retention, "REQUESTS_KEPT_MAX", 5)
     fail = Failing(recorder)
     ids = [fail() for _ in range(12)]
     await recorder.write_down(store)

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from licet.lanes.in_thread import in_thread
-from licet.server.upkeep import Loop, Upkeep, run_loops
+from licet.server.housekeeping import Housekeeping
+from licet.server.loops import Loop, run_loops
 from licet.store import schema
 from licet.store.errors import StoreUnavailable
 from licet.web.sessions_read import Read, Uses
@@ -133,9 +134,9 @@ def test_a_node_that_does_not_lead_folds_denials_and_nothing_else(make_place: Ca
     follower: Any = SimpleNamespace(transaction=store.transaction, is_leader=lambda: False)
     parts: Any = SimpleNamespace(store=follower)
     nobody: Any = None
-    upkeep = Upkeep(parts, nobody, nobody)
-    asyncio.run(upkeep._fold_journal())
-    asyncio.run(upkeep._fold_denials())
+    upkeep = Housekeeping(parts, nobody, nobody)
+    asyncio.run(upkeep.fold_journal())
+    asyncio.run(upkeep.fold_denials())
     assert [row.kind for row in rows(store, schema.journal)] == ["denied"]
     assert rows(store, schema.denial_entry) == []
     place.close()
@@ -157,7 +158,7 @@ def uses_written(make_place: Callable[[int], Place], *turns: int, fails_first: b
         raise StoreUnavailable("down")
 
     async def run() -> None:
-        upkeep = Upkeep(parts, endpoints, nobody)
+        upkeep = Housekeeping(parts, endpoints, nobody)
         for turn, count in enumerate(turns):
             for one in islice(coming, count):
                 uses.note(one, Read(read.now_ms, read.sessions[one]))
@@ -165,7 +166,7 @@ def uses_written(make_place: Callable[[int], Place], *turns: int, fails_first: b
             away: Any = SimpleNamespace(transaction=unavailable)
             upkeep._store = away if is_down else store
             with suppress(StoreUnavailable):
-                await upkeep._note_uses()
+                await upkeep.note_uses()
             written.append(len(rows(store, schema.session_use)))
 
     asyncio.run(run())

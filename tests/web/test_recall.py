@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from licet.clock import ManualClock
 from licet.journal.restores import keep_restore
 from licet.store.errors import StoreUnavailable
+from licet.store.snapshots import Ask
 from licet.store.sqlite.store import SqliteStore
 from licet.web import authentication
 from support.authenticating import Desk
@@ -23,13 +23,13 @@ class Busy(SqliteStore):
     refusals = 0
 
     @contextmanager
-    def reporting(self) -> Iterator[Connection]:
+    def looking(self) -> Iterator[Ask]:
         """Refuse, or read."""
         if self.refusals:
             self.refusals -= 1
             raise StoreUnavailable("the store is locked")
-        with super().reporting() as connection:
-            yield connection
+        with super().looking() as ask:
+            yield ask
 
 
 @pytest.fixture

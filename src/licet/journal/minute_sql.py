@@ -4,12 +4,15 @@ A row has a `minute`, the number of `times`, and when the first and the last wer
 `last_at_ms`.
 """
 
-from typing import Any, Final
-
-from sqlalchemy import ColumnElement
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from licet.units import MINUTE_MS
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+Conditions: TypeAlias = "list[ColumnElement[bool]]"
 
 # How the row that is there, `this`, takes in another of its key. None comes in the order of time: each may be
 # the first or the last.
@@ -29,16 +32,14 @@ TAKE_IN_LATEST: Final = _TIMES + "".join(
     for name in _OF_THE_LAST
 )
 
-Conditions = list[ColumnElement[bool]]
 
-
-def equal(*wanted: tuple[ColumnElement[Any], object]) -> Conditions:
+def equal(*wanted: "tuple[ColumnElement[Any], object]") -> Conditions:
     """The conditions that columns have these values; '' and None are every value."""
     return [column == str(value) for column, value in wanted if value]
 
 
 def within(
-    columns: ReadOnlyColumnCollection[str, Any], from_ms: int | None, until_ms: int | None
+    columns: "ReadOnlyColumnCollection[str, Any]", from_ms: int | None, until_ms: int | None
 ) -> Conditions:
     """The conditions that something happened from an instant on and before another; None is no bound.
 

@@ -5,20 +5,15 @@ An authentication fails in the process that speaks HTTP, without a commit. Failu
 The rules:
 
 - A failure is added to the row of its minute: a flood makes as many rows as there are names and causes.
-- A request id is written once; the newest `REQUESTS_KEPT_MAX` are kept.
+- A request id is written once; `retention.py` keeps the newest.
 - A transaction whose COMMIT was not answered is written again: then its failures may count twice.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, text
-
 from licet.journal.minute_sql import TAKE_IN
-from licet.store import schema
 from licet.store.contract import Purpose, Store
-
-REQUESTS_KEPT_MAX = 200_000  # some 40 MB
 
 
 class FailureKey(NamedTuple):
@@ -67,18 +62,14 @@ class RefusedRequest(NamedTuple):
 
 
 _KEY = ", ".join(FailureKey._fields)
-_ADD = text(
-    f"""
+_ADD = f"""
 INSERT INTO authentication_failure AS this ({_KEY}, {", ".join(Failure._fields)})
 VALUES ({", ".join(f":{field}" for field in FailureKey._fields + Failure._fields)})
 ON CONFLICT ({_KEY}) DO UPDATE SET{TAKE_IN}"""  # noqa: S608 - names of our own
-)
-_NOTE = text(
-    f"""
+_NOTE = f"""
 INSERT INTO refused_request ({", ".join(RefusedRequest._fields)})
 VALUES ({", ".join(f":{field}" for field in RefusedRequest._fields)})
 ON CONFLICT (request_id) DO NOTHING"""  # noqa: S608 - names of our own
-)
 
 
 def write_refusals(
@@ -88,20 +79,13 @@ def write_refusals(
 
     Raises StoreUnavailable.
     """
+    from sqlalchemy import text  # noqa: PLC0415 - a server answers before it has imported it
+
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection = transaction.connection
         if failures:  # In one order, so that two nodes do not deadlock.
             connection.execute(
-                _ADD, [key._asdict() | failure._asdict() for key, failure in sorted(failures.items())]
+                text(_ADD), [key._asdict() | failure._asdict() for key, failure in sorted(failures.items())]
             )
         if requests:
-            connection.execute(_NOTE, [request._asdict() for request in requests])
-
-
-def beyond_kept() -> ColumnElement[bool]:
-    """The request ids that are older than the newest `REQUESTS_KEPT_MAX`."""
-    request = schema.refused_request
-    return (
-        request.c.number
-        <= select(func.max(request.c.number) - REQUESTS_KEPT_MAX).correlate(None).scalar_subquery()
-    )
+            connection.execute(text(_NOTE), [request._asdict() for request in requests])

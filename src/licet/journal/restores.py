@@ -4,16 +4,16 @@ The rules:
 
 - `licet session end --all --after-restore` records the instant as an event, before a server starts on the
   store.
-- A server reads it when it starts, and refuses assertions that may have been used before that moment.
+- A server reads it when it starts (`recalled.py`), and refuses assertions that may have been used before
+  that moment.
 """
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
+from licet.journal.recalled import RESTORE, THE_STORE
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.events import Event, keep_events
-
-_ACTION, _TARGET = "restore", "the store"
 
 
 def keep_restore(store: Store, actor: str, detail: str) -> None:
@@ -22,22 +22,8 @@ def keep_restore(store: Store, actor: str, detail: str) -> None:
     Raises StoreUnavailable.
     """
     with store.transaction(Purpose.UPKEEP) as transaction:
-        event = Event(actor=actor, tenant="", action=_ACTION, target=_TARGET, detail=detail)
+        event = Event(actor=actor, tenant="", action=RESTORE, target=THE_STORE, detail=detail)
         keep_events(transaction, [event])
-
-
-def restored_at_ms(store: Store, since_ms: int) -> int | None:
-    """The last instant since `since_ms` at which the store was restored, in milliseconds since 1970.
-
-    Raises StoreUnavailable.
-    """
-    event = schema.event.c
-    query = select(func.max(event.at_ms)).where(
-        event.at_ms >= since_ms, event.action == _ACTION, event.target == _TARGET, event.tenant == ""
-    )
-    with store.reporting() as connection:
-        found: int | None = connection.execute(query).scalar_one()
-    return found
 
 
 def restores(connection: Connection, from_ms: int, until_ms: int) -> list[int]:
@@ -46,8 +32,8 @@ def restores(connection: Connection, from_ms: int, until_ms: int) -> list[int]:
     query = select(event.at_ms).where(
         event.at_ms >= from_ms,
         event.at_ms < until_ms,
-        event.action == _ACTION,
-        event.target == _TARGET,
+        event.action == RESTORE,
+        event.target == THE_STORE,
         event.tenant == "",
     )
     return [row.at_ms for row in connection.execute(query.order_by(event.at_ms))]

@@ -6,13 +6,13 @@ long.
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, delete, exists, func, or_, select
 
-from licet.journal.refusals import beyond_kept
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.units import HOUR_MS, MINUTE_MS, QUARTER_MS
 
+REQUESTS_KEPT_MAX = 200_000  # ids of refused requests: some 40 MB
 ROWS_MAX = 100  # of each table: some milliseconds of deleting, though they lie far apart
 USED_MAX = 1000  # small rows; a client may make one with each request
 _AGED = (
@@ -68,7 +68,7 @@ def remove_aged(store: Store, keep_ms: int, keep_usage_ms: int | None = None) ->
             elif table is schema.holding:
                 rows = rows.where(_is_of_pool(), table.c.minute < least_ms // MINUTE_MS).correlate(None)
             elif table is schema.refused_request:
-                rows = select(table.c.number).where(or_(column < least_ms, beyond_kept())).limit(ROWS_MAX)
+                rows = select(table.c.number).where(or_(column < least_ms, _beyond_kept())).limit(ROWS_MAX)
             elif table is schema.usage_statement:
                 rows = rows.where(_has_later_statement())
             elif table is schema.delivery:  # A message that is still to be delivered stays.
@@ -138,3 +138,12 @@ def remove_used_assertions(store: Store) -> int:
     with store.transaction(Purpose.UPKEEP) as transaction:
         rows = select(*used.primary_key.columns).where(used.c.until_ms <= transaction.now_ms)
         return _remove(transaction.connection, used, rows.order_by(used.c.until_ms).limit(USED_MAX))
+
+
+def _beyond_kept() -> ColumnElement[bool]:
+    """The request ids that are older than the newest `REQUESTS_KEPT_MAX`."""
+    request = schema.refused_request
+    return (
+        request.c.number
+        <= select(func.max(request.c.number) - REQUESTS_KEPT_MAX).correlate(None).scalar_subquery()
+    )

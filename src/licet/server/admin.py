@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from licet.accounts.sign_ins import Lives
 from licet.lanes.process import Committer
 from licet.server.late import Application, Late
 from licet.server.parts import Parts
@@ -174,6 +173,7 @@ class AdminListener:
 
 def _context(parts: Parts) -> "AdminContext":
     """The context of the admin listener."""
+    from licet.accounts.sign_ins import Lives  # noqa: PLC0415 - not before a request needs it
     from licet.admin.authentication import Access  # noqa: PLC0415 - not before the public listener answers
     from licet.admin.context import AdminContext  # noqa: PLC0415 - as above
 

@@ -13,7 +13,7 @@ from licet.lanes.process_main import start as start_committer
 from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
 from licet.log import Log
-from licet.server.upkeep import SetupFollower
+from licet.server.setup_follower import SetupFollower
 from licet.settings.model import Settings
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable

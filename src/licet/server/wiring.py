@@ -24,7 +24,6 @@ from licet.log import Log
 from licet.model import Tenant, User
 from licet.platforms.processes import STOP_SIGNALS
 from licet.server.admin import AdminListener
-from licet.server.alerting import alerting_of
 from licet.server.commits import Commits, process_of, thread_of
 from licet.server.keys import Keys
 from licet.server.node import ThisNode
@@ -32,7 +31,6 @@ from licet.server.parts import Parts
 from licet.server.public import PublicServer, per_source_max, public_config
 from licet.server.upkeep import Upkeep
 from licet.settings.model import Settings
-from licet.setup.last_used import keep_password_hash
 from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 from licet.telemetry.measures import Measures
@@ -112,13 +110,13 @@ class Server:
             signal.signal(number, self._note_stop)
         parts = await self._parts()
         await parts.authenticator.recall(self._store)
-        public, alerting = self._public(parts), alerting_of(parts)
+        public = self._public(parts)
         spare_the_collector()
         self._store.watch()
         # A node that answers has its row: `licet migrate --finish` relies on it.
         with contextlib.suppress(StoreUnavailable):
             await self._node.note()
-        upkeep = Upkeep(parts, public.endpoints, alerting)
+        upkeep = Upkeep(parts, public.endpoints)
         keeping_up = asyncio.create_task(upkeep.run())
         try:
             await self._listen(public, parts, on_started)
@@ -126,7 +124,7 @@ class Server:
             keeping_up.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeping_up
-            await alerting.close()
+            await upkeep.close()
             await parts.waiting.ended()
             await parts.commits.close()
             await parts.reads.close()
@@ -222,6 +220,8 @@ class Server:
         return made
 
     def _upgrade_password(self, tenant: Tenant, user: User, password: str) -> None:
+        from licet.setup.last_used import keep_password_hash  # noqa: PLC0415 - not before it answers
+
         assert user.password_hash is not None
         new = self._passwords.hash(password)
         with contextlib.suppress(StoreUnavailable):  # then the next successful authentication does it

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from licet.ledger.again import Standing
+    from licet.store.snapshots import Ask
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
 REPORTS_MAX = 4  # made at once; more would only slow each other down
@@ -34,6 +35,8 @@ class Purpose(Enum):
     """Anything, alone in the store: batches wait for it, and it waits for them."""
     UPKEEP = auto()
     """By `connection`, what no batch and no set-up reads or writes; beside the batches."""
+    NOTE = auto()
+    """As `UPKEEP`, by `execute` alone: a server writes so before it has SQLAlchemy."""
 
 
 class Differences(NamedTuple):
@@ -79,6 +82,9 @@ class Transaction(Protocol):
     @property
     def connection(self) -> "Connection":
         """For changes of the set-up that must hold together with what the ledger decides."""
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        """Execute a statement of the driver's own, with a `?` for each value."""
 
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
         """The standing grants that answer some of these commands, in their order; they are saved.
@@ -141,6 +147,12 @@ class Store(Protocol):
 
     def reading(self) -> "AbstractContextManager[Connection]":
         """A connection that sees the store at one instant.
+
+        Raises StoreUnavailable.
+        """
+
+    def looking(self) -> "AbstractContextManager[Ask]":
+        """As `reading`, by statements of the driver's own: a server asks so before it has SQLAlchemy.
 
         Raises StoreUnavailable.
         """

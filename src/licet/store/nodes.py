@@ -6,17 +6,18 @@ has fingerprints of the keys, and never a key: `licet check` compares them.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import asdict, replace
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, text, update
+from msgspec.structs import astuple, replace
 
 from licet.credentials.keyring import Keyring, fingerprint
 from licet.model import Value
-from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.units import DAY_MS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
 
 NOTE_EVERY_S = 5.0
 SILENT_AFTER_MS = 15_000  # three rows missed
@@ -24,8 +25,8 @@ FORGOTTEN_AFTER_MS = DAY_MS  # a guess: long enough to be seen the next morning
 
 # The clock of the store itself, where it has one: on SQLite that is the wall clock of this machine.
 _NOW_MS = {
-    "postgresql": text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"),
-    "sqlite": text("SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"),
+    "postgresql": "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+    "sqlite": "SELECT CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)",
 }
 
 
@@ -57,6 +58,20 @@ class Node(Value, frozen=True, kw_only=True):
     skew_ms: int = 0  # how far its wall clock is ahead of the store's
 
 
+# The driver's own statements: a server writes its row before it answers, and imports SQLAlchemy later.
+_COLUMNS = ", ".join(Node.__struct_fields__)
+_AGAIN = ", ".join(
+    f"{name} = excluded.{name}" for name in Node.__struct_fields__ if name not in {"id", "started_at_ms"}
+)
+_WRITE = (
+    f"INSERT INTO node ({_COLUMNS}) VALUES ({', '.join('?' * len(Node.__struct_fields__))})"  # noqa: S608 - names of our own
+    f" ON CONFLICT (id) DO UPDATE SET {_AGAIN}"
+)
+_REMOVE_SILENT = "DELETE FROM node WHERE (name = ? AND id <> ? AND seen_at_ms < ?) OR seen_at_ms < ?"
+_REMOVE = "DELETE FROM node WHERE id = ?"
+_READ = f"SELECT {_COLUMNS} FROM node ORDER BY name, started_at_ms"  # noqa: S608 - as above
+
+
 def key_marks(keyring: Keyring) -> tuple[KeyMark, ...]:
     """The marks of the signing keys, in their order."""
     return tuple(
@@ -77,17 +92,14 @@ def note_node(store: Store, node: Node, wall_ms: Callable[[], int]) -> None:
     `wall_ms` is its wall clock, to compare with the store's. Raises StoreUnavailable.
     """
     asked_ms = wall_ms()
-    with store.transaction(Purpose.UPKEEP) as transaction:
-        now_ms, connection, row = transaction.now_ms, transaction.connection, schema.node.c
+    with store.transaction(Purpose.NOTE) as transaction:
+        now_ms = transaction.now_ms
         skew_ms = _certain(asked_ms - now_ms, wall_ms() - now_ms)
-        seen = asdict(replace(node, seen_at_ms=now_ms, skew_ms=skew_ms, started_at_ms=now_ms))
-        seen["token_keys"] = msgspec.json.encode(node.token_keys).decode()
-        again = {key: value for key, value in seen.items() if key != "started_at_ms"}
-        if not connection.execute(update(schema.node).where(row.id == node.id).values(again)).rowcount:
-            connection.execute(insert(schema.node).values(seen))
-        before = and_(row.name == node.name, row.id != node.id, row.seen_at_ms < now_ms - SILENT_AFTER_MS)
-        aged = row.seen_at_ms < now_ms - FORGOTTEN_AFTER_MS
-        connection.execute(delete(schema.node).where(or_(before, aged)))
+        seen = replace(node, seen_at_ms=now_ms, skew_ms=skew_ms, started_at_ms=now_ms)
+        marks = msgspec.json.encode(node.token_keys).decode()
+        transaction.execute(_WRITE, [marks if it is node.token_keys else it for it in astuple(seen)])
+        silent = (node.name, node.id, now_ms - SILENT_AFTER_MS, now_ms - FORGOTTEN_AFTER_MS)
+        transaction.execute(_REMOVE_SILENT, silent)
 
 
 def remove_node(store: Store, node_id: str) -> None:
@@ -95,14 +107,13 @@ def remove_node(store: Store, node_id: str) -> None:
 
     Raises StoreUnavailable.
     """
-    with store.transaction(Purpose.UPKEEP) as transaction:
-        transaction.connection.execute(delete(schema.node).where(schema.node.c.id == node_id))
+    with store.transaction(Purpose.NOTE) as transaction:
+        transaction.execute(_REMOVE, (node_id,))
 
 
-def read_nodes(connection: Connection) -> list[Node]:
+def read_nodes(connection: "Connection") -> list[Node]:
     """All nodes by name, running and silent."""
-    rows = connection.execute(select(schema.node).order_by(schema.node.c.name, schema.node.c.started_at_ms))
-    return list(map(_node, rows))
+    return list(map(_node, connection.exec_driver_sql(_READ)))
 
 
 def is_silent(node: Node, now_ms: int) -> bool:
@@ -110,13 +121,13 @@ def is_silent(node: Node, now_ms: int) -> bool:
     return node.seen_at_ms < now_ms - SILENT_AFTER_MS
 
 
-def store_now_ms(connection: Connection) -> int:
+def store_now_ms(connection: "Connection") -> int:
     """The store's clock, in milliseconds since 1970."""
-    now_ms: int = connection.execute(_NOW_MS[connection.dialect.name]).scalar_one()
+    now_ms: int = connection.exec_driver_sql(_NOW_MS[connection.dialect.name]).scalar_one()
     return now_ms
 
 
-def _node(row: Row[Any]) -> Node:
+def _node(row: "Row[Any]") -> Node:
     return Node(
         id=row.id,
         name=row.name,

@@ -21,8 +21,7 @@ from licet.credentials.client_assertions import USABLE_S_MAX, Assertion, flaw, m
 from licet.credentials.generated import SECRET_PREFIX, ClientSecrets
 from licet.credentials.passwords import Passwords, Remembered
 from licet.credentials.public_keys import Signatures
-from licet.journal.origins import recent_origins
-from licet.journal.restores import restored_at_ms
+from licet.journal.recalled import recent_origins, restored_at_ms
 from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
 from licet.ledger.commands import AssertionUse, Outcome, UseAssertion
 from licet.model import Client, FailureCause, PublicKey, Tenant, User

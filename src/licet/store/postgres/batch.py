@@ -84,6 +84,11 @@ class Batch:
         """A batch has none: it has locked some tenants and not the set-up."""
         raise AssertionError("a batch changes no set-up")
 
+    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        """Nothing: `save` and `commit` write what a batch has to write."""
+        del statement, values
+        raise AssertionError("a batch executes no statement of others")
+
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
         """The standing grants that answer some of these commands, in their order; `commit` writes them.
 

@@ -66,6 +66,7 @@ READ_S = 300.0  # of the whole store, or of a migration
 _LOCKS: Mapping[Purpose, bytes] = {
     Purpose.SETUP: f"SELECT pg_advisory_xact_lock({SETUP_LOCK}, 0)".encode(),
     Purpose.UPKEEP: f"SELECT pg_advisory_xact_lock_shared({SETUP_LOCK}, 0)".encode(),
+    Purpose.NOTE: f"SELECT pg_advisory_xact_lock_shared({SETUP_LOCK}, 0)".encode(),
 }
 _PATIENT = (
     f"SELECT set_config('lock_timeout', '{BUSY_S:.0f}s', true),"
@@ -184,6 +185,15 @@ class PostgresStore:
             yield wire.connection
 
     @contextmanager
+    def looking(self) -> Iterator[Ask]:
+        """As `reading`, by statements of the driver's own, without SQLAlchemy.
+
+        Raises StoreUnavailable.
+        """
+        with _reading(self._looker, STEP_S) as wire:
+            yield wire.ask
+
+    @contextmanager
     def reporting(self) -> "Iterator[Connection]":
         """As `reading`, on a connection that no request waits for; several threads at once.
 
@@ -291,7 +301,7 @@ class _Change:
         self, wire: Wire, tenants: Tenants, unfolded: Unfolded, clock: FollowingClock, purpose: Purpose
     ) -> None:
         self._raw, self._ask = wire.raw, wire.ask
-        self._connection = wire.wrap()
+        self._connection = None if purpose is Purpose.NOTE else wire.wrap()
         self._tenants = tenants
         self._unfolded = unfolded
         self._changes_setup = False
@@ -304,8 +314,13 @@ class _Change:
     @property
     def connection(self) -> "Connection":
         """For changes of the set-up that must hold together with what the ledger decides."""
+        assert self._connection is not None, "a note changes no set-up"
         self._changes_setup = True
         return self._connection
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        """Execute a statement of the driver's own, with a `?` for each value."""
+        self._raw.execute(statement.replace("?", "%s").encode(), values)
 
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
         """Nothing is remembered."""

@@ -125,14 +125,17 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self._looking() as ask:
+        with self.looking() as ask:
             version = read_version(ask)
             if version != self._tenants.version:
                 self._tenants.refresh(ask, version)
 
     @contextmanager
-    def _looking(self) -> Iterator[Ask]:
-        """As `reading`, without SQLAlchemy."""
+    def looking(self) -> Iterator[Ask]:
+        """As `reading`, by statements of the driver's own, without SQLAlchemy.
+
+        Raises StoreUnavailable.
+        """
         with self._look_lock, _faults():
             self._must_be_there()
             self._looker.execute("BEGIN")
@@ -173,7 +176,8 @@ class SqliteStore:
         """
         with self._write_lock, _faults():
             raw = self._writer
-            connection = None if purpose is Purpose.BATCH else self._wrapped_writer()
+            is_plain = purpose in {Purpose.BATCH, Purpose.NOTE}
+            connection = None if is_plain else self._wrapped_writer()
             raw.execute("BEGIN IMMEDIATE")
             try:
                 self._must_be_there()
@@ -227,7 +231,7 @@ class SqliteStore:
 
     def read_lines(self, pool_ids: Collection[int]) -> dict[int, PoolLine]:
         """Who waits for seats of these pools. Raises StoreUnavailable."""
-        with self._looking() as ask:
+        with self.looking() as ask:
             return lines_of(ask, pool_ids, self.clock.now_ms())
 
     def probe(self) -> None:
@@ -235,7 +239,7 @@ class SqliteStore:
 
         Raises StoreUnavailable, SchemaOutdated.
         """
-        with self._looking() as ask:
+        with self.looking() as ask:
             must_be_current(_schema(ask))
 
     def watch(self) -> None:

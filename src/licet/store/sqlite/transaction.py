@@ -65,9 +65,13 @@ class SqliteTransaction:
     @property
     def connection(self) -> "Connection":
         """For changes of the set-up that must hold together with what the ledger decides. No batch has it."""
-        assert self._connection is not None, "a batch changes no set-up"
+        assert self._connection is not None, "neither a batch nor a note changes the set-up"
         self._changes_setup = True
         return self._connection
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> None:
+        """Execute a statement of the driver's own, with a `?` for each value."""
+        self._raw.execute(statement, values)
 
     @property
     def writes_seats(self) -> bool:

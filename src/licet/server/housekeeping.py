@@ -1,0 +1,116 @@
+"""Folds and sums up the journal, writes down what was used, removes what is old, and evaluates alerts.
+
+All of it waits: `upkeep.py` imports this module, and SQLAlchemy with it, in a thread when the server answers.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from licet.alerts.sender import Alerting
+from licet.journal.folding import DENIALS_MAX, ENTRIES_MAX, fold_denials, fold_journal
+from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
+from licet.journal.summary import summarise
+from licet.journal.uses import note_uses, remove_uses
+from licet.lanes.in_thread import in_thread
+from licet.server.loops import WRITE_DOWN_EVERY_S, in_pieces
+from licet.server.parts import Parts
+from licet.setup.last_used import note_keys_used, note_secrets_used
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
+from licet.units import DAY_MS
+from licet.web.endpoints import Endpoints
+
+USES_PIECES_MAX: Final = 100  # in one turn; those of a million sessions take some minutes
+SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
+
+Used = TypeVar("Used")
+
+
+class Housekeeping:
+    """The housekeeping of one server; each method without arguments is the turn of a loop."""
+
+    def __init__(self, parts: Parts, endpoints: Endpoints, alerting: Alerting) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._endpoints = endpoints
+        self.alerting = alerting
+        self._uses_due_s = 0.0
+        self._uses_seen = b""  # up to which session those that are over were removed
+
+    async def note_used(self) -> None:
+        """Write which secrets, keys and sessions were used. Raises StoreUnavailable."""
+        authenticator = self._parts.authenticator
+        await self._note(authenticator.secrets_used, note_secrets_used)
+        await self._note(authenticator.keys_used, note_keys_used)
+        await self._write_uses()
+
+    async def _note(
+        self, collected: dict[Used, int], note: Callable[[Store, Mapping[Used, int]], None]
+    ) -> None:
+        used = collected.copy()
+        if used:
+            await in_thread(note, self._store, used)
+        for key, at_ms in used.items():
+            if collected[key] == at_ms:
+                del collected[key]
+
+    async def note_uses(self) -> None:
+        """Write down which sessions were used, when it is time, or when there are many."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._uses_due_s or self._endpoints.uses.is_full:
+            self._uses_due_s = now_s + WRITE_DOWN_EVERY_S
+            await self._write_uses()
+
+    async def _write_uses(self) -> None:
+        uses = self._endpoints.uses
+        if not (taken := uses.take()):
+            return
+        try:
+            await in_thread(note_uses, self._store, taken.values())
+        except StoreUnavailable:
+            uses.put_back(taken)
+            raise
+
+    async def fold_journal(self) -> None:
+        """Fold what happened into the minutes of the journal."""
+        await in_pieces(self._store, self._full(fold_journal, ENTRIES_MAX))
+
+    async def fold_denials(self) -> None:
+        """Fold denials into their minutes."""
+        # Not by the leader alone: that may be a node of version 0.2.0, which knows nothing of them.
+        await in_pieces(self._store, self._full(fold_denials, DENIALS_MAX), is_by_leader=False)
+
+    async def write_down(self) -> None:
+        """Write what was used, sum up the journal, and remove what is old."""
+        await self.note_used()
+        await in_pieces(self._store, self._full(remove_used_assertions, USED_MAX))
+        await in_pieces(self._store, self._remove_uses, pieces_max=USES_PIECES_MAX)
+        settings = self._parts.settings
+        keep_ms = settings.journal_retention_days * DAY_MS
+        keep_usage_ms = settings.usage_retention_days * DAY_MS
+
+        async def sum_up() -> bool:
+            return bool(await in_thread(summarise, self._store, keep_ms))
+
+        async def remove() -> bool:
+            removed = await in_thread(remove_aged, self._store, keep_ms, keep_usage_ms)
+            return bool(removed + await in_thread(remove_history, self._store))
+
+        if await in_pieces(
+            self._store, sum_up, pieces_max=SUMMED_HOURS_MAX
+        ):  # else minutes must not be removed yet
+            await in_pieces(self._store, remove)
+
+    async def _remove_uses(self) -> bool:
+        """Look at the next sessions that were used, and start over at the end; whether there are more."""
+        self._uses_seen = await in_thread(remove_uses, self._store, self._uses_seen)
+        return bool(self._uses_seen)
+
+    def _full(self, do: Callable[[Store], int], full: int) -> Callable[[], Awaitable[bool]]:
+        """A piece of work that returns whether there is more: it was as large as allowed."""
+
+        async def piece() -> bool:
+            return await in_thread(do, self._store) >= full
+
+        return piece
