@@ -25,6 +25,7 @@ from licet.vendor.statements import armoured, header_of
 from support.cli_reports_site import Site
 from support.command_line import run
 from support.examples import end, grant, jim_test
+from support.twin_signatures import twin
 
 DAY_S = 86_400
 
@@ -157,6 +158,21 @@ def test_a_key_that_is_in_no_key_set_is_refused(site: Site, three: list[Path], t
     done = run("vendor", "read", "--keys", str(strange), str(three[0]), exit_code=1)
     assert "no key of the key set made it" in done.stderr
     assert "No key was compared with the key set" in run("vendor", "read", str(three[0])).stderr
+
+
+def test_a_statement_with_the_twin_of_its_signature_is_the_same(
+    site: Site, three: list[Path], tmp_path: Path
+) -> None:
+    """Anybody can make it of the file: no second story, in the place of the statement and beside it."""
+    text = "".join(three[1].read_text(encoding="ascii").splitlines()[1:-1])
+    other = tmp_path / "twin"
+    other.write_text(armoured(twin(text)), encoding="ascii")
+    assert read(site, three[0], other, three[2]) == read(site, *three)
+    assert read(site, three[0], three[1], other, three[2])[1] == ""
+    last = "".join(three[2].read_text(encoding="ascii").splitlines()[1:-1])
+    other.write_text(armoured(twin(last)), encoding="ascii")
+    after = ("--after", str(other), "--until", days_ago(3))
+    assert "there is nothing to state" in make(site, tmp_path / "no", *after, exit_code=1)
 
 
 def test_what_is_not_decided_yet_is_not_stated(site: Site, three: list[Path], tmp_path: Path) -> None:

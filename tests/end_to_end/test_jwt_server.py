@@ -13,6 +13,7 @@ from licet.credentials.keyring import FILE_NAME, read_keyring, write_keyring
 from licet.model import TokenFormat
 from support.running import RunningServer
 from support.served_tenant import ServedTenant
+from support.twin_signatures import twin
 from support.waiting import until
 
 PERIOD_S = PERIOD_MS / 1000
@@ -111,6 +112,13 @@ class TestLife:
         token = tenant.grant()["access_token"]
         logoff(tenant, token)
         assert logoff(tenant, token).json() == {"logged_off": True, "seat_released": False}
+
+    def test_the_twin_of_its_signature_is_the_same_token(self, tenant: ServedTenant) -> None:
+        """It verifies as well, and anybody can make it: it says the same, and a logoff with one ends both."""
+        token = tenant.grant()["access_token"]
+        assert tenant.introspect(twin(token)) == tenant.introspect(token)
+        assert logoff(tenant, twin(token)).json()["logged_off"]
+        assert tenant.introspect(token) == tenant.introspect(twin(token)) == {"active": False}
 
     def test_one_that_has_expired_ends_no_session_that_lives(self, tenant: ServedTenant) -> None:
         """RFC 6750 3.1; nor is it active."""

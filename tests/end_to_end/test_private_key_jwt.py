@@ -23,6 +23,7 @@ from support.ports import free_port
 from support.running import PATIENCE_S, RunningServer
 from support.served_tenant import AWAY, ServedTenant
 from support.signing import ALGORITHMS, Signer, claims, proof
+from support.twin_signatures import twin
 from support.waiting import until
 
 
@@ -123,6 +124,14 @@ class TestOnce:
         same_number = keyed.claims("Api")["jti"]
         assert keyed.ask("revoke", keyed.sign("Api", jti=same_number), token="x").status_code == 200
         refused(keyed.ask("revoke", keyed.sign("Api", jti=same_number, iat=None), token="x"))
+
+    def test_the_twin_of_its_signature_proves_nothing_more(self, keyed: Keyed) -> None:
+        """It verifies as well, and anybody can make it: what is spent is the number."""
+        first, second = keyed.sign("Api"), keyed.sign("Api")
+        assert keyed.ask("introspect", first, token="x").status_code == 200
+        refused(keyed.ask("introspect", twin(first), token="x"))
+        assert keyed.ask("introspect", twin(second), token="x").status_code == 200
+        refused(keyed.ask("introspect", second, token="x"))
 
     def test_of_many_at_once_one_is_let_in(self, keyed: Keyed) -> None:
         """RFC 7523 3, 7."""

@@ -2,8 +2,8 @@
 
 The rules:
 
-- The same licence once more changes nothing. Another text under the same serial is refused: a vendor signs
-  each serial once, so one of the two is a mistake.
+- The same licence once more changes nothing, also with the twin of its signature (`jws.py`). Another text
+  under the same serial is refused: a vendor signs each serial once, so one of the two is a mistake.
 - A serial that was removed here, or a lower one, is not installed again: the vendor has to sign a new one.
   Otherwise seats that were given back could be taken again from an old file.
 - A serial that could never count, as a higher one has begun before it does, is refused as out of date.
@@ -40,7 +40,7 @@ def is_new(licence: SignedLicence, installed: Iterable[Installed], now_ms: int) 
         if one.is_removed:
             continue
         if one.licence.serial == licence.serial:
-            if one.licence.text == licence.text:
+            if one.licence.text.rsplit(".", 1)[0] == licence.text.rsplit(".", 1)[0]:  # a twin is the same
                 return False
             problem = f"another licence is installed as serial {licence.serial} of {licence.licence}"
             raise LicenceRefused(LicenceCode.SERIAL_TAKEN, problem, field="serial")

@@ -6,7 +6,8 @@ The rules:
   looks at is not left to anybody (RFC 4648 3.5).
 - The header is exactly `alg`, `kid` and `typ`. It chooses nothing: `alg` is ES256 and `typ` that of a
   licence, or it is refused (RFC 8725 3.1, 3.11).
-- A signature is the 64 bytes of RFC 7518 3.4.
+- A signature is the 64 bytes of RFC 7518 3.4. Each has a twin, which anybody can make and which verifies as
+  well; so a licence is known by what is signed, and not by its signature.
 """
 
 import json
@@ -25,6 +26,7 @@ LICENCE_BYTES_MAX: Final = 16_384  # of one compact JWS: 64 pools with some scop
 SIGNATURE_BYTES: Final = 64  # RFC 7518 3.4: r and s of P-256
 
 _PARTS = 3
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n of P-256, SEC 2 2.4.2
 _HEADER = frozenset({"alg", "kid", "typ"})
 
 
@@ -69,6 +71,17 @@ def what_to_sign(kid: str, claims: Mapping[str, Any]) -> bytes:
 def put_together(signed: bytes, signature: bytes) -> str:
     """The licence as it travels, without armour."""
     return f"{signed.decode()}.{encode(signature)}"
+
+
+def twin_of(text: str) -> str:
+    """The same JWS with the other signature that verifies wherever this one does: n - s in the place of s.
+
+    Anybody can make it. So nothing may tell two JWS apart that differ in this alone.
+    """
+    signed, _, signature = text.rpartition(".")
+    half = SIGNATURE_BYTES // 2
+    r, s = decode(signature)[:half], int.from_bytes(decode(signature)[half:], "big")
+    return put_together(signed.encode(), r + ((_ORDER - s) % _ORDER).to_bytes(half, "big"))
 
 
 def encode(content: bytes) -> str:

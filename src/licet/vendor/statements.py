@@ -12,6 +12,8 @@ its claims as well. The rules:
 - What it says has the form of a statement (`statement_claims.py`): its span is covered day by day.
 - Of the statements of a tenant, each number may be there once, none may be missing in between, each has the
   hash of the one before, and begins where that one ended. Anything else is reported.
+- A signature of ECDSA has a twin, which anybody can make (`licences/jws.py`). Statements that differ in that
+  alone are one, and the hash of either is a hash of the one before.
 
 It needs no store.
 """
@@ -24,7 +26,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from licet.licences.errors import LicenceRefused
-from licet.licences.jws import decode, encode
+from licet.licences.jws import decode, encode, twin_of
 from licet.licences.strict_json import read_object
 from licet.licences.vendor_file import read_key
 from licet.vendor.errors import VendorCode, VendorRefused
@@ -63,6 +65,16 @@ class Statement(NamedTuple):
     def hash(self) -> str:
         """What the next one has as `prev`."""
         return hash_of(self.text)
+
+    @property
+    def signed(self) -> str:
+        """What is signed of it: by this it is the same statement as another."""
+        return self.text.rpartition(".")[0]
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Its hash, and that of it with the twin of its signature."""
+        return frozenset({self.hash, hash_of(twin_of(self.text))})
 
 
 def hash_of(text: str) -> str:
@@ -161,7 +173,7 @@ def troubles(statements: Iterable[Statement]) -> Iterator[str]:
     """What does not fit together, a sentence each."""
     of_tenant: defaultdict[str, dict[str, Statement]] = defaultdict(dict)
     for statement in statements:
-        of_tenant[statement.tenant][statement.hash] = statement
+        of_tenant[statement.tenant][statement.signed] = statement
     for tenant, found in sorted(of_tenant.items()):
         yield from _troubles(tenant, sorted(found.values(), key=lambda it: (it.seq, it.claims["iat"])))
 
@@ -177,7 +189,7 @@ def _troubles(tenant: str, statements: list[Statement]) -> Iterator[str]:
             missing = f"{before.seq + 1}" + (f" to {after.seq - 1}" if after.seq > before.seq + 2 else "")
             yield f"statement {missing} of {tenant} is missing"
             continue
-        followed = {it.hash for it in statements if it.seq == before.seq}
+        followed = frozenset[str]().union(*(it.hashes for it in statements if it.seq == before.seq))
         if after.claims.get("prev") not in followed:
             yield f"statement {after.seq} of {tenant} follows another {before.seq} than this: two stories"
         if after.claims["from"] != before.claims["until"]:

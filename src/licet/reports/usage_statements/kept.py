@@ -108,7 +108,9 @@ def _before(connection: Connection, tenant: Tenant, after: Statement | None) -> 
     if after.tenant != tenant.name:
         text = f"the statement before is of the tenant {after.tenant}, not of {tenant.name}"
         raise _refused(text, Code.NOT_TOGETHER)
-    if last is not None and (after.seq < last.seq or (after.seq == last.seq and after.hash != last.hash)):
+    if last is not None and after.seq == last.seq and last.hash in after.hashes:
+        return last
+    if last is not None and after.seq <= last.seq:
         raise _refused(f"the last statement is number {last.seq}, which is kept, and not this one")
     return _Before(seq=after.seq, until_ms=int(after.claims["until"]) * 1000, hash=after.hash)
 
