@@ -1,6 +1,7 @@
 """`licet usage statement`, and how `licet vendor read` checks it: changed, missing, forked."""
 
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from licet.model import Pool
 from licet.reports.usage_statements.claims import use_by_minute
 from licet.vendor.statements import armoured, header_of
 from support.cli_reports_site import Site
+from support.cli_site import Desk
 from support.command_line import run
 from support.examples import end, grant, jim_test
 from support.twin_signatures import twin
@@ -102,6 +104,24 @@ def test_statements_that_follow_each_other_are_read_without_a_word(site: Site, t
     assert "full: 1 seats, peak 1, overdraft 0, 0.0 overdraft hours, 1 true denials" in text
     assert [claims_of(file)["seq"] for file in three] == [1, 2, 3]
     assert claims_of(three[1])["from"] == claims_of(three[0])["until"]
+
+
+def test_the_first_statement_says_of_the_days_before_a_pool_that_there_was_none(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """It said the seats of the day on which it was made, of a time before there was the tenant."""
+    file = tmp_path / "first.statement"
+    desk.run("usage", "statement", "--output", str(file), "--until", days_ago(1))
+    (pool,) = claims_of(file)["pools"]
+    assert {day["seats"] for day in pool["days"]} == {0}
+    assert pool["added"] >= claims_of(file)["until"]
+    shown = run("vendor", "read", str(file)).stdout
+    assert re.search(r"full: 0 seats, peak 0, .* 0 true denials, added 20\d\d-", shown)
+
+
+def test_a_statement_of_before_pools_said_when_they_were_added_is_read_as_ever(three: list[Path]) -> None:
+    """It has the seats of the day on which it was made, and no word of when the pool was added."""
+    assert all("added" not in pool for file in three for pool in claims_of(file)["pools"])
 
 
 def test_a_statement_names_nobody(three: list[Path]) -> None:
@@ -260,6 +280,9 @@ FORGERIES: list[tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = [
     (lambda it: of_first_day(it, peak=-1), "no whole number"),
     (lambda it: of_first_day(it, overdraft_s="1"), "no whole number"),
     (lambda it: of_first_day(it, until=None), "its days are not those"),
+    (lambda it: of_first_pool(it, added=it["until"]), "a day before it was added has figures"),
+    (lambda it: of_first_pool(it, added="2026"), "when it was added is no time"),
+    (lambda it: of_first_pool(it, added=253_402_300_800), "when it was added is no time"),
 ]
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import delete
 
 from licet.journal.folding import fold_journal
 from licet.journal.summary import summarise
@@ -15,6 +16,7 @@ from licet.reports.harvest import HarvestPool, harvest
 from licet.reports.true_up import TrueUpPool, true_up
 from licet.setup.change import changing
 from licet.setup.licences import install, trust
+from licet.store import schema
 from support.hold_site import end, set_pool, site_with_hold, wait
 from support.kinds import Place
 from support.setup_site import ADA, JIM, START_MS, Site
@@ -146,3 +148,23 @@ def test_a_client_that_never_logs_off_is_found_and_one_that_was_never_used(site:
     assert careless.idle_share > 0.9
     assert (tidy_one.client_id, tidy_one.logoffs, tidy_one.never_logs_off) == ("c2", 3, False)
     assert pool.unused == ("c3", "c4", "c5", "c6")
+
+
+def test_before_a_pool_was_added_it_has_no_seats(site: Site) -> None:
+    """The days before said the seats of today; the day on which it was added has those at its end."""
+    wait(site, 3 * DAY_MS)
+    midnight = START_MS - START_MS % DAY_MS
+    pool = found(site, midnight - 2 * DAY_MS, midnight + 3 * DAY_MS)
+    assert [day.seats for day in pool.days] == [0, 0, 2, 2, 2]
+    assert pool.added_at_ms == START_MS
+    assert found(site, START_MS, START_MS + DAY_MS).added_at_ms is None
+    later = found(site, midnight - 2 * DAY_MS, midnight - DAY_MS)
+    assert ([day.seats for day in later.days], later.added_at_ms) == ([0], START_MS)
+
+
+def test_of_a_pool_whose_beginning_is_no_longer_kept_nothing_is_said(site: Site) -> None:
+    """It was there, and as far as is known with the seats of today."""
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(delete(schema.event))
+    pool = found(site, START_MS - DAY_MS, START_MS)
+    assert (pool.added_at_ms, pool.days[0].seats) == (None, 2)

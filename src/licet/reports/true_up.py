@@ -6,6 +6,7 @@ The rules:
   administrator where that is less. It also counts seats left over when their number was lowered (L6).
 - Use is known by the minute: what is in use at the end of a minute counts from its beginning. So overdraft
   hours are the integral of the recorded use, and the most at once is as exact as a peak.
+- Before a pool was added it has no seats, where that is known (`pool_added.py`).
 - For times whose minutes are no longer kept, the minute is a quarter of an hour.
 - Days begin by the clocks of a zone; a span begins with a whole minute, and ends now at the latest.
 
@@ -20,6 +21,7 @@ from sqlalchemy import Connection
 
 from licet.journal.wants import Want, wants
 from licet.model import Tenant, Value
+from licet.reports.pool_added import added_at_ms
 from licet.reports.timeline import PoolNow, pools_of, timeline
 from licet.reports.usage_queries import Span, Step, day_of
 from licet.units import HOUR_MS, MINUTE_MS
@@ -42,10 +44,14 @@ class TrueUpDay(Value, frozen=True, kw_only=True):
 
 
 class TrueUpPool(Value, frozen=True, kw_only=True):
-    """A pool in a span: each of its days, and the same of all of them together."""
+    """A pool in a span: each of its days, and the same of all of them together.
+
+    `added_at_ms` is when it was added, if that was after the span began and is known.
+    """
 
     pool: str
     is_signed: bool
+    added_at_ms: int | None
     peak: int
     overdraft_peak: int
     overdraft_ms: int
@@ -81,14 +87,22 @@ def true_up(
         tenant=tenant.name,
         from_ms=from_ms,
         until_ms=min(until_ms, now_ms),
-        pools=tuple(_pool(span, name, pools, wanted) for name in sorted(pools)),
+        pools=tuple(
+            _pool(span, name, pools, wanted, added_at_ms(connection, tenant, name)) for name in sorted(pools)
+        ),
     )
 
 
-def _pool(span: Span, name: str, pools: Mapping[str, PoolNow], wanted: Sequence[Want]) -> TrueUpPool:
+def _pool(
+    span: Span, name: str, pools: Mapping[str, PoolNow], wanted: Sequence[Want], added_ms: int | None
+) -> TrueUpPool:
     pool = pools[name]
     taken = span.taken(pool.id)
     steps = timeline(span, name, pool, taken, span.steps_by_minute(name))
+    if added_ms is not None and added_ms <= span.from_ms:
+        added_ms = None
+    if added_ms is not None:
+        steps[0] = steps[0]._replace(seats=0)
     turned_away = [want.first_at_ms for want in wanted if want.pool == name and want.is_turned_away]
     # A day and a half after midnight is in the next day, however the clocks are changed.
     edges = span.edges(day_of, 36 * HOUR_MS)
@@ -96,6 +110,7 @@ def _pool(span: Span, name: str, pools: Mapping[str, PoolNow], wanted: Sequence[
     return TrueUpPool(
         pool=name,
         is_signed=pool.is_signed,
+        added_at_ms=added_ms,
         peak=max((day.peak for day in days), default=0),
         overdraft_peak=max((day.overdraft_peak for day in days), default=0),
         overdraft_ms=sum(day.overdraft_ms for day in days),

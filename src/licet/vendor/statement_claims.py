@@ -5,6 +5,7 @@ The rules:
 - A statement has a number from 1 on, whole days of UTC, and was made after them.
 - Each pool is there once, with every day of the span, one after the other: a day that is left out is a story
   that is not told, and a day that is there twice is one that is told twice.
+- A pool that was added within the span, or after it, may say when: the days before have no figures.
 - All numbers are whole, and none is below 0. Names have no control characters.
 - Claims that are not known here are left to other versions.
 """
@@ -44,10 +45,12 @@ def _problems(claims: Mapping[str, Any]) -> Iterator[str]:
         if not isinstance(pool, dict) or not _is_name(pool.get("pool")) or pool["pool"] in names:
             yield "a pool has no name, or is there twice"
         names.add(pool["pool"])
-        yield from (f"pool {pool['pool']}: {it}" for it in _problems_of_days(pool.get("days"), begins, ends))
+        yield from (f"pool {pool['pool']}: {it}" for it in _problems_of_pool(pool, begins, ends))
 
 
-def _problems_of_days(days: Any, begins: int, ends: int) -> Iterator[str]:
+def _problems_of_pool(pool: Mapping[str, Any], begins: int, ends: int) -> Iterator[str]:
+    days: Any = pool.get("days")
+    added = pool.get("added", 0)
     if not isinstance(days, list) or not all(isinstance(day, dict) for day in days):
         yield "it has no days"
     if [(day.get("from"), day.get("until")) for day in days] != [
@@ -56,6 +59,10 @@ def _problems_of_days(days: Any, begins: int, ends: int) -> Iterator[str]:
         yield "its days are not those of the statement"
     if any(not _is_count(day.get(figure)) for day in days for figure in _FIGURES):
         yield "a figure of a day is no whole number"
+    if not _is_count(added, SECONDS_MAX):
+        yield "when it was added is no time"
+    if any(day["until"] <= added and any(day[figure] for figure in _FIGURES) for day in days):
+        yield "a day before it was added has figures"
 
 
 def _is_name(found: Any) -> bool:

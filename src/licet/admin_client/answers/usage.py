@@ -342,10 +342,14 @@ class TrueUpDay:
 
 @dataclass(frozen=True, kw_only=True)
 class TrueUpPool:
-    """A pool in a span: each of its days, and the same of all of them together."""
+    """A pool in a span: each of its days, and the same of all of them together.
+
+    `added_at` is when it was added, if that was after the span began and is known.
+    """
 
     pool: str
     is_signed: bool
+    added_at: datetime | None
     peak: int
     overdraft_peak: int
     overdraft_s: float

@@ -82,11 +82,12 @@ def _record(one: Statement) -> dict[str, Any]:
 
 def _pool(pool: dict[str, Any]) -> str:
     days = pool["days"]
+    added = f", added {instant(pool['added'] * 1000)}" if "added" in pool else ""
     overdraft_ms = sum(day["overdraft_s"] for day in days) * 1000
     return (
         f"{pool['pool']}: {max((day['seats'] for day in days), default=0)} seats,"
         f" peak {max((day['peak'] for day in days), default=0)},"
         f" overdraft {max((day['overdraft'] for day in days), default=0)},"
         f" {seat_hours(overdraft_ms)} overdraft hours,"
-        f" {sum(day['true_denials'] for day in days)} true denials"
+        f" {sum(day['true_denials'] for day in days)} true denials{added}"
     )

@@ -56,9 +56,11 @@ def hash_of(content: bytes) -> str:
 
 
 def _pool(connection: Connection, tenant: Tenant, pool: TrueUpPool) -> dict[str, Any]:
+    added = {} if pool.added_at_ms is None else {"added": pool.added_at_ms // 1000}
     return {
         "pool": pool.pool,
         "signed": pool.is_signed,
+        **added,
         "days": [_day(day, _use(connection, tenant, pool.pool, day)) for day in pool.days],
     }
 
