@@ -1,5 +1,6 @@
 """Tokens: what is signed is accepted as it is, and nothing else is."""
 
+import hmac
 import string
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -249,3 +250,16 @@ class TestKnown:
         for number in range(10):
             assert tokens.read_access(f"{ACCESS_PREFIX}{number}", TENANT) is None
         assert not tokens._known
+
+
+@given(key=st.binary(min_size=1, max_size=200), scope=st.sampled_from(["view all", "view"]))
+@example(key=bytes(64), scope="view all")
+@example(key=b"?" * 65, scope="view all")
+def test_a_signature_is_hmac_sha_256_of_prefix_tenant_and_content(key: bytes, scope: str) -> None:
+    """RFC 2104, as the library computes it, for keys shorter and longer than a block of the hash."""
+    keyring = replace(KEYRING, token_keys=(replace(KEYRING.newest, key=key),))
+    token = access(Tokens(keyring), scope=scope)
+    signed = urlsafe_b64decode(token.removeprefix(ACCESS_PREFIX))
+    content, signature = signed[:-32], signed[-32:]
+    told = ACCESS_PREFIX.encode() + SESSION.tenant_id.to_bytes(8, "big") + content
+    assert signature == hmac.digest(key, told, "sha256")

@@ -82,7 +82,7 @@ def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
         public_url="",
         is_ready=nobody,
         store_failed=nobody,
-        measures=nobody,
+        measures=Measures(),
         refusals=LogRateLimit(nobody, lines_max=0, later=lambda *_: None),
         tarpit=nobody,
         recorder=nobody,
@@ -91,7 +91,7 @@ def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()
     try:
-        answering = application.answer(Whole("/Nowhere/nothing"))
+        answering = application(Whole("/Nowhere/nothing"))
         with pytest.raises(StopIteration) as answered:
             answering.send(None)
         assert answered.value.value.status == 404

@@ -19,6 +19,7 @@ import secrets
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterator
+from hashlib import sha256
 
 from licet.credentials.jwt_access_tokens import JwtTokens, looks_like_jwt
 from licet.credentials.keyring import Keyring, TokenKey
@@ -32,6 +33,7 @@ TOKEN_CHARS_MAX = 1024  # an access token is 92 characters and a third more than
 
 _VERSION = 1
 _SIGNATURE_BYTES = 32
+_BLOCK_BYTES = 64  # of SHA-256
 _REFRESH_BODY_BYTES = 2 + SID_BYTES
 _ACCESS_BODY_BYTES = _REFRESH_BODY_BYTES + 12
 _TO_URL = bytes.maketrans(b"+/", b"-_")
@@ -87,7 +89,7 @@ class Tokens:
         self.jwts = jwts
         self._known: dict[tuple[str, int, int], AccessToken] = {}
         key = signing or keyring.newest
-        self._keys = {it.id: hmac.new(it.key, digestmod="sha256") for it in keyring.token_keys}
+        self._keys = {it.id: _Mac(it.key) for it in keyring.token_keys}
         self._key = self._keys[key.id]
         self.made_with = (keyring, key.id, None if jwts is None else jwts.made_with)
         self._head = bytes((_VERSION, key.id))
@@ -186,7 +188,27 @@ class Tokens:
         return body if good else None
 
 
-def _signature(key: hmac.HMAC, prefix: bytes, tenant_id: int, body: bytes) -> bytes:
-    signature = key.copy()  # the key is absorbed once: 0.8 us instead of 1.3
-    signature.update(prefix + tenant_id.to_bytes(8, "big") + body)
-    return signature.digest()
+class _Mac:
+    """HMAC-SHA-256 with one key (RFC 2104 section 2), which is absorbed once.
+
+    `hmac` does the same by an object of Python for each message, which takes 3 us of the interpreter, and so
+    6 of a grant's two tokens; this takes 1.8 for each.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = (sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def digest(self, message: bytes) -> bytes:
+        """The code of a message."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def _signature(key: _Mac, prefix: bytes, tenant_id: int, body: bytes) -> bytes:
+    return key.digest(prefix + tenant_id.to_bytes(8, "big") + body)

@@ -24,7 +24,7 @@ from licet.credentials.public_keys import Signatures
 from licet.journal.recalled import recent_origins, restored_at_ms
 from licet.lanes.hashing import Check, Hashing, Part, TooManyFailures
 from licet.ledger.commands import AssertionUse, Outcome, UseAssertion
-from licet.model import Client, FailureCause, PublicKey, Tenant, User
+from licet.model import Client, ClientSecret, FailureCause, PublicKey, Tenant, User
 from licet.protocol.errors import (
     OAuthError,
     invalid_assertion,
@@ -98,6 +98,19 @@ class Authenticator:
         client, kept = found
         self.secrets_used[kept.secret_id] = now_ms
         return client
+
+    def secret_of(self, seen: Proven, tenant: Tenant) -> ClientSecret | None:
+        """The secret in a header seen before; None where it authenticates nobody now."""
+        found = secret_of(seen, tenant, self._clock.now_ms())
+        return None if found is None else found[1]
+
+    def is_valid(self, kept: ClientSecret) -> bool:
+        """Whether a secret of a set-up that has not changed still authenticates its client."""
+        now_ms = self._clock.now_ms()
+        if kept.expires_at_ms is not None and kept.expires_at_ms <= now_ms:
+            return False
+        self.secrets_used[kept.secret_id] = now_ms
+        return True
 
     async def check(
         self,

@@ -17,15 +17,14 @@ from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import AccessToken, Tokens, new_sid
 from licet.lanes.contract import Submitter
 from licet.ledger.commands import Command, End, Ended, Grant, Outcome, Refresh, ScopeRefused
-from licet.model import Client, EndReason, Tenant
+from licet.model import Client, ClientSecret, EndReason, Tenant
 from licet.protocol import forward_auth, introspect, licences, logoff, metadata, prefer, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
 from licet.protocol.errors import OAuthError, no_token
 from licet.protocol.introspect import Question
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
-from licet.web.known_headers import Proven
-from licet.web.request import Answering, Exchange, Resume
+from licet.web.request import Answering, Exchange
 from licet.web.sessions_read import NO_SESSION, Read, Uses
 from licet.web.waiting import WaitingRequests
 
@@ -69,7 +68,7 @@ class Endpoints:
             if wait_s := prefer.wait_s(exchange.headers):
                 return await self._token_in_time(request, command, tenant, client, exchange, wait_s)
         elif exchange.proven is not None:
-            exchange.keep(self._resume(tenant, exchange.proven, partial(self._token_again, command)))
+            self._keep(exchange, tenant, partial(self._token_again, command))
         return await self._token(command, tenant)
 
     def _token_again(
@@ -155,7 +154,7 @@ class Endpoints:
         request, tenant, client = await self._authenticated(exchange, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
         if question is not None and exchange.proven is not None:
-            exchange.keep(self._resume(tenant, exchange.proven, partial(self._introspected, question)))
+            self._keep(exchange, tenant, partial(self._introspected, question))
         return await self._introspected(question, exchange, tenant)
 
     async def _introspected(self, question: Question | None, _: Exchange, tenant: Tenant) -> Response:
@@ -188,7 +187,7 @@ class Endpoints:
         access = forward_auth.read(asked, exchange.authorization, tenant, self.tokens)
         assert tenant is not None
         response = await self._verified(asked, access, exchange, tenant)
-        exchange.keep(self._resume(tenant, None, partial(self._verified, asked.kept(), access)))
+        self._keep(exchange, tenant, partial(self._verified, asked.kept(), access))
         return response
 
     async def _verified(
@@ -201,33 +200,37 @@ class Endpoints:
 
     # Requests that came before
 
-    def _resume(self, tenant: Tenant, proven: Proven | None, again: Again) -> Resume:
-        """What `Exchange.keep` keeps of a request: how it was read, and by which set-up and which keys."""
-        return partial(
-            self._resumed, tenant.name, (tenant.id, tenant.version), ref(self.tokens), proven, again
+    def _keep(self, exchange: Exchange, tenant: Tenant, again: Again) -> None:
+        """Have a request answered by `again` when it comes again, as long as set-up and keys are the same.
+
+        A client's secret may expire meanwhile, which is looked at each time.
+        """
+        proven, secret = exchange.proven, None
+        if proven is not None and (secret := self._authenticator.secret_of(proven, tenant)) is None:
+            return
+        named = None if proven is None else proven.client_id
+        tokens = ref(self.tokens)
+        exchange.keep(
+            partial(self._resumed, (tenant.name, tenant.id, tenant.version), tokens, secret, named, again)
         )
 
     def _resumed(
         self,
-        name: str,
-        version: tuple[int, int],
+        of: tuple[str, int, int],
         tokens: Callable[[], Tokens | None],
-        proven: Proven | None,
+        secret: ClientSecret | None,
+        named: str | None,
         again: Again,
     ) -> Answering | None:
-        """What answers a request that came before; None where the set-up or the keys are others by now.
-
-        A client authenticates by its header, as ever: its secret may have expired.
-        """
-        tenant = self._find_tenant(name)
-        if tenant is None or (tenant.id, tenant.version) != version or tokens() is not self.tokens:
+        """What answers a request that came before; None where it has to be read anew."""
+        tenant = self._find_tenant(of[0])
+        if tenant is None or of != (tenant.name, tenant.id, tenant.version) or tokens() is not self.tokens:
             return None
-        if proven is not None and self._authenticator.recheck(proven, tenant) is None:
+        if secret is not None and not self._authenticator.is_valid(secret):
             return None
 
         def answering(exchange: Exchange) -> Awaitable[Response]:
-            exchange.tenant = name
-            exchange.named = None if proven is None else proven.client_id
+            exchange.tenant, exchange.named = tenant.name, named
             return again(exchange, tenant)
 
         return answering

@@ -91,36 +91,18 @@ class PublicApp:
         self._request_ids = (f"{prefix}-{number:x}" for number in itertools.count(1))
 
     async def __call__(self, exchange: Exchange) -> Response:
-        """Answer one request. Raises Disconnected alone."""
+        """The answer to a request: its endpoint's, or one of the error table. Raises Disconnected alone."""
         began_s = perf_counter()
-        response = await self.answer(exchange)
+        exchange.request_id = next(self._request_ids)
+        try:
+            response = await self._routed(exchange)
+        except Disconnected:
+            raise
+        except Exception as fault:  # noqa: BLE001 - nobody above knows the error table
+            response = await self._refused(fault, exchange)
         # What a client waited in line says nothing of the server.
         self._measures.answered(exchange.path, response.status, began_s + exchange.waited_s)
         return response
-
-    async def answer(self, exchange: Exchange) -> Response:
-        """The answer to a request: its endpoint's, or one of the error table. Raises Disconnected alone."""
-        exchange.request_id = next(self._request_ids)
-        try:
-            return await self._routed(exchange)
-        except Disconnected:
-            raise
-        except OAuthError as error:
-            refused = error.with_traceback(None)  # which would hold this frame, which holds the error
-        except QueueFull:
-            refused = unavailable("too much waits already")
-        except StoreUnavailable as down:
-            self._store_failed()
-            refused = unavailable(str(down))
-        except Exception as bug:  # noqa: BLE001 - nobody above knows the error table
-            return self._failed(bug, exchange)
-        try:
-            self._record(refused, exchange)
-            if refused.refusal is Refusal.RATE_LIMITED:
-                await self._tarpit.hold(source_of(exchange.address))
-            return refusal(refused, exchange.request_id)
-        except Exception as bug:  # noqa: BLE001 - as above
-            return self._failed(bug, exchange)
 
     def _routed(self, exchange: Exchange) -> Awaitable[Response]:
         """The answer, to be awaited. Raises OAuthError."""
@@ -190,6 +172,25 @@ class PublicApp:
         return refusal(unavailable(""), exchange.request_id)
 
     # What is refused
+
+    async def _refused(self, fault: Exception, exchange: Exchange) -> Response:
+        """The answer where an endpoint has raised this."""
+        if isinstance(fault, OAuthError):
+            refused = fault.with_traceback(None)  # which would hold the frame that holds the error
+        elif isinstance(fault, QueueFull):
+            refused = unavailable("too much waits already")
+        elif isinstance(fault, StoreUnavailable):
+            self._store_failed()
+            refused = unavailable(str(fault))
+        else:
+            return self._failed(fault, exchange)
+        try:
+            self._record(refused, exchange)
+            if refused.refusal is Refusal.RATE_LIMITED:
+                await self._tarpit.hold(source_of(exchange.address))
+            return refusal(refused, exchange.request_id)
+        except Exception as bug:  # noqa: BLE001 - as above
+            return self._failed(bug, exchange)
 
     def _failed(self, bug: Exception, exchange: Exchange) -> Response:
         if self._refusals.admits(FAULT):
