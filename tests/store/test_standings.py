@@ -1,4 +1,4 @@
-"""Grants that are granted again without a book answer and write what the ledger would have decided on one."""
+"""What is granted again without a book answers and writes what the ledger would have decided on one."""
 
 import random
 from collections import Counter
@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import FromClause, update
 
+from licet.ledger.again import Again
 from licet.ledger.book import Change
-from licet.ledger.commands import Command, Denied, Grant, Granted, Refresh
+from licet.ledger.commands import ClientRefused, Command, Denied, Grant, Granted, Refresh, SessionUnknown
 from licet.ledger.holders import holder_of
 from licet.model import NoSeatReason, Pool
 from licet.store import schema
@@ -23,7 +24,20 @@ from licet.store.sqlite import store as sqlite
 from licet.store.standings import Standings
 from licet.units import DAY_MS
 from support.asking import NOW_MS, Case, without_standings
-from support.examples import BY_USER, CLIENTS, EACH, FULL, bump, end, grant, jim_test, refresh, sid, view
+from support.examples import (
+    BY_USER,
+    CLIENTS,
+    EACH,
+    FULL,
+    TWINS,
+    bump,
+    end,
+    grant,
+    jim_test,
+    refresh,
+    sid,
+    view,
+)
 from support.kinds import Place, SqlitePlaces
 from support.many import few
 from support.store_site import SESSION_S, START_MS, Undone, begin, do, everything, in_use, numbers, rows
@@ -33,11 +47,11 @@ ONE = replace(FULL, seats=1)
 
 @pytest.fixture
 def repeated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many sessions are granted again from now on, of each commit in which some are."""
+    """How many sessions are granted or renewed again from now on, of each commit in which some are."""
     found: list[int] = []
 
-    def committed(counted: Counter[str], changes: Sequence[Change], again: int = 0) -> None:
-        found.extend([again] if again else [])
+    def committed(counted: Counter[str], changes: Sequence[Change], again: Sequence[Again] = ()) -> None:
+        found.extend([len(again)] if again else [])
         count(counted, changes, again)
 
     for module in (postgres, sqlite):
@@ -185,6 +199,195 @@ class TestAgain:
         assert in_use(store) == 0
 
 
+class TestRenewed:
+    """A session that was refreshed is refreshed again without a book."""
+
+    def test_the_times_of_the_session_are_all_that_is_written(
+        self, place: Place, store: Store, repeated: list[int]
+    ) -> None:
+        """L5, L9, L11. Another session of the client, which was not refreshed before, needs a book once."""
+        do(store, refresh(1, 2))
+        assert repeated == []
+        place.clock.advance(seconds=30)
+        before = everything(store)
+        [renewed] = do(store, refresh(1, 2))
+        assert repeated == [1]
+        assert isinstance(renewed, Granted)
+        now_ms = START_MS + 30_000
+        assert renewed.at_ms == renewed.session.renewed_at_ms == now_ms
+        assert renewed.session.started_at_ms == START_MS
+        assert renewed.access_expires_at_ms == now_ms + 600_000
+        found = {row.sid: row for row in rows(store, schema.session)}[sid(2)]
+        assert to_session([getattr(found, name) for name in SESSION.split(", ")]) == renewed.session
+        after = everything(store)
+        changed = {table.name for table in after if after[table] != before[table]}
+        assert changed - {"setup", "tenant"} == {"session"}
+        assert store.counted == {"granted": 2, "renewed": 2}
+
+    def test_one_without_a_seat_is_too(self, place: Place, repeated: list[int]) -> None:
+        """L1."""
+        store = begin(place)
+        do(store, view(1, 1))
+        do(store, refresh(1, 1))
+        do(store, refresh(1, 1), refresh(1, 1))
+        assert sum(repeated) == 2
+        assert len(rows(store, schema.session)) == 1
+
+    @pytest.mark.parametrize("pool", [replace(ONE, queue=5), replace(ONE, max_per_client=1)])
+    def test_in_a_pool_with_options_a_refresh_is_and_a_grant_is_not(
+        self, place: Place, repeated: list[int], pool: Pool
+    ) -> None:
+        """L5. No option touches a refresh; each of them may matter to a grant."""
+        store = begin(place, jim_test(pools=(replace(pool, seats=5),)))
+        do(store, grant(1, 1))
+        do(store, refresh(1, 1))
+        do(store, refresh(1, 1))
+        assert repeated == [1]
+        do(store, grant(1, 2))
+        assert repeated == [1]
+
+    @pytest.mark.parametrize(
+        "asked",
+        [replace(refresh(1, 1), address="192.0.2.9"), refresh(1, 1, "all"), refresh(2, 1), refresh(1, 9)],
+    )
+    def test_whatever_else_is_asked_is_decided_on_a_book(
+        self, store: Store, repeated: list[int], asked: Refresh
+    ) -> None:
+        """Another address, a narrower scope, another's session, one that is not there."""
+        do(store, refresh(1, 1))
+        do(store, asked)
+        assert repeated == []
+
+    def test_a_session_of_another_scope_is_decided_on_a_book(self, store: Store, repeated: list[int]) -> None:
+        """L1. What one session is granted says nothing of one that needs no seat."""
+        do(store, view(1, 3))
+        do(store, refresh(1, 1), refresh(1, 3))
+        repeated.clear()
+        [seated, viewer] = do(store, refresh(1, 1), refresh(1, 3))
+        assert isinstance(seated, Granted)
+        assert isinstance(viewer, Granted)
+        assert (seated.scope, viewer.scope) == ("all", "view")
+        assert sum(repeated) <= 1
+
+    def test_by_what_a_refresh_was_granted_no_session_begins(self, place: Place, repeated: list[int]) -> None:
+        """L12. A client that is suspended refreshes, and is not granted another session."""
+        store = begin(place, jim_test(pools=(ONE,)))
+        do(store, grant(1, 1))
+        with store.transaction() as transaction:
+            statement = update(schema.client).filter_by(key=1).values(barred_until_ms=2 * START_MS)
+            transaction.connection.execute(statement)
+            bump(transaction.connection, 1)
+        for _ in range(3):
+            assert isinstance(do(store, refresh(1, 1))[0], Granted)
+        assert repeated == [1, 1]
+        assert isinstance(do(store, grant(1, 2))[0], Denied)
+
+    def test_in_a_pool_with_a_hold_the_row_of_the_seat_is_written_each_time(
+        self, place: Place, repeated: list[int]
+    ) -> None:
+        """L18. Two sessions of a seat write it once."""
+        store = begin(place, jim_test(pools=(replace(ONE, hold_s=60),)))
+        do(store, grant(1, 1), grant(1, 2))
+        do(store, refresh(1, 1), refresh(1, 2))
+        place.clock.advance(seconds=5)
+        do(store, refresh(1, 1), refresh(1, 2))
+        assert repeated == [2]
+        [seat] = rows(store, schema.seat)
+        assert (seat.issued_at_ms, seat.expires_at_ms) == (
+            START_MS + 5000,
+            START_MS + 5000 + SESSION_S * 1000,
+        )
+
+    def test_where_two_clients_of_a_user_share_a_seat_the_addresses_of_both_count(
+        self, place: Place, repeated: list[int]
+    ) -> None:
+        """L2, L18. What stands for one of them does not undo what the other has written."""
+        store = begin(place, jim_test(pools=(replace(BY_USER, seats=1, hold_s=60),), clients=TWINS))
+        first, second = TWINS[0].key, TWINS[1].key
+        do(store, grant(first, 1))
+        for _ in range(3):
+            do(store, replace(refresh(first, 1), address="192.0.2.1"))
+        do(store, replace(grant(second, 2), address="192.0.2.2"))
+        do(store, replace(refresh(first, 1), address="192.0.2.1"))
+        do(store, replace(grant(second, 3), address="192.0.2.2"))
+        [seat] = rows(store, schema.seat)
+        assert seat.sources.split(" ")[1:] == ["192.0.2.1", "192.0.2.2"]
+        do(store, replace(refresh(first, 1), address="192.0.2.1"))
+        assert rows(store, schema.seat)[0].sources == seat.sources
+        assert repeated
+
+    def test_a_session_is_renewed_until_the_moment_before_it_expires(
+        self, place: Place, store: Store, repeated: list[int]
+    ) -> None:
+        """L4. To the millisecond."""
+        do(store, grant(1, 3))
+        do(store, refresh(1, 1))
+        place.clock.advance(seconds=SESSION_S - 0.001)
+        assert isinstance(do(store, refresh(1, 1))[0], Granted)
+        place.clock.advance(seconds=SESSION_S)
+        assert do(store, refresh(1, 1)) == [SessionUnknown()]
+        assert isinstance(do(store, grant(2, 50))[0], Granted)
+        del repeated
+
+    def test_a_seat_whose_row_is_behind_is_held_while_a_session_that_was_renewed_again_lives(
+        self, place: Place, store: Store, repeated: list[int]
+    ) -> None:
+        """L4. To the millisecond: the row has expired long before."""
+        do(store, refresh(1, 1))
+        place.clock.advance(seconds=SESSION_S / 2)
+        do(store, refresh(1, 1))
+        assert repeated == [1]
+        assert rows(store, schema.seat)[0].expires_at_ms == START_MS + SESSION_S * 1000
+        place.clock.advance(seconds=SESSION_S - 0.001)
+        assert isinstance(do(store, grant(2, 50))[0], Denied)
+        place.clock.advance(seconds=0.001)
+        assert isinstance(do(store, grant(2, 51))[0], Granted)
+
+    def test_a_refresh_behind_an_end_of_its_session_is_refused(self, store: Store) -> None:
+        """L5. In the order of the batch, whoever ends it, and also where a grant does (L8)."""
+        do(store, refresh(1, 1))
+        do(store, refresh(1, 2))
+        assert do(store, end(1), refresh(1, 1))[1] == SessionUnknown()
+        assert do(store, end(2, client_key=1), refresh(1, 2))[1] == SessionUnknown()
+
+    def test_a_refresh_behind_a_grant_that_ends_its_session_is_refused(self, place: Place) -> None:
+        """L8. In the order of the batch."""
+        store = begin(place, jim_test(pools=(ONE,), clients=(replace(CLIENTS[0], sessions_max=1),)))
+        do(store, grant(1, 1))
+        do(store, refresh(1, 1))
+        assert do(store, grant(1, 2), refresh(1, 1))[1] == SessionUnknown()
+        assert do(store, refresh(1, 1)) == [SessionUnknown()]
+
+    def test_what_failed_was_never_renewed(self, place: Place, store: Store, repeated: list[int]) -> None:
+        """L9."""
+        do(store, refresh(1, 1))
+        before = rows(store, schema.session)
+        place.clock.advance(seconds=5)
+        with suppress(Undone), store.transaction(Purpose.BATCH) as transaction:
+            [kept] = transaction.repeat([refresh(1, 1)])
+            assert kept is not None
+            raise Undone
+        assert rows(store, schema.session) == before
+        do(store, refresh(1, 1))
+        assert repeated == []
+
+    @pytest.mark.parametrize("by", ["end", "another store", "disabled"])
+    def test_it_is_forgotten(self, place: Place, store: Store, repeated: list[int], by: str) -> None:
+        """L4, L6. With an end, another that writes, and the set-up."""
+        do(store, refresh(1, 1))
+        if by == "end":
+            do(store, end(1))
+        elif by == "another store":
+            do(place.open(), end(1), end(2), grant(2, 50))
+        else:
+            with store.transaction() as transaction:
+                transaction.connection.execute(update(schema.client).filter_by(key=1).values(enabled=False))
+                bump(transaction.connection, 1)
+        [answer] = do(store, refresh(1, 1))
+        assert answer == (ClientRefused() if by == "disabled" else SessionUnknown())
+        assert repeated == []
+
+
 class TestForgotten:
     """What stands falls with what it stood on."""
 
@@ -244,7 +447,10 @@ class TestForgotten:
 
 
 @pytest.mark.parametrize("seed", few(range(30), 1))
-@pytest.mark.parametrize("pool", [FULL, BY_USER, replace(FULL, hold_s=30)])
+@pytest.mark.parametrize(
+    "pool",
+    [FULL, BY_USER, replace(FULL, hold_s=30), replace(BY_USER, hold_s=30), replace(FULL, max_per_user=2)],
+)
 def test_stores_that_grant_again_answer_as_one_that_never_does(  # noqa: PLR0917 - fixtures
     place: Place,
     sqlite_places: SqlitePlaces,
@@ -268,9 +474,42 @@ def test_stores_that_grant_again_answer_as_one_that_never_does(  # noqa: PLR0917
             seconds = draw.choice([0, 0, 0, 0, 0, 0, 1, 1, 10, 200])
             for clock in (place.clock, beside.clock):
                 clock.advance(seconds=seconds)
-        for table in (schema.session, schema.pool):
-            assert _said(first, table) == _said(plain, table)
-    assert sum(repeated) > 3
+            if step % 10 == 9:
+                _are_alike(first, plain, place.clock.now_ms())
+        _are_alike(first, plain, place.clock.now_ms())
+    assert sum(repeated) > 3 or pool.max_per_user  # where a grant needs a book each time
+
+
+def _are_alike(first: Store, plain: Store, now_ms: int) -> None:
+    """The same sessions and pools; and seats that live as long, whatever their rows say (L4)."""
+    for table in (schema.session, schema.pool):
+        assert _said(first, table) == _said(plain, table)
+    assert _seats(first, now_ms) == _seats(plain, now_ms)
+
+
+def _seats(store: Store, now_ms: int) -> dict[tuple[int, str], tuple[Any, ...]]:
+    """Who has a seat, until when, the moment of its last token, and from where it was used."""
+    lives: dict[tuple[int, str], tuple[int, int]] = {}
+    for it in rows(store, schema.session):
+        if it.pool_id is not None and it.expires_at_ms > now_ms:
+            expires_at_ms, issued_at_ms = lives.get((it.pool_id, it.holder), (0, 0))
+            lives[it.pool_id, it.holder] = (
+                max(expires_at_ms, it.expires_at_ms),
+                max(issued_at_ms, it.renewed_at_ms),
+            )
+    found = {}
+    for row in rows(store, schema.seat):
+        expires_at_ms, issued_at_ms = lives.get((row.pool_id, row.holder), (0, 0))
+        if (expires_at_ms := max(expires_at_ms, row.expires_at_ms)) > now_ms:
+            found[row.pool_id, row.holder] = (
+                row.client_id,
+                row.initials,
+                row.taken_at_ms,
+                expires_at_ms,
+                max(issued_at_ms, row.issued_at_ms),
+                row.sources,
+            )
+    return found
 
 
 def _said(store: Store, table: FromClause) -> list[dict[str, Any]]:
@@ -285,21 +524,22 @@ def _story(draw: random.Random) -> Iterator[Sequence[Command]]:
     A client asks once in a batch: of sessions that begin in the same millisecond, either may count as older.
     """
     begun: dict[int, int] = {}
+    share = draw.choice([0.85, 0.3])  # of grants, of what is asked
     for number in range(0, 600, 4):
         if draw.random() < 0.05 and begun:
             yield [end(draw.choice([*begun][-8:]))]
             continue
         batch: list[Grant | Refresh] = []
         for at in range(draw.choice([1, 1, 2, 3])):
-            kind = draw.random()
-            if kind < 0.85 or not begun:
+            if draw.random() < share or not begun:
                 asking = draw.choice([1, 1, 1, 2, 2, 3])
                 if any(command.client_key == asking for command in batch):
                     continue
                 begun[number + at] = asking
                 make = view if draw.random() < 0.2 else grant
-                batch.append(make(begun[number + at], number + at))
+                asked: Grant | Refresh = make(begun[number + at], number + at)
             else:
                 named = draw.choice([*begun][-8:])
-                batch.append(refresh(begun[named], named))
+                asked = refresh(begun[named], named, *(["all"] if draw.random() < 0.05 else []))
+            batch.append(replace(asked, address=f"192.0.2.{draw.choice([1] * 9 + [asked.client_key])}"))
         yield batch

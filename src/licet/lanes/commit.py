@@ -8,9 +8,9 @@ on what it remembered, where that is out of date.
 
 from collections.abc import Sequence
 
-from licet.ledger.again import Standing
+from licet.ledger.again import Again
 from licet.ledger.book import only_renews
-from licet.ledger.commands import Command, Grant, Outcome
+from licet.ledger.commands import Command, Outcome
 from licet.ledger.later import outcomes_moved
 from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
@@ -43,7 +43,7 @@ def _in_one(store: Store, commands: Sequence[Command]) -> Sequence[Outcome]:
                 decided = _decided(transaction, others) if others else []
                 decided_ms = transaction.now_ms
             moved = outcomes_moved(others, decided, transaction.now_ms - decided_ms)
-            return _in_order(commands, again, moved, transaction.now_ms)
+            return _in_order(again, moved, transaction.now_ms)
         except Outdated:
             continue  # What it was decided on is forgotten: now it is loaded.
         except Collided:
@@ -69,13 +69,13 @@ def apply_all(transaction: Transaction, commands: Sequence[Command]) -> Sequence
     """Decide these commands within a transaction; those that need a book in their order."""
     again, others = _repeated(transaction, commands)
     decided = _decided(transaction, others) if others else []
-    return _in_order(commands, again, decided, transaction.now_ms)
+    return _in_order(again, decided, transaction.now_ms)
 
 
 def _repeated(
     transaction: Transaction, commands: Sequence[Command]
-) -> tuple[Sequence[Standing | None], Sequence[Command]]:
-    """The standing grants that answer some of the commands, and the other commands."""
+) -> tuple[Sequence[Again | None], Sequence[Command]]:
+    """What is granted again of the commands, and the other commands."""
     again = transaction.repeat(commands)
     if not again:
         return again, commands
@@ -83,19 +83,15 @@ def _repeated(
 
 
 def _in_order(
-    commands: Sequence[Command],
-    again: Sequence[Standing | None],
+    again: Sequence[Again | None],
     decided: Sequence[Outcome],
     now_ms: int,
 ) -> Sequence[Outcome]:
-    """The outcomes of the commands: each by its standing grant, or else the next that was decided."""
+    """The outcomes of the commands: each as it is granted again, or else the next that was decided."""
     if not again:
         return decided
     rest = iter(decided)
-    return [
-        kept.granted(command, now_ms) if kept is not None and isinstance(command, Grant) else next(rest)
-        for command, kept in zip(commands, again, strict=True)
-    ]
+    return [next(rest) if kept is None else kept.granted(now_ms) for kept in again]
 
 
 def _decided(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:

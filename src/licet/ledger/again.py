@@ -1,19 +1,23 @@
-"""Grants again what was granted a moment ago, where nothing has changed since but the time.
+"""Decides again what was decided a moment ago, where nothing has changed since but the time.
 
-A client that has its seat asks again and again, and the ledger decides the same each time. So what it decided
-may be kept as a `Standing` grant, with the moment before which it would decide so again. Who keeps one grants
-by it without a book: a new session is all that comes of it.
+A client that has its seat asks again and again, or refreshes its session, and the ledger decides the same
+each time. So what it decided may be kept as a `Standing` decision, with the moment before which it would
+decide so again. Who keeps one grants by it without a book: a session that begins or goes on is all that comes
+of it.
 
-    kept = standing(book, session, now_ms)         # after what was decided was committed; or None
-    if kept.covers(grant, now_ms): kept.granted(grant, now_ms)
+    kept = standing(book, session, address, now_ms, is_grant=True)  # after COMMIT; or None
+    if kept.covers(grant, now_ms): Again(grant, kept).granted(now_ms)
+    if kept.renews(refresh, session, now_ms): Again(refresh, kept, session).granted(now_ms)
 
 The rules:
 
-- Only a grant of which nothing is written but its session, its entry in the journal, and the moment in the
+- Only what writes nothing but its session, the entry in the journal of one that begins, and the moment in the
   row of its seat, where that may not lag (`seat_rows.py`). Where it may, only while it need not be written.
-- Not where a session has a seat of its own, and not in a pool with options.
+- Not where a session has a seat of its own. No grant in a pool with options; they touch no refresh (L5).
 - The same is asked: client, scope, pool and address. Until when time makes no difference says `later.py`.
-- L8 is the keeper's: it counts the client's sessions, and grants by this only while there may be one more.
+- A grant asks more than a refresh does (L1, L7, L12, L13). So by what a refresh was granted, only others are.
+- L8 is the keeper's: it counts the client's sessions, and grants by this only while there may be one more. So
+  is whether a session that is renewed was ended: it gives the session as it is.
 - It is kept no longer than the set-up stays as it is, nobody else writes sessions or seats of the tenant, and
   no session of the client is ended before its time: so the seat is still there.
 
@@ -25,7 +29,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from licet.ledger.book import Book
-from licet.ledger.commands import Grant, Granted
+from licet.ledger.commands import Grant, Granted, Refresh
 from licet.ledger.holders import SESSION_HOLDER
 from licet.ledger.later import seat_moves_until_ms, session_moves_until_ms
 from licet.ledger.rules import granted
@@ -37,8 +41,8 @@ class Standing(NamedTuple):
     """What a client is granted each time from `from_ms` on, and before `until_ms`.
 
     `asked` are the first columns of its session, after the `sid`: tenant, client, scope, pool and holder.
-    `noted` are the last of its entry in the journal: pool, client, initials and address. `sessions_max` is
-    the client's (L8).
+    `noted` are the last of its entry in the journal: pool, client, initials and address. It begins a session
+    only while the client has fewer than `sessions_max` (L8), which is 0 where a refresh was granted.
     `seat` is its seat at `from_ms`, where the row of that has to be written, and `number` that of its seat
     (L13).
     """
@@ -61,7 +65,7 @@ class Standing(NamedTuple):
     until_ms: int
 
     def covers(self, grant: Grant, now_ms: int) -> bool:
-        """Whether this is what the grant would be answered."""
+        """Whether this is what the grant would be answered, where the client may have one session more."""
         return (
             self.from_ms <= now_ms < self.until_ms
             and self.address == grant.address
@@ -71,57 +75,111 @@ class Standing(NamedTuple):
             and not grant.other_pool_ids
         )
 
-    def granted(self, grant: Grant, now_ms: int) -> Granted:
-        """The answer to a grant that it covers."""
-        return Granted(
-            session=Session(
-                sid=grant.sid,
-                tenant_id=self.tenant_id,
-                client_key=self.client_key,
-                scope=self.scope,
-                pool_id=self.pool_id,
-                holder=self.holder,
-                started_at_ms=now_ms,
-                renewed_at_ms=now_ms,
-                expires_at_ms=now_ms + self.life_ms,
-                address=self.address,
-            ),
-            may_refresh=self.may_refresh,
-            scope=self.scope,
-            at_ms=now_ms,
-            access_expires_at_ms=now_ms + self.access_life_ms,
-            seat_number=self.number,
+    def renews(self, refresh: Refresh, session: Session, now_ms: int) -> bool:
+        """Whether this is what the refresh of this session, which was not ended, would be answered."""
+        return (
+            not refresh.scope
+            and self.client_key == refresh.client_key
+            and self.tenant_id == refresh.tenant_id
+            and self.fits(session, refresh.address, now_ms)
+        )
+
+    def fits(self, session: Session, address: str, now_ms: int) -> bool:
+        """Whether this session would be granted a token by it, asked from this address."""
+        return (
+            self.from_ms <= now_ms < self.until_ms
+            # A life that was shortened in the set-up makes that of a session no shorter (L5).
+            and now_ms < session.expires_at_ms <= now_ms + self.life_ms
+            and self.address == address
+            and self.scope == session.scope
+            and self.client_key == session.client_key
+            and self.pool_id == session.pool_id
+            and self.holder == session.holder
+            and self.tenant_id == session.tenant_id
         )
 
     def seat_at(self, now_ms: int) -> Seat | None:
-        """The seat whose row has to be written, after a grant at this moment."""
+        """The seat whose row has to be written, after a token at this moment."""
         if self.seat is None:
             return None
         expires_at_ms = self.seat.expires_at_ms + now_ms - self.from_ms
         return replace(self.seat, expires_at_ms=expires_at_ms, issued_at_ms=now_ms)
 
 
-def standing(book: Book, session: Session, now_ms: int) -> Standing | None:
-    """What was granted as this session, and would be again; the book is as of the end of its batch."""
+class Again(NamedTuple):
+    """A command that is granted by a standing decision; `session` is the one that it renews, as it was."""
+
+    command: Grant | Refresh
+    standing: Standing
+    session: Session | None = None
+
+    @property
+    def until_ms(self) -> int:
+        """Before which moment it is granted so."""
+        until_ms = self.standing.until_ms
+        return until_ms if self.session is None else min(until_ms, self.session.expires_at_ms)
+
+    def session_at(self, now_ms: int) -> Session:
+        """The session that begins or is renewed at this moment."""
+        kept, expires_at_ms = self.standing, now_ms + self.standing.life_ms
+        if self.session is not None:
+            return replace(self.session, renewed_at_ms=now_ms, expires_at_ms=expires_at_ms)
+        return Session(
+            sid=self.command.sid,
+            tenant_id=kept.tenant_id,
+            client_key=kept.client_key,
+            scope=kept.scope,
+            pool_id=kept.pool_id,
+            holder=kept.holder,
+            started_at_ms=now_ms,
+            renewed_at_ms=now_ms,
+            expires_at_ms=expires_at_ms,
+            address=kept.address,
+        )
+
+    def granted(self, now_ms: int) -> Granted:
+        """The answer at this moment."""
+        kept = self.standing
+        return Granted(
+            session=self.session_at(now_ms),
+            may_refresh=kept.may_refresh,
+            scope=kept.scope,
+            at_ms=now_ms,
+            access_expires_at_ms=now_ms + kept.access_life_ms,
+            seat_number=kept.number,
+        )
+
+
+def standing(book: Book, session: Session, address: str, now_ms: int, *, is_grant: bool) -> Standing | None:
+    """What would be granted again as this session was, asked from this address; or as it was renewed.
+
+    The book is as of the end of its batch.
+    """
     tenant = book.tenants[session.tenant_id]
     client = tenant.clients_by_key.get(session.client_key)
-    if (
-        client is None or book.live_sessions[client.key] >= client.sessions_max
+    if client is None or (
+        is_grant and book.live_sessions[client.key] >= client.sessions_max
     ):  # L8: the next one ends another
         return None
     seat = None
     if session.pool_id is not None:
         key = session.seat_key
         # Who has just taken a seat may never ask again: its row is not in the book.
-        if key is None or session.pool_id in tenant.options or key not in book.rows or not book.rows_lag:
+        if key is None or key not in book.rows or not book.rows_lag:
             return None
         seat = book.seats.get(key)
-        if seat is None or not _is_kept_alike(book, tenant, seat):
+        if seat is None or (is_grant and session.pool_id in tenant.options):
+            return None
+        if not _is_kept_alike(book, tenant, seat):
             return None
     until_ms = session_moves_until_ms(tenant, session, now_ms)
     if seat is not None and until_ms > now_ms:
         until_ms = min(until_ms, seat_moves_until_ms(book, seat, seat, now_ms))
-    return None if until_ms <= now_ms else _standing(tenant, client, session, seat, now_ms, until_ms)
+    if until_ms <= now_ms:
+        return None
+    asked = replace(session, address=address)
+    kept = _standing(tenant, client, asked, seat, now_ms, until_ms)
+    return kept if is_grant else kept._replace(sessions_max=0)
 
 
 def _is_kept_alike(book: Book, tenant: Tenant, seat: Seat) -> bool:

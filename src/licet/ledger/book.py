@@ -24,9 +24,10 @@ class SessionStarted(Value, frozen=True, kw_only=True):
 
 
 class SessionRenewed(Value, frozen=True, kw_only=True):
-    """A refresh was made; `session` is as it is now."""
+    """A refresh was made, from this address; `session` is as it is now."""
 
     session: Session
+    address: str = ""
 
 
 class SessionEnded(Value, frozen=True, kw_only=True):

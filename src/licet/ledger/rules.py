@@ -333,7 +333,7 @@ def _refresh(book: Book, refresh: Refresh, now_ms: int) -> tuple[Outcome, list[C
     if seat is not None and number and is_beyond(tenant.pools[seat.pool_id], number, now_ms):
         return SessionUnknown(), []
     renewed = _renewed(tenant, session, number, now_ms)
-    changes: list[Change] = [SessionRenewed(session=renewed)]
+    changes: list[Change] = [SessionRenewed(session=renewed, address=refresh.address)]
     if seat is not None:
         changes.append(SeatKept(seat=with_token_of(book, seat, renewed, refresh.address)))
     return granted(tenant, client, renewed, now_ms, scope=scope, number=number), changes

@@ -18,7 +18,7 @@ from licet.model import Place, Session, Tenant
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.ledger.again import Standing
+    from licet.ledger.again import Again
     from licet.store.snapshots import Ask
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
@@ -86,8 +86,8 @@ class Transaction(Protocol):
     def execute(self, statement: str, values: Sequence[object] = ()) -> None:
         """Execute a statement of the driver's own, with a `?` for each value."""
 
-    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
-        """The standing grants that answer some of these commands, in their order; they are saved.
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
+        """What is granted again of these commands by standing decisions, in their order; it is saved.
 
         Empty where there is none, else as many as commands. Call it first of all: the other commands are
         decided after these, on a book.

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from licet.ledger.again import Again
 from licet.ledger.book import Change, GrantDenied, PlaceLeft, SessionEnded, SessionRenewed, SessionStarted
 
 GRANTED = "granted"
@@ -25,10 +26,13 @@ COLLIDED = "collided "  # and how
 WAITED_S: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1200, 3600)
 
 
-def count(counted: Counter[str], changes: Sequence[Change], repeated: int = 0) -> None:
-    """Add what was committed; `repeated` grants are in no change (`licet.ledger.again`)."""
+def count(counted: Counter[str], changes: Sequence[Change], repeated: Sequence[Again] = ()) -> None:
+    """Add what was committed; what is `repeated` is in no change (`licet.ledger.again`)."""
     if repeated:
-        counted[GRANTED] += repeated
+        granted = [it.session for it in repeated].count(None)
+        for name, times in ((GRANTED, granted), (RENEWED, len(repeated) - granted)):
+            if times:
+                counted[name] += times
     if not changes:
         return
     kinds = Counter(map(type, changes))  # in C, so that changes are not counted one by one

@@ -1,4 +1,4 @@
-"""Keeps the standing grants of a store, by client; what they are says `licet.ledger.again`.
+"""Keeps the standing decisions of a store, by client; what they are says `licet.ledger.again`.
 
 Who keeps them calls `learn` after each COMMIT, with all that was committed, and `forget` where anybody else
 may have written. What is kept is of one `mark`: another one, of another set-up or writer, finds nothing.
@@ -9,16 +9,16 @@ from typing import Final
 
 from msgspec.structs import astuple
 
-from licet.ledger.again import Standing, standing
-from licet.ledger.book import Book, SessionEnded, SessionStarted
-from licet.ledger.commands import Grant
-from licet.model import EndReason
+from licet.ledger.again import Again, Standing, standing
+from licet.ledger.book import Book, SeatKept, SeatKey, SessionEnded, SessionRenewed, SessionStarted
+from licet.ledger.commands import Grant, Refresh
+from licet.model import EndReason, Session
 from licet.store.rows import Row, Saving
 
 STANDINGS_MAX: Final = 50_000  # some 25 MB
 
-_MATTERING: Final = frozenset((SessionStarted, SessionEnded))  # changes
-Repeated = Sequence[tuple[Grant, Standing]]
+_MATTERING: Final = frozenset((SessionStarted, SessionRenewed, SessionEnded))  # changes
+_MarkOf = Callable[[int], object | None]
 
 
 class Standings:
@@ -27,10 +27,13 @@ class Standings:
     def __init__(self, most: int = STANDINGS_MAX) -> None:
         self._most = most
         self._kept: dict[int, tuple[object, Standing]] = {}
+        # From where a seat is used whose row is written each time: its user may have more than one client.
+        self._sources: dict[SeatKey, str] = {}
 
     def forget(self) -> None:
         """Know nothing any more."""
         self._kept.clear()
+        self._sources.clear()
 
     def find(self, grant: Grant, mark: object, now_ms: int) -> Standing | None:
         """What a client was granted, and is granted again by this grant; None where it is not known."""
@@ -38,38 +41,82 @@ class Standings:
         if kept is None:
             return None
         of, found = kept
-        return found if of == mark and found.covers(grant, now_ms) else None
+        return found if of == mark and found.covers(grant, now_ms) and self._is_so(found) else None
 
-    def learn(self, book: Book, mark_of: Callable[[int], object | None], now_ms: int) -> None:
+    def find_renewal(self, refresh: Refresh, session: Session, mark: object, now_ms: int) -> Standing | None:
+        """What a client was granted, and is by this refresh of its session; None where it is not known."""
+        kept = self._kept.get(refresh.client_key)
+        if kept is None:
+            return None
+        of, found = kept
+        is_so = of == mark and found.renews(refresh, session, now_ms) and self._is_so(found)
+        return found if is_so else None
+
+    def learn(self, book: Book, mark_of: _MarkOf, now_ms: int) -> None:
         """Keep what was granted in a book, at this moment, with the marks of the tenants that have one."""
         if not _MATTERING.isdisjoint(map(type, book.changes)):
             self._learn(book, mark_of, now_ms)
 
-    def _learn(self, book: Book, mark_of: Callable[[int], object | None], now_ms: int) -> None:
+    def _learn(self, book: Book, mark_of: _MarkOf, now_ms: int) -> None:
         for change in book.changes:
-            if isinstance(change, SessionStarted):
-                started = change.session
-                session, mark = book.sessions.get(started.sid), mark_of(started.tenant_id)
-                kept = None if session is None or mark is None else standing(book, session, now_ms)
-                if kept is not None:
-                    self._kept[started.client_key] = (mark, kept)
-            elif isinstance(change, SessionEnded) and change.reason is not EndReason.EXPIRED:
-                self._kept.pop(change.session.client_key, None)
-        if len(self._kept) > self._most:
-            self._kept.clear()
+            match change:
+                case SessionStarted(session=session):
+                    mark = mark_of(session.tenant_id)
+                    self._keep(book, session, session.address, mark, now_ms, is_grant=True)
+                case SessionRenewed(session=session, address=address):
+                    mark = mark_of(session.tenant_id)
+                    self._keep(book, session, address, mark, now_ms, is_grant=False)
+                case SeatKept(seat=seat):
+                    if self._sources and (key := seat.key) in self._sources:
+                        self._sources[key] = seat.sources
+                case SessionEnded(session=session, reason=reason) if reason is not EndReason.EXPIRED:
+                    self._kept.pop(session.client_key, None)
+                case _:
+                    pass
+        if max(len(self._kept), len(self._sources)) > self._most:
+            self.forget()
+
+    def _keep(
+        self, book: Book, granted: Session, address: str, mark: object, now_ms: int, *, is_grant: bool
+    ) -> None:
+        key, session = granted.client_key, book.sessions.get(granted.sid)
+        kept = None
+        if session is not None and mark is not None:
+            of, before = self._kept.get(key, (None, None))
+            if before is not None and not is_grant and of == mark and before.fits(session, address, now_ms):
+                return  # That says as much, and of grants as well.
+            kept = standing(book, session, address, now_ms, is_grant=is_grant)
+        if kept is None:
+            self._kept.pop(key, None)
+            return
+        self._kept[key] = (mark, kept)
+        if kept.seat is not None:
+            self._sources[kept.seat.key] = kept.seat.sources
+
+    def _is_so(self, found: Standing) -> bool:
+        """Whether nobody else uses its seat from elsewhere since, where it says what the row of that is."""
+        return found.seat is None or self._sources.get(found.seat.key) == found.seat.sources
 
 
-def with_repeated(rows: Saving[Sequence[Row]], repeated: Repeated, now_ms: int) -> Saving[Sequence[Row]]:
-    """The rows of what is saved, and of the grants that are repeated: sessions, entries (L11), and seats."""
-    sessions, entries = [*rows.sessions_new], [*rows.entries]
-    seats = {}
-    for grant, it in repeated:
-        sessions.append((grant.sid, *it.asked, now_ms, now_ms, now_ms + it.life_ms, it.address))
-        entries.append((it.tenant_id, now_ms, "granted", "", *it.noted))
+def with_repeated(
+    rows: Saving[Sequence[Row]], repeated: Sequence[Again], now_ms: int
+) -> Saving[Sequence[Row]]:
+    """The rows of what is saved, and of what is granted again: sessions, entries (L11), and seats."""
+    sessions, entries, renewed, seats = [*rows.sessions_new], [*rows.entries], {}, {}
+    for command, it, session in repeated:
+        if session is None:
+            sessions.append((command.sid, *it.asked, now_ms, now_ms, now_ms + it.life_ms, it.address))
+            entries.append((it.tenant_id, now_ms, "granted", "", *it.noted))
+        else:
+            renewed[command.sid] = (command.sid, now_ms, now_ms + it.life_ms)
         if it.seat is not None and (seat := it.seat_at(now_ms)) is not None:
             seats[seat.key] = astuple(seat)[:-2]
-    if not seats:
-        return rows._replace(sessions_new=sessions, entries=entries)
-    # What was decided on a book is as late.
-    seats |= {(row[0], row[1]): row for row in rows.seats_kept}
-    return rows._replace(sessions_new=sessions, entries=entries, seats_kept=[*seats.values()])
+    saved = rows._replace(sessions_new=sessions, entries=entries)
+    # What was decided on a book is as late, of a seat and of a session.
+    if renewed:
+        renewed |= {row[0]: row for row in rows.sessions_renewed}
+        saved = saved._replace(sessions_renewed=[*renewed.values()])
+    if seats:
+        seats |= {(row[0], row[1]): row for row in rows.seats_kept}
+        saved = saved._replace(seats_kept=[*seats.values()])
+    return saved

@@ -13,7 +13,7 @@ from psycopg.pq import PipelineStatus
 
 from licet.clock import FollowingClock
 from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied, PlaceKept, PlaceLeft, PlaceTaken
-from licet.ledger.commands import Command, Grant, Sweep
+from licet.ledger.commands import Command, Sweep
 from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
 from licet.store.errors import Outdated
@@ -32,7 +32,7 @@ from licet.store.unfolded import Unfolded
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.ledger.again import Standing
+    from licet.ledger.again import Again
     from licet.model import Seat, Session
 
 # Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
@@ -76,7 +76,7 @@ class Batch:
         self._book: Book | None = None
         self._recalled: Book | None = None
         self._needed: tuple[int, Need] | None = None  # of all commands, by this version of the set-up
-        self.repeated: list[tuple[Grant, Standing]] = []
+        self.repeated: list[Again] = []
         self.changes: list[Change] = []  # that were saved
 
     @property
@@ -89,8 +89,8 @@ class Batch:
         del statement, values
         raise AssertionError("a batch executes no statement of others")
 
-    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
-        """The standing grants that answer some of these commands, in their order; `commit` writes them.
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
+        """What is granted again of these commands by standing decisions, in their order; `commit` writes it.
 
         Empty where there is none, and where another command needs a book that has to be loaded: one call
         writes all or nothing.
@@ -112,9 +112,7 @@ class Batch:
             self._remembered = book.seats.copy(), book.sessions.copy()
         if not commands:
             return ()
-        for command, kept in zip(commands, found, strict=True):
-            if kept is not None and isinstance(command, Grant):
-                self.repeated.append((command, kept))
+        self.repeated = [it for it in found if it is not None]
         self.now_ms, self._commands = heard_ms, commands
         self._locked = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
         return found
@@ -263,7 +261,7 @@ class Batch:
 
     def _holds_until_ms(self, book: Book | None) -> int | None:
         """Before which moment all of this would be decided as it was; None where it may not be even now."""
-        until_ms = [kept.until_ms for _, kept in self.repeated]
+        until_ms = [it.until_ms for it in self.repeated]
         if book is not None:
             assert self._remembered is not None
             seats, sessions = self._remembered

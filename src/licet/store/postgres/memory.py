@@ -21,7 +21,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from licet.ledger.again import Standing
+from licet.ledger.again import Again
 from licet.ledger.book import (
     Book,
     SeatFreed,
@@ -37,7 +37,7 @@ from licet.ledger.prefetch import Need
 from licet.ledger.seat_rows import may_lag
 from licet.model import Seat, Session, Tenant
 from licet.store.rows import Row, Saving
-from licet.store.standings import Repeated, Standings
+from licet.store.standings import Standings
 
 SESSIONS_MAX: Final = 20_000  # some 10 MB, and as many seats
 SEATS_MAX: Final = 20_000
@@ -64,8 +64,8 @@ class Memory:
         # A seat as it is, and as its row says (`ledger/seat_rows.py`).
         self._seats: OrderedDict[SeatKey, tuple[object, Seat, Seat]] = OrderedDict()
         self._live: OrderedDict[int, tuple[object, int]] = OrderedDict()
-        # Of sessions that were granted again: of which grant and which standing grant, and when.
-        self._again: OrderedDict[bytes, tuple[object, tuple[Grant, Standing, int]]] = OrderedDict()
+        # Sessions that were granted again, and when.
+        self._again: OrderedDict[bytes, tuple[object, tuple[Again, int]]] = OrderedDict()
         self._standings = Standings()
         self._asked: dict[int, int] = {}  # sessions that each client is granted again in this batch
 
@@ -95,24 +95,29 @@ class Memory:
             self._tenants.clear()
             self.setup_version, self.setup_writer = setup_version, setup_writer
 
-    def repeat(self, commands: Sequence[Command], at_ms: int) -> list[Standing | None]:
-        """The standing grants that answer some of the commands at `at_ms`, in their order."""
+    def repeat(self, commands: Sequence[Command], at_ms: int) -> list[Again | None]:
+        """What is granted again of the commands by standing decisions at `at_ms`, in their order."""
         self._asked.clear()
-        return [
-            self._standing(command, at_ms) if isinstance(command, Grant) else None for command in commands
-        ]
+        return [self._repeat(command, at_ms) for command in commands]
 
-    def _standing(self, grant: Grant, at_ms: int) -> Standing | None:
-        mark = self._tenants.get(grant.tenant_id)
-        kept = None if mark is None else self._standings.find(grant, mark, at_ms)
-        if kept is None:
+    def _repeat(self, command: Command, at_ms: int) -> Again | None:
+        if isinstance(command, Grant):
+            mark = self._tenants.get(command.tenant_id)
+            kept = None if mark is None else self._standings.find(command, mark, at_ms)
+            if kept is None:
+                return None
+            key = command.client_key
+            count, asked = _of(mark, self._live.get(key)), self._asked.get(key, 0)
+            if count is None or count + asked >= kept.sessions_max:  # L8
+                return None
+            self._asked[key] = asked + 1
+            return Again(command, kept)
+        if not isinstance(command, Refresh) or (mark := self._tenants.get(command.tenant_id)) is None:
             return None
-        key = grant.client_key
-        count, asked = _of(mark, self._live.get(key)), self._asked.get(key, 0)
-        if count is None or count + asked >= kept.sessions_max:  # L8
+        if (session := self._session(mark, command.sid)) is None:
             return None
-        self._asked[key] = asked + 1
-        return kept
+        kept = self._standings.find_renewal(command, session, mark, at_ms)
+        return None if kept is None else Again(command, kept, session)
 
     def book(
         self, commands: Sequence[Command], need: Need, tenants: Mapping[int, Tenant], at_ms: int
@@ -169,16 +174,20 @@ class Memory:
             if tenant_id not in self._tenants:
                 _put(self._tenants, tenant_id, object(), TENANTS_MAX)
 
-    def learn_repeated(self, repeated: Repeated, now_ms: int) -> None:
+    def learn_repeated(self, repeated: Sequence[Again], now_ms: int) -> None:
         """Remember what was granted again, at this moment. Call it before `learn`."""
         live, again = self._live, self._again
-        for grant, kept in repeated:
-            key, mark = grant.client_key, self._tenants[grant.tenant_id]
+        for it in repeated:
+            command = it.command
+            key, mark = command.client_key, self._tenants[command.tenant_id]
+            if it.session is not None:
+                _put(self._sessions, command.sid, (mark, it.session_at(now_ms)), SESSIONS_MAX)
+                continue
             count = _of(mark, live.get(key))
             assert count is not None, "by what was remembered"
             live[key] = (mark, count + 1)
             live.move_to_end(key)
-            again[grant.sid] = (mark, (grant, kept, now_ms))
+            again[command.sid] = (mark, (it, now_ms))
         while len(again) > SESSIONS_MAX:
             again.popitem(last=False)
 
@@ -205,8 +214,8 @@ class Memory:
         session = _of(mark, self._sessions.get(sid))
         if session is not None or (again := _of(mark, self._again.get(sid))) is None:
             return session
-        grant, kept, at_ms = again
-        return kept.granted(grant, at_ms).session
+        it, at_ms = again
+        return it.session_at(at_ms)
 
     def _learn_client(self, book: Book, session: Session) -> None:
         mark = self._tenants.get(session.tenant_id)

@@ -57,7 +57,7 @@ from licet.store.unfolded import Unfolded
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.ledger.again import Standing
+    from licet.ledger.again import Again
 
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
@@ -223,7 +223,7 @@ class PostgresStore:
                     except BaseException:
                         batch.forget()
                         raise
-                    count(self.counted, batch.changes, len(batch.repeated))
+                    count(self.counted, batch.changes, batch.repeated)
             else:
                 with self._writer.using(math.inf, each_s=STEP_S) as wire:
                     change = _Change(wire, self._tenants, self._unfolded, self.clock, purpose)
@@ -322,7 +322,7 @@ class _Change:
         """Execute a statement of the driver's own, with a `?` for each value."""
         self._raw.execute(statement.replace("?", "%s").encode(), values)
 
-    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
         """Nothing is remembered."""
         return [None] * len(commands)
 

@@ -14,7 +14,9 @@ The rules:
 - `learn` is called after COMMIT only: what failed was never known.
 - Rows are remembered, not seats: a row is true at least (`licet.ledger.seat_rows`), and shows whether it must
   be written again.
-- Both maps are bounded: a full one is emptied.
+- A session is remembered once it was refreshed: whoever refreshes does so again. It is as it was committed
+  last, and forgotten when it ends.
+- All maps are bounded: a full one is emptied.
 
     memory = Memory()
     book = memory.recall(commands, tenants, sessions, now_ms)  # grants and refreshes
@@ -24,8 +26,8 @@ The rules:
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from licet.ledger.again import Standing
-from licet.ledger.book import Book, SeatKey
+from licet.ledger.again import Again
+from licet.ledger.book import Book, SeatKey, SessionEnded, SessionRenewed
 from licet.ledger.commands import Command, End, Grant, Refresh
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.model import Seat, Session, Tenant
@@ -34,6 +36,9 @@ from licet.store.standings import Standings
 
 SEATS_MAX: Final = 200_000  # some 80 MB at most
 CLIENTS_MAX: Final = 1_000_000
+SESSIONS_MAX: Final = 50_000  # some 25 MB
+
+_REPEATED: Final = frozenset((Grant, Refresh))
 
 
 class Memory:
@@ -46,6 +51,7 @@ class Memory:
         self.sessions_at_most: dict[int, int] = {}
         self._standings = Standings()
         self._rows: dict[SeatKey, Seat] = {}
+        self._sessions: dict[bytes, Session] = {}
         self._seats_max = seats_max
         self._clients_max = clients_max
 
@@ -54,37 +60,59 @@ class Memory:
         self.sessions_at_most.clear()
         self._standings.forget()
         self._rows.clear()
+        self._sessions.clear()
 
     def row(self, key: SeatKey) -> Seat | None:
         """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
         return self._rows.get(key)
 
-    def repeat(self, commands: Sequence[Command], version: int, now_ms: int) -> Sequence[Standing | None]:
-        """The standing grants of this version of the set-up that answer some of the commands, in their order.
+    def repeat(self, commands: Sequence[Command], version: int, now_ms: int) -> Sequence[Again | None]:
+        """What is granted again of the commands by standing decisions of this version of the set-up.
 
-        Empty where there is none. Not of a client of which a session ends before: it may end with its seat.
-        Each client that is found has a session more from now on.
+        In their order; empty where there is none. Not of a client of which a session may end before, with its
+        seat: by an end, or by a grant that is decided on a book (L8). Each client that is granted a session
+        has one more from now on.
         """
-        if Grant not in set(map(type, commands)):
+        if _REPEATED.isdisjoint(map(type, commands)):
             return ()
-        found: list[Standing | None] = []
+        found: list[Again | None] = []
         ending: set[int | None] = set()
-        find, live, is_any = self._standings.find, self.sessions_at_most, False
+        is_any = False
         for command in commands:
             kept = None
             if isinstance(command, Grant):
-                kept = find(command, version, now_ms)
-                if kept is not None:
-                    key = kept.client_key
-                    at_most = live.get(key, kept.sessions_max)
-                    if at_most >= kept.sessions_max or (ending and not ending.isdisjoint((None, key))):  # L8
-                        kept = None
-                    else:
-                        live[key], is_any = at_most + 1, True
+                key = command.client_key
+                if not ending or ending.isdisjoint((None, key)):
+                    kept = self._granted(command, version, now_ms)
+                if kept is None:
+                    ending.add(key)
+            elif isinstance(command, Refresh):
+                if not ending or ending.isdisjoint((None, command.client_key)):
+                    kept = self._renewed(command, version, now_ms)
             elif isinstance(command, End):
                 ending.add(command.client_key)
+            if kept is not None:
+                is_any = True
             found.append(kept)
         return found if is_any else ()
+
+    def _granted(self, grant: Grant, version: int, now_ms: int) -> Again | None:
+        kept = self._standings.find(grant, version, now_ms)
+        if kept is None:
+            return None
+        key, live = kept.client_key, self.sessions_at_most
+        at_most = live.get(key, kept.sessions_max)
+        if at_most >= kept.sessions_max:  # L8
+            return None
+        live[key] = at_most + 1
+        return Again(grant, kept)
+
+    def _renewed(self, refresh: Refresh, version: int, now_ms: int) -> Again | None:
+        session = self._sessions.get(refresh.sid)
+        if session is None:
+            return None
+        kept = self._standings.find_renewal(refresh, session, version, now_ms)
+        return None if kept is None else Again(refresh, kept, session)
 
     def recall(
         self,
@@ -133,12 +161,20 @@ class Memory:
             rows_lag=True,
         )
 
+    def learn_repeated(self, repeated: Sequence[Again], now_ms: int) -> None:
+        """Remember what was granted again at this moment. Call it after COMMIT, and before `learn`."""
+        known = self._sessions
+        for it in repeated:
+            if it.session is not None:
+                known[it.command.sid] = it.session_at(now_ms)
+
     def learn(self, book: Book, saved: Saving[Sequence[Any]], version: int, now_ms: int) -> None:
         """Remember the rows that a book had, and those that were written of it. Call it after COMMIT.
 
         It was decided at this moment, by this version of the set-up.
         """
         self._standings.learn(book, lambda _: version, now_ms)
+        self._learn_sessions(book)
         known = self._rows
         for key in saved.seats_gone:
             known.pop((key[0], key[1]), None)
@@ -159,3 +195,15 @@ class Memory:
             known.clear()
         if len(self.sessions_at_most) > self._clients_max:
             self.sessions_at_most.clear()
+
+    def _learn_sessions(self, book: Book) -> None:
+        known = self._sessions
+        for change in book.changes:
+            if isinstance(change, SessionRenewed):
+                session = book.sessions.get(change.session.sid)
+                if session is not None:
+                    known[session.sid] = session
+            elif isinstance(change, SessionEnded):
+                known.pop(change.session.sid, None)
+        if len(known) > SESSIONS_MAX:
+            known.clear()

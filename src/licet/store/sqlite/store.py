@@ -191,7 +191,7 @@ class SqliteStore:
                     raw.execute(_SIGN, (self._writer_id,))
                 raw.execute("COMMIT")
                 transaction.remember()
-                count(self.counted, transaction.changes, len(transaction.repeated))
+                count(self.counted, transaction.changes, transaction.repeated)
             except BaseException:
                 self._memory.forget()  # It may be committed all the same.
                 raise

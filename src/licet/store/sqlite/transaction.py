@@ -20,7 +20,7 @@ from licet.store.unfolded import Unfolded
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.ledger.again import Standing
+    from licet.ledger.again import Again
     from licet.store.rows import Row, Saving
 
 _OF_NO_SEAT = frozenset((GrantDenied, AssertionUsed, PlaceTaken, PlaceKept, PlaceLeft))
@@ -50,7 +50,7 @@ class SqliteTransaction:
     ) -> None:
         self.now_ms = now_ms
         self.changes: list[Change] = []  # that were saved
-        self.repeated: list[tuple[Grant, Standing]] = []
+        self.repeated: list[Again] = []
         self._saved: tuple[Book, Saving[Sequence[Row]]] | None = None
         self._memory = memory
         self._row = row
@@ -80,15 +80,13 @@ class SqliteTransaction:
             return True
         return not _OF_NO_SEAT.issuperset(map(type, self.changes))
 
-    def repeat(self, commands: Sequence[Command]) -> "Sequence[Standing | None]":
-        """The standing grants that answer some of these commands, in their order; they are saved."""
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
+        """What is granted again of these commands by standing decisions, in their order; it is saved."""
         if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
             return ()
         found = self._memory.repeat(commands, self._version, self.now_ms)
-        for command, kept in zip(commands, found, strict=bool(found)):
-            if kept is not None and isinstance(command, Grant):
-                self.repeated.append((command, kept))
-        if self.repeated:
+        if found:
+            self.repeated = [it for it in found if it is not None]
             write(self._raw, with_repeated(NO_ROWS, self.repeated, self.now_ms))
         return found
 
@@ -126,8 +124,10 @@ class SqliteTransaction:
         if self._purpose is Purpose.SETUP:
             if self.writes_seats:
                 self._memory.forget()
-        elif self._saved is not None and self._row.seats_lag:
-            self._memory.learn(*self._saved, self._version, self.now_ms)
+        elif self._row.seats_lag:
+            self._memory.learn_repeated(self.repeated, self.now_ms)
+            if self._saved is not None:
+                self._memory.learn(*self._saved, self._version, self.now_ms)
 
     def _current_tenants(self) -> dict[int, Tenant]:
         ask = asking(self._raw)
