@@ -4,6 +4,7 @@ import re
 
 import pytest
 from argon2 import extract_parameters
+from argon2.exceptions import VerifyMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -65,6 +66,15 @@ class TestPasswords:
     def test_nobody_has_no_password(self) -> None:
         """S16: an unknown user is checked all the same, against what nobody knows."""
         assert not PASSWORDS.verify(None, PASSWORD)
+
+    def test_nobody_is_checked_with_the_parameters_of_a_hash_that_is_kept(self) -> None:
+        """Else an answer would come earlier where there is no such user."""
+        nobody, kept = PASSWORDS._nobody, PASSWORDS.hash(PASSWORD)
+        assert extract_parameters(nobody) == extract_parameters(kept)
+        assert [len(it) for it in nobody.split("$")] == [len(it) for it in kept.split("$")]
+        with pytest.raises(VerifyMismatchError):
+            PASSWORDS._hasher.verify(nobody, PASSWORD)
+        assert Passwords(memory_kib=8, time_cost=1)._nobody != nobody
 
     def test_a_hash_of_weaker_parameters_is_outdated_and_still_good(self) -> None:
         """It is upgraded at the next good login."""

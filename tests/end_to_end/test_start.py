@@ -158,6 +158,26 @@ class TestStarting:
                     rival.communicate()
 
 
+def test_a_server_that_is_to_commit_by_itself_has_no_process_beside_it(data: Path) -> None:
+    """The one that had begun before the settings were read is gone when the server listens."""
+    serving = Program(
+        command("serve", "--data", data, "--port", "0", "--admin-port", "0"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(LICET_COMMIT_PROCESS="false"),
+    )
+    try:
+        assert serving.stderr is not None
+        assert '"started"' in serving.stderr.readline()
+        children = Path(f"/proc/{serving.pid}/task/{serving.pid}/children").read_text(encoding="ascii")
+        assert not children
+        serving.terminate()
+        assert serving.wait(PATIENCE_S) == 0
+    finally:
+        serving.kill()
+        serving.communicate()
+
+
 class TestDemo:
     """`licet demo` leaves nothing behind."""
 

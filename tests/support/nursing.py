@@ -41,6 +41,8 @@ _ABOVE: Final = 200  # no process of tests gives a descriptor with such a number
 _NEEDED: Final = (
     "licet.admin.app",
     "licet.admin.http",
+    "licet.server.alerting",
+    "licet.server.housekeeping",
     "licet.telemetry.metrics",
     *(f"licet.cli.look.{name}" for name in ("alerts", "journal", "seats", "session", "token", "usage")),
     *(f"licet.cli.run.{name}" for name in ("check", "demo", "init", "migrate", "serve", "serving")),

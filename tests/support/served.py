@@ -20,6 +20,7 @@ import uvicorn
 
 from licet.credentials.passwords import Passwords
 from licet.lanes import process_main as committing
+from licet.lanes.begun import FOR_POSTGRES, FOR_SQLITE
 from licet.model import User
 from licet.protocol.message import Response
 from licet.server import commits, wiring
@@ -171,7 +172,8 @@ class _Waiting:
         if self._pid == 0:
             return self._ordinary(command, at, identity, batch_max, theirs)
         order = committing._Order(os.fsencode(at.data), at.url, identity, batch_max)
-        socket.send_fds(self._wish, [msgspec.msgpack.encode(order)], [theirs.fileno()])
+        kind = FOR_SQLITE if at.url is None else FOR_POSTGRES
+        socket.send_fds(self._wish, [kind, msgspec.msgpack.encode(order)], [theirs.fileno()])
         self._wish.close()
         started, self._pid = ForkedProcess(self._pid), 0
         return started

@@ -9,11 +9,13 @@ hashed at every request; a wrong one never is.
 import hmac
 import re
 import secrets
+from base64 import b64encode
 from collections.abc import Iterable
 from hashlib import sha256
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from licet.clock import Clock
 from licet.credentials.generated import RENEWED_EVERY_MS, SECRET_PREFIX
@@ -36,8 +38,9 @@ class Passwords:
 
     def __init__(self, *, memory_kib: int = 19_456, time_cost: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=1)
-        # An unknown client is checked against this, so that it takes as long as a known one.
-        self._nobody = self._hasher.hash(secrets.token_hex())
+        # An unknown client is checked against this, so that it takes as long as a known one. It is of no
+        # password, so that a start need not hash one.
+        self._nobody = _hash_of_nothing(self._hasher)
 
     def hash(self, password: str) -> str:
         """The hash of a password, as it is stored.
@@ -70,6 +73,16 @@ class Passwords:
     def is_outdated(self, password_hash: str) -> bool:
         """Whether a hash was made with other parameters than these."""
         return self._hasher.check_needs_rehash(password_hash)
+
+
+def _hash_of_nothing(hasher: PasswordHasher) -> str:
+    """A hash with a random salt and tag: to find that a password is not of it takes as long as ever."""
+    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    salt, tag = (
+        b64encode(secrets.token_bytes(length)).rstrip(b"=").decode()
+        for length in (hasher.salt_len, hasher.hash_len)
+    )
+    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${tag}"
 
 
 def check_password(password: str) -> None:

@@ -1,15 +1,16 @@
 """Starts the process that commits before the server is ready for it, so that both import at the same time.
 
-    begin -> [ imports ] ... `taken` -> its order -> [ opens the store, commits ]
+    begin -> [ imports ] -> its kind of store -> [ imports ] -> its order -> [ opens the store, commits ]
 
-This is imported first of all, and so needs next to nothing. A process that gets no order has touched nothing,
-and ends: by `close`, or with the server.
+This is imported first of all, and so needs next to nothing. The process begins before the settings are
+read: what they say of the store comes to it by its standard input. A process that gets no order has touched
+nothing, and ends: by `close`, or with the server.
 """
 
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from licet.platforms.processes import start_with_socket
@@ -18,8 +19,17 @@ if TYPE_CHECKING:
     import subprocess
 
 COMMAND: Final = (sys.executable, "-m", "licet.lanes.process_main")
-FOR_POSTGRES: Final = "postgres"
-"""The argument that says which kind of store to import; the store itself comes with the order."""
+FOR_SQLITE: Final = b"s"
+FOR_POSTGRES: Final = b"p"
+"""The first byte that the process reads: which kind of store to import. Which one comes with the order."""
+
+
+def expect(process: "subprocess.Popen[bytes]", *, for_postgres: bool) -> None:
+    """Say to a process that was started which kind of store its order will name."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it has ended already: its end of the socket pair shows that
+        process.stdin.write(FOR_POSTGRES if for_postgres else FOR_SQLITE)
+        process.stdin.flush()
 
 
 class Begun:
@@ -29,6 +39,10 @@ class Begun:
         self._process = process
         self._ours = ours
         self._is_taken = False
+
+    def expect(self, *, for_postgres: bool) -> None:
+        """Say to it which kind of store its order will name."""
+        expect(self._process, for_postgres=for_postgres)
 
     def taken(self) -> "tuple[subprocess.Popen[bytes], socket.socket]":
         """Both, which are their taker's to close."""
@@ -43,17 +57,18 @@ class Begun:
         self._ours.close()
         self._process.kill()  # it has no store yet
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
         self._process.wait()
 
 
 @contextmanager
-def beginning(*, for_postgres: bool, command: Sequence[str] = COMMAND) -> Iterator[Begun | None]:
+def beginning(command: Sequence[str] = COMMAND) -> Iterator[Begun | None]:
     """A process that will commit, until the end of the block; None where it cannot be started now."""
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            process = start_with_socket([*command, *([FOR_POSTGRES] if for_postgres else [])], theirs)
+            process = start_with_socket(command, theirs)
         except OSError:  # no memory or no process is left: the server will say so when it needs one
             ours.close()
             process = None

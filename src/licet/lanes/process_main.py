@@ -1,7 +1,8 @@
-"""Commits for a server, which starts this process: `python -m licet.lanes.process_main [postgres] FD`.
+"""Commits for a server, which starts this process: `python -m licet.lanes.process_main FD`.
 
-FD is its end of a socket pair. The store's location comes by standard input, so that a password in it appears
-in no argument list and no environment. Until it comes, the process imports what it will need. It ends when
+FD is its end of a socket pair. By standard input comes a byte for the kind of the store, then its location,
+so that a password in it appears in no argument list and no environment. Until they come, the process imports
+what it will need. It ends when
 the server closes its end, or is gone.
 """
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from licet.clock import Clock, SystemClock
-from licet.lanes.begun import FOR_POSTGRES
+from licet.lanes.begun import FOR_POSTGRES, expect
 from licet.lanes.commit import commit
 from licet.lanes.contract import BATCH_MAX
 from licet.lanes.frames import Failed, Frames, Reply, decode_commands, frame
@@ -56,12 +57,13 @@ def start(
     It has a session of its own: Ctrl-C is for the server, which ends it when all is answered.
     """
     process = start_with_socket(command, theirs)
+    expect(process, for_postgres=at.url is not None)
     instruct(process, at, identity, batch_max)
     return process
 
 
 def instruct(process: "subprocess.Popen[bytes]", at: StoreAt, identity: str, batch_max: int) -> None:
-    """Say to a process that was started what it is to do; `identity` is that of the server's own store."""
+    """Say to a process what it is to do, after `expect`; `identity` is that of the server's own store."""
     assert process.stdin is not None
     # It may have ended already: its end of the socket pair shows that.
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
@@ -71,7 +73,9 @@ def instruct(process: "subprocess.Popen[bytes]", at: StoreAt, identity: str, bat
 def run(clock: Clock) -> None:
     """Be the process; `clock` is for a store that has none of its own."""
     ignore_stop_signals()
-    import_store(for_postgres=FOR_POSTGRES in sys.argv[1:-1])
+    if not (kind := sys.stdin.buffer.read(1)):
+        return  # The server has ended before it knew its settings.
+    import_store(for_postgres=kind == FOR_POSTGRES)
     message = sys.stdin.buffer.read()
     if not message:
         return  # The server has ended before it had an order.
@@ -154,9 +158,9 @@ def _reply(answer: Outcome | Exception) -> Reply:
 def spare_the_collector() -> None:
     """Exclude what exists now from garbage collection: it stays, and need not be scanned again and again.
 
-    What a request or a batch allocates has no cycles, so that a rare collection is enough.
+    What a request or a batch allocates has no cycles, so that a rare collection is enough. What a start
+    leaves is a thousand objects in ninety thousand: to look for them would take a twentieth of it.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 

@@ -19,7 +19,9 @@ def bind(host: str, port: int) -> socket.socket:
     Raises AddressInUse.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # As bytes: the settings let pass ASCII alone, and text has Python import all that IDNA needs.
+        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
         with ExitStack() as closing:
             listening = closing.enter_context(socket.socket(family, kind, protocol))
             take_port_alone(listening)

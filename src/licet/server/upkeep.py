@@ -9,6 +9,7 @@ The rules:
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -94,6 +95,7 @@ class Upkeep:
 
             alerting = alerting_of(self._parts)
             self._housekeeping = Housekeeping(self._parts, self._endpoints, alerting)
+            gc.freeze()  # What exists now stays, and need not be scanned again and again.
         return self._housekeeping
 
     async def _look(self) -> None:

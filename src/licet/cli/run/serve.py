@@ -1,17 +1,21 @@
 """Runs `licet serve`: the server of a data directory.
 
-It starts the process that commits as soon as the settings are known, and imports the server only then: on two
-processors both import at the same time.
+It starts the process that commits first of all, where there is a processor for it. Only then it reads the
+settings and imports the server: on two processors both import at the same time.
 """
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from licet.cli.options import Data
-from licet.lanes.begun import beginning
+from licet.lanes.begun import Begun, beginning
+from licet.platforms.processes import HANDS_OVER_SOCKETS, processors
+
+if TYPE_CHECKING:
+    from licet.settings.model import Settings
 
 Host = Annotated[str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen: 127.0.0.1.")]
 Port = Annotated[
@@ -58,11 +62,20 @@ def serve(
     """
     overrides = {"host": host, "port": port, "admin_port": admin_port, "data": data}
     overrides |= {"tls_certificate": tls_certificate, "tls_key": tls_key}
-    from licet.settings.load import load_settings
+    with beginning() if HANDS_OVER_SOCKETS and processors() > 1 else nullcontext() as begun:
+        from licet.settings.load import load_settings
 
-    settings = load_settings(config, overrides=overrides)
-    for_postgres = settings.store_url() is not None
-    with beginning(for_postgres=for_postgres) if settings.commit_process else nullcontext() as begun:
+        settings = load_settings(config, overrides=overrides)
+        is_wanted = begun is not None and _told(begun, settings)
         from licet.cli.run.serving import run
 
-        run(settings, begun=begun)
+        run(settings, begun=begun if is_wanted else None)
+
+
+def _told(begun: Begun, settings: "Settings") -> bool:
+    """Say to the process that has begun which store to expect, or end it where the settings want none."""
+    if settings.commit_process:
+        begun.expect(for_postgres=settings.store_url() is not None)
+    else:
+        begun.close()
+    return settings.commit_process
