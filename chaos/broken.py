@@ -24,7 +24,7 @@ Each takes away what would stand behind it in the tables, so that only the check
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from sqlalchemy import Connection, delete
@@ -198,13 +198,13 @@ def _forget_counts() -> None:
 
 def _ignore_reserves() -> None:
     _look_away()
-    truly = seat_decision._Left.source
+    truly = seat_decision.source_of
 
-    def source(left: seat_decision._Left, applied: Applied) -> str | None:
-        found = truly(left, applied)
+    def source_of(options: PoolOptions, applied: Applied, counts: Mapping[str, int], room: int) -> str | None:
+        found = truly(options, applied, counts, room)
         return COMMON if found is None else found
 
-    seat_decision._Left.source = source  # type: ignore[method-assign,assignment]
+    seat_decision.source_of = source_of
 
 
 def _admit_everybody() -> None:

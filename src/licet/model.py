@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from licet.licences.licence import SignedLicence
 from licet.licences.steps import SignedSeats
@@ -314,6 +315,7 @@ class Tenant(Value, frozen=True, kw_only=True):
     users: Mapping[str, User] = msgspec.field(default_factory=dict)
     clients: Mapping[str, Client] = msgspec.field(default_factory=dict)
     clients_by_key: Mapping[int, Client] = msgspec.field(default_factory=dict)
+    pools_by_name: Mapping[str, Pool] = msgspec.field(default_factory=dict)  # follows from `pools`
     groups: Mapping[str, Group] = msgspec.field(default_factory=dict)
     options: Mapping[int, PoolOptions] = msgspec.field(default_factory=dict)  # of the pools that have any
     licences: tuple[SignedLicence, ...] = ()  # that are installed and count by a vendor's key (L13)
@@ -330,6 +332,7 @@ class Tenant(Value, frozen=True, kw_only=True):
             about = Subject("tenant", self.name)
             raise InvalidValue(text, code=Code.UNKNOWN_CHOICE, field="no_seat_status", subject=about)
         self._check_lives()
+        force_setattr(self, "pools_by_name", {pool.name: pool for pool in self.pools.values()})
         if self.time_zone != TIME_ZONE:
             zone_named(self.time_zone)
 
@@ -376,10 +379,7 @@ class Tenant(Value, frozen=True, kw_only=True):
 
     def pool_named(self, name: str) -> Pool | None:
         """The pool of this name."""
-        for pool in self.pools.values():
-            if pool.name == name:
-                return pool
-        return None
+        return self.pools_by_name.get(name)
 
 
 class Session(Value, frozen=True, kw_only=True, array_like=True):

@@ -17,7 +17,7 @@ What is here is data: `licet.ledger.seat_decision` decides by it.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
@@ -143,6 +143,21 @@ class Applied(NamedTuple):
     texts: Mapping[str, str] = MappingProxyType({})
 
 
+class _Applied(dict[tuple[str, str], Applied]):
+    """What applies to a client and its user, found when it is looked up for the first time."""
+
+    def __init__(self, find: Callable[[str, str], Applied]) -> None:
+        super().__init__()
+        self._find = find
+        self._found: dict[tuple[object, ...], Applied] = {}
+
+    def __missing__(self, who: tuple[str, str]) -> Applied:
+        found = self._find(*who)
+        # Most have what many others have: one value of it is kept.
+        applied = self[who] = self._found.setdefault(found[:-1], found)
+        return applied
+
+
 class PoolOptions:
     """The options of one pool in a snapshot of its tenant, ready to be looked up by client.
 
@@ -187,10 +202,10 @@ class PoolOptions:
         for group in sorted(groups.values(), key=lambda group: group.name):
             for member in [f"user:{it}" for it in group.users] + [f"client:{it}" for it in group.clients]:
                 self._groups_of[member].append(f"group:{group.name}")
-        self._applied: dict[tuple[str, str], Applied] = {}
-        self._found: dict[tuple[object, ...], Applied] = {}
+        self._applied = _Applied(self._find)
+        self.limits: dict[str, int] = {}
+        """How many seats may be counted as what, by the rules for those who were looked up."""
         self._who_counts: dict[str, dict[str, str]] = {}  # of the limits that somebody came to
-        self._limits: dict[str, int] = {}  # of those who were looked up
 
     @property
     def counts(self) -> bool:
@@ -199,26 +214,7 @@ class PoolOptions:
 
     def of(self, initials: str, client_id: str) -> Applied:
         """What applies to a client and its user."""
-        applied = self._applied.get((initials, client_id))
-        if applied is None:
-            found = self._find(initials, client_id)
-            # Most have what many others have: one value of it is kept.
-            applied = self._applied[initials, client_id] = self._found.setdefault(found[:-1], found)
-        return applied
-
-    def at_most(self, what: str) -> int | None:
-        """How many seats may be counted as this; None where no option says so (any more).
-
-        Not of `common`, which depends on the seats of the pool as well.
-        """
-        if (found := self._limits.get(what)) is not None:
-            return found
-        kind, _, who = what.partition("=")
-        if kind == "max":
-            return self._max.get(who)
-        if kind == "reserve":
-            return self._reserve.get(who)
-        return self._max_per_user if who.startswith("user:") else self._max_per_client
+        return self._applied[initials, client_id]
 
     def who_counts(self, what: str) -> dict[str, str]:
         """The clients of which a limit counts the seats, as the set-up is now, and their users.
@@ -274,7 +270,7 @@ class PoolOptions:
         reserves = [Limited(f"reserve={who}", self._reserve[who]) for who in everyone if who in self._reserve]
         limited, sources = [it.what for it in limits], [it.what for it in reserves]
         sources.append(COMMON if self.reserved else "")
-        self._limits.update([*limits, *reserves])
+        self.limits.update([*limits, *reserves])
         return Applied(
             excluded=f"exclude {excluded}" if excluded else "",
             not_included=not_included,
@@ -284,6 +280,11 @@ class PoolOptions:
             counted=tuple(filter(None, [*limited, *sources])),
             texts={it: counted_as(filter(None, [*limited, it])) for it in sources},
         )
+
+
+def is_limit(what: str) -> bool:
+    """Whether it is the seats of a limit that are counted as this, and not those of a reserve."""
+    return what.startswith(("max=", "each="))
 
 
 def rule_of(what: str) -> str:

@@ -96,6 +96,14 @@ class TestWhoNeedsASeat:
             scope="report view", pool_id=2
         )
 
+    def test_a_pool_is_found_by_its_name_in_a_tenant_that_was_changed(self) -> None:
+        """Every value of a tenant knows its own pools, also one that was made of another."""
+        tenant = jim_test(pools=(FULL, REPORTS))
+        assert tenant.pool_named("reports") is tenant.pools[2]
+        changed = replace(tenant, pools={1: replace(FULL, name="other")})
+        assert changed.pool_named("other") == replace(FULL, name="other")
+        assert changed.pool_named("full") is changed.pool_named("reports") is None
+
     def test_two_scopes_of_one_pool_need_one_seat(self) -> None:
         """L1."""
         more = Scope(name="more", licensed=True, read_only=False, pool="full")

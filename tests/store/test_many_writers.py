@@ -154,6 +154,7 @@ class _Forgetful:
             def load_less(commands: Sequence[Command]) -> Book:
                 book = load(commands)
                 book.counts.clear()
+                book.counts_before.clear()
                 return book
 
             vars(transaction)["load"] = load_less

@@ -17,8 +17,11 @@ from typer.testing import CliRunner
 from licet.cli import app
 from licet.clock import ManualClock, SystemClock
 from licet.journal.folding import fold_journal
+from licet.lanes.commit import apply_all
 from licet.ledger.commands import Command, Denied, Granted, SessionUnknown, Sweep
-from licet.model import EndReason
+from licet.model import EndReason, Group
+from licet.options import Share
+from licet.setup.change import changing
 from licet.setup.end_sessions import end_sessions
 from licet.store import schema
 from licet.store.contract import Purpose, Store
@@ -234,3 +237,158 @@ class TestWhatIsRemembered:
         assert recalls(opened, grant(1, 10))
         do(opened, grant(4, 4))
         assert not recalls(opened, grant(1, 10))
+
+
+SALES = Group(name="sales", clients=frozenset({"TestClientId", "Client1"}))
+LIMITED = replace(FULL, seats=5, max=(Share(who="group:sales", seats=1),))
+MAX = "max=group:sales"
+
+
+@pytest.fixture
+def limited(place: Place) -> Store:
+    """A pool in which two clients have one seat together; that the first one has it, is known."""
+    opened = begin(place, jim_test(pools=(LIMITED,), groups=(SALES,)))
+    do(opened, grant(1, 1))
+    assert known(opened) == {MAX: 1}
+    return opened
+
+
+def known(store: Store, *names: str) -> dict[str, int] | None:
+    """What it would not look up any more."""
+    assert isinstance(store, SqliteStore)
+    with store.transaction(Purpose.BATCH):
+        return store._memory.counts(LIMITED.id, {*names} or {MAX})
+
+
+def counted(store: Store) -> dict[str, int]:
+    """What the tables say."""
+    return {row.what: row.in_use for row in rows(store, schema.seat_count)}
+
+
+def an_end(path: Path) -> None:
+    """The holder ends its session."""
+    do(SqliteStore(path, ManualClock(START_MS)), end(1))
+
+
+def a_sweep_alone(path: Path) -> None:
+    """A process whose clock is ahead finds that it has expired."""
+    do(SqliteStore(path, ManualClock(START_MS + SESSION_S * 1000)), Sweep(sessions_max=10))
+
+
+def a_client_disabled(path: Path) -> None:
+    """An administrator disables the client, which ends its session."""
+    asked = ["client", "disable", "TestClientId", "--data", str(path.parent), "--yes"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+
+
+def an_end_by_an_administrator(path: Path) -> None:
+    """In a transaction like that of a change of the set-up, of which no version tells."""
+    with SqliteStore(path, ManualClock(START_MS)).transaction() as transaction:
+        end_sessions(transaction, 1, [sid(1)], EndReason.ADMINISTRATOR)
+
+
+class TestCounts:
+    """L16, L17: what options count is looked up once, as long as nobody else writes."""
+
+    @pytest.mark.parametrize("write", [an_end, a_sweep_alone, a_client_disabled, an_end_by_an_administrator])
+    def test_a_seat_that_came_back_elsewhere_counts_no_more(
+        self, limited: Store, tmp_path: Path, write: Callable[[Path], None]
+    ) -> None:
+        """Another client may have it."""
+        in_a_process(lambda: write(tmp_path / "licet.db"))
+        assert known(limited) is None
+        assert isinstance(do(limited, grant(2, 2))[0], Granted)
+        assert known(limited) == counted(limited) == {MAX: 1}
+
+    def test_a_seat_that_was_taken_elsewhere_counts(self, limited: Store, tmp_path: Path) -> None:
+        """Nobody gets a seat above a limit, nor is it the tables that notice."""
+        do(limited, end(1))
+        assert known(limited) == {MAX: 0}
+        path = tmp_path / "licet.db"
+        in_a_process(lambda: do(SqliteStore(path, ManualClock(START_MS)), grant(2, 2)))
+        [denied] = do(limited, grant(1, 3))
+        assert isinstance(denied, Denied)
+        assert denied.reason == "max_reached"
+        assert counted(limited) == {MAX: 1}
+
+    def test_processes_that_take_turns_never_pass_a_limit(self, place: Place, limited: Store) -> None:
+        """Each finds what the other one did, in both directions."""
+        stores = [limited, place.open()]
+        for turn in range(2, 12):
+            here, there = stores[turn % 2], stores[(turn + 1) % 2]
+            key = 2 - turn % 2
+            do(there, end(turn - 1))
+            assert isinstance(do(here, grant(key, turn))[0], Granted)
+            assert isinstance(do(there, grant(3 - key, 100 + turn))[0], Denied)
+            assert counted(limited) == {MAX: 1}
+
+    def test_a_seat_that_ends_without_a_look_at_its_counts_is_taken_off(self, limited: Store) -> None:
+        """A logoff alone looks up no count; the next grant finds it all the same."""
+        do(limited, end(1))
+        assert known(limited) == counted(limited) == {MAX: 0}
+        assert isinstance(do(limited, grant(2, 2))[0], Granted)
+        assert known(limited) == counted(limited) == {MAX: 1}
+
+    def test_a_seat_that_expires_is_taken_off(self, place: Place, limited: Store) -> None:
+        """L4: with the batch that finds it."""
+        place.clock.advance(seconds=SESSION_S)
+        assert isinstance(do(limited, grant(2, 2))[0], Granted)
+        assert known(limited) == counted(limited) == {MAX: 1}
+
+    def test_what_failed_was_never_counted(self, limited: Store) -> None:
+        """Nothing that was known is trusted after it."""
+        with suppress(Undone), limited.transaction(Purpose.BATCH) as transaction:
+            apply_all(transaction, [end(1)])
+            raise Undone
+        assert known(limited) is None
+        assert isinstance(do(limited, grant(2, 2))[0], Denied)
+
+    @pytest.mark.parametrize("purpose", [Purpose.BATCH, Purpose.SETUP])
+    def test_a_transaction_sees_what_it_has_done_itself(self, limited: Store, purpose: Purpose) -> None:
+        """Not what was so before it began."""
+        with limited.transaction(purpose) as transaction:
+            apply_all(transaction, [end(1)])
+            [outcome] = apply_all(transaction, [grant(2, 2)])
+            assert isinstance(outcome, Granted)
+        assert known(limited) is None
+        assert isinstance(do(limited, grant(1, 3))[0], Denied)
+
+    def test_a_change_of_the_options_empties_it(self, limited: Store) -> None:
+        """What is counted is another number then."""
+        with changing(limited, "test") as change:
+            change.tenant("Jim_Test").set_pool("full", max=(Share(who="client:TestClientId", seats=1),))
+        assert known(limited) is None
+        assert isinstance(do(limited, grant(2, 2))[0], Granted)
+        assert isinstance(do(limited, grant(1, 3))[0], Granted)  # It shares its seat.
+        assert counted(limited) == {"max=client:TestClientId": 1}
+
+    def test_nothing_is_known_beside_a_node_of_the_version_before(
+        self, limited: Store, tmp_path: Path
+    ) -> None:
+        """It says of nothing that it wrote."""
+
+        def write() -> None:
+            with closing(sqlite3.connect(tmp_path / "licet.db")) as raw, raw:
+                raw.execute("UPDATE seat_count SET in_use = 1")
+
+        with limited.transaction() as transaction:
+            transaction.connection.execute(text("UPDATE setup SET seats_lag = false"))
+        do(limited, end(1))
+        assert known(limited) is None
+        in_a_process(write)
+        assert isinstance(do(limited, grant(2, 2))[0], Denied)
+
+    def test_counts_are_bounded(self, place: Place) -> None:
+        """Those of a pool that are too many are forgotten, and looked up again."""
+        pool = replace(FULL, seats=5, max_per_client=1)
+        opened = begin(place, jim_test(pools=(pool,)))
+        assert isinstance(opened, SqliteStore)
+        opened._memory = Memory(counts_max=2)
+        names = [f"each=client:{it}" for it in ("TestClientId", "Client1", "Client2")]
+        do(opened, grant(1, 1), grant(2, 2))
+        assert known(opened, *names[:2]) == dict.fromkeys(names[:2], 1)
+        do(opened, grant(3, 3))
+        assert known(opened, names[0]) is None
+        do(opened, end(1))
+        assert isinstance(do(opened, grant(1, 4))[0], Granted)
+        assert counted(opened) == dict.fromkeys(names, 1)

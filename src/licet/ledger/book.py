@@ -6,13 +6,14 @@ whatever their order. A book decides nothing and does no I/O.
 """
 
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from licet.ledger.expiries import EVERY, Expiries
 from licet.ledger.numbers import Numbers
 from licet.model import EndReason, NoSeatReason, Place, Seat, Session, Tenant, Value
-from licet.options import names_counted
+from licet.options import SEPARATOR
 
 SeatKey = tuple[int, str]
 
@@ -127,8 +128,8 @@ def _in_line(place: Place) -> tuple[int, int]:
     return (-place.level, place.number)
 
 
-CountKey = tuple[int, str]  # a pool, and what is counted in it: `licet.options`
-Counts = dict[int, dict[str, int]]  # of each pool
+_none_counted = partial(defaultdict[str, int], int)
+Counts = dict[int, dict[str, int]]  # of each pool: how many seats are counted as what (`licet.options`)
 
 
 class Book:
@@ -140,9 +141,9 @@ class Book:
     `numbers` are those that nobody has, of each signed pool. `rows` are the seats as their rows say, which
     may be behind them where `rows_lag` (`seat_rows.py`). Where a book does not hold all seats of a pool,
     `others_from_ms` is the moment before which none of the others expires. `counts` say how many seats are
-    counted by options of their pool, of those that a grant must fit into, and `counted` by how much each of
-    them has grown or, below 0, shrunk. `places` are the queues of the
-    pools that are asked, lapsed places too. `changes` are what was applied, in order.
+    counted by options of their pool, and `counts_before` how many were: of all that a grant must fit into.
+    What else is counted is not known, and begins with 0. `places` are the queues of the pools that are asked,
+    lapsed places too. `changes` are what was applied, in order.
     """
 
     def __init__(
@@ -177,8 +178,10 @@ class Book:
         self.rows = {**self.seats, **(rows or {})}
         self.rows_lag = rows_lag
         self.others_from_ms = others_from_ms or {}
-        self.counts = {} if counts is None else counts
-        self.counted: dict[CountKey, int] = {}
+        self.counts_before: Counts = counts or {}
+        self.counts: Counts = defaultdict(_none_counted)
+        for pool_id, found in self.counts_before.items():
+            self.counts[pool_id] = defaultdict(int, found)
         self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
         self._expiries: dict[int, Expiries] = {}  # of the pools that were asked for
@@ -195,7 +198,7 @@ class Book:
         if expiries is None:
             expiries = self._expiries[pool_id] = Expiries(
                 {key[1]: seat for key, seat in self.seats.items() if key[0] == pool_id},
-                self.counts.setdefault(pool_id, {}),
+                self.counts[pool_id],
                 self.others_from_ms.get(pool_id),
             )
         return expiries.first_ms(what)
@@ -271,12 +274,9 @@ class Book:
             numbers.give_back(seat.number, freed.number_from_ms)
 
     def _count(self, seat: Seat, seats: int) -> None:
-        pool_id, counted = seat.pool_id, self.counted
-        counts = self.counts.setdefault(pool_id, {})
-        for what in names_counted(seat.counted):
-            counts[what] = counts.get(what, 0) + seats
-            key = (pool_id, what)
-            counted[key] = counted.get(key, 0) + seats
+        counts = self.counts[seat.pool_id]
+        for what in seat.counted.split(SEPARATOR):
+            counts[what] += seats
 
     def _put(self, session: Session) -> None:
         sid = session.sid

@@ -15,19 +15,23 @@ book that holds everything, and leaves out one clause after the other.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Set as AbstractSet
+from itertools import chain, compress, repeat
+from operator import add, attrgetter, gt
 from typing import NamedTuple
 
 from licet.ledger.book import Counts, SeatKey
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
 from licet.ledger.holders import CLIENT_HOLDER, SESSION_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
-from licet.model import Client, Duplicates, Place, Pool, Seat, Session, Tenant
-from licet.options import COMMON, Applied, PoolOptions
+from licet.model import Duplicates, Place, Pool, Seat, Session, Tenant
+from licet.options import COMMON, SEATS_MAX, Applied, PoolOptions, is_limit
 
 EVER_MS = 2**62
 FEW = 32  # clients of whom seats are looked up one by one; a guess: an index step each, in a denial
 SPARE = 8  # a guess: seats that expire first by their rows, of which one may be the first indeed
+
+_COUNTED, _RESERVES = attrgetter("counted"), attrgetter("reserves")  # of `Applied`
 
 
 class Sharing(NamedTuple):
@@ -88,7 +92,7 @@ class Need:
 
         # counts: what options count of the clients that ask (L16, L17); `waiting` has those that wait.
         #   Grant(A, pool 1), which has max = 1 for user:AB       counts = {1: {"max=user:AB"}}
-        self.counts: dict[int, set[str]] = {}
+        self.counts: dict[int, AbstractSet[str]] = {}
 
         # queues: pools of which the whole queue is needed, lapsed places too (L19).
         self.queues: set[int] = set()
@@ -114,7 +118,8 @@ class Need:
         self._tenant_of: dict[int, int] = {}  # those with options
         self._options: dict[int, PoolOptions] = {}
         self._applied: dict[int, list[Applied]] = {}  # of each grant of a pool with options
-        self._then: dict[int, Counter[str]] = {}  # what is counted if all get a seat
+        self._asked: dict[int, Counter[str]] = {}  # as what they may be counted, and how often
+        self._exceeded: dict[int, list[str]] = {}  # if all get a seat
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
@@ -133,6 +138,9 @@ class Need:
                     self.sweep += command.sessions_max
                 case UseAssertion():
                     self.assertions.add((command.tenant_id, command.client_key, command.jti))
+        for pool_id, applied in self._applied.items():
+            names = self._asked[pool_id] = Counter(chain.from_iterable(map(_COUNTED, applied)))
+            self.counts[pool_id] = names.keys()
         for sid, client_key, key in asked:
             self.holders.add(key)
             if self.rooms[client_key] < 0 or sid in self.ended:
@@ -156,25 +164,26 @@ class Need:
             self._pools[pool_id] = pool
             options = tenant.options.get(pool_id)
             if options is not None:
-                self._tenant_of[pool_id] = tenant.id
-                self._add_options(pool_id, options, client)
+                applied = self._applied.get(pool_id)
+                if applied is None:
+                    applied = self._begin(tenant, pool_id, options)
+                applied.append(options.of(client.user.initials, client.client_id))
             if pool.signed is not None:
                 waiting = 0 if options is None else options.queue
                 self.numbers[pool_id] = self.grants[pool_id] + waiting
             if pool.duplicates is not Duplicates.NONE:
                 asked.append((grant.sid, key, (pool_id, holder_of(pool, client, grant.sid))))
 
-    def _add_options(self, pool_id: int, options: PoolOptions, client: Client) -> None:
-        applied = options.of(client.user.initials, client.client_id)
-        if pool_id not in self._applied:
-            self._options[pool_id], self._applied[pool_id] = options, []
-            self.counts[pool_id] = set()
-            if options.counts or options.queue:
-                self.explained.add(pool_id)
-            if options.queue:
-                self.queues.add(pool_id)
-        self.counts[pool_id].update(applied.counted)
-        self._applied[pool_id].append(applied)
+    def _begin(self, tenant: Tenant, pool_id: int, options: PoolOptions) -> list[Applied]:
+        """Begin to collect what applies to those who ask a pool with options."""
+        self._tenant_of[pool_id], self._options[pool_id] = tenant.id, options
+        if options.counts or options.queue:
+            self.explained.add(pool_id)
+        if options.queue:
+            self.queues.add(pool_id)
+        applied: list[Applied] = []
+        self._applied[pool_id] = applied
+        return applied
 
     def waiting(self, places: Iterable[Place]) -> dict[int, set[str]]:
         """What is counted of those who wait: of whom it must be known whether they could have a seat.
@@ -193,7 +202,7 @@ class Need:
         return {
             pool_id: more
             for pool_id, what in found.items()
-            if (more := what - self.counts.get(pool_id, set()))
+            if (more := what.difference(self.counts.get(pool_id, ())))
         }
 
     @property
@@ -273,12 +282,10 @@ class Need:
         the seats of client:A and client:B; the sessions of both, and their seats, if each has its own.
         """
         found = Counting({}, {})
-        for pool_id, asking in self._applied.items():
+        for pool_id in self._applied:
             if in_use.get(pool_id, 0) <= 1 + SPARE or not self._options[pool_id].limits_one:
                 continue
-            then = self._counted_then(pool_id, counts)
-            limits = {it for applied in asking for it in applied.limits}
-            reached = [what for what, at_most in limits if then[what] > at_most]
+            reached = [*filter(is_limit, self._exceeded_then(pool_id, counts))]
             if reached and (clients := self._who_counts(pool_id, reached)):
                 self._add_counting(found, pool_id, clients)
         return found
@@ -303,13 +310,18 @@ class Need:
         if holders := found.holders.get(pool_id):  # who asks is looked up anyway
             holders.difference_update([holder for of_pool, holder in self.holders if of_pool == pool_id])
 
-    def _counted_then(self, pool_id: int, counts: Counts) -> Mapping[str, int]:
-        """What is counted of a pool, if all grants that ask for a seat of it get one."""
-        then = self._then.get(pool_id)
-        if then is None:
-            then = self._then[pool_id] = Counter(counts.get(pool_id))
-            then.update(chain.from_iterable([applied.counted for applied in self._applied[pool_id]]))
-        return then
+    def _exceeded_then(self, pool_id: int, counts: Counts) -> list[str]:
+        """The limits and reserves into which not all would fit, if all grants of a pool got a seat of it."""
+        exceeded = self._exceeded.get(pool_id)
+        if exceeded is None:
+            asked, limits = self._asked[pool_id], self._options[pool_id].limits
+            before = map(counts.get(pool_id, {}).get, asked, repeat(0))
+            # In C, as a batch may be long, and nearly always nothing is.
+            are_exceeded = map(
+                gt, map(add, asked.values(), before), map(limits.get, asked, repeat(SEATS_MAX))
+            )
+            exceeded = self._exceeded[pool_id] = [*compress(asked, are_exceeded)]
+        return exceeded
 
     def _may_explain(self, pool_id: int, counts: Counts, now_ms: int) -> bool:
         """Whether an option may deny a grant of this pool: where a count comes to its bound in this batch.
@@ -319,21 +331,15 @@ class Need:
         pool, options = self._pools[pool_id], self._options[pool_id]
         if pool.signed is not None:
             return True
-        room, asking = room_of(pool, now_ms), self._applied[pool_id]
-        then = self._counted_then(pool_id, counts)
-        if any(then[what] > at_most for applied in asking for what, at_most in applied.limits):
+        exceeded = self._exceeded_then(pool_id, counts)
+        if any(map(is_limit, exceeded)):
             return True
-        if not options.reserved or then[COMMON] <= room - options.reserved:
+        room, asked = room_of(pool, now_ms), self._asked[pool_id]
+        common = room - options.reserved
+        if not options.reserved or counts.get(pool_id, {}).get(COMMON, 0) + asked[COMMON] <= common:
             return False
-        # A seat that none of the reserves of its client may have.
-        within = options.reserves_within(room)
-        return any(
-            all(
-                then[what] > (at_most if within is None else within[what])
-                for what, at_most in applied.reserves
-            )
-            for applied in asking
-        )
+        # A seat that none of the reserves of its client may have: each may, where it has one with room.
+        return common < 0 or bool(exceeded) or not all(map(_RESERVES, self._applied[pool_id]))
 
     def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:
         """How many seats of a signed pool that is asked may be in use, and until when that counts.

@@ -86,7 +86,7 @@ def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
     return _by_options(book, asked, options, step, now_ms)
 
 
-def _by_options(  # noqa: PLR0911 - one a rule
+def _by_options(  # noqa: C901, PLR0911 - one a rule
     book: Book, asked: Asked, options: PoolOptions, step: Step | None, now_ms: int
 ) -> Given | NotGiven:
     _, client, pool, key, _, freed = asked
@@ -97,23 +97,49 @@ def _by_options(  # noqa: PLR0911 - one a rule
         return NotGiven(NoSeatReason.NOT_INCLUDED, rule=applied.not_included)
     if key in book.seats:  # L2
         return _shared(book, asked, step)
-    left = _Left(book, pool, options, freed, step, now_ms)
-    if reached := left.limits_reached(applied):  # L16
-        until_ms = _until_below(book, pool, reached)
-        return NotGiven(NoSeatReason.MAX_REACHED, until_ms, rule=rule_of(reached[0]))
-    if book.places and options.queue and _others_are_first(book, asked, options, left, now_ms):  # L19
-        return NotGiven(NoSeatReason.QUEUED, now_ms + ASK_AGAIN_MS, rule="queue", may_wait=True)
-    may_wait = options.queue > 0
-    if left.seats <= 0:  # L6, L14
-        return _all_in_use(pool, _until_there_is_one(book, pool, options, applied), may_wait=may_wait)
-    source = left.source(applied)
+    counts = book.counts.get(pool.id, _NO_COUNTS)
+    if freed:
+        counts = _counts_without(counts, freed)
+    for what, at_most in applied.limits:  # L16
+        if counts.get(what, 0) >= at_most:
+            until_ms = _until_below(book, pool, limits_reached(applied, counts))
+            return NotGiven(NoSeatReason.MAX_REACHED, until_ms, rule=rule_of(what))
+    room = room_of(pool, now_ms)
+    seats = room - book.in_use[pool.id] + len(freed)
+    if step is not None and options.queue:  # Those before in line need numbers, too.
+        seats = min(seats, numbers_left(step, book.numbers[pool.id], freed, now_ms))
+    if book.places and options.queue:  # L19
+        left = _Left(options, counts, room, seats)
+        if _others_are_first(book, asked, options, left, now_ms):
+            return NotGiven(NoSeatReason.QUEUED, now_ms + ASK_AGAIN_MS, rule="queue", may_wait=True)
+        counts, seats = left.counts, left.seats
+    if seats <= 0:  # L6, L14
+        until_ms = _until_there_is_one(book, pool, options, applied)
+        return _all_in_use(pool, until_ms, may_wait=options.queue > 0)
+    source = source_of(options, applied, counts, room)
     if source is None:  # L17
         until_ms = _until_there_is_one(book, pool, options, applied)
-        return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=may_wait)
+        return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=options.queue > 0)
     counted = applied.texts[source]
     if step is None:
         return Given(0, counted)
-    return _with_number(book, asked, step, counted, now_ms, may_wait=may_wait)
+    return _with_number(book, asked, step, counted, now_ms, may_wait=options.queue > 0)
+
+
+def limits_reached(applied: Applied, counts: Mapping[str, int]) -> list[str]:
+    """The limits into which one more seat does not fit (L16)."""
+    return [what for what, at_most in applied.limits if counts.get(what, 0) >= at_most]
+
+
+def source_of(options: PoolOptions, applied: Applied, counts: Mapping[str, int], room: int) -> str | None:
+    """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
+    within = None if options.reserved <= room else options.reserves_within(room)
+    for what, at_most in applied.reserves:
+        if counts.get(what, 0) < (at_most if within is None else within[what]):
+            return what
+    if not options.reserved:
+        return ""
+    return COMMON if counts.get(COMMON, 0) < room - options.reserved else None
 
 
 def _shared(book: Book, asked: Asked, step: Step | None) -> Given | NotGiven:
@@ -146,58 +172,40 @@ def _with_number(
     return Given(number, counted)
 
 
+def _counts_without(counts: Mapping[str, int], freed: Sequence[SeatFreed]) -> Mapping[str, int]:
+    """The counts once these seats have come back."""
+    found = dict(counts)
+    for change in freed:
+        _count_more(found, change.seat.counted, -1)
+    return found
+
+
+def _count_more(counts: dict[str, int], counted: str, seats: int) -> None:
+    for what in names_counted(counted):
+        counts[what] = counts.get(what, 0) + seats
+
+
 class _Left:
     """What of a pool with options is free, as seats of it are given out in thought."""
 
-    def __init__(  # noqa: PLR0917 - a private step
-        self,
-        book: Book,
-        pool: Pool,
-        options: PoolOptions,
-        freed: Sequence[SeatFreed],
-        step: Step | None,
-        now_ms: int,
-    ) -> None:
-        room = room_of(pool, now_ms)
-        self.seats = room - book.in_use[pool.id] + len(freed)
-        if step is not None and options.queue:
-            # Those before in line need numbers, too.
-            self.seats = min(self.seats, numbers_left(step, book.numbers[pool.id], freed, now_ms))
-        self._counts = book.counts.get(pool.id, _NO_COUNTS)  # those of the book, until one changes here
-        self._thought: dict[str, int] | None = None  # a copy of them
-        self._reserved = options.reserved
-        self._common = room - options.reserved
-        self._reserves = None if options.reserved <= room else options.reserves_within(room)
-        for change in freed:
-            self._count_more(change.seat.counted, -1)
+    def __init__(self, options: PoolOptions, counts: Mapping[str, int], room: int, seats: int) -> None:
+        self.counts = dict(counts)
+        self.seats = seats
+        self._options = options
+        self._room = room
 
-    def limits_reached(self, applied: Applied) -> list[str]:
-        """The limits into which one more seat does not fit (L16)."""
-        counts = self._counts
-        return [what for what, at_most in applied.limits if counts.get(what, 0) >= at_most]
-
-    def source(self, applied: Applied) -> str | None:
-        """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
-        counts = self._counts
-        for what, at_most in applied.reserves:
-            within = at_most if self._reserves is None else self._reserves[what]
-            if counts.get(what, 0) < within:
-                return what
-        if not self._reserved:
-            return ""
-        return COMMON if counts.get(COMMON, 0) < self._common else None
+    def has_room(self, applied: Applied) -> bool:
+        """Whether one more seat would be theirs, if there is one."""
+        return not limits_reached(applied, self.counts) and self._source(applied) is not None
 
     def take(self, applied: Applied) -> None:
         """Give a seat to somebody else, if there is one for it."""
-        if not self.limits_reached(applied) and (source := self.source(applied)) is not None:
-            self._count_more(applied.texts[source], 1)
+        if not limits_reached(applied, self.counts) and (source := self._source(applied)) is not None:
+            _count_more(self.counts, applied.texts[source], 1)
             self.seats -= 1
 
-    def _count_more(self, counted: str, seats: int) -> None:
-        if self._thought is None:
-            self._counts = self._thought = dict(self._counts)
-        for what in names_counted(counted):
-            self._thought[what] = self._thought.get(what, 0) + seats
+    def _source(self, applied: Applied) -> str | None:
+        return source_of(self._options, applied, self.counts, self._room)
 
 
 def _others_are_first(book: Book, asked: Asked, options: PoolOptions, left: _Left, now_ms: int) -> bool:
@@ -206,7 +214,7 @@ def _others_are_first(book: Book, asked: Asked, options: PoolOptions, left: _Lef
         return False  # What comes back with this very grant was never free.
     tenant, mine = asked.tenant, place_holder_of(asked.pool, asked.client)
     applied = options.of(asked.client.user.initials, asked.client.client_id)
-    if left.source(applied) is None:
+    if not left.has_room(applied):
         return False  # It would not be theirs anyway.
     has_place = (asked.pool.id, mine) in book.places
     for place in book.queue_of(asked.pool.id):
@@ -217,7 +225,7 @@ def _others_are_first(book: Book, asked: Asked, options: PoolOptions, left: _Lef
             break
         if (other := _waiting(tenant, options, place, now_ms)) is not None:
             left.take(other)
-    return left.seats <= 0 or bool(left.limits_reached(applied)) or left.source(applied) is None
+    return left.seats <= 0 or not left.has_room(applied)
 
 
 def _waiting(tenant: Tenant, options: PoolOptions, place: Place, now_ms: int) -> Applied | None:

@@ -143,8 +143,7 @@ def _count_rows(
     tenant: Tenant, pool: Pool, options: PoolOptions, room: int, counts: Mapping[str, int]
 ) -> Iterator[dict[str, object]]:
     for what, in_use in counts.items():
-        at_most = max(0, room - options.reserved) if what == COMMON else options.at_most(what)
-        assert at_most is not None, "it is counted by an option"
+        at_most = max(0, room - options.reserved) if what == COMMON else options.limits[what]
         yield {
             "pool_id": pool.id,
             "what": what,

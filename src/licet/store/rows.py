@@ -5,16 +5,18 @@ here.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress, repeat
+from operator import sub
+from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
 
-from licet.ledger.book import Book, CountKey, Writes
+from licet.ledger.book import Book, Writes
 from licet.ledger.seat_rows import is_near
 from licet.ledger.signed_pools import room_of
 from licet.model import Place, Seat, Session
-from licet.options import COMMON
 from licet.store.journal_rows import Folded
 
 # The columns of the two tables that a batch reads and writes, in the order of the values of the model.
@@ -65,6 +67,7 @@ class Saving(NamedTuple, Generic[_Of]):
     holdings: _Of
 
 
+_NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 NO_ROWS: Final[Saving[Sequence[Row]]] = Saving(*[()] * len(Saving._fields))  # nothing to write
 
 
@@ -72,7 +75,7 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
     """The net effect of a book's changes, and the journal of them (L11)."""
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
     counted = _numbers_counted(book, writes)
-    options = book.counted
+    up, down = _counts_moved(book, writes) if book.counts else ((), ())
     # In most batches most kinds have no row: those are not even looped over.
     return Saving(
         sessions_gone=[(sid,) for sid in writes.sessions_gone] if writes.sessions_gone else (),
@@ -89,8 +92,8 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
         seats_kept=_seats_kept(book, writes) if writes.seats_kept else (),
         numbers_new=[(*key, from_ms) for key, from_ms in writes.numbers_new.items()] if counted else (),
         numbers_counted=[(key, *numbers) for key, numbers in counted.items()] if counted else (),
-        counts_up=_counts_up(book, writes, options) if options else (),
-        counts_down=[(*key, -more) for key, more in options.items() if more < 0] if options else (),
+        counts_up=up,
+        counts_down=down,
         places_gone=[*writes.places_gone],
         places_new=[*map(astuple, writes.places_new.values())],
         places_kept=[(*place.key, place.until_ms) for place in writes.places_kept.values()]
@@ -149,25 +152,37 @@ def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:
     return found
 
 
-def _counts_up(book: Book, writes: Writes, counted: Mapping[CountKey, int]) -> list[Row]:
-    """The counts that grow: of which pool and what, of which tenant, by how much, and up to how many."""
-    taken = {seat.pool_id: seat for seat in writes.seats_new.values() if seat.counted}
-    options = {key: book.tenants[seat.tenant_id].options[key] for key, seat in taken.items()}
-    common = {
-        key: room_of(book.tenants[seat.tenant_id].pools[key], seat.taken_at_ms) - options[key].reserved
-        for key, seat in taken.items()
-    }
-    return [
-        (
-            key,
-            what,
-            taken[key].tenant_id,
-            more,
-            common[key] if what == COMMON else options[key].at_most(what),
-        )
-        for (key, what), more in counted.items()
-        if more > 0
-    ]
+def _counts_moved(book: Book, writes: Writes) -> tuple[list[Row], list[Row]]:
+    """The counts that grow: of which pool and what, of which tenant, by how much, and up to how many.
+
+    And those that shrink: of which pool and what, and by how much.
+    """
+    up: list[Row] = []
+    down: list[Row] = []
+    for pool_id, counts in book.counts.items():
+        before = book.counts_before.get(pool_id, _NO_COUNTS)
+        # In C, as each grant of a batch may have some of its own.
+        by = [*map(sub, counts.values(), map(before.get, counts, repeat(0)))]
+        moved, more = [*compress(counts, by)], [*filter(None, by)]
+        if not moved:
+            continue
+        if min(more) < 0:
+            found = [*zip(moved, more, strict=True)]
+            down += [(pool_id, what, -less) for what, less in found if less < 0]
+            moved, more = [what for what, it in found if it > 0], [it for _, it in found if it > 0]
+        if moved:
+            tenant_id, at_most = _bounds(book, writes, pool_id, moved)
+            up += zip(repeat(pool_id), moved, repeat(tenant_id), more, at_most, strict=False)
+    return up, down
+
+
+def _bounds(book: Book, writes: Writes, pool_id: int, names: Sequence[str]) -> tuple[int, Iterable[int]]:
+    """The tenant of a pool of which seats were taken, and up to how many may be counted as each of these."""
+    taken = next(it for it in reversed(writes.seats_new.values()) if it.pool_id == pool_id)
+    tenant = book.tenants[taken.tenant_id]
+    options = tenant.options[pool_id]
+    common, limits = room_of(tenant.pools[pool_id], taken.taken_at_ms) - options.reserved, options.limits
+    return tenant.id, map(limits.get, names, repeat(common))  # it has all but `COMMON`
 
 
 def to_session(row: Sequence[Any]) -> Session:

@@ -24,6 +24,7 @@ from licet.ledger.seat_rows import said
 from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.rows import PLACE, SEAT, SESSION, to_place, to_seat, to_session
+from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.parts import by_pool, parts
 
 _COLUMNS = f"hex({SESSION.replace('sid,', 'sid),', 1)}"
@@ -98,13 +99,15 @@ _NUMBERS = (
 )
 # Of the options of a pool: how many seats are counted so, and who waits, if that is asked for.
 _COUNTS = (
-    "SELECT json_group_object(what, in_use) FROM json_each(?2) AS asked"
+    "SELECT json_group_object(what, in_use) FROM json_each(?{names}) AS asked"
     " CROSS JOIN seat_count ON pool_id = ?1 AND what = asked.value"
 )
-_COUNTED_BY_OPTIONS = (
-    f"SELECT in_use, ({_COUNTS}), (SELECT json_group_array(json_array({PLACE})) FROM queue_place"
-    " WHERE pool_id = ?3) FROM pool WHERE id = ?1"
+_WAITING_COUNTS = _COUNTS.format(names=2)
+_COUNTED_AND_PLACES = (
+    f"SELECT in_use, (SELECT json_group_array(json_array({PLACE})) FROM queue_place WHERE pool_id = ?2)"
+    " FROM pool WHERE id = ?1"
 )
+_COUNTED_BY_OPTIONS = _COUNTED_AND_PLACES.replace(" FROM pool", f", ({_COUNTS.format(names=3)}) FROM pool", 1)
 _LAPSED = (
     f"SELECT json_group_array(json_array({PLACE})) FROM"
     " (SELECT * FROM queue_place WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)"
@@ -137,29 +140,32 @@ def read_numbered(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -
 def load_book(
     raw: sqlite3.Connection,
     tenants: dict[int, Tenant],
-    sessions_at_most: dict[int, int],
+    memory: Memory,
     now_ms: int,
     commands: Sequence[Command],
     *,
     rows_lag: bool,
+    knows_counts: bool,
 ) -> Book:
     """The book of these commands, as `licet.ledger.prefetch` says.
 
-    `sessions_at_most` remembers how many live sessions a client has at most, by its key: a client whose
-    limit cannot be reached is not counted again.
+    A client whose limit cannot be reached, as `memory` has it, is not counted again. Nor is what options
+    count, if that `knows_counts`.
     """
-    return _Loading(raw, Need(commands, tenants), sessions_at_most, now_ms).book(tenants, rows_lag=rows_lag)
+    loading = _Loading(raw, Need(commands, tenants), memory, now_ms, knows_counts=knows_counts)
+    return loading.book(tenants, rows_lag=rows_lag)
 
 
 class _Loading:
     """Collects the rows of a book, clause by clause; each clause may add to what the next one needs."""
 
     def __init__(
-        self, raw: sqlite3.Connection, need: Need, sessions_at_most: dict[int, int], now_ms: int
+        self, raw: sqlite3.Connection, need: Need, memory: Memory, now_ms: int, *, knows_counts: bool
     ) -> None:
         self._raw = raw
         self._need = need
-        self._sessions_at_most = sessions_at_most
+        self._memory = memory
+        self._knows_counts = knows_counts
         self._now_ms = now_ms
         self._sessions: dict[bytes, Session] = {}
         self._oldest: dict[int, list[bytes]] = {}
@@ -208,7 +214,7 @@ class _Loading:
 
     def _load_oldest(self) -> None:
         need, first = self._need, []
-        known, uncounted = self._sessions_at_most, []
+        known, uncounted = self._memory.sessions_at_most, []
         for key, room in need.rooms.items():
             at_most = known.get(key)
             if at_most is not None and at_most <= room:
@@ -264,15 +270,24 @@ class _Loading:
                 self._add_seats(_COUNTED_EXPIRED, pool_id, self._now_ms)
 
     def _counted_by_options(self, pool_id: int) -> Any:
+        names = self._need.counts.get(pool_id, frozenset())
+        known = self._memory.counts(pool_id, names) if self._knows_counts else None
         queue = pool_id if pool_id in self._need.queues else None
-        parameters = (pool_id, _array(self._need.counts.get(pool_id, ())), queue)
-        if found := self._raw.execute(_COUNTED_BY_OPTIONS, parameters).fetchone():
-            self._add_counts(pool_id, msgspec.json.decode(found[1]))
-            self._places += map(to_place, msgspec.json.decode(found[2]))
+        if known is not None:
+            self._counts[pool_id] = known
+            found = self._raw.execute(_COUNTED_AND_PLACES, (pool_id, queue)).fetchone()
+        else:
+            parameters = (pool_id, queue, _array(names))
+            found = self._raw.execute(_COUNTED_BY_OPTIONS, parameters).fetchone()
+            if found:
+                self._add_counts(pool_id, names, msgspec.json.decode(found[2]))
+        if found:
+            self._places += map(to_place, msgspec.json.decode(found[1]))
         return found
 
-    def _add_counts(self, pool_id: int, counts: dict[str, int]) -> None:
-        self._counts.setdefault(pool_id, counts).update(counts)
+    def _add_counts(self, pool_id: int, names: Iterable[str], counts: dict[str, int]) -> None:
+        """Add what was found of these; of what is not counted yet, there is no row."""
+        self._counts.setdefault(pool_id, {}).update({**dict.fromkeys(names, 0), **counts})
 
     def _load_sharing(self, sharing: Sharing) -> None:
         key, limit = sharing.seat_key, sharing.sessions_max
@@ -297,8 +312,8 @@ class _Loading:
     def _load_waiting(self) -> None:
         if self._places:
             for pool_id, names in self._need.waiting(self._places).items():
-                found = self._raw.execute(_COUNTS, (pool_id, _array(names))).fetchone()
-                self._add_counts(pool_id, msgspec.json.decode(found[0]))
+                found = self._raw.execute(_WAITING_COUNTS, (pool_id, _array(names))).fetchone()
+                self._add_counts(pool_id, names, msgspec.json.decode(found[0]))
 
     def _load_counting(self) -> None:
         if self._need.counts and (found := self._need.counting(self._in_use, self._counts)):
@@ -344,7 +359,7 @@ def _json(raw: sqlite3.Connection, statement: str, *parameters: object) -> list[
 
 
 def _array(names: Collection[str]) -> str:
-    return msgspec.json.encode(names).decode()
+    return msgspec.json.encode([*names]).decode()
 
 
 def _places(values: Sequence[object]) -> str:

@@ -16,7 +16,9 @@ The rules:
   be written again.
 - A session is remembered once it was refreshed: whoever refreshes does so again. It is as it was committed
   last, and forgotten when it ends.
-- All maps are bounded: a full one is emptied.
+- What options count is remembered, too, once it was looked up: a new seat is then decided on a book that has
+  its counts from here. The tables add to what they have, and check it, whatever is remembered.
+- All of it is bounded: what is full is emptied.
 
     memory = Memory()
     book = memory.recall(commands, tenants, sessions, now_ms)  # grants and refreshes
@@ -24,6 +26,7 @@ The rules:
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from licet.ledger.again import Again
@@ -37,6 +40,7 @@ from licet.store.standings import Standings
 SEATS_MAX: Final = 200_000  # some 80 MB at most
 CLIENTS_MAX: Final = 1_000_000
 SESSIONS_MAX: Final = 50_000  # some 25 MB
+COUNTS_MAX: Final = 100_000  # of each pool with options; some 15 MB
 
 _REPEATED: Final = frozenset((Grant, Refresh))
 
@@ -47,13 +51,17 @@ class Memory:
     `sessions_at_most` is how many live sessions a client has at most, by its key.
     """
 
-    def __init__(self, seats_max: int = SEATS_MAX, clients_max: int = CLIENTS_MAX) -> None:
+    def __init__(
+        self, seats_max: int = SEATS_MAX, clients_max: int = CLIENTS_MAX, counts_max: int = COUNTS_MAX
+    ) -> None:
         self.sessions_at_most: dict[int, int] = {}
         self._standings = Standings()
         self._rows: dict[SeatKey, Seat] = {}
         self._sessions: dict[bytes, Session] = {}
+        self._counts: dict[int, dict[str, int]] = {}  # of each pool with options, as in `Book`
         self._seats_max = seats_max
         self._clients_max = clients_max
+        self._counts_max = counts_max
 
     def forget(self) -> None:
         """Know nothing any more."""
@@ -61,6 +69,17 @@ class Memory:
         self._standings.forget()
         self._rows.clear()
         self._sessions.clear()
+        self._counts.clear()
+
+    def counts(self, pool_id: int, names: AbstractSet[str]) -> dict[str, int] | None:
+        """How many seats of a pool are counted as these; None where that is not known of each."""
+        known = self._counts.get(pool_id)
+        if known is None:
+            return None
+        try:
+            return dict(zip(names, map(known.__getitem__, names), strict=True))
+        except KeyError:
+            return None
 
     def row(self, key: SeatKey) -> Seat | None:
         """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
@@ -175,6 +194,7 @@ class Memory:
         """
         self._standings.learn(book, lambda _: version, now_ms)
         self._learn_sessions(book)
+        self._learn_counts(book)
         known = self._rows
         for key in saved.seats_gone:
             known.pop((key[0], key[1]), None)
@@ -207,3 +227,15 @@ class Memory:
                 known.pop(change.session.sid, None)
         if len(known) > SESSIONS_MAX:
             known.clear()
+
+    def _learn_counts(self, book: Book) -> None:
+        for pool_id, counts in book.counts.items():
+            known, before = self._counts.setdefault(pool_id, {}), book.counts_before.get(pool_id, {})
+            if len(before) == len(counts):
+                known.update(counts)
+            else:  # Of what was not known, the book says by how much it has changed.
+                known.update({what: counts[what] for what in before})
+                for what in known.keys() & (counts.keys() - before.keys()):
+                    known[what] += counts[what]
+            if len(known) > self._counts_max:
+                known.clear()

@@ -52,6 +52,7 @@ class SqliteTransaction:
         self.changes: list[Change] = []  # that were saved
         self.repeated: list[Again] = []
         self._saved: tuple[Book, Saving[Sequence[Row]]] | None = None
+        self._is_saved_twice = False
         self._memory = memory
         self._row = row
         self._purpose = purpose
@@ -108,20 +109,25 @@ class SqliteTransaction:
         return load_book(
             self._raw,
             self._current_tenants(),
-            self._memory.sessions_at_most,
+            self._memory,
             self.now_ms,
             commands,
             rows_lag=bool(self._row.seats_lag),
+            # What this transaction has written is learnt when it is committed.
+            knows_counts=self._purpose is Purpose.BATCH and self._saved is None and bool(self._row.seats_lag),
         )
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""
+        self._is_saved_twice = self._saved is not None
         self._saved = (book, save_book(self._raw, book, self._unfolded))
         self.changes += book.changes
 
     def remember(self) -> None:
         """Keep in mind what this transaction has committed, or that more was changed than seats."""
-        if self._purpose is Purpose.SETUP:
+        if self._is_saved_twice:  # Only the last book is kept for this.
+            self._memory.forget()
+        elif self._purpose is Purpose.SETUP:
             if self.writes_seats:
                 self._memory.forget()
         elif self._row.seats_lag:
