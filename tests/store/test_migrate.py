@@ -35,8 +35,10 @@ from licet.store.migrate import (
 )
 from licet.store.nodes import SILENT_AFTER_MS, store_now_ms
 from licet.store.opening import SQLITE_NAME, StoreAt
+from licet.store.postgres import connection as postgres_connection
+from licet.store.postgres import store as postgres_store
 from licet.store.sqlite.store import SqliteStore, migrating
-from support.kinds import KINDS
+from support.kinds import KINDS, PATIENCE_S
 from support.next_version import NEXT, NextVersion
 from support.paths import FIXTURES
 from support.statements import Recording, read_recording, replay
@@ -52,12 +54,20 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 
 
 @pytest.fixture(params=KINDS)
-def begin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Begin]:
-    """Begins a transaction on an empty store of each kind; at the end of its block it is committed."""
+def begin(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Begin]:
+    """Begins a transaction on an empty store of each kind; at the end of its block it is committed.
+
+    One in a database waits for others, and is waited for, as long as a test waits for anything.
+    """
     if request.param == "sqlite":
         (tmp_path / SQLITE_NAME).touch()
         yield StoreAt(tmp_path).migrating
         return
+    patient = postgres_store._PATIENT.replace(b"'5s'", b"'%ds'" % PATIENCE_S)
+    monkeypatch.setattr(postgres_store, "_PATIENT", patient)
+    monkeypatch.setattr(postgres_connection, "CONNECT_S", PATIENCE_S)
     server: Postgres = request.getfixturevalue("postgres")
     yield StoreAt(tmp_path, server.create_database("migrate")).migrating
     server.drop_database("migrate")
@@ -110,10 +120,6 @@ class TestSteps:
         """They are written down twice, and are the same."""
         with begin() as connection:
             upgrade(connection)
-            if (
-                connection.dialect.name == "postgresql"
-            ):  # to compare takes a while, on a busy machine above all
-                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             options = {
                 "version_table": "schema_version",
                 "include_name": lambda name, *_: name != "alembic_version",
