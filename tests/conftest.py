@@ -21,7 +21,7 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.postgres import batch
 from licet.store.postgres.one_call import commit_by_call
 from licet.store.postgres.store import PostgresStore
-from support import setup_site, statement_cache, tls_context
+from support import command_trees, setup_site, statement_cache, tls_context
 from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite
 from support.examples import add_tenant, jim_test
 from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
@@ -67,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A request of a test may take as long as anything else that must happen; httpx gives it five seconds.
     vars(httpx_defaults)["DEFAULT_TIMEOUT_CONFIG"].read = PATIENCE_S
     gc.disable()  # until all is collected: most of what is made now stays
+    command_trees.share()
     statement_cache.share()
     tls_context.share()
     if "TMPDIR" not in os.environ and _has_room(_MEMORY):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from licet.store import postgres as package
 from licet.store.contract import Purpose, Store
 from licet.store.errors import SchemaOutdated, StoreUnavailable
 from licet.store.postgres.store import PostgresStore
+from support.beside import BESIDE, run_beside
 from support.examples import FULL, add_tenant, grant, jim_test, refresh, sid
 from support.faults import answers, unavailable, works
 from support.kinds import Place, PostgresPlaces, begun_in_postgres
@@ -240,14 +240,8 @@ class TestOpening:
     def test_two_processes_that_make_a_store_at_once_make_one(self, stoppable: Postgres) -> None:
         """Two nodes that are started together, for the first time."""
         url = stoppable.create_database("made")
-        spawn = get_context("spawn")
-        barrier = spawn.Barrier(2)
-        processes = [spawn.Process(target=_make, args=(url, barrier)) for _ in range(2)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-        assert [process.exitcode for process in processes] == [0, 0]
+        barrier = BESIDE.Barrier(2)
+        run_beside(partial(_make, url, barrier) for _ in range(2))
         PostgresStore(url, answer_s=PATIENCE_S).close()
 
     def test_a_closed_store_is_unavailable(self, store: PostgresStore) -> None:

@@ -1,6 +1,5 @@
 """Folding the journal (L11): each grant and ending is in one place at every instant, and counts once."""
 
-import multiprocessing
 import random
 import threading
 from collections import Counter
@@ -22,12 +21,12 @@ from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.errors import StoreUnavailable
 from licet.store.postgres.store import PostgresStore
+from support.beside import BESIDE
 from support.examples import end, grant, jim_test, view
 from support.kinds import Opener, Place
 from support.many import few
 from support.report_site import HOUR_MS, HOUR_S, NOON_MS, Site
 
-SPAWN = multiprocessing.get_context("spawn")
 MINUTE = NOON_MS // 60_000
 KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
 
@@ -175,7 +174,7 @@ def test_an_entry_is_in_one_place_at_every_instant_though_the_folder_is_killed(
     dice = random.Random(1)  # noqa: S311 - an example, not a secret
     with site.store.transaction() as transaction:
         transaction.connection.execute(insert(schema.journal_entry), [entry(dice, it) for it in range(3000)])
-    folder = SPAWN.Process(target=_fold_900_entries_and_wait, args=(place.opener,))
+    folder = BESIDE.Process(target=_fold_900_entries_and_wait, args=(place.opener,))
     folder.start()
     while waiting(site.store) > 2400:
         assert total(site.store) == 3000

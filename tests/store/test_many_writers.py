@@ -21,9 +21,10 @@ from licet.model import Duplicates, Group
 from licet.options import Share, names_counted
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from support.beside import BESIDE, run_beside
 from support.examples import EACH, client, end, grant, jim_test
 from support.kinds import Opener, Place
-from support.store_site import SPAWN, START_MS, begin, do, in_use, numbers, rows, run_processes
+from support.store_site import START_MS, begin, do, in_use, numbers, rows
 
 
 class TestManyWriters:
@@ -64,8 +65,8 @@ class TestManyWriters:
     def test_two_processes_give_five_seats_five_times(self, place: Place) -> None:
         """L6, L9. Both are killed as soon as they are done; what they were answered holds."""
         store = begin(place, jim_test(pools=(EACH,)))
-        barrier = SPAWN.Barrier(2)
-        run_processes(partial(_take_seats, place.opener, barrier, first) for first in (1000, 2000))
+        barrier = BESIDE.Barrier(2)
+        run_beside(partial(_take_seats, place.opener, barrier, first) for first in (1000, 2000))
         assert in_use(store) == 5
         assert len(rows(store, schema.session)) == 5
         assert sum(row.times for row in rows(store, schema.whole_journal, kind="granted")) == 5
@@ -114,8 +115,8 @@ def test_nodes_at_the_bounds_of_limits_and_reserves_give_exactly_what_they_may(
 ) -> None:
     """L16, L17: 64 clients at 4 nodes; no count is ever wrong, and no idle reserved seat given away."""
     store = begin(place, CROWDED)
-    barrier = SPAWN.Barrier(NODES)
-    run_processes(partial(_crowd, place.opener, barrier, node, rounds) for node in range(NODES))
+    barrier = BESIDE.Barrier(NODES)
+    run_beside(partial(_crowd, place.opener, barrier, node, rounds) for node in range(NODES))
     seats = rows(store, schema.seat)
     counted = Counter(name for row in seats for name in names_counted(row.counted))
     assert {row.what: row.in_use for row in rows(store, schema.seat_count) if row.in_use} == counted

@@ -54,9 +54,7 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 
 
 @pytest.fixture(params=KINDS)
-def begin(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Begin]:
+def begin(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
     """Begins a transaction on an empty store of each kind; at the end of its block it is committed.
 
     One in a database waits for others, and is waited for, as long as a test waits for anything.

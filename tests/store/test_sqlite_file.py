@@ -25,8 +25,9 @@ from licet.store.errors import SchemaOutdated, SchemaUnknown, StoreUnavailable
 from licet.store.sqlite.book import _COUNTING_OWN
 from licet.store.sqlite.connecting import wait_for_locks
 from licet.store.sqlite.store import SqliteStore, _driver
+from support.beside import BESIDE, run_beside
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
-from support.store_site import SPAWN, do, everything, numbers, run_processes
+from support.store_site import do, everything, numbers
 
 
 @pytest.fixture(scope="session")
@@ -286,8 +287,8 @@ class TestAFile:
 
     def test_two_processes_that_make_a_store_at_once_make_one(self, tmp_path: Path) -> None:
         """A server and a command line that are started together, for the first time."""
-        barrier = SPAWN.Barrier(2)
-        run_processes(partial(_make, tmp_path / "licet.db", barrier) for _ in range(2))
+        barrier = BESIDE.Barrier(2)
+        run_beside(partial(_make, tmp_path / "licet.db", barrier) for _ in range(2))
         SqliteStore(tmp_path / "licet.db", ManualClock()).close()
 
     def test_who_finds_the_tables_being_made_waits_longer_than_a_batch_may(

@@ -27,7 +27,7 @@ if __name__ == "__main__":  # as a script, it is in the room itself
 from licet.clock import SystemClock
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from support import served, statement_cache, tls_context
+from support import command_trees, served, statement_cache, tls_context
 from support.ending import end_after
 
 COMMAND: Final = (sys.executable, "-W", "error", __file__)
@@ -106,6 +106,8 @@ def _compile() -> None:
     templates = _templates()
     for name in templates.list_templates():
         templates.get_template(name)
+    command_trees.share()
+    command_trees.make()
     statement_cache.share()
     tls_context.share()
     with tempfile.TemporaryDirectory(prefix="licet-nursery-") as directory:

@@ -1,7 +1,6 @@
 """A store of any kind that a test looks at row by row, and how it commits to it."""
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -34,7 +33,6 @@ JOURNALS = (
     schema.usage_minute,
     schema.usage_hour,
 )
-SPAWN = multiprocessing.get_context("spawn")
 
 
 def begin(place: Place, *tenants: Tenant) -> Store:
@@ -128,13 +126,3 @@ def saving(store: Store, *commands: Command) -> Iterator[tuple[Transaction, Book
 def everything(store: Store) -> dict[Table, list[Any]]:
     """All rows of all tables."""
     return {table: rows(store, table) for table in schema.metadata.sorted_tables}
-
-
-def run_processes(targets: Iterator[Callable[[], None]]) -> None:
-    """Run these beside each other in processes of their own, and wait for their good end."""
-    processes = [SPAWN.Process(target=target) for target in targets]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * len(processes)

@@ -1,0 +1,32 @@
+"""Processes that work beside that of a test, each forked from one that has imported the stores.
+
+To start one anew takes most of a second of the processor, all of it for imports. They share no memory with
+the test, nor a connection: what they are to do comes to them pickled.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterable
+
+BESIDE = multiprocessing.get_context("forkserver")
+BESIDE.set_forkserver_preload(
+    [
+        "alembic.command",
+        "pytest",
+        "sqlalchemy",
+        "licet.lanes.commit",
+        "licet.setup.change",
+        "licet.store.opening",
+        "licet.store.postgres.store",
+        "licet.store.sqlite.store",
+    ]
+)
+
+
+def run_beside(targets: Iterable[Callable[[], None]]) -> None:
+    """Run these in processes of their own, all at once; each must end by itself, and well."""
+    processes = [BESIDE.Process(target=target) for target in targets]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * len(processes)
