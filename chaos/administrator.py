@@ -250,13 +250,13 @@ class Administrator:
         """Do something, and keep when and with what result."""
         begun_us = now_us()
         done: Done = "unknown"
-        is_refused = False
+        is_refused, why = False, ""
         try:
             do_it()
             done = "done"
             self.done[kind] += 1
-        except Contradiction:  # The checker reports it.
-            done = "contradiction"
+        except Contradiction as fault:  # The checker reports it.
+            done, why = "contradiction", str(fault)
         except InvalidValue:  # More would be reserved than is signed just now, so nothing was done.
             if not self._signed_less(tenant):
                 raise
@@ -274,6 +274,7 @@ class Administrator:
                 by=by,
                 signed=signed,
                 limits=limits,
+                why=why,
             )
             if not is_refused:
                 self._writer.write(action)
@@ -295,6 +296,6 @@ class Administrator:
             if ran.returncode == UNREACHABLE:
                 raise StoreUnavailable(ran.stderr.decode())
             if ran.returncode:
-                raise Contradiction(f"{command}: {ran.stderr.decode()}")
+                raise Contradiction(f"exit code {ran.returncode} of {arguments}: {ran.stderr.decode()}")
 
         return run

@@ -134,7 +134,7 @@ def _check_tenant(
     actions = found.actions[plan.name]
     for action in actions:
         if action.done == "contradiction":
-            findings.add("tables", "the tables refused an administrator's change", action)
+            findings.add("tables", f"an administrator's change was refused: {action.why}", action)
     seats = Room(plan, actions)
     lives = Lives(plan, operations, actions, faults, seats.signed)
     limits = limiting(plan, lives, seats, actions)

@@ -161,7 +161,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
     """What an administrator did. `client` is '' where it is about the pool; `seats` is the new number.
 
     `sids` are the sessions that were to end, where they were named. `signed` is what licences give from each
-    moment on, and `limits` are the options of the pool, once this was done.
+    moment on, and `limits` are the options of the pool, once this was done. `why` says why it was refused.
     """
 
     kind: ActionKind
@@ -175,6 +175,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
     by: str = "store"
     signed: tuple[tuple[int, int], ...] = ()
     limits: Limits | None = None
+    why: str = ""
 
 
 class Fault(Record, frozen=True, kw_only=True, tag="fault"):

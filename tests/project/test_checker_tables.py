@@ -25,6 +25,13 @@ class TestTables:
         """L6: `in_use`, the rows of `seat`, and what usage says."""
         assert finished(**pool).found() == {"tables"}
 
+    def test_a_change_that_was_refused_is_found_with_the_reason(self) -> None:
+        """An administrator asks for nothing that the tables may refuse."""
+        story = finished()
+        story.act(2, "seats", seats=2, done="contradiction", why="exit code 1: no such pool")
+        [told] = [it for it in check(story.records).findings.first if it.kind == "tables"]
+        assert "no such pool" in told.text
+
     def test_a_session_that_is_missing_is_found(self) -> None:
         """L9: with its seat, or without."""
         story = finished()
