@@ -2,26 +2,32 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]
+from prometheus_client.parser import text_string_to_metric_families
 
-from licet.telemetry.metrics import COMMITTER, FAMILIES
+from licet.accounts import administrators
+from licet.credentials.generated import ApiKeys
+from licet.credentials.keyring import FILE_NAME, read_keyring
+from licet.model import Role
+from licet.options import Share
+from licet.telemetry.metrics import FAMILIES
 from support.paths import ROOT
+from support.promql import BUCKETS, COUNTER, GAUGE, Metric, Misread, given
+from support.running import PATIENCE_S, RunningServer
 
 DEPLOY = ROOT / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus-rules.yml").read_text(encoding="utf-8"))
 DASHBOARD = json.loads((DEPLOY / "grafana-dashboard.json").read_text(encoding="utf-8"))
 CONFIG = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))
 
-_OF_A_PROCESS = ("cpu_seconds_total", "resident_memory_bytes", "virtual_memory_bytes", "start_time_seconds")
-_SUFFIXES = {"histogram": ("_bucket", "_sum", "_count")}
-_LABELS = {"job", "instance", "le", *(label for family in FAMILIES for label in family.labels)}
-_WORDS = {"and", "or", "unless", "bool", "offset"}
-_GROUPING = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
-_MATCHERS = re.compile(r"\{([^}]*)\}")
+FAR_MS = 4_000_000_000_000
+_BY_PROMETHEUS = frozenset({"job", "instance"})  # what it adds to all that it scrapes
+_SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_sum", "_count")}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -29,29 +35,49 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in RULES["groups"] for rule in group["rules"]]
 
 
-def known() -> set[str]:
-    """Every name that a query may ask for."""
-    names = {"up", *(rule["record"] for rule in rules() if "record" in rule)}
-    for family in FAMILIES:
-        names |= {family.name + suffix for suffix in _SUFFIXES.get(family.kind, ("",))}
-    return names | {f"{prefix}process_{it}" for prefix in ("", f"{COMMITTER}_") for it in _OF_A_PROCESS}
+@pytest.fixture(scope="module")
+def scraped(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Metric]:
+    """The metrics of a server that has given a seat, as Prometheus has them, and what our rules record."""
+    with RunningServer(tmp_path_factory.mktemp("scraped"), admin=True, commit_process=True) as server:
+        with server.changing() as change:
+            reserve = (Share(who="user:TC", seats=1),)
+            change.tenant("Jim_Test").set_pool("full", queue=3, reserve=reserve, expires_at_ms=FAR_MS)
+        for scope in ("all", "view"):
+            server.ask("Jim_Test/token", grant_type="client_credentials", scope=scope).raise_for_status()
+        made = ApiKeys(read_keyring(server.data / FILE_NAME).pepper).generate()
+        with server.store() as store, administrators.changing(store, "a test") as change:
+            change.add_api_key("prometheus", made, role=Role.VIEWER)
+        headers = {"authorization": f"Bearer {made.key}"}
+        page = httpx.get(f"{server.admin_url}/metrics", headers=headers, timeout=4 * PATIENCE_S)
+    found = dict(metrics_of(page.raise_for_status().text)) | {"up": Metric(GAUGE, _BY_PROMETHEUS)}
+    for rule in rules():
+        if "record" in rule:
+            labels = given(rule["expr"], found).labels
+            assert labels is not None
+            found[rule["record"]] = Metric(GAUGE, labels)
+    return found
 
 
-def names(query: str) -> Iterator[str]:
-    """The metrics that a query asks for."""
-    bare = re.sub(r'"[^"]*"', "", query)
-    bare = re.sub(r"\[[^\]]*\]", "", _GROUPING.sub("", _MATCHERS.sub("", bare)))
-    for name, call in re.findall(r"\b([a-zA-Z_][\w:]*)\b\s*(\(?)", bare):
-        if not call and name not in _WORDS:
-            yield name
+def metrics_of(page: str) -> Iterator[tuple[str, Metric]]:
+    """Each name of a page that a query may ask for, with the labels of its samples.
 
-
-def labels(query: str) -> Iterator[str]:
-    """The labels that it names."""
-    for _, group in _GROUPING.findall(query):
-        yield from (label.strip() for label in group.split(",") if label.strip())
-    for matchers in _MATCHERS.findall(re.sub(r'"[^"]*"', '""', query)):
-        yield from re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers)
+    What there is no sample of, as of certificates or of denials that there were none of, is as declared.
+    """
+    kinds = {"info": "gauge"}  # in the text format
+    declared = {it.name: (kinds.get(it.kind, it.kind), frozenset(it.labels)) for it in FAMILIES}
+    found = dict(declared)
+    for family in text_string_to_metric_families(page):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        for sample in family.samples:
+            shown = family.type, frozenset(sample.labels) - {"le"}
+            assert declared.get(name, shown) == shown, name
+            found[name] = shown
+    for name, (kind, labels) in found.items():
+        for suffix in _SUFFIXES[kind]:
+            is_counted = kind in {"counter", "histogram"}
+            yield name + suffix, Metric(COUNTER if is_counted else GAUGE, labels | _BY_PROMETHEUS)
+        if kind == "histogram":
+            yield f"{name}_bucket", Metric(BUCKETS, labels | _BY_PROMETHEUS | {"le"})
 
 
 def queries() -> Iterator[tuple[str, str]]:
@@ -69,18 +95,36 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("where", "query"), list(queries()))
-def test_a_query_asks_for_what_there_is(where: str, query: str) -> None:
-    assert list(names(query)), "a query of nothing"
-    assert set(names(query)) <= known()
-    assert set(labels(query)) <= _LABELS
-    assert query.count("(") == query.count(")")
+def test_a_query_can_be_meant_of_what_a_server_shows(
+    scraped: Mapping[str, Metric], where: str, query: str
+) -> None:
+    """Each metric is on a scrape, with these labels, and of the kind that a rate or a quantile is of."""
+    found = given(query, scraped)
+    assert not found.is_range, where
 
 
-def test_what_is_asked_for_is_found_in_a_query() -> None:
-    counted = 'sum by (reason, job) (increase(licet_x_total{tenant=~"a|b (c)", pool!="y"}[5m]))'
-    query = f"{counted} / licet:z:ratio > 0.5"
-    assert list(names(query)) == ["licet_x_total", "licet:z:ratio"]
-    assert list(labels(query)) == ["reason", "job", "tenant", "pool"]
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("licet_nothing", "there is no metric licet_nothing"),
+        ('licet_seats{reason="x"}', "licet_seats has no label reason"),
+        ("sum by (reason) (licet_seats)", "by names ['reason']"),
+        ("rate(licet_seats[5m])", "not of a gauge"),
+        ("rate(licet_grants_total)", "a counter over a time"),
+        ("licet_grants_total[5m] > 0", "> is of a range"),
+        ("histogram_quantile(0.9, sum(rate(licet_commit_duration_seconds_bucket[5m])))", "buckets with le"),
+        ("histogram_quantile(0.9, rate(licet_commit_duration_seconds_sum[5m]))", "buckets with le"),
+        ("histogram_quantile(licet_seats, licet_seats)", "is a number"),
+        ("licet_seats / licet_queue_limit", "/ compares"),
+        ("sum(licet_seats", "the end stands where ) is needed"),
+        ("sum(licet_seats))", ") stands behind the end"),
+        ("quantile_over_time(0.9, licet_seats[5m])", "quantile_over_time is not known here"),
+    ],
+)
+def test_a_query_that_cannot_be_meant_is_found(scraped: Mapping[str, Metric], query: str, wrong: str) -> None:
+    """Prometheus would draw nothing, or a wrong line, and not complain of most of them."""
+    with pytest.raises(Misread, match=re.escape(wrong)):
+        given(query, scraped)
 
 
 def test_every_alert_says_what_is_wrong_and_how_bad_it_is() -> None:
