@@ -18,6 +18,7 @@ from support.setup_site import ADA, JIM, START_MS
 
 PAGE = f"/client?tenant={JIM}&name=c2"
 WHY = f"/tenants/{JIM}/clients/c2/why"
+RULES = f"/tenants/{JIM}/clients/c2/rules"
 
 
 @pytest.fixture
@@ -113,3 +114,34 @@ def test_a_suspended_or_disabled_client_is_told_so(pages: Pages) -> None:
 def test_a_client_that_is_not_there_or_is_anothers_is_not_explained(pages: Pages) -> None:
     problem(pages.site.call("GET", WHY.replace("c2", "c9")), 404, "not-found")
     problem(pages.site.call("GET", WHY, "owner of Other"), 404, "not-found")
+
+
+def test_the_rules_of_a_client_are_those_of_its_page(pages: Pages) -> None:
+    """Each with whom it is for and what it says, also where another one takes its place."""
+    with changing(pages.site.store, ADA) as change:
+        tenant = change.tenant(JIM)
+        tenant.add_group("sales", users=frozenset({"U2"}))
+        limits = (Share(who="client:c2", seats=1), Share(who="user:U1", seats=1))
+        tenant.set_pool("full", max=limits, max_per_client=4, exclude=("user:U3",), reserve=())
+        tenant.set_pool("full", priority=(Priority(who="group:sales", level=5),))
+    found = pages.site.get(RULES, "viewer")
+    assert (found["tenant"], found["client_id"], found["user"]) == (JIM, "c2", "U2")
+    [of_pool] = found["pools"]
+    assert (of_pool["pool"], of_pool["scopes"]) == ("full", ["all"])
+    assert of_pool["rules"] == [
+        {"option": "max", "who": "client:c2", "text": "has 1 seat at most", "counts": True},
+        {
+            "option": "max_per_client",
+            "who": "",
+            "text": "each client has 4 seats at most",
+            "counts": False,
+        },
+        {"option": "priority", "who": "group:sales", "text": "level 5", "counts": True},
+    ]
+    text = text_of(pages.get(PAGE, "vera"))
+    assert all(rule["text"] in text for rule in of_pool["rules"])
+
+
+def test_a_client_that_is_not_there_has_no_rules(pages: Pages) -> None:
+    problem(pages.site.call("GET", RULES.replace("c2", "nobody")), 404, "not-found")
+    problem(pages.site.call("GET", RULES.replace(JIM, "nowhere")), 404, "not-found")

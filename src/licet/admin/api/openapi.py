@@ -27,6 +27,7 @@ from licet.licences.errors import LicenceCode
 from licet.refusal import SubjectKind
 from licet.reports.live import LiveSession, SeatsNow
 from licet.reports.options.queue import Waiting
+from licet.reports.options.rules_of_client import RulesOfClient
 from licet.reports.options.why import Why
 from licet.reports.overview import TenantOverview
 from licet.reports.usage import Usage
@@ -54,6 +55,7 @@ SHOWN: Final = (
             SeatsNow,
             Waiting,
             Why,
+            RulesOfClient,
             Usage,
             TenantOverview,
             DenialRange,

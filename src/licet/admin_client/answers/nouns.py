@@ -271,6 +271,29 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RuleOfClient:
+    """One rule: the option, for whom it is, and what it says.
+
+    `counts` is not so where another one does. `who` is '' where the rule names nobody of this
+    client: a list on which it is not, or a limit of each.
+    """
+
+    option: str
+    who: str
+    text: str
+    counts: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolRules:
+    """The rules of one pool that apply to the client, in the order in which a grant is decided."""
+
+    pool: str
+    scopes: tuple[str, ...]
+    rules: tuple[RuleOfClient, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rehearsal:
     """What a change would do to sessions: it was not made.
 
@@ -283,6 +306,16 @@ class Rehearsal:
     sessions_cut_short: int
     clients: tuple[ClientSessions, ...]
     clients_more: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RulesOfClient:
+    """What the set-up says of a client: the rules of each pool of its scopes, by the names of the pools.."""
+
+    tenant: str
+    client_id: str
+    user: str
+    pools: tuple[PoolRules, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

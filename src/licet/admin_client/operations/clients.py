@@ -6,7 +6,15 @@ Made by `docs/make_admin_client.py`; edit that instead.
 from collections.abc import Sequence
 from datetime import date
 
-from licet.admin_client.answers.nouns import Client, ClientKey, NewClient, NewSecret, Secret, Why
+from licet.admin_client.answers.nouns import (
+    Client,
+    ClientKey,
+    NewClient,
+    NewSecret,
+    RulesOfClient,
+    Secret,
+    Why,
+)
 from licet.admin_client.caller import Caller, Items
 from licet.admin_client.decoding import UNSET, Unset
 from licet.admin_client.words import GrantType
@@ -136,6 +144,13 @@ class ClientsCalls(Caller):
         Nothing is taken or recorded. It needs the role viewer.
         """
         return self._ask("GET", ("tenants", tenant, "clients", client_id, "why"), Why, query={"scope": scope})
+
+    def get_client_rules(self, tenant: str, client_id: str) -> RulesOfClient:
+        """The rules of pools that apply to it, its user or its groups, whoever has which seats now.
+
+        It needs the role viewer.
+        """
+        return self._ask("GET", ("tenants", tenant, "clients", client_id, "rules"), RulesOfClient)
 
     def suspend_client(self, tenant: str, client_id: str, *, cool_down_s: int) -> Client:
         """Give it no seat for a while; what it holds it keeps.

@@ -32,6 +32,15 @@ class PoolRules(Value, frozen=True, kw_only=True):
     rules: tuple[RuleOfClient, ...]
 
 
+class RulesOfClient(Value, frozen=True, kw_only=True):
+    """What the set-up says of a client: the rules of each pool of its scopes, by the names of the pools."""
+
+    tenant: str
+    client_id: str
+    initials: str
+    pools: tuple[PoolRules, ...]
+
+
 def names_of(tenant: Tenant, client: Client) -> list[str]:
     """By what rules can name this client, the closest first."""
     groups = sorted(tenant.groups.values(), key=lambda group: group.name)

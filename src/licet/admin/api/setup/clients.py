@@ -16,6 +16,7 @@ from licet.admin.api.noun_endpoints import Endpoints
 from licet.admin.api.parameters import LINE, Matching, NamePath, OfUser, OnlyEnabled, TenantPath, has_part
 from licet.model import Client, InvalidValue
 from licet.refusal import Code
+from licet.reports.options.rules_of_client import RulesOfClient, rules_of_client
 from licet.reports.options.why import Why, explain
 from licet.setup.change import SetupChange
 from licet.setup.nouns import CLIENT
@@ -112,6 +113,23 @@ async def explain_client(
         known = call.tenant(tenant)
         client = there(known.clients.get(client_id), "client", client_id, known.clients)
         return explain(call.context.store, known, client, scope.split())
+
+    return await call.show(work)
+
+
+@clients.router.get("/{client_id}/rules", operation_id="getClientRules", **openapi.one(RulesOfClient, 404))
+async def get_client_rules(call: Reading, tenant: TenantPath, client_id: NamePath) -> Response:
+    """The rules of pools that apply to it, its user or its groups, whoever has which seats now."""
+
+    def work() -> RulesOfClient:
+        known = call.tenant(tenant)
+        client = there(known.clients.get(client_id), "client", client_id, known.clients)
+        return RulesOfClient(
+            tenant=known.name,
+            client_id=client.client_id,
+            initials=client.user.initials,
+            pools=tuple(rules_of_client(known, client)),
+        )
 
     return await call.show(work)
 
