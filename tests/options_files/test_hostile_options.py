@@ -44,7 +44,7 @@ GOOD = st.one_of(
 
 def must_account_for(content: bytes, reading: Reading) -> None:
     """Return if each line is kept, passed over, left out or wrong, and the set-up file can be read."""
-    done = translate(reading, TENANT, Names(users=LOGINS))
+    done = translate(reading, TENANT, Names(users=LOGINS), disagreements)
     numbers = [number for it in done.outcomes for number in range(it.line.first, it.line.last + 1)]
     lines = content.split(b"\n")
     assert numbers == list(range(1, len(lines) + (lines[-1] != b"")))

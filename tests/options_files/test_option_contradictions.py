@@ -44,9 +44,11 @@ def test_two_features_that_are_one_pool_may_disagree() -> None:
     assert [it.fate for it in done.outcomes] == [Fate.WRONG, Fate.WRONG]
 
 
-@pytest.mark.parametrize("limit", ["MAX 1 full USER anne", "MAX 1 full USER ALL_USERS"])
-def test_a_reserve_above_the_limit_of_its_user_names_both_lines(limit: str) -> None:
-    assert told(f"{limit}\nRESERVE 2 full USER anne\n") == [(2, "it reserves 2, and line 1 allows 1 at most")]
+@pytest.mark.parametrize(("limit", "option"), [("anne", "max"), ("ALL_USERS", "max_per_user")])
+def test_a_reserve_above_the_limit_of_its_user_names_both_lines(limit: str, option: str) -> None:
+    """In the words in which the set-up refuses it."""
+    why = f"pool full: reserve has 2 seats for user:AN, and {option} lets it have 1 at most (line 1)"
+    assert told(f"MAX 1 full USER {limit}\nRESERVE 2 full USER anne\n") == [(2, why)]
 
 
 def test_a_reserve_may_be_as_high_as_the_limit_and_a_limit_of_ones_own_counts() -> None:
@@ -63,6 +65,7 @@ def test_a_limit_behind_the_one_for_all_users_is_one_that_flexnet_passes_over() 
     all_kept(text.format("*"), "rlm")
 
 
+TOO_MANY = f"it may have {RULES_MAX} rules, and these are {RULES_MAX + 1}: make groups of them"
 FULL = Pool(
     id=1,
     name="full",
@@ -78,19 +81,28 @@ FULL = Pool(
 @pytest.mark.parametrize(
     ("line", "told_of_it"),
     [
-        ("INCLUDE full USER TC", "pool full excludes user:TC"),
-        ("RESERVE 1 full USER TC", "pool full excludes user:TC"),
-        ("EXCLUDE full USER anne", "pool full has user:AN in its list include"),
-        ("EXCLUDE full USER bob", "pool full has user:BO in its list reserve"),
-        ("RESERVE 2 full USER anne", "it reserves 2, and pool full allows 1 at most"),
-        ("MAX 1 full USER bob", "pool full reserves 2 for user:BO, and it allows 1"),
-        ("MAX 1 full USER ALL_USERS", "pool full reserves 2 for user:BO, and it allows 1"),
-        ("GROUP g anne\nRESERVE 4 full GROUP g", "pool full has 5 seats, and 2 of them are reserved already"),
+        ("INCLUDE full USER TC", "exclude has user:TC (in the set-up), and include has it too"),
+        ("RESERVE 1 full USER TC", "exclude has user:TC (in the set-up), and reserve has it too"),
+        ("EXCLUDE full USER anne", "exclude has user:AN, and include has it too (in the set-up)"),
+        ("EXCLUDE full USER bob", "exclude has user:BO, and reserve has it too (in the set-up)"),
+        (
+            "RESERVE 2 full USER anne",
+            "reserve has 2 seats for user:AN, and max lets it have 1 at most (in the set-up)",
+        ),
+        (
+            "MAX 1 full USER bob",
+            "reserve has 2 seats for user:BO (in the set-up), and max lets it have 1 at most",
+        ),
+        (
+            "MAX 1 full USER ALL_USERS",
+            "reserve has 2 seats for user:BO (in the set-up), and max_per_user lets it have 1 at most",
+        ),
+        ("GROUP g anne\nRESERVE 4 full GROUP g", "reserve is 6 seats in all, and seats gives 5"),
     ],
 )
 def test_what_the_set_up_has_already_is_not_contradicted(line: str, told_of_it: str) -> None:
     ((_, why),) = told(line, of=tenant(FULL))
-    assert why.startswith(told_of_it)
+    assert why.startswith(f"pool full: {told_of_it}")
 
 
 @pytest.mark.parametrize(
@@ -113,8 +125,8 @@ def test_named_users_are_in_no_other_list() -> None:
         "INCLUDE full USER anne\nEXCLUDE full USER TC\n", of=tenant(Pool(id=1, name="full", named=("TC",)))
     )
     assert found == [
-        (1, "pool full has named users, and nobody else is included"),
-        (2, "pool full has user:TC in its list named"),
+        (1, "pool full: named and include exclude each other: put those users into include as well"),
+        (2, "pool full: exclude has user:TC, and named has it too (in the set-up)"),
     ]
 
 
@@ -123,14 +135,34 @@ def test_who_is_excluded_has_no_reserve_and_is_not_included(line: str) -> None:
     """FlexNet takes both lines, and the first of them has no effect there."""
     ((at, why),) = told(f"{line}\nEXCLUDEALL USER anne\n")
     assert at == 1
-    assert why.startswith("line 2 excludes user:AN")
+    assert why.startswith("pool full: exclude has user:AN (line 2), and")
     assert ("everybody" in why) == line.startswith("INCLUDE")
 
 
 def test_reserves_are_kept_in_the_order_of_the_lines_as_long_as_there_are_seats() -> None:
     text = "RESERVE 3 full USER anne\nRESERVE 3 full USER bob\nRESERVE 2 full USER TC\n"
-    assert told(text) == [(2, "pool full has 5 seats, and 3 of them are reserved already")]
+    assert told(text) == [(2, "pool full: reserve is 6 seats in all, and seats gives 5")]
     all_kept(text, of=tenant(Pool(id=1, name="full")))  # as many as are signed
+
+
+def test_a_rule_that_is_left_out_gives_its_place_back_to_that_of_the_set_up() -> None:
+    """BO has a reserve of 2; a line reserves 1, and is left out with the group that another pool refuses."""
+    full = Pool(id=1, name="full", seats=5, reserve=(Share(who="user:BO", seats=2),))
+    light = Pool(id=2, name="light", seats=5, exclude=("user:BO",))
+    text = "MAX 1 full USER bob\nRESERVE 1 a USER bob\n"
+    all_kept(text.replace(" a ", " full "), of=tenant(full, light))
+    done = translated(text.replace(" a ", " light "), of=tenant(full, light))
+    assert [it.why for it in done.outcomes] == [
+        "pool full: reserve has 2 seats for user:BO (in the set-up), and max lets it have 1 at most",
+        "pool light: exclude has user:BO (in the set-up), and reserve has it too",
+    ]
+
+
+def test_a_line_for_all_pools_that_one_refuses_is_none_of_any_other() -> None:
+    """So what it stood in the way of is kept: the exclusion of all pools does not count in the other."""
+    light = Pool(id=2, name="light", seats=5, named=("AN",))
+    found = told("EXCLUDEALL USER anne\n", of=tenant(Pool(id=1, name="full", seats=5), light))
+    assert found == [(1, "pool light: exclude has user:AN, and named has it too (in the set-up)")]
 
 
 def test_a_number_of_seats_has_bounds() -> None:
@@ -212,10 +244,7 @@ def test_a_pool_has_so_many_rules_and_no_more() -> None:
     all_kept("".join(lines))
     more = "EXCLUDE full GROUP g0\nINCLUDE full USER bob\nMAX 1 full USER ALL_USERS\n"
     assert told("".join(lines) + more) == [
-        (
-            2 * RULES_MAX + 2,
-            f"pool full would have more than {RULES_MAX} rules; without it everybody may use pool full",
-        )
+        (2 * RULES_MAX + 2, f"pool full: {TOO_MANY}; without it everybody may use pool full")
     ]
 
 

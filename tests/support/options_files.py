@@ -8,6 +8,7 @@ from licet.options_files.names import Names
 from licet.options_files.outcomes import Fate, Outcome
 from licet.options_files.statements import Reading
 from licet.options_files.translation import Translation, translate
+from licet.setup.options.contradictions import disagreements
 
 READERS = MappingProxyType({"flexnet": flexnet.read, "rlm": rlm.read, "": recognition.recognised})
 LOGINS = MappingProxyType({"anne": "AN", "bob": "BO"})
@@ -36,7 +37,7 @@ def translated(
 ) -> Translation:
     """What a file says of the tenant; anne is AN and bob is BO."""
     names = Names(users=LOGINS, pools=pools or {})
-    return translate(read(text, form), of or tenant(), names)
+    return translate(read(text, form), of or tenant(), names, disagreements)
 
 
 def told(text: str, form: str = "flexnet", *, of: Tenant | None = None) -> list[tuple[int, str]]:

@@ -4,24 +4,58 @@ The rules:
 
 - Two lines that say the same are one rule. Two that give one name two numbers are both wrong: which of them
   counts is nobody's guess. So are two reserves for one name, as they may be meant to add up.
-- What a pool refuses has no counterpart (L15 to L17): a reserve above the limit of the same name, more
-  reserves than seats, a name that is excluded and included or has a reserve, `include` beside named users.
+- What a pool refuses has no counterpart. What that is, the set-up's own check says (L15 to L17), of the pool
+  as it would be: a rule that contradicts those before it is left out, with its line.
+- EXCLUDE comes before MAX, then INCLUDE, RESERVE, PRIORITY, and each of them in the order of its lines.
 - What the set-up says already counts as well; what a line says of the same name takes its place.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
-from licet.model import SEATS_MAX, Pool, Tenant
-from licet.options import LEVEL_MAX, RULES_MAX
+from msgspec.structs import replace
+
+from licet.model import InvalidValue, Pool, Tenant
+from licet.options import LEVEL_MAX, Priority, Share
 from licet.options_files.outcomes import Fates
 from licet.options_files.statements import Option
 
 ENTRIES_MAX: Final = 100_000  # of all pools: a line for all features is a rule of each pool
 
-_COUNTED: Final = (Option.RESERVE, Option.MAX)
 EACH_USER: Final = "each user"
+_ORDER: Final = (Option.EXCLUDE, Option.MAX, Option.INCLUDE, Option.RESERVE, Option.PRIORITY)
+_PER_USER: Final = ("max_per_user", "")
+
+
+class Disagreement(Protocol):
+    """Two options of a pool that contradict each other, as the set-up finds them.
+
+    Without `who` an option is meant as a whole.
+    """
+
+    @property
+    def field(self) -> str:
+        """The one."""
+
+    @property
+    def who(self) -> str:
+        """For whom it is."""
+
+    @property
+    def beside(self) -> str:
+        """The other."""
+
+    @property
+    def beside_who(self) -> str:
+        """For whom that is."""
+
+    def said(self, *, here: str = "", there: str = "") -> str:
+        """What contradicts what; `here` and `there` say where the two stand."""
+
+
+# What finds them in a pool with so many seats; None is a number not yet known.
+Disagreements = Callable[[Pool, int | None], Iterable[Disagreement]]
 
 
 class Entry(NamedTuple):
@@ -34,15 +68,21 @@ class Entry(NamedTuple):
     amount: int
     is_for_all: bool  # of a line for all features
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The option of the pool that it is, and for whom."""
+        return _PER_USER if self.who == EACH_USER else (self.option, self.who)
+
 
 class PoolRules:
     """The rules of all pools."""
 
-    def __init__(self, fates: Fates, tenant: Tenant) -> None:
+    def __init__(self, fates: Fates, tenant: Tenant, disagreements: Disagreements) -> None:
         self._fates = fates
         self._pools = {pool.name: pool for pool in tenant.pools.values()}
+        self._disagreements = disagreements
         self._entries: list[Entry] = []
-        self._by_option: defaultdict[tuple[str, Option], list[Entry]] = defaultdict(list)
+        self._by_pool: defaultdict[str, list[Entry]] = defaultdict(list)
 
     def have_room(self, count: int) -> bool:
         """Whether so many more may be added."""
@@ -51,19 +91,16 @@ class PoolRules:
     def add(self, entry: Entry) -> None:
         """One more rule."""
         self._entries.append(entry)
-        self._by_option[entry.pool, entry.option].append(entry)
+        self._by_pool[entry.pool].append(entry)
 
     def check(self, *, lists_meet: bool) -> None:
-        """Find the rules that cannot be kept, in the order in which one depends on another."""
-        self._check_counts()
+        """Find the rules that cannot be kept, until all that are left go together."""
         self._check_twice()
-        self._check_named()
         if lists_meet:
             self._check_lists()
-        self._check_excluded()
-        self._check_reserves()
-        self._check_sums()
-        self._check_number_of_rules()
+        # A line for all features that one pool refuses is none of any pool: what is left is looked at again.
+        while sum(self._check_pool(pool, self._by_pool[pool.name]) for pool in self._pools.values()):
+            pass
 
     def standing(self) -> Iterator[Entry]:
         """The rules that can be kept."""
@@ -75,17 +112,7 @@ class PoolRules:
 
     def standing_of(self, pool: str, option: Option) -> list[Entry]:
         """The rules of an option of a pool that can be kept."""
-        return [it for it in self._by_option[pool, option] if self._fates.stands(it.line)]
-
-    def _check_counts(self) -> None:
-        for entry in self._entries:
-            if entry.option in _COUNTED and not 1 <= entry.amount <= SEATS_MAX:
-                hint = (
-                    "; to keep somebody out, EXCLUDE"
-                    if entry.option is Option.MAX and not entry.amount
-                    else ""
-                )
-                self._fates.left_out(entry.line, f"a number of seats is 1 to {SEATS_MAX}{hint}")
+        return [it for it in self._by_pool[pool] if it.option is option and self._fates.stands(it.line)]
 
     def _check_twice(self) -> None:
         first: dict[tuple[str, Option, str], Entry] = {}
@@ -94,12 +121,6 @@ class PoolRules:
             if before is entry or (before.amount == entry.amount and entry.option is not Option.RESERVE):
                 continue
             self._fates.disagree(before.line, entry.line, f"{entry.who} in pool {entry.pool}")
-
-    def _check_named(self) -> None:
-        for entry in self._entries:
-            if entry.option is Option.INCLUDE and self._pools[entry.pool].named:
-                why = f"pool {entry.pool} has named users, and nobody else is included"
-                self._fates.left_out(entry.line, why)
 
     def _check_lists(self) -> None:
         """RLM asks whether INCLUDE and INCLUDEALL both name somebody; here is one list."""
@@ -113,97 +134,80 @@ class PoolRules:
                 why = f"with INCLUDEALL ({where}) only who is in both lists may; a pool has one list"
                 self._fates.left_out(entry.line, why)
 
-    def _check_excluded(self) -> None:
-        """Whoever is excluded is in no list of those who may, and has no reserve."""
-        excluded = {(it.pool, it.who): it for it in self.standing() if it.option is Option.EXCLUDE}
-        for entry in list(self.standing()):
-            pool = self._pools[entry.pool]
-            if entry.option is Option.EXCLUDE:
-                if found := _favours(pool).get(entry.who):
-                    self._fates.left_out(entry.line, f"pool {pool.name} has {entry.who} in its list {found}")
-            elif entry.option in {Option.INCLUDE, Option.RESERVE}:
-                if (exclude := excluded.get((entry.pool, entry.who))) is not None:
-                    self._fates.left_out(
-                        entry.line, f"{self._fates.where(exclude.line)} excludes {entry.who}"
-                    )
-                elif entry.who in pool.exclude:
-                    self._fates.left_out(entry.line, f"pool {pool.name} excludes {entry.who}")
-
-    def _check_reserves(self) -> None:
-        for pool in self._pools.values():
-            limits = {it.who: it for it in self.standing_of(pool.name, Option.MAX)}
-            for entry in self.standing_of(pool.name, Option.RESERVE):
-                self._check_reserve(entry, pool, limits)
-            reserved = {it.who for it in self.standing_of(pool.name, Option.RESERVE)}
-            self._check_limits(
-                pool, limits, {it.who: it.seats for it in pool.reserve if it.who not in reserved}
-            )
-
-    def _check_reserve(self, entry: Entry, pool: Pool, limits: Mapping[str, Entry]) -> None:
-        """Whether a reserve is above the limit of the same name, in the file or in the set-up."""
-        own_before = next((it.seats for it in pool.max if it.who == entry.who), None)
-        is_of_each = entry.who.startswith("user:")
-        said = limits.get(entry.who) or (limits.get(EACH_USER) if own_before is None and is_of_each else None)
-        if said is not None:
-            most, where = said.amount, self._fates.where(said.line)
-        else:
-            in_set_up = own_before if own_before is not None or not is_of_each else pool.max_per_user
-            most, where = in_set_up or SEATS_MAX, f"pool {pool.name}"
-        if entry.amount > most:
-            self._fates.left_out(entry.line, f"it reserves {entry.amount}, and {where} allows {most} at most")
-
-    def _check_limits(self, pool: Pool, limits: Mapping[str, Entry], reserved: Mapping[str, int]) -> None:
-        """Whether a limit is below what the set-up reserves for the same name."""
-        own = {it.who for it in pool.max} | limits.keys()
-        for who, seats in reserved.items():
-            each = EACH_USER if who.startswith("user:") and who not in own else ""
-            limit = limits.get(who) or limits.get(each)
-            if limit is not None and seats > limit.amount:
-                why = f"pool {pool.name} reserves {seats} for {who}, and it allows {limit.amount}"
-                self._fates.left_out(limit.line, why)
-
-    def _check_sums(self) -> None:
-        """All that is reserved is no more than the seats of the pool."""
-        for pool in self._pools.values():
-            if pool.seats is None:
+    def _check_pool(self, pool: Pool, entries: Iterable[Entry]) -> bool:
+        """Leave out what this pool would refuse; return whether anything was."""
+        by_key = {it.key: it for it in reversed(list(entries)) if self._fates.stands(it.line)}
+        standing = sorted(by_key.values(), key=lambda it: (_ORDER.index(it.option), it.line))
+        base = _without(pool, by_key)
+        known = list(self._disagreements(base, base.seats))
+        if not standing or not self._objection(base, known, standing, by_key):
+            return False
+        kept: list[Entry] = []
+        for entry in standing:
+            if not self._fates.stands(entry.line):
                 continue
-            entries = self.standing_of(pool.name, Option.RESERVE)
-            reserved = {it.who: it.seats for it in pool.reserve}
-            said = {it.who for it in entries}
-            total = sum(seats for who, seats in reserved.items() if who not in said)
-            for entry in entries:
-                if total + entry.amount > pool.seats:
-                    why = f"pool {pool.name} has {pool.seats} seats, and {total} of them are reserved already"
-                    self._fates.left_out(entry.line, why)
-                else:
-                    total += entry.amount
-
-    def _check_number_of_rules(self) -> None:
-        seen: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-        for name, pool in self._pools.items():
-            seen[name] = set(_rules_of(pool))
-        for entry in list(self.standing()):
-            rules = seen[entry.pool]
-            if entry.who == EACH_USER:
-                continue  # it is a number of the pool, and no rule for a name
-            if len(rules) == RULES_MAX and (entry.option, entry.who) not in rules:
-                self._fates.left_out(entry.line, f"pool {entry.pool} would have more than {RULES_MAX} rules")
+            if why := self._objection(base, known, [*kept, entry], by_key):
+                self._fates.left_out(entry.line, why)
+                kept = [it for it in kept if self._fates.stands(it.line)]
             else:
-                rules.add((entry.option, entry.who))
+                kept.append(entry)
+        return True
+
+    def _objection(
+        self,
+        base: Pool,
+        known: Sequence[Disagreement],
+        entries: Sequence[Entry],
+        by_key: Mapping[tuple[str, str], Entry],
+    ) -> str:
+        """Why the pool cannot have these rules, of which the last is new; '' where it can."""
+        try:
+            pool = _with(base, entries)
+        except InvalidValue as wrong:
+            is_no_seat = entries[-1].option is Option.MAX and not entries[-1].amount
+            return f"{wrong}; to keep somebody out, EXCLUDE" if is_no_seat else str(wrong)
+        found = next((it for it in self._disagreements(pool, pool.seats) if it not in known), None)
+        if found is None:
+            return ""
+
+        def where(key: tuple[str, str]) -> str:
+            if key == entries[-1].key or (not key[1] and key != _PER_USER):
+                return ""
+            return f" ({self._fates.where(by_key[key].line)})" if key in by_key else " (in the set-up)"
+
+        here, there = where((found.field, found.who)), where((found.beside, found.beside_who))
+        return f"pool {base.name}: {found.said(here=here, there=there)}"
 
 
-def _favours(pool: Pool) -> dict[str, str]:
-    """Who has something that nobody has who is excluded, and in which list."""
-    found = dict.fromkeys((rule.who for rule in pool.reserve), "reserve")
-    found |= dict.fromkeys((f"user:{initials}" for initials in pool.named), "named")
-    return found | dict.fromkeys(pool.include, "include")
+def _without(pool: Pool, by_key: Container[tuple[str, str]]) -> Pool:
+    """The pool without the rules whose place others take."""
+    return replace(
+        pool,
+        reserve=tuple(it for it in pool.reserve if (Option.RESERVE, it.who) not in by_key),
+        max=tuple(it for it in pool.max if (Option.MAX, it.who) not in by_key),
+        priority=tuple(it for it in pool.priority if (Option.PRIORITY, it.who) not in by_key),
+        max_per_user=None if _PER_USER in by_key else pool.max_per_user,
+    )
 
 
-def _rules_of(pool: Pool) -> Iterator[tuple[str, str]]:
-    for option, names in (("exclude", pool.exclude), ("include", pool.include), ("named", pool.named)):
-        yield from ((option, who) for who in names)
-    for option, rules in (("reserve", pool.reserve), ("max", pool.max), ("priority", pool.priority)):
-        yield from ((option, rule.who) for rule in rules)
+def _with(pool: Pool, entries: Iterable[Entry]) -> Pool:
+    """The pool with these rules. Which level a priority has is not known yet, and contradicts nothing.
+
+    Raises InvalidValue.
+    """
+    said: defaultdict[Option, dict[str, int]] = defaultdict(dict)
+    for entry in entries:
+        said[entry.option][entry.who] = entry.amount
+    per_user = said[Option.MAX].pop(EACH_USER, pool.max_per_user)
+    return replace(
+        pool,
+        exclude=tuple(dict.fromkeys([*pool.exclude, *said[Option.EXCLUDE]])),
+        include=tuple(dict.fromkeys([*pool.include, *said[Option.INCLUDE]])),
+        reserve=(*pool.reserve, *(Share(who=who, seats=it) for who, it in said[Option.RESERVE].items())),
+        max=(*pool.max, *(Share(who=who, seats=it) for who, it in said[Option.MAX].items())),
+        priority=(*pool.priority, *(Priority(who=who, level=1) for who in said[Option.PRIORITY])),
+        max_per_user=per_user,
+    )
 
 
 def levels(numbers: Iterable[int]) -> dict[int, int]:

@@ -1,6 +1,7 @@
 """Says an options file in the words of a tenant's set-up, and what becomes of each of its lines.
 
-    translate(reading, tenant, Names(users={"anne": "AN"})) -> Translation(outcomes=..., changes=...)
+    translate(reading, tenant, Names(users={"anne": "AN"}), disagreements)
+        -> Translation(outcomes=..., changes=...)
 
 The rules:
 
@@ -19,7 +20,7 @@ from licet.options_files.groups import Groups
 from licet.options_files.names import Known, Names, Unknown
 from licet.options_files.numbers import Numbers, Setting
 from licet.options_files.outcomes import Fates, Outcome
-from licet.options_files.pool_rules import EACH_USER, ENTRIES_MAX, Entry, PoolRules, levels
+from licet.options_files.pool_rules import EACH_USER, ENTRIES_MAX, Disagreements, Entry, PoolRules, levels
 from licet.options_files.statements import (
     Amount,
     AnyCase,
@@ -46,13 +47,13 @@ class Translation(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def translate(reading: Reading, tenant: Tenant, names: Names) -> Translation:
-    """What a file says of a tenant."""
-    return _Translating(reading, tenant, names).translated()
+def translate(reading: Reading, tenant: Tenant, names: Names, disagreements: Disagreements) -> Translation:
+    """What a file says of a tenant; `disagreements` finds what of a pool's options contradicts each other."""
+    return _Translating(reading, tenant, names, disagreements).translated()
 
 
 class _Translating:
-    def __init__(self, reading: Reading, tenant: Tenant, names: Names) -> None:
+    def __init__(self, reading: Reading, tenant: Tenant, names: Names, disagreements: Disagreements) -> None:
         self._reading = reading
         self._tenant = tenant
         self._names = names
@@ -61,7 +62,7 @@ class _Translating:
         self._fates = Fates(reading.said)
         self._known = Known(tenant, names, any_case=reading.any_case)
         self._groups = Groups(reading, self._known, self._fates)
-        self._rules = PoolRules(self._fates, tenant)
+        self._rules = PoolRules(self._fates, tenant, disagreements)
         self._numbers = Numbers(self._fates, tenant)
         self._switches: dict[bool, int] = {}  # the first line that has names in any case, and that has not
         for line, statement in enumerate(self._said):

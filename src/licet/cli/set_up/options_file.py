@@ -99,6 +99,7 @@ def import_options(
     from licet.options_files.names import Names
     from licet.options_files.translation import translate
     from licet.options_files.writing import written
+    from licet.setup.options.contradictions import disagreements
 
     name = "standard input" if file == "-" else Path(file).name
     if [file, into, users].count("-") > 1:
@@ -109,7 +110,7 @@ def import_options(
         users=_pairs(_lines_of(users), "--users", "anne=AN") | _pairs(user, "--user", "anne=AN"),
         pools=_pools(pool, chosen),
     )
-    done = translate(reading, chosen, names)
+    done = translate(reading, chosen, names, disagreements)
     _tell(name, done.outcomes, as_json=as_json)
     left_out = _left_out(name, done.outcomes, leave_out or ())
     text = written(base, chosen.name, done.changes, left_out, name)
