@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -27,6 +28,8 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     """Do what is asked."""
+    # Where it is installed, its modules are compiled; else each start would compile them.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(prog="bench")
     verbs = parser.add_subparsers(dest="verb", required=True)
     _add_run(verbs)

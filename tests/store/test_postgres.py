@@ -4,6 +4,7 @@ What every store promises is in the files beside this one, whose tests run on a 
 fails is in test_postgres_faults.py.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ from licet.model import Pool
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.errors import Collided
+from licet.store.errors import Collided, StoreUnavailable
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
 from licet.store.postgres.batch import TENANT_LOCK
 from licet.store.postgres.book import _COUNTING, _LOAD, parameters
@@ -289,6 +290,26 @@ class TestWatching:
         assert not other.is_leader()
         store.close()
         until(other.is_leader)
+
+
+class TestConnecting:
+    """A server connects for its commits while it reads the set-up; who only reads never does."""
+
+    def test_a_store_that_writes_soon_connects_for_that_before_it_is_asked_to(
+        self, postgres_places: PostgresPlaces
+    ) -> None:
+        """Its first grant waits for no connection."""
+        url = postgres_places.url
+        with closing(PostgresStore(url, writes_soon=True, answer_s=PATIENCE_S)) as store:
+            until(lambda: store._writer._wire is not None)
+        with closing(PostgresStore(url, answer_s=PATIENCE_S)) as reader:
+            assert reader._writer._wire is None
+
+    def test_where_there_is_no_database_it_says_so_and_tries_no_more(self) -> None:
+        """A server ends then, with exit code 3."""
+        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
+            PostgresStore("postgresql://licet@127.0.0.1:1/licet", writes_soon=True)
+        until(lambda: "licet-connect-writer" not in {it.name for it in threading.enumerate()})
 
 
 class TestPlans:

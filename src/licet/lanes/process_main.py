@@ -196,7 +196,7 @@ class _Commits:
             self._store.close()
 
     def _open(self) -> Store:
-        store = self._at.open(self._clock)
+        store = self._at.open(self._clock, writes_soon=True)
         if store.identity != self._identity:
             store.close()
             raise StoreUnavailable(f"{self._at.place} is another than the server's")

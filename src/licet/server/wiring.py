@@ -79,7 +79,7 @@ class Server:
         self._public_url = settings.base_url(port)
         self._certificate = self._certificate_of(settings)
         self._store_at = StoreAt(settings.data, settings.store_url())
-        self._store = self._store_at.open(clock or SystemClock())
+        self._store = self._store_at.open(clock or SystemClock(), writes_soon=True)
         try:
             self._keys = Keys(settings.data / KEYRING_NAME, self._public_url)
         except BaseException:

@@ -54,9 +54,10 @@ class StoreAt(NamedTuple):
             from licet.store.postgres.url import weaknesses_of_url  # noqa: PLC0415 - see above
         return weaknesses_of_url(self.url)
 
-    def open(self, clock: "Clock", *, create: bool = False) -> "Store":
+    def open(self, clock: "Clock", *, create: bool = False, writes_soon: bool = False) -> "Store":
         """The store; `create` makes one where there is none. A database has a clock of its own.
 
+        `writes_soon` says that a commit comes first of all, as in a server.
         Raises StoreUnavailable, SchemaOutdated.
         """
         if self.url is None:
@@ -65,7 +66,7 @@ class StoreAt(NamedTuple):
             return SqliteStore(self.data / SQLITE_NAME, clock, create=create)
         with _extra():
             from licet.store.postgres.store import PostgresStore  # noqa: PLC0415 - see above
-        return PostgresStore(self.url, create=create)
+        return PostgresStore(self.url, create=create, writes_soon=writes_soon)
 
     @contextmanager
     def migrating(self) -> "Iterator[Connection]":

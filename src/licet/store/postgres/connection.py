@@ -152,7 +152,7 @@ class Wire:
 
 
 class Link:
-    """One connection, used by one thread at a time. It is opened when it is first used.
+    """One connection, used by one thread at a time. It is opened by `begin`, or when it is first used.
 
     `options` are settings of the server for this connection. `writes` marks the link that commits.
     """
@@ -189,6 +189,12 @@ class Link:
                 yield wire
         finally:
             self._lock.release()
+
+    def begin(self) -> None:
+        """Begin to connect. The first use waits until that is done or has failed."""
+        with self._lock:
+            if self._wire is None and self._maker is None:
+                self._make()
 
     def close(self) -> None:
         """Close the connection for good."""

@@ -114,6 +114,7 @@ def _waits(answer_s: float) -> dict[str, str]:
 class PostgresStore:
     """A store in a database. `create` makes the tables when there are none.
 
+    `writes_soon`: connect for the first commit at once, beside the connection that reads the set-up.
     `answer_s` is how long a batch, and a read, may take before the store counts as out of reach.
     Raises StoreUnavailable, SchemaOutdated.
     """
@@ -122,7 +123,9 @@ class PostgresStore:
         many_machines=True, tenants_apart=True, answer_within_s=ANSWER_S + 0.3, notifies_changes=True
     )
 
-    def __init__(self, url: str, *, create: bool = False, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self, url: str, *, create: bool = False, writes_soon: bool = False, answer_s: float = ANSWER_S
+    ) -> None:
         self.clock = FollowingClock()
         self._answer_s = answer_s
         self.collisions: Counter[str] = Counter()
@@ -137,6 +140,8 @@ class PostgresStore:
         self._reporters = ConnectionPool(partial(Link, url, "reporter", _REPORTER), most=REPORTS_MAX)
         self._watcher = Watcher(url, self.refresh_tenants, ANSWER_S)
         self.place = self._writer.place
+        if writes_soon:
+            self._writer.begin()
         try:
             if create:
                 with _alone(self._writer) as connection:
