@@ -252,7 +252,7 @@ def test_every_line_is_listed_as_json(desk: Desk, tmp_path: Path) -> None:
     [
         ("INCLUDE full USER TC\nINCLUDEALL USER TC\n", (), "say --format flexnet or --format rlm"),
         ("nothing of the sort\n", (), "nor one of RLM (line 1: RLM has no option 'nothing'); say --format"),
-        ("GROUP sales \a", (), "line 1: GROUP sales \N{REPLACEMENT CHARACTER}\n    it has a character"),
+        ("GROUP sales \a", (), "line 1: GROUP sales \\x07\n    it has a character"),
         ("x" * 2_000_000, (), "1048576 bytes at most"),
         ("LINGER full 60\n", ("--pool", "compile=nowhere"), "has no pool nowhere"),
         ("LINGER full 60\n", ("--pool", "full"), "are written compile=full"),

@@ -14,6 +14,7 @@ The rules:
 import re
 from typing import Final
 
+from licet.formats import printable
 from licet.model import Value
 
 FILE_BYTES_MAX: Final = 1_048_576  # a guess: a thousand groups of a hundred names
@@ -40,7 +41,7 @@ class Layout(Value, frozen=True, kw_only=True):
 
 
 FLEXNET: Final = Layout(name="FlexNet", line_chars_max=4000, joins_lines=True, forbidden="")
-RLM: Final = Layout(name="RLM", line_chars_max=1024, joins_lines=False, forbidden='<>&"')
+RLM: Final = Layout(name="RLM", line_chars_max=1024, joins_lines=False, forbidden="<>&\"'`")
 
 
 class Line(Value, frozen=True, kw_only=True):
@@ -104,7 +105,8 @@ def _line(raw: list[bytes], first: int, layout: Layout) -> Line:
     if not wrong and len(joined) > JOINED_CHARS_MAX:
         wrong = f"joined, its lines have more than {JOINED_CHARS_MAX} characters"
     words, why = ((), wrong) if wrong else _words(joined, layout)
-    return Line(first=first, last=last, text=_printable(joined), words=words, wrong=why)
+    text = printable(joined.replace("\t", " "))
+    return Line(first=first, last=last, text=text, words=words, wrong=why)
 
 
 def _decoded(raw: bytes, layout: Layout) -> tuple[str, str]:
@@ -131,9 +133,3 @@ def _words(text: str, layout: Layout) -> tuple[tuple[str, ...], str]:
     if text.count('"') % 2:
         return (), "a quotation mark is left open"
     return tuple(word.replace('"', "") for word in _WORD.findall(text)), ""
-
-
-def _printable(text: str) -> str:
-    return "".join(
-        char if char.isprintable() else " " if char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
