@@ -26,7 +26,10 @@ from licet.reports.what_if.replay import Replayed, Rules, Setup, replay
 from licet.reports.what_if.visits import TooManyVisits, visits
 from licet.setup.options.contradictions import disagreements, must_know_names
 from licet.setup.options.kinds import Shares
-from licet.units import MINUTE_MS
+from licet.units import DAY_MS, MINUTE_MS
+
+REPLAY_MS_MAX = 31 * DAY_MS  # where somebody waits for the answer: some seconds for a thousand clients
+TOO_LONG = "A span that is replayed has 31 days at most."
 
 
 class Other(Value, frozen=True, kw_only=True):

@@ -27,12 +27,10 @@ from licet.reports.harvest import Harvest, harvest
 from licet.reports.true_up import TrueUp, true_up
 from licet.reports.usage import Usage, usage
 from licet.reports.usage_queries import Reach
-from licet.reports.what_if.report import Other, WhatIf, what_if
+from licet.reports.what_if.report import REPLAY_MS_MAX, TOO_LONG, Other, WhatIf, what_if
 from licet.reports.what_if.visits import TooManyVisits
 from licet.store.errors import NotFound
-from licet.units import DAY_MS
 
-REPLAY_MS_MAX = 31 * DAY_MS  # some seconds for a thousand clients
 PRICE_MAX = 1e9
 SHOWN = (shape_of(Harvest), shape_of(TrueUp), shape_of(WhatIf), shape_of(Costs))
 
@@ -127,8 +125,7 @@ async def get_what_if(  # noqa: PLR0917 - what of a pool is another
 
     def report(connection: Connection, known: Tenant, span: Bounds, now_ms: int) -> WhatIf:
         if span.until_ms - span.from_ms > REPLAY_MS_MAX:
-            message = "A span that is replayed has 31 days at most."
-            raise invalid(FieldError(pointer="query:until", code=Code.OUT_OF_RANGE, message=message))
+            raise invalid(FieldError(pointer="query:until", code=Code.OUT_OF_RANGE, message=TOO_LONG))
         of_pool = there(known.pool_named(pool), "pool", pool)
         try:
             return what_if(connection, known, of_pool, other, span.from_ms, span.until_ms, now_ms=now_ms)

@@ -22,17 +22,14 @@ from licet.formats import counted, duration, sentence
 from licet.model import InvalidValue, Pool
 from licet.reports.usage_queries import Reach
 from licet.reports.what_if.replay import Rules, Setup
-from licet.reports.what_if.report import WhatIf, trust_in, what_if
+from licet.reports.what_if.report import REPLAY_MS_MAX, TOO_LONG, WhatIf, trust_in, what_if
 from licet.reports.what_if.visits import TooManyVisits
 from licet.store.errors import NotFound
-from licet.units import DAY_MS
 
-REPLAY_MS_MAX = 31 * DAY_MS
 _REACHES: Mapping[Reach, str] = {
     reach: text for reach, text in REACHES.items() if reach not in {Reach.QUARTER, Reach.YEAR}
 }
 _RULES_SHOWN_MAX = 5  # of one option
-_TOO_LONG = "A span that is replayed has 31 days at most. Choose a shorter one."
 _TOO_MANY = "There are more visits in this span than can be replayed. A shorter span has fewer."
 
 
@@ -87,7 +84,7 @@ def _replayed(
     """The answer, or why there is none."""
     from_ms, until_ms = asked.span(now_ms)
     if until_ms - from_ms > REPLAY_MS_MAX:
-        return None, _TOO_LONG
+        return None, f"{TOO_LONG} Choose a shorter one."
 
     def read(connection: Connection) -> WhatIf:
         return what_if(connection, asked.tenant, pool, form.other, from_ms, until_ms, now_ms=now_ms)
