@@ -1,17 +1,20 @@
-"""The line of those who wait for a seat (L19): whoever is behind others does not get what is theirs.
+"""Checks the line of those who wait for a seat (L19): nobody gets a seat that belongs to those before it.
 
-A place is its holder's for certain from an answer that says so on, for half of the time that a place is kept
-since it asked: no later than that the server writes it again. It is the same place as before where that was
-certain until the answer. It is certain no more from when on its client asks anew and is not denied for
-certain, and as soon as the options, or the client, may have been changed; and not yet as long as a grant that
-nobody answered may still be given a seat, which ends the place.
+When a place is certain:
 
-Of those who get a new seat, each had as many seats free as certainly stood before it and could have one, and
-one more: all others were certainly held at that moment. So whoever took its place earlier, with the same
-priority, is not overtaken by who took one later, or none.
+- From the answer that names it, for half of the time for which a place is kept, counted from when the client
+  asked: within that time the server need not write the place again.
+- It is the same place as the one before, if that was certain until this answer.
+- It is certain no more when its client asks anew, unless that is denied for certain, nor when the options or
+  the client may have been changed.
+- No place is certain while a grant that nobody answered may still be given a seat, as that ends the place.
 
-While a place is kept nobody comes before it but who has a higher priority, whatever dies meanwhile. And a
-request that waits is answered in time, where nothing is broken and its node answers others.
+What is found:
+
+- Somebody was overtaken. Whoever gets a new seat needs one seat free, and one more for each who stood before
+  it for certain and could have had one; seats that were held for certain were not free.
+- A place was lost, or moved back although nobody has a higher priority, whatever died meanwhile.
+- A request that waited was not answered in time, though nothing was broken and its node answered others.
 """
 
 from bisect import bisect_left, bisect_right
@@ -39,10 +42,10 @@ WAITED = "requests that waited in line and were served"
 
 
 class Stay(NamedTuple):
-    """A place in line that somebody had for certain between two moments, as an answer said.
+    """A place in line that was somebody's for certain from one moment until another, as an answer said.
 
-    That was asked for at `asked_us`, and the first that said so of the same place at `first_us`; at
-    `since_us` the place was taken for certain.
+    `asked_us` is when the client asked for that answer, `first_us` when it asked for the first one about the
+    same place, and `since_us` when that one came: by then it had the place.
     """
 
     client: str

@@ -17,13 +17,13 @@ import typer
 
 from licet.store.opening import SQLITE_NAME
 
-_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+:/=-]*")
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from licet.model import Tenant
     from licet.store.sqlite.names import Kind
+
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+:/=-]*")
 
 
 def tenants(ctx: typer.Context, incomplete: str) -> list[str]:
