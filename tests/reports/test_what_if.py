@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import delete
 
 from licet.journal.folding import fold_journal
 from licet.ledger.commands import Sweep
@@ -14,6 +15,7 @@ from licet.reports.what_if.enough import Enough, enough
 from licet.reports.what_if.replay import Rules, Setup, replay
 from licet.reports.what_if.report import Other, WhatIf, trust_in, what_if
 from licet.reports.what_if.visits import Visit
+from licet.store import schema
 from licet.store.errors import NotFound
 from support.examples import TWINS, client, end, grant, jim_test, refresh
 from support.kinds import Place
@@ -117,6 +119,17 @@ def test_denials_without_any_seat_are_no_error_of_a_peak(place: Place) -> None:
         "no seats were recorded in this period, so nothing to check against but true denials;"
         " replayed, today's set-up misses the recorded true denials by 100.0%"
     )
+
+
+def test_a_pool_that_was_removed_a_moment_ago_is_replayed_as_it_was_known(place: Place) -> None:
+    """A snapshot of the set-up may be a second older than the store."""
+    site = Site(place, jim_test(pools=[Pool(id=1, name="full", seats=2)]))
+    site.do(grant(1, 1))
+    site.do(end(1))
+    with site.store.transaction() as transaction:
+        for table in (schema.scope, schema.pool):
+            transaction.connection.execute(delete(table))
+    assert asked(site).recorded_peak == 1
 
 
 def test_denials_that_only_the_replay_has_are_counted_and_not_divided(place: Place) -> None:

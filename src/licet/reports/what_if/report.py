@@ -92,7 +92,7 @@ def what_if(  # noqa: PLR0917 - what of which pool, from when until when
     changed = today
     if other_setup != today_setup:
         changed = replay(found, other_setup, recorded_ttl_s=ttl_s, until_ms=end_ms, groups=groups)
-    peak = _recorded_peak(connection, tenant, pool.name, from_ms, end_ms, now_ms)
+    peak = _recorded_peak(connection, tenant, pool, from_ms, end_ms, now_ms)
     recorded = true_denials(wanted)
     return WhatIf(
         tenant=tenant.name,
@@ -190,11 +190,11 @@ def _check_rules(tenant: Tenant, pool: Pool, other: Other) -> None:
 
 
 def _recorded_peak(  # noqa: PLR0917 - of which pool, from when until when
-    connection: Connection, tenant: Tenant, pool: str, from_ms: int, end_ms: int, now_ms: int
+    connection: Connection, tenant: Tenant, pool: Pool, from_ms: int, end_ms: int, now_ms: int
 ) -> int:
     span = Span(connection, tenant.id, from_ms, end_ms, now_ms, None)
-    known = pools_of(connection, tenant, now_ms)[pool]
-    steps = timeline(span, pool, known, span.taken(known.id), span.steps(pool))
+    known = pools_of(connection, tenant, now_ms).get(pool.name)  # None where it was removed a moment ago
+    steps = timeline(span, pool.name, known, span.taken(pool.id), span.steps(pool.name))
     return max(step.peak for step in steps)
 
 
