@@ -68,9 +68,8 @@ class _Walk:
         self._faults = faults
         self._findings = findings
         self._served_by_us = 0  # until when a grant that nobody answered may be given a seat
-        self._open: list[
-            tuple[int, int]
-        ] = []  # requests for a place: sent, and when it was taken at the latest
+        # Requests for a place: when it was asked for, and by when it was taken at the latest.
+        self._open: list[tuple[int, int]] = []
 
     def step(self, grant: Operation) -> None:
         """The next grant."""

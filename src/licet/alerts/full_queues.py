@@ -3,8 +3,8 @@
 The rules:
 
 - Of each pool that has a queue and any alert, the places that have not lapsed are counted.
-- It is reported once, when an evaluation finds as many as the queue has. A queue is full for longer than the
-  seconds between two evaluations: a place is kept for `queue_hold` at least.
+- It is reported once, when an evaluation finds as many as the queue has. One that was full only between two
+  evaluations, as places were taken and served within seconds, is not reported.
 - It is cleared when for `QUIET_MS` more than `MARGIN` per cent of the places were free, as a threshold of the
   seats is. Nobody keeps the peaks of places, so the row has the last minute in which they were not free.
 - What is reported is a row that is written in the transaction which queues the message.
