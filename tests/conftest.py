@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from support.running import PATIENCE_S, RunningServer
 from support.served_tenant import AWAY, ServedTenant
 from support.setup_site import Site
 from support.store_site import START_MS, begin
+from support.with_empty_store import EMPTY, postgres_with_empty_store
 
 if TYPE_CHECKING:
     from support.browser import Browser
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
 _COLLECTS_AFTER = (50_000, 20, 100)  # as a server does (lanes/process_main.py)
-_NUMBERS = count(1)
 _TESTS = Path(__file__).parent
-_ABOVE_THE_STORE = frozenset({"accounts", "admin", "alerts", "reports", "setup"})
+_ABOVE_THE_STORE = frozenset({"accounts", "admin", "alerts", "journal", "reports", "setup"})
+_OTHERWISE_IN_EACH = frozenset({"test_folding.py", "test_folding_denials.py"})
 _ON_POSTGRES: Counter[Path] = Counter()
 _PATIENT: dict[str, Any] = {
     "login_failures_per_client_max": 1_000_000,
@@ -88,7 +88,8 @@ def pytest_collection_finish() -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Of the tests of a file that run on both stores, mark all but each sixth one on PostgreSQL as wide.
 
-    So it is above the store, where all that is said to a database goes by way of SQLAlchemy.
+    So it is above the store, where all that is said to a database goes by way of SQLAlchemy; but for what
+    is done in another way on each store.
 
     What Hypothesis makes examples for is in both runs, with a third of them in `make test`.
     """
@@ -96,7 +97,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("wide")
     call = getattr(item, "callspec", None)
     is_on_postgres = call is not None and call.params.get("make_place") == "postgres"
-    if is_on_postgres and item.path.relative_to(_TESTS).parts[0] in _ABOVE_THE_STORE:
+    is_above = item.path.relative_to(_TESTS).parts[0] in _ABOVE_THE_STORE
+    if is_on_postgres and is_above and item.path.name not in _OTHERWISE_IN_EACH:
         if _ON_POSTGRES[item.path] % 6:
             item.add_marker("wide")
         _ON_POSTGRES[item.path] += 1
@@ -176,13 +178,19 @@ def anyio_backend() -> str:
 @pytest.fixture
 def tenant(server: RunningServer) -> ServedTenant:
     """A tenant of the shared server for one test alone."""
-    return ServedTenant(server, f"Tenant{next(_NUMBERS)}")
+    return ServedTenant(server)
+
+
+@pytest.fixture(params=["server", "threaded_server"])
+def tenant_of_each(request: pytest.FixtureRequest) -> ServedTenant:
+    """The same of each kind of server in turn: it commits in a process, or in a thread."""
+    return ServedTenant(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that all tests share; nobody may stop it."""
-    with Postgres() as running:
+    with postgres_with_empty_store() as running:
         yield running
 
 
@@ -243,15 +251,14 @@ def site(empty: Site) -> Site:
 @pytest.fixture(scope="module")
 def stoppable() -> Iterator[Postgres]:
     """A PostgreSQL that tests may stop, with an empty store to make others of."""
-    with Postgres() as running:
-        PostgresStore(running.create_database("empty"), create=True, answer_s=PATIENCE_S).close()
+    with postgres_with_empty_store() as running:
         yield running
 
 
 @pytest.fixture
 def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
     """A store in a database of its own, `lonely`, with the tenant `Jim_Test`."""
-    store = PostgresStore(stoppable.create_database("lonely", template="empty"))
+    store = PostgresStore(stoppable.create_database("lonely", template=EMPTY))
     with store.transaction() as transaction:
         add_tenant(transaction.connection, jim_test())
     yield store

@@ -1,27 +1,20 @@
 """L18, as clients of a real server meet it: a seat is nobody else's until its hold is over."""
 
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from licet.model import Duplicates, TokenFormat
 from support.served_tenant import ServedTenant
 
-if TYPE_CHECKING:
-    from support.running import RunningServer
-
-_NUMBERS = count(1)
 GRANT = {"grant_type": "client_credentials"}
 
 
-@pytest.fixture(params=["server", "threaded_server"])
-def tenant(request: pytest.FixtureRequest) -> ServedTenant:
-    """A tenant with one seat and a hold of a minute; its server commits in a process, or in a thread."""
-    server: RunningServer = request.getfixturevalue(request.param)
-    tenant = ServedTenant(server, f"Held{next(_NUMBERS)}")
-    set_pool(tenant, seats=1, hold_s=60)
-    return tenant
+@pytest.fixture
+def tenant(tenant_of_each: ServedTenant) -> ServedTenant:
+    """It has one seat, and a hold of a minute."""
+    set_pool(tenant_of_each, seats=1, hold_s=60)
+    return tenant_of_each
 
 
 def set_pool(tenant: ServedTenant, **changes: Any) -> None:

@@ -1,32 +1,24 @@
 """L16, L17, as clients of a real server meet them: a denial says when this client could be served."""
 
-from itertools import count
-from typing import TYPE_CHECKING
-
 import pytest
 
 from licet.model import Duplicates
 from licet.options import Share
 from support.served_tenant import ServedTenant
 
-if TYPE_CHECKING:
-    from support.running import RunningServer
-
-_NUMBERS = count(1)
 GRANT = {"grant_type": "client_credentials"}
 
 
-@pytest.fixture(params=["server", "threaded_server"])
-def tenant(request: pytest.FixtureRequest) -> ServedTenant:
-    """A tenant whose pool is counted by session; twelve seats of others expire before any more do."""
-    server: RunningServer = request.getfixturevalue(request.param)
-    tenant = ServedTenant(server, f"Limited{next(_NUMBERS)}")
-    with server.changing() as change:
+@pytest.fixture
+def tenant(tenant_of_each: ServedTenant) -> ServedTenant:
+    """Its pool is counted by session; twelve seats of others expire before any more do."""
+    tenant = tenant_of_each
+    with tenant.server.changing() as change:
         change.tenant(tenant.name).set_pool("full", seats=30, duplicates=Duplicates.NONE)
     for client_id in ("Client2", "Client3"):
         for _ in range(6):
             tenant.ask("token", client_id, **GRANT).raise_for_status()
-    server.advance(seconds=300)
+    tenant.server.advance(seconds=300)
     return tenant
 
 

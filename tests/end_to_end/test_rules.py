@@ -8,7 +8,6 @@ servers until a test moves it.
 import asyncio
 import json
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,6 @@ from support.journals import WHOLE_DENIALS, WHOLE_JOURNAL
 from support.running import RunningServer
 from support.served_tenant import ServedTenant
 
-_NUMBERS = count(1)
-
 
 @pytest.fixture(params=[True, False], ids=["process", "thread"])
 def commit_process(request: pytest.FixtureRequest) -> bool:
@@ -39,7 +36,7 @@ def commit_process(request: pytest.FixtureRequest) -> bool:
 def tenant(request: pytest.FixtureRequest, *, commit_process: bool) -> ServedTenant:
     """A tenant of a shared server for one test alone."""
     server: RunningServer = request.getfixturevalue("server" if commit_process else "threaded_server")
-    return ServedTenant(server, f"Ruled{next(_NUMBERS)}")
+    return ServedTenant(server)
 
 
 def ask(tenant: ServedTenant, client_id: str = "TestClientId", **form: str) -> dict[str, Any]:

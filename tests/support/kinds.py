@@ -26,6 +26,7 @@ from support.examples import add_tenant
 from support.kept_connections import KeptConnections
 from support.made_once import empty_store
 from support.postgres import Postgres
+from support.with_empty_store import EMPTY
 
 KINDS = ("sqlite", "postgres")
 PATIENCE_S = 60.0
@@ -128,8 +129,7 @@ class PostgresPlaces:
     """Makes places of PostgreSQL: one database, emptied each time. So one place at a time."""
 
     def __init__(self, postgres: Postgres) -> None:
-        url = postgres.create_database(_DATABASE)
-        PostgresStore(url, create=True, answer_s=PATIENCE_S).close()
+        url = postgres.create_database(_DATABASE, template=EMPTY)
         self._kept = KeptConnections(_DATABASE)
         self.url = f"{url}?options={quote(f'-csearch_path={_SEARCH_PATH} -csynchronous_commit=on')}"
         self._connection = psycopg.connect(url, autocommit=True)

@@ -47,7 +47,8 @@ class Postgres:
     """A server that runs from its making to the end of its block; nothing of it is left then.
 
     `directory` is made if it is not there, and is removed at the end. `settings` are lines of
-    postgresql.conf, like `wal_level`. `port` 0 takes any that is free, and keeps it.
+    postgresql.conf, like `wal_level`. `port` 0 takes any that is free, and keeps it. `like` has what another
+    one has left by `leave_to`.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Postgres:
         *,
         port: int = 0,
         source: "Postgres | None" = None,
+        like: Path | None = None,
         **settings: str,
     ) -> None:
         self.directory = directory or Path(mkdtemp(prefix="licet-postgres-"))
@@ -67,7 +69,9 @@ class Postgres:
             os.chown(self.directory, _NOBODY, _NOBODY)
             self._as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": ()}
         self._programs = self._reachable_programs()
-        if source is None:
+        if like is not None:
+            self._copy_files(like, self.data)
+        elif source is None:
             self._run(
                 "initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres"
             )
@@ -76,13 +80,13 @@ class Postgres:
             self._copy(source)
         self.configure(**_SETTINGS | {"port": str(self.port)} | settings)
         self.start()
-        if source is None:
+        if source is None and like is None:
             self.execute(f"CREATE ROLE {WARY} LOGIN PASSWORD '{PASSWORD}'")
 
     @classmethod
     def standby_of(cls, source: "Postgres", *, port: int = 0, **settings: str) -> Self:
         """A streaming standby that follows another server, and is called `standby` there."""
-        return cls(None, port=port, source=source, **settings)
+        return cls(None, port=port, source=source, like=None, **settings)
 
     def __enter__(self) -> Self:
         return self
@@ -137,6 +141,11 @@ class Postgres:
         """Remove a database, whoever is connected to it."""
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    def leave_to(self, directory: Path) -> None:
+        """Stop it, and leave a copy of its data in a directory that is not there yet."""
+        self.stop()
+        self._copy_files(self.data, directory)
+
     def log(self) -> str:
         """What it has logged."""
         return (self.directory / "log").read_text(encoding="utf-8")
@@ -155,6 +164,11 @@ class Postgres:
             "--write-recovery-conf",
             f"--dbname={source.url()}?application_name=standby",
         )
+
+    @staticmethod
+    def _copy_files(source: Path, target: Path) -> None:
+        """Copy a directory with those to whom its files belong."""
+        subprocess.run(["cp", "--archive", source, target], check=True)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), f"--pgdata={self.data}", *arguments]

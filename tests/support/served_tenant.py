@@ -1,5 +1,6 @@
 """A tenant that one test has for itself on the server that all share."""
 
+from itertools import count
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ from licet.cli.run.demo import PASSWORD
 from support.running import PASSWORD_HASH, RunningServer
 
 AWAY = "away.db"
+_NUMBERS = count(1)
 
 
 class ServedTenant:
@@ -17,11 +19,12 @@ class ServedTenant:
     `AP`, may introspect. Every password is `password`.
     """
 
-    def __init__(self, server: RunningServer, name: str) -> None:
+    def __init__(self, server: RunningServer, name: str = "") -> None:
+        """Without a name it has one that no other tenant of this process of tests has."""
         self.server = server
-        self.name = name
+        self.name = name or f"Tenant{next(_NUMBERS)}"
         with server.changing() as change:
-            tenant = change.add_tenant(name, seats=2)
+            tenant = change.add_tenant(self.name, seats=2)
             for client_id, initials in {
                 "TestClientId": "TC",
                 "Client2": "C2",
