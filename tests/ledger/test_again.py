@@ -20,10 +20,12 @@ MOST = 60 * TTL_MS  # of what stands for ever
 @pytest.mark.parametrize("is_grant", [True, False])
 def test_a_standing_decision_is_what_would_be_decided_until_it_ends(*, is_grant: bool) -> None:
     """L2, L3, L4, L5, L7, L12, L13, L18: nothing is written but the session, also at the last moment."""
-    stood = fell = with_row = 0
+    stood = fell = with_row = moved = 0
     for seed in range(CASES):
         case = Case(seed)
         book, _ = case.decided(NOW_MS, behind_ms=case.draw.choice([1, 1000, TTL_MS // 2 - 1, TTL_MS // 2]))
+        kept_now = [it.seat for it in book.changes if isinstance(it, SeatKept)]
+        written = {it.key: book.seats[it.key] for it in kept_now if not is_near(book, book.seats[it.key])}
         for session, address in _granted(book, is_grant=is_grant):
             kept = standing(book, session, address, NOW_MS, is_grant=is_grant)
             if kept is None:
@@ -33,21 +35,26 @@ def test_a_standing_decision_is_what_would_be_decided_until_it_ends(*, is_grant:
             for at_ms in {NOW_MS, case.draw.randrange(NOW_MS, end_ms), end_ms - 1}:
                 for it in _asked(kept, session, address, at_ms, is_grant=is_grant):
                     then = deepcopy(book)
+                    then.rows |= written
                     before = len(then.changes)
                     assert apply(then, it.command, at_ms) == it.granted(at_ms), seed
                     for change in then.changes[before:]:
                         if isinstance(change, SeatKept):
                             assert not change.is_due, seed
-                            if kept.seat is None:
-                                assert is_near(then, change.seat), seed
-                            else:
-                                assert change.seat == kept.seat_at(at_ms), seed
-                                with_row += 1
+                            assert change.seat == kept.seat_at(at_ms), seed
+                            is_near_now = kept.row_until_ms > 0 and is_near(then, change.seat)
+                            is_written = kept.row_until_ms <= at_ms
+                            assert is_written is not is_near_now, seed
+                            with_row += is_written
                         else:
                             assert isinstance(
                                 change, SessionStarted if it.session is None else SessionRenewed
                             )
                             assert change.session == it.session_at(at_ms), seed
+                    if 0 < kept.row_until_ms <= at_ms:
+                        anew = standing(then, it.session_at(at_ms), address, at_ms, is_grant=is_grant)
+                        assert anew is None or anew == kept.moved(at_ms), seed
+                        moved += anew is not None
                     stood += 1
             again = grant(session.client_key, 900, scope=session.scope, pool_id=session.pool_id)
             assert not kept.covers(again, kept.until_ms)
@@ -57,6 +64,7 @@ def test_a_standing_decision_is_what_would_be_decided_until_it_ends(*, is_grant:
     assert stood > CASES // 5, "most cases say nothing"
     assert fell > CASES // 10
     assert with_row > CASES // 10
+    assert moved > CASES // 20
 
 
 def _granted(book: Book, *, is_grant: bool) -> list[tuple[Session, str]]:

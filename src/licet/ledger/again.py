@@ -12,7 +12,8 @@ of it.
 The rules:
 
 - Only what writes nothing but its session, the entry in the journal of one that begins, and the moment in the
-  row of its seat, where that may not lag (`seat_rows.py`). Where it may, only while it need not be written.
+  row of its seat: each time, or where that may lag, when it must be written again (`seat_rows.py`). Then what
+  is kept is `moved`.
 - Not where a session has a seat of its own. No grant in a pool with options; they touch no refresh (L5).
 - The same is asked: client, scope, pool and address. Until when time makes no difference says `later.py`.
 - A grant asks more than a refresh does (L1, L7, L12, L13). So by what a refresh was granted, only others are.
@@ -31,10 +32,11 @@ from msgspec.structs import replace
 from licet.ledger.book import Book
 from licet.ledger.commands import Grant, Granted, Refresh
 from licet.ledger.holders import SESSION_HOLDER
-from licet.ledger.later import seat_moves_until_ms, session_moves_until_ms
+from licet.ledger.later import row_lasts_until_ms, seat_moves_until_ms, session_moves_until_ms
+from licet.ledger.prefetch import EVER_MS
 from licet.ledger.rules import granted
-from licet.ledger.seat_rows import is_near, may_lag
-from licet.model import Client, Seat, Session, Tenant
+from licet.ledger.seat_rows import lag_ms
+from licet.model import Seat, Session
 
 
 class Standing(NamedTuple):
@@ -43,8 +45,8 @@ class Standing(NamedTuple):
     `asked` are the first columns of its session, after the `sid`: tenant, client, scope, pool and holder.
     `noted` are the last of its entry in the journal: pool, client, initials and address. It begins a session
     only while the client has fewer than `sessions_max` (L8), which is 0 where a refresh was granted.
-    `seat` is its seat at `from_ms`, where the row of that has to be written, and `number` that of its seat
-    (L13).
+    `seat` is its seat at `from_ms`, which lives until `until_ms` at least, and `number` that of it (L13). Its
+    row has to be written from `row_until_ms` on. `ends_ms` is when it ends, however long the seat lives.
     """
 
     tenant_id: int
@@ -61,6 +63,9 @@ class Standing(NamedTuple):
     sessions_max: int
     number: int
     seat: Seat | None
+    row_until_ms: int
+    lag_ms: int
+    ends_ms: int
     from_ms: int
     until_ms: int
 
@@ -98,12 +103,21 @@ class Standing(NamedTuple):
             and self.tenant_id == session.tenant_id
         )
 
-    def seat_at(self, now_ms: int) -> Seat | None:
-        """The seat whose row has to be written, after a token at this moment."""
-        if self.seat is None:
-            return None
+    def seat_at(self, now_ms: int) -> Seat:
+        """The seat after a token at this moment."""
+        assert self.seat is not None, "no row has to be written"
         expires_at_ms = self.seat.expires_at_ms + now_ms - self.from_ms
         return replace(self.seat, expires_at_ms=expires_at_ms, issued_at_ms=now_ms)
+
+    def moved(self, now_ms: int) -> "Standing":
+        """The same after a token at this moment, with which the row of the seat was written; that may lag."""
+        seat = self.seat_at(now_ms)
+        return self._replace(
+            seat=seat,
+            row_until_ms=now_ms + self.lag_ms + 1,
+            from_ms=now_ms,
+            until_ms=min(self.ends_ms, seat.expires_at_ms),
+        )
 
 
 class Again(NamedTuple):
@@ -113,11 +127,11 @@ class Again(NamedTuple):
     standing: Standing
     session: Session | None = None
 
-    @property
-    def until_ms(self) -> int:
-        """Before which moment it is granted so."""
-        until_ms = self.standing.until_ms
-        return until_ms if self.session is None else min(until_ms, self.session.expires_at_ms)
+    def until_ms(self, now_ms: int) -> int:
+        """Before which moment it would be granted, and written, as now."""
+        kept = self.standing
+        until_ms = kept.until_ms if self.session is None else min(kept.until_ms, self.session.expires_at_ms)
+        return min(until_ms, kept.row_until_ms) if now_ms < kept.row_until_ms else until_ms
 
     def session_at(self, now_ms: int) -> Session:
         """The session that begins or is renewed at this moment."""
@@ -162,36 +176,18 @@ def standing(book: Book, session: Session, address: str, now_ms: int, *, is_gran
     ):  # L8: the next one ends another
         return None
     seat = None
+    ends_ms = session_moves_until_ms(tenant, session, now_ms)
     if session.pool_id is not None:
         key = session.seat_key
         # Who has just taken a seat may never ask again: its row is not in the book.
-        if key is None or key not in book.rows or not book.rows_lag:
+        if key is None or key not in book.rows or not book.rows_lag or key[1].startswith(SESSION_HOLDER):
             return None
         seat = book.seats.get(key)
         if seat is None or (is_grant and session.pool_id in tenant.options):
             return None
-        if not _is_kept_alike(book, tenant, seat):
-            return None
-    until_ms = session_moves_until_ms(tenant, session, now_ms)
-    if seat is not None and until_ms > now_ms:
-        until_ms = min(until_ms, seat_moves_until_ms(book, seat, seat, now_ms))
-    if until_ms <= now_ms:
+        ends_ms = min(ends_ms, seat_moves_until_ms(tenant, seat, now_ms))
+    if ends_ms <= now_ms:
         return None
-    asked = replace(session, address=address)
-    kept = _standing(tenant, client, asked, seat, now_ms, until_ms)
-    return kept if is_grant else kept._replace(sessions_max=0)
-
-
-def _is_kept_alike(book: Book, tenant: Tenant, seat: Seat) -> bool:
-    """Whether of a seat that is kept either nothing is written, or the same each time but for the moment."""
-    if seat.holder.startswith(SESSION_HOLDER):
-        return False
-    return is_near(book, seat) if may_lag(tenant, seat) else True
-
-
-def _standing(  # noqa: PLR0917 - a private step
-    tenant: Tenant, client: Client, session: Session, seat: Seat | None, now_ms: int, until_ms: int
-) -> Standing:
     number = 0 if seat is None else seat.number
     answer = granted(tenant, client, session, now_ms, number=number)
     return Standing(
@@ -200,7 +196,7 @@ def _standing(  # noqa: PLR0917 - a private step
         scope=session.scope,
         pool_id=session.pool_id,
         holder=session.holder,
-        address=session.address,
+        address=address,
         life_ms=session.expires_at_ms - now_ms,
         access_life_ms=answer.access_expires_at_ms - now_ms,
         may_refresh=answer.may_refresh,
@@ -209,11 +205,14 @@ def _standing(  # noqa: PLR0917 - a private step
             "" if session.pool_id is None else tenant.pools[session.pool_id].name,
             client.client_id,
             client.user.initials,
-            session.address,
+            address,
         ),
-        sessions_max=client.sessions_max,
+        sessions_max=client.sessions_max if is_grant else 0,
         number=number,
-        seat=None if seat is None or may_lag(tenant, seat) else seat,
+        seat=seat,
+        row_until_ms=EVER_MS if seat is None else row_lasts_until_ms(book, seat, now_ms),
+        lag_ms=lag_ms(tenant),
+        ends_ms=ends_ms,
         from_ms=now_ms,
-        until_ms=until_ms,
+        until_ms=ends_ms if seat is None else min(ends_ms, seat.expires_at_ms),
     )

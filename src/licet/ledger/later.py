@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from licet.ledger.book import Book, SeatKept, SeatKey, SessionRenewed, SessionStarted
 from licet.ledger.commands import Command, Grant, Granted, Outcome
 from licet.ledger.prefetch import EVER_MS
-from licet.ledger.seat_rows import is_near
+from licet.ledger.seat_rows import is_near, lag_ms, may_lag
 from licet.model import Pool, Seat, Session, Tenant
 from licet.units import DAY_MS
 
@@ -101,14 +101,18 @@ def session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int
     return EVER_MS if session.pool_id is None else _end_ms(tenant.pools[session.pool_id], now_ms) - life_ms
 
 
-def seat_moves_until_ms(book: Book, seat: Seat, before: Seat, now_ms: int) -> int:
-    """Before which moment a seat that was `before` is kept alike by a token; now: never."""
-    until_ms = min(
-        before.expires_at_ms,
-        _day_ends_ms(now_ms),
-        _seat_moves_until_ms(book.tenants[seat.tenant_id], seat, before, now_ms),
-    )
-    return min(until_ms, _near_until_ms(book, seat, now_ms)) if book.rows_lag else until_ms
+def seat_moves_until_ms(tenant: Tenant, seat: Seat, now_ms: int) -> int:
+    """Before which moment a seat is kept by a token as it was now, as long as it lives; now: never."""
+    return min(_day_ends_ms(now_ms), _seat_moves_until_ms(tenant, seat, seat, now_ms))
+
+
+def row_lasts_until_ms(book: Book, seat: Seat, now_ms: int) -> int:
+    """Before which moment the row of a seat need not be written again, after a token now; 0: each time."""
+    tenant = book.tenants[seat.tenant_id]
+    if not may_lag(tenant, seat):
+        return 0
+    # One that is not near was written with this token.
+    return _near_until_ms(book, seat, now_ms) if is_near(book, seat) else now_ms + lag_ms(tenant) + 1
 
 
 def _day_ends_ms(now_ms: int) -> int:
@@ -141,4 +145,4 @@ def _near_until_ms(book: Book, seat: Seat, now_ms: int) -> int:
         return EVER_MS
     row = book.rows[seat.key]
     behind_ms = max(seat.expires_at_ms - row.expires_at_ms, seat.issued_at_ms - row.issued_at_ms)
-    return now_ms + book.tenants[seat.tenant_id].session_ttl_s * 500 - behind_ms + 1
+    return now_ms + lag_ms(book.tenants[seat.tenant_id]) - behind_ms + 1

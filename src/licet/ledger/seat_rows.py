@@ -43,12 +43,17 @@ def may_lag(tenant: Tenant, seat: Seat) -> bool:
     return pool.signed is None and not tenant.hold_s_of(pool)
 
 
+def lag_ms(tenant: Tenant) -> int:
+    """By how much a row may be behind at most: half of a session's life."""
+    return tenant.session_ttl_s * 500
+
+
 def is_near(book: Book, seat: Seat) -> bool:
     """Whether the row of this seat, which is kept, need not be written again to say what the seat is now."""
     row, tenant = book.rows.get(seat.key), book.tenants[seat.tenant_id]
     if row is None or row == seat:
         return row is not None
-    half_ms = tenant.session_ttl_s * 500
+    half_ms = lag_ms(tenant)
     return (
         may_lag(tenant, seat)
         and 0 < seat.expires_at_ms - row.expires_at_ms <= half_ms

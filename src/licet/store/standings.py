@@ -12,7 +12,8 @@ from msgspec.structs import astuple
 from licet.ledger.again import Again, Standing, standing
 from licet.ledger.book import Book, SeatKept, SeatKey, SessionEnded, SessionRenewed, SessionStarted
 from licet.ledger.commands import Grant, Refresh
-from licet.model import EndReason, Session
+from licet.ledger.holders import USER_HOLDER
+from licet.model import EndReason, Seat, Session
 from licet.store.rows import Row, Saving
 
 STANDINGS_MAX: Final = 50_000  # some 25 MB
@@ -27,7 +28,7 @@ class Standings:
     def __init__(self, most: int = STANDINGS_MAX) -> None:
         self._most = most
         self._kept: dict[int, tuple[object, Standing]] = {}
-        # From where a seat is used whose row is written each time: its user may have more than one client.
+        # From where a seat of a user is used, who may have more clients: each of them writes its row.
         self._sources: dict[SeatKey, str] = {}
 
     def forget(self) -> None:
@@ -41,7 +42,7 @@ class Standings:
         if kept is None:
             return None
         of, found = kept
-        return found if of == mark and found.covers(grant, now_ms) and self._is_so(found) else None
+        return found if of == mark and found.covers(grant, now_ms) and self._is_so(found, now_ms) else None
 
     def find_renewal(self, refresh: Refresh, session: Session, mark: object, now_ms: int) -> Standing | None:
         """What a client was granted, and is by this refresh of its session; None where it is not known."""
@@ -49,8 +50,19 @@ class Standings:
         if kept is None:
             return None
         of, found = kept
-        is_so = of == mark and found.renews(refresh, session, now_ms) and self._is_so(found)
+        is_so = of == mark and found.renews(refresh, session, now_ms) and self._is_so(found, now_ms)
         return found if is_so else None
+
+    def learn_repeated(self, it: Again, now_ms: int) -> Seat | None:
+        """Keep what follows of what was granted again at this moment; the seat, if its row was due."""
+        before = it.standing
+        if not 0 < before.row_until_ms <= now_ms:
+            return None
+        moved = before.moved(now_ms)
+        mark, kept = self._kept.get(before.client_key, (None, None))
+        if kept is before:
+            self._kept[before.client_key] = (mark, moved)
+        return moved.seat
 
     def learn(self, book: Book, mark_of: _MarkOf, now_ms: int) -> None:
         """Keep what was granted in a book, at this moment, with the marks of the tenants that have one."""
@@ -84,18 +96,23 @@ class Standings:
         if session is not None and mark is not None:
             of, before = self._kept.get(key, (None, None))
             if before is not None and not is_grant and of == mark and before.fits(session, address, now_ms):
-                return  # That says as much, and of grants as well.
+                if not 0 < before.row_until_ms <= now_ms:
+                    return  # That says as much, and of grants as well.
+                is_grant = before.sessions_max > 0
             kept = standing(book, session, address, now_ms, is_grant=is_grant)
         if kept is None:
             self._kept.pop(key, None)
             return
         self._kept[key] = (mark, kept)
-        if kept.seat is not None:
+        if kept.seat is not None and kept.seat.holder.startswith(USER_HOLDER):
             self._sources[kept.seat.key] = kept.seat.sources
 
-    def _is_so(self, found: Standing) -> bool:
-        """Whether nobody else uses its seat from elsewhere since, where it says what the row of that is."""
-        return found.seat is None or self._sources.get(found.seat.key) == found.seat.sources
+    def _is_so(self, found: Standing, now_ms: int) -> bool:
+        """Whether it says what the row of its seat is, where it has to be written."""
+        seat = found.seat
+        if found.row_until_ms > now_ms or seat is None or not seat.holder.startswith(USER_HOLDER):
+            return True
+        return self._sources.get(seat.key) == seat.sources
 
 
 def with_repeated(
@@ -109,7 +126,8 @@ def with_repeated(
             entries.append((it.tenant_id, now_ms, "granted", "", *it.noted))
         else:
             renewed[command.sid] = (command.sid, now_ms, now_ms + it.life_ms)
-        if it.seat is not None and (seat := it.seat_at(now_ms)) is not None:
+        if it.row_until_ms <= now_ms:
+            seat = it.seat_at(now_ms)
             seats[seat.key] = astuple(seat)[:-2]
     saved = rows._replace(sessions_new=sessions, entries=entries)
     # What was decided on a book is as late, of a seat and of a session.

@@ -261,7 +261,7 @@ class Batch:
 
     def _holds_until_ms(self, book: Book | None) -> int | None:
         """Before which moment all of this would be decided as it was; None where it may not be even now."""
-        until_ms = [it.until_ms for it in self.repeated]
+        until_ms = [it.until_ms(self.now_ms) for it in self.repeated]
         if book is not None:
             assert self._remembered is not None
             seats, sessions = self._remembered

@@ -180,6 +180,8 @@ class Memory:
         for it in repeated:
             command = it.command
             key, mark = command.client_key, self._tenants[command.tenant_id]
+            if (seat := self._standings.learn_repeated(it, now_ms)) is not None:
+                _put(self._seats, seat.key, (mark, seat, seat), SEATS_MAX)
             if it.session is not None:
                 _put(self._sessions, command.sid, (mark, it.session_at(now_ms)), SESSIONS_MAX)
                 continue

@@ -184,6 +184,8 @@ class Memory:
         """Remember what was granted again at this moment. Call it after COMMIT, and before `learn`."""
         known = self._sessions
         for it in repeated:
+            if (seat := self._standings.learn_repeated(it, now_ms)) is not None:
+                self._rows[seat.key] = seat
             if it.session is not None:
                 known[it.command.sid] = it.session_at(now_ms)
 
