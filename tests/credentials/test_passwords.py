@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerifyMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +75,11 @@ class TestPasswords:
         with pytest.raises(VerifyMismatchError):
             PASSWORDS._hasher.verify(nobody, PASSWORD)
         assert Passwords(memory_kib=8, time_cost=1)._nobody != nobody
+
+    def test_a_start_hashes_no_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of the parameters that a server has, a hash takes a twentieth of its start."""
+        monkeypatch.setattr(PasswordHasher, "hash", pytest.fail)
+        assert not Passwords(memory_kib=8, time_cost=1).verify(None, PASSWORD)
 
     def test_a_hash_of_weaker_parameters_is_outdated_and_still_good(self) -> None:
         """It is upgraded at the next good login."""

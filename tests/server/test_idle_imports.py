@@ -56,7 +56,8 @@ def look(admin_port):
     print(json.dumps(sorted(sys.modules)))
     os.kill(os.getpid(), signal.SIGTERM)
 
-settings = load_settings(overrides={"data": sys.argv[1], "port": 0, "admin_port": 0})
+store = sys.argv[3] if len(sys.argv) > 3 else None
+settings = load_settings(overrides={"data": sys.argv[1], "port": 0, "admin_port": 0, "store": store})
 if sys.argv[2] == "answered":
     upkeep.HOUSEKEEPING_AFTER_S = 60.0
 run(settings, lambda port, admin_port: threading.Thread(
@@ -154,6 +155,16 @@ def test_a_server_at_which_nobody_looks_imports_nothing_of_the_dashboard(data: P
     found = imported(_SERVER, str(data), "idle")
     assert {"licet.server.wiring", "licet.admin.http"} <= found
     assert not _SERVER_NEVER & found
+
+
+def test_on_postgresql_it_answers_before_that_as_well(data: Path, postgres_places: PostgresPlaces) -> None:
+    """Beside the rest it imports the driver."""
+    place = postgres_places.make(START_MS)
+    begun_in_postgres(place, jim_test())
+    found = imported(_SERVER, str(data), "answered", postgres_places.url)
+    place.close()
+    assert {"licet.server.upkeep", "psycopg"} <= found
+    assert not (_NOT_BEFORE_AN_ANSWER - {"psycopg"}) & found
 
 
 def test_a_server_answers_before_it_imports_sqlalchemy(data: Path) -> None:
