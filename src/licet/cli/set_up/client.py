@@ -50,6 +50,8 @@ def add(
 ) -> None:
     """Add a client. It authenticates with its user's password, or with a generated secret.
 
+    Its id has 1 to 128 characters that can be seen.
+
     Example: [bold]licet client add TestClientId --user TC --secret[/]
     """
     values = read(CLIENT, settings, data, tenant)
