@@ -10,6 +10,7 @@
 - `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
 - `leaking`: a seat is not given back when the last of its sessions ends.
 - `uncounted`: what is counted by options of a pool is forgotten before each decision.
+- `trusting`: what options count stays remembered, also when another node has written (SQLite).
 - `unreserved`: a seat that is reserved is given to whoever asks.
 - `admitting`: who is excluded, or not included, gets a seat.
 - `overtaking`: what is free goes to whoever asks, whoever waits for it.
@@ -45,6 +46,7 @@ from licet.store.contract import LiveSessions, Purpose, Store
 from licet.store.sqlite import book as in_sqlite
 from licet.store.sqlite import connecting
 from licet.store.sqlite import store as sqlite
+from licet.store.sqlite.memory import Memory
 from licet.web.waiter import Waiter
 
 HASTY, BLIND = "hasty", "blind"
@@ -196,6 +198,18 @@ def _forget_counts() -> None:
     rules.decide_seat = decide_seat  # type: ignore[attr-defined]
 
 
+def _remember_counts() -> None:
+    _look_away()
+    truly = Memory.forget
+
+    def forget(memory: Memory) -> None:
+        counts, memory._counts = memory._counts, {}
+        truly(memory)
+        memory._counts = counts
+
+    Memory.forget = forget  # type: ignore[method-assign,assignment]
+
+
 def _ignore_reserves() -> None:
     _look_away()
     truly = seat_decision.source_of
@@ -265,6 +279,7 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "folding away": _fold_denials_away,
     "letting go": _let_go_of_seats,
     "uncounted": _forget_counts,
+    "trusting": _remember_counts,
     "unreserved": _ignore_reserves,
     "admitting": _admit_everybody,
     "overtaking": _let_overtake,

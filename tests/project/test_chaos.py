@@ -20,7 +20,10 @@ SEED = 20_261_124
 _SQLITE = ((("kill all",), 0.0), (("quota", "pause committer"), 0.5))
 _POSTGRES = ((("lost commits", "kill"), 0.2), (("failover", "clock"), 0.5))
 REST_S = 0.8
-_OF_OPTIONS = {"uncounted", "unreserved", "admitting", "overtaking", "unranked", "moving back", "deaf"}
+_OF_OPTIONS = {
+    *("uncounted", "trusting", "unreserved", "admitting"),
+    *("overtaking", "unranked", "moving back", "deaf"),
+}
 _SHARES = {"believing": 1.0, "unmarked": 0.15} | dict.fromkeys(_OF_OPTIONS, 1.0)  # of the clients
 _LONGER = {
     "blind": 10,
@@ -28,6 +31,7 @@ _LONGER = {
     "lockless": 12,
     "moving back": 10,
     "overtaking": 10,
+    "trusting": 4,
     "uncounted": 2,
     "unmarked": 4,
     "unranked": 20,
@@ -153,6 +157,7 @@ class TestBroken:
             pytest.param("sqlite", "clinging", "unexplained_denial", marks=pytest.mark.wide),
             pytest.param("sqlite", "blind", "two_holders", marks=pytest.mark.wide),
             pytest.param("sqlite", "uncounted", "over_limit", marks=pytest.mark.wide),
+            pytest.param("sqlite", "trusting", "over_limit", marks=pytest.mark.wide),
             pytest.param("sqlite", "unreserved", "over_limit", marks=pytest.mark.wide),
             pytest.param("sqlite", "admitting", "over_limit", marks=pytest.mark.long),
             pytest.param("sqlite", "overtaking", "overtaken", marks=pytest.mark.wide),

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 ROWS_MAX = 64  # of one statement; more of them are several statements
-# How many rows go into one statement: all, where they are few, and else a multiple of eight.
-_FEW = 16
-_LENGTHS = tuple(rows if rows <= _FEW else rows & -8 for rows in range(ROWS_MAX + 1))
+# How many rows go into one statement: all, where they are few, and else a multiple of four, or of eight.
+_FEW, _SOME = 16, 32
+_LENGTHS = tuple(
+    rows if rows <= _FEW else rows & (-4 if rows <= _SOME else -8) for rows in range(ROWS_MAX + 1)
+)
 
 
 _Any = TypeVar("_Any")
