@@ -222,12 +222,12 @@ def _ignore_reserves() -> None:
 
 
 def _admit_everybody() -> None:
-    truly = PoolOptions.of
+    truly = PoolOptions._find
 
-    def of(options: PoolOptions, initials: str, client_id: str) -> Applied:
+    def find(options: PoolOptions, initials: str, client_id: str) -> Applied:
         return truly(options, initials, client_id)._replace(excluded="", not_included="")
 
-    PoolOptions.of = of  # type: ignore[method-assign,assignment]
+    PoolOptions._find = find  # type: ignore[method-assign,assignment]
 
 
 def _let_overtake() -> None:
@@ -235,12 +235,12 @@ def _let_overtake() -> None:
 
 
 def _know_no_priorities() -> None:
-    truly = PoolOptions.of
+    truly = PoolOptions._find
 
-    def of(options: PoolOptions, initials: str, client_id: str) -> Applied:
+    def find(options: PoolOptions, initials: str, client_id: str) -> Applied:
         return truly(options, initials, client_id)._replace(level=0)
 
-    PoolOptions.of = of  # type: ignore[method-assign,assignment]
+    PoolOptions._find = find  # type: ignore[method-assign,assignment]
 
 
 def _move_back() -> None:

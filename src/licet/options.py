@@ -18,6 +18,7 @@ What is here is data: `licet.ledger.seat_decision` decides by it.
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
@@ -33,6 +34,7 @@ RULES_MAX: Final = 100  # of one pool
 LEVEL_MAX: Final = 9  # of a priority; the least is its negative
 POOLS_MAX: Final = 4  # of one scope (L20)
 SEATS_MAX: Final = 1_000_000
+TEXTS_MAX: Final = 10_000  # of what seats are counted as, whose names are remembered; some 3 MB
 SEPARATOR: Final = "\n"  # between the names of what a seat is counted as: no name contains it
 
 _WHO = re.compile(r"(?:user|client|group):[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
@@ -202,7 +204,8 @@ class PoolOptions:
         for group in sorted(groups.values(), key=lambda group: group.name):
             for member in [f"user:{it}" for it in group.users] + [f"client:{it}" for it in group.clients]:
                 self._groups_of[member].append(f"group:{group.name}")
-        self._applied = _Applied(self._find)
+        self.applied: Mapping[tuple[str, str], Applied] = _Applied(self._find)
+        """As `of`, for who asks in each grant: a look-up without a call."""
         self.limits: dict[str, int] = {}
         """How many seats may be counted as what, by the rules for those who were looked up."""
         self._who_counts: dict[str, dict[str, str]] = {}  # of the limits that somebody came to
@@ -214,7 +217,7 @@ class PoolOptions:
 
     def of(self, initials: str, client_id: str) -> Applied:
         """What applies to a client and its user."""
-        return self._applied[initials, client_id]
+        return self.applied[initials, client_id]
 
     def who_counts(self, what: str) -> dict[str, str]:
         """The clients of which a limit counts the seats, as the set-up is now, and their users.
@@ -300,9 +303,10 @@ def counted_as(names: Iterable[str]) -> str:
     return SEPARATOR.join(names)
 
 
-def names_counted(counted: str) -> list[str]:
-    """The names in such a text."""
-    return counted.split(SEPARATOR) if counted else []
+@lru_cache(maxsize=TEXTS_MAX)
+def names_counted(counted: str) -> tuple[str, ...]:
+    """The names in such a text; the same ones each time, whose hashes are known by then."""
+    return tuple(counted.split(SEPARATOR)) if counted else ()
 
 
 def check_who(who: str) -> str:

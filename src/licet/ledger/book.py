@@ -13,7 +13,7 @@ from functools import partial
 from licet.ledger.expiries import EVERY, Expiries
 from licet.ledger.numbers import Numbers
 from licet.model import EndReason, NoSeatReason, Place, Seat, Session, Tenant, Value
-from licet.options import SEPARATOR
+from licet.options import names_counted
 
 SeatKey = tuple[int, str]
 
@@ -275,7 +275,7 @@ class Book:
 
     def _count(self, seat: Seat, seats: int) -> None:
         counts = self.counts[seat.pool_id]
-        for what in seat.counted.split(SEPARATOR):
+        for what in names_counted(seat.counted):
             counts[what] += seats
 
     def _put(self, session: Session) -> None:

@@ -167,7 +167,7 @@ class Need:
                 applied = self._applied.get(pool_id)
                 if applied is None:
                     applied = self._begin(tenant, pool_id, options)
-                applied.append(options.of(client.user.initials, client.client_id))
+                applied.append(options.applied[client.user.initials, client.client_id])
             if pool.signed is not None:
                 waiting = 0 if options is None else options.queue
                 self.numbers[pool_id] = self.grants[pool_id] + waiting

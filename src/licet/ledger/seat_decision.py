@@ -68,9 +68,11 @@ class NotGiven(NamedTuple):
     may_wait: bool = False
 
 
-def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
+def decide_seat(  # noqa: C901, PLR0911, PLR0912 - a line a rule, and no call that each grant pays for
+    book: Book, asked: Asked, now_ms: int
+) -> Given | NotGiven:
     """Whether the pool gives a seat, and which; else why not."""
-    tenant, _, pool, key, scope, freed = asked
+    tenant, client, pool, key, scope, freed = asked
     step = None if pool.signed is None else pool.signed.at(now_ms)
     if (reason := why_unlicensed(tenant, pool, scope, step)) is not None:  # L13
         return NotGiven(reason)
@@ -83,14 +85,7 @@ def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
         if room_of(pool, now_ms) - book.in_use[pool.id] + len(freed) <= 0:  # L6, L14
             return _all_in_use(pool, book.earliest_expiry(pool.id))
         return Given() if step is None else _with_number(book, asked, step, "", now_ms)
-    return _by_options(book, asked, options, step, now_ms)
-
-
-def _by_options(  # noqa: C901, PLR0911 - one a rule
-    book: Book, asked: Asked, options: PoolOptions, step: Step | None, now_ms: int
-) -> Given | NotGiven:
-    _, client, pool, key, _, freed = asked
-    applied = options.of(client.user.initials, client.client_id)
+    applied = options.applied[client.user.initials, client.client_id]
     if applied.excluded:  # L15
         return NotGiven(NoSeatReason.EXCLUDED, rule=applied.excluded)
     if applied.not_included:
@@ -113,17 +108,23 @@ def _by_options(  # noqa: C901, PLR0911 - one a rule
         if _others_are_first(book, asked, options, left, now_ms):
             return NotGiven(NoSeatReason.QUEUED, now_ms + ASK_AGAIN_MS, rule="queue", may_wait=True)
         counts, seats = left.counts, left.seats
-    if seats <= 0:  # L6, L14
-        until_ms = _until_there_is_one(book, pool, options, applied)
-        return _all_in_use(pool, until_ms, may_wait=options.queue > 0)
-    source = source_of(options, applied, counts, room)
-    if source is None:  # L17
-        until_ms = _until_there_is_one(book, pool, options, applied)
-        return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=options.queue > 0)
+    source = source_of(options, applied, counts, room) if seats > 0 else None
+    if source is None:
+        return _no_room(book, pool, options, applied, is_any_free=seats > 0)
     counted = applied.texts[source]
     if step is None:
         return Given(0, counted)
     return _with_number(book, asked, step, counted, now_ms, may_wait=options.queue > 0)
+
+
+def _no_room(
+    book: Book, pool: Pool, options: PoolOptions, applied: Applied, *, is_any_free: bool
+) -> NotGiven:
+    """No seat is free (L6, L14), or only such as are reserved for others (L17)."""
+    until_ms, may_wait = _until_there_is_one(book, pool, options, applied), options.queue > 0
+    if not is_any_free:
+        return _all_in_use(pool, until_ms, may_wait=may_wait)
+    return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=may_wait)
 
 
 def limits_reached(applied: Applied, counts: Mapping[str, int]) -> list[str]:
