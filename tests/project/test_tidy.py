@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from support.paths import ROOT
@@ -20,9 +21,15 @@ TEMPLATES = sorted((SRC / "admin" / "templates").rglob("*.html"))
 BESIDE = ("bench", "chaos", "interop", "release", "tests")
 
 
+@cache
+def parsed(module: Path) -> ast.Module:
+    """What it says."""
+    return ast.parse(module.read_text(encoding="utf-8"))
+
+
 def functions(module: Path) -> Iterator[tuple[str, int]]:
     """The functions of a module, each with its number of lines from `def` to its end."""
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(module)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             yield f"{module.relative_to(ROOT)}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
@@ -69,7 +76,7 @@ def test_no_room_has_more_modules_than_can_be_looked_over() -> None:
 def test_every_module_says_first_what_it_does() -> None:
     """Its first line is a sentence, with a blank line behind it where there is more to say."""
     for module in MODULES:
-        text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+        text = ast.get_docstring(parsed(module))
         assert text, f"{module}: it has no docstring"
         first = text.splitlines()[0]
         assert re.fullmatch(r"[A-Z`][^\n]{8,}[.:]", first), f"{module}: {first}"

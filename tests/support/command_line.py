@@ -10,15 +10,30 @@ from contextlib import contextmanager
 from typer.testing import CliRunner, Result
 
 from licet.cli import app
+from licet.credentials.passwords import Passwords
 from support.nursery import Program
 from support.screen import WAIT_S, TerminalScreen, without_colours
+from support.served import HASHED_WITH
 
 
 def run(*arguments: str, stdin: str | None = None, exit_code: int = 0, **variables: str) -> Result:
-    """Run a verb whose output is no terminal."""
-    result = CliRunner(env=variables).invoke(app, arguments, input=stdin)
+    """Run a verb whose output is no terminal; a password is as cheap to hash as by a server of tests."""
+    with _cheap_passwords():
+        result = CliRunner(env=variables).invoke(app, arguments, input=stdin)
     assert result.exit_code == exit_code, (result.output, result.exception)
     return result
+
+
+@contextmanager
+def _cheap_passwords() -> Iterator[None]:
+    defaults = Passwords.__init__.__kwdefaults__
+    assert defaults is not None
+    usual = dict(defaults)
+    defaults.update(HASHED_WITH)
+    try:
+        yield
+    finally:
+        defaults.update(usual)
 
 
 class Terminal(TerminalScreen):
