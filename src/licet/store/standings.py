@@ -16,7 +16,7 @@ from licet.ledger.holders import USER_HOLDER
 from licet.model import EndReason, Seat, Session
 from licet.store.rows import Row, Saving
 
-STANDINGS_MAX: Final = 50_000  # some 25 MB
+STANDINGS_MAX: Final = 50_000  # some 32 MB
 
 _MATTERING: Final = frozenset((SessionStarted, SessionRenewed, SessionEnded))  # changes
 _MarkOf = Callable[[int], object | None]

@@ -39,7 +39,7 @@ from licet.store.standings import Standings
 
 SEATS_MAX: Final = 200_000  # some 80 MB at most
 CLIENTS_MAX: Final = 1_000_000
-SESSIONS_MAX: Final = 50_000  # some 25 MB
+SESSIONS_MAX: Final = 50_000  # some 22 MB
 COUNTS_MAX: Final = 100_000  # of each pool with options; some 15 MB
 
 _REPEATED: Final = frozenset((Grant, Refresh))
