@@ -112,7 +112,6 @@ class Need:
 
         # assertions: those which may have been used before (RFC 7523 3): {(tenant, client, jti)}.
         self.assertions: set[tuple[int, int, bytes]] = set()
-
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
         self._tenant_of: dict[int, int] = {}  # those with options

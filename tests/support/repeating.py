@@ -1,0 +1,25 @@
+"""Counts what is granted or renewed again without a book."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from licet.ledger.again import Again
+from licet.ledger.book import Change
+from licet.store.counters import count
+from licet.store.postgres import store as postgres
+from licet.store.sqlite import store as sqlite
+
+
+def counted_again(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many sessions are granted or renewed again from now on, of each commit in which some are."""
+    found: list[int] = []
+
+    def committed(counted: Counter[str], changes: Sequence[Change], again: Sequence[Again] = ()) -> None:
+        found.extend([len(again)] if again else [])
+        count(counted, changes, again)
+
+    for module in (postgres, sqlite):
+        monkeypatch.setattr(module, "count", committed)
+    return found
