@@ -114,8 +114,7 @@ class Need:
         self.assertions: set[tuple[int, int, bytes]] = set()
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
-        self._tenant_of: dict[int, int] = {}  # those with options
-        self._options: dict[int, PoolOptions] = {}
+        self._tenant_of, self._options = dict[int, int](), dict[int, PoolOptions]()  # of those with options
         self._applied: dict[int, list[Applied]] = {}  # of each grant of a pool with options
         self._asked: dict[int, Counter[str]] = {}  # as what they may be counted, and how often
         self._exceeded: dict[int, list[str]] = {}  # if all get a seat
