@@ -134,8 +134,10 @@ class TestAsked:
         assert "queue" not in tokens.site.asked[-1].form
         program.log_off(auth)
 
-    def test_closing_ends_the_wait(self, tokens: TokenSite, api: Site, timing: ManualTiming) -> None:
-        """A session that comes with a late answer is ended again."""
+    def test_a_session_that_comes_after_closing_is_ended_again(
+        self, tokens: TokenSite, api: Site, timing: ManualTiming
+    ) -> None:
+        """Its answer was late, and nobody waits for it any more."""
         auth = auth_for(tokens.url, api.url, timing, wait_for_seat=MINUTE, queue=True)
 
         def close() -> None:
