@@ -91,7 +91,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     So it is above the store, where all that is said to a database goes by way of SQLAlchemy; but for what
     is done in another way on each store.
 
-    What Hypothesis makes examples for is in both runs, with a third of them in `make test`.
+    What Hypothesis makes examples for is in both runs, with a quarter of them in `make test`.
     """
     if _is_wide(item.config) and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         item.add_marker("wide")

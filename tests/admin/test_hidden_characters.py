@@ -5,14 +5,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import update
 
-from licet.setup.change import SetupChange, changing
-from licet.store import schema
+from licet.setup.change import changing
 from support.admin_site import AdminSite, mistakes
 from support.dashboard import DashboardSite, Reader
 from support.filling import send
 from support.kinds import Place
+from support.older_names import rename
 from support.pages import text_of
 from support.setup_site import ADA, JIM, START_MS
 
@@ -21,14 +20,6 @@ CLIENTS = f"/tenants/{JIM}/clients"
 TURNED = "Fron\N{RIGHT-TO-LEFT OVERRIDE}ksed"  # it is shown as Frondesk
 SHOWN = "Fron\\u202eksed"
 SAID = "a new client_id has only characters that can be seen; this one has U+202E (RIGHT-TO-LEFT OVERRIDE)"
-
-
-def rename(change: SetupChange, before: str, client_id: str) -> None:
-    """Give a client a name that no face takes any more, as stores of before have it."""
-    client = schema.client.c
-    change.transaction.connection.execute(
-        update(schema.client).where(client.client_id == before).values(client_id=client_id)
-    )
 
 
 @pytest.fixture

@@ -325,7 +325,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield running.url
 
 
-@pytest.mark.parametrize("examples", few([5, 50], 1))
+@pytest.mark.parametrize("examples", few([3, 50], 1))
 @pytest.mark.parametrize(("path", "method"), ASKED)
 def test_any_request_gets_an_answer_of_the_document(path: str, method: str, examples: int, url: str) -> None:
     """Schemathesis sends what fits the document and what does not, without credentials that are right."""
@@ -340,7 +340,7 @@ def api(examples: int) -> Any:
     return schemathesis.openapi.from_dict(DOCUMENT, config=config)
 
 
-@pytest.mark.parametrize("examples", few([5, 50], 1))
+@pytest.mark.parametrize("examples", few([3, 50], 1))
 @pytest.mark.parametrize(
     ("path", "method"),
     [it for it in ASKED if it not in {("/{tenant}/logoff", "get"), ("/{tenant}/licences", "get")}],

@@ -127,7 +127,8 @@ def test_what_an_administrator_sets_of_a_value_is_all_that_its_model_has() -> No
         "licences",
         "groups",
         "options",  # which is made of the pools and the groups
-        "other_pools",  # of which `pools` has all
+        "other_pools",  # of which `pools` has all, as has the next
+        "pools_by_name",
     }
     for noun in NOUNS:
         fields = {setting.field for setting in noun.settings}

@@ -9,6 +9,7 @@ from licet.model import Role
 from licet.options import Group, Share
 from support.dashboard import DashboardSite, Reader, add_admin, heading
 from support.filling import form_of, resend, send, wrong
+from support.older_names import rename
 from support.pages import text_of
 from support.setup_forms import HERE, done, edit, removal, tenant_of
 
@@ -59,7 +60,8 @@ def test_a_client_whose_id_has_a_character_that_looks_like_a_line_end_is_one_mem
 ) -> None:
     name = "App\N{LINE SEPARATOR}2"
     with site.changing() as change:
-        change.tenant("Jim_Test").add_client(name, user="TC")
+        change.tenant("Jim_Test").add_client("Odd", user="TC")
+        rename(change, "Odd", name)
     done(
         send(ada, f"/set-up/groups/add{HERE}", name="odd", users="", clients=f"{name}\r\n"), "/set-up/groups"
     )
