@@ -21,6 +21,14 @@ def few(examples: Iterable[Any], count: int) -> list[Any]:
     ]
 
 
+def one_in(every: int, examples: Iterable[Any]) -> list[Any]:
+    """What `pytest.mark.parametrize` takes: of these params one of so many, and the others marked wide."""
+    return [
+        it if at % every == 0 else pytest.param(*it.values, id=it.id, marks=[*it.marks, pytest.mark.wide])
+        for at, it in enumerate(examples)
+    ]
+
+
 def examples(most: int) -> int:
     """How many Hypothesis makes in this run, of as many in `make test-wide`."""
     return -(-most * settings().max_examples // EXAMPLES_MAX)
