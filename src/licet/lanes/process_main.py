@@ -2,8 +2,7 @@
 
 FD is its end of a socket pair. By standard input comes a byte for the kind of the store, then its location,
 so that a password in it appears in no argument list and no environment. Until they come, the process imports
-what it will need. It ends when
-the server closes its end, or is gone.
+what it will need. It ends when the server closes its end, or is gone.
 """
 
 import contextlib
