@@ -224,6 +224,10 @@ class ClientSecret(Value, frozen=True, kw_only=True):
     expires_at_ms: int | None
     last_used_at_ms: int | None
 
+    def is_live(self, now_ms: int) -> bool:
+        """Whether it has not expired."""
+        return self.expires_at_ms is None or now_ms < self.expires_at_ms
+
 
 class PublicKey(Value, frozen=True, kw_only=True):
     """A public key by which a client authenticates.

@@ -66,7 +66,7 @@ class ClientSecrets:
         kept = next((found for found in secrets if found.secret_id == secret_id), None)
         if not hmac.compare_digest(hashed, kept.hash if kept else bytes(len(hashed))) or kept is None:
             return None
-        return kept if kept.expires_at_ms is None or now_ms < kept.expires_at_ms else None
+        return kept if kept.is_live(now_ms) else None
 
     def _hash(self, secret: str) -> bytes:
         keyed = self._keyed.copy()

@@ -132,7 +132,7 @@ def authenticates_by(client: Client, now_ms: int) -> list[str]:
     found = []
     if client.password_allowed and client.user.password_hash is not None:
         found.append("password")
-    if any(secret.expires_at_ms is None or secret.expires_at_ms > now_ms for secret in client.secrets):
+    if any(secret.is_live(now_ms) for secret in client.secrets):
         found.append("secret")
     if any(key.is_live(now_ms) for key in client.keys):
         found.append("key")

@@ -107,7 +107,7 @@ class Authenticator:
     def is_valid(self, kept: ClientSecret) -> bool:
         """Whether a secret of a set-up that has not changed still authenticates its client."""
         now_ms = self._clock.now_ms()
-        if kept.expires_at_ms is not None and kept.expires_at_ms <= now_ms:
+        if not kept.is_live(now_ms):
             return False
         self.secrets_used[kept.secret_id] = now_ms
         return True

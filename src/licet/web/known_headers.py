@@ -69,5 +69,5 @@ def secret_of(entry: Proven, tenant: Tenant | None, now_ms: int) -> tuple[Client
         return None
     for kept in client.secrets:
         if kept.hash == entry.secret_hash:  # both are stored: there is nothing to guess
-            return (client, kept) if kept.expires_at_ms is None or now_ms < kept.expires_at_ms else None
+            return (client, kept) if kept.is_live(now_ms) else None
     return None
