@@ -3,6 +3,8 @@
 What the first released version says to its store was recorded, and is said again on the tables of this one.
 """
 
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -40,6 +42,7 @@ from licet.store.postgres import store as postgres_store
 from licet.store.sqlite.store import SqliteStore, migrating
 from support.kinds import KINDS, PATIENCE_S
 from support.next_version import NEXT, NextVersion
+from support.nursery import ran
 from support.paths import FIXTURES
 from support.statements import Recording, read_recording, replay
 
@@ -50,25 +53,46 @@ if TYPE_CHECKING:
 
     from support.postgres import Postgres
 
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from licet.store.migrate import upgrade
+from licet.store.opening import StoreAt
+
+def die_at_the_tenth(done, total):
+    if done == 9:
+        print(done, "of", total, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with StoreAt(Path(sys.argv[1]), sys.argv[2] or None).migrating() as connection:
+    upgrade(connection, die_at_the_tenth)
+"""
+
 Begin = Callable[[], AbstractContextManager[Connection]]
 
 
 @pytest.fixture(params=KINDS)
-def begin(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    """Begins a transaction on an empty store of each kind; at the end of its block it is committed.
+def at(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreAt]:
+    """Where an empty store of each kind is, without tables.
 
     One in a database waits for others, and is waited for, as long as a test waits for anything.
     """
     if request.param == "sqlite":
         (tmp_path / SQLITE_NAME).touch()
-        yield StoreAt(tmp_path).migrating
+        yield StoreAt(tmp_path)
         return
     patient = postgres_store._PATIENT.replace(b"'5s'", b"'%ds'" % PATIENCE_S)
     monkeypatch.setattr(postgres_store, "_PATIENT", patient)
     monkeypatch.setattr(postgres_connection, "CONNECT_S", PATIENCE_S)
     server: Postgres = request.getfixturevalue("postgres")
-    yield StoreAt(tmp_path, server.create_database("migrate")).migrating
+    yield StoreAt(tmp_path, server.create_database("migrate"))
     server.drop_database("migrate")
+
+
+@pytest.fixture
+def begin(at: StoreAt) -> Begin:
+    """Begins a transaction on it; at the end of its block it is committed."""
+    return at.migrating
 
 
 @pytest.fixture
@@ -215,8 +239,22 @@ class TestSteps:
             with next_version.code():
                 upgrade(connection, lambda done, total: told.append((done, total)))
         steps = len(list((next_version.directory / "pre").glob("[0-9]*.py"))) - 1
-        assert told[0] == (0, steps)
-        assert told[-1] == (steps, steps)
+        assert told == [(done, steps) for done in range(steps + 1)]
+
+    def test_where_no_step_is_left_it_tells_nothing(self, begin: Begin) -> None:
+        """And Alembic is not asked."""
+        told: list[tuple[int, int]] = []
+        with begin() as connection:
+            upgrade(connection)
+            upgrade(connection, lambda done, total: told.append((done, total)))
+        assert told == []
+
+    @pytest.mark.parametrize("kind", ["pre", "post"])
+    def test_the_name_of_a_file_begins_with_its_step(self, kind: str) -> None:
+        """By the names it is known which steps are left, without reading the files."""
+        scripts = ScriptDirectory(str(MIGRATIONS), version_locations=[str(MIGRATIONS / kind)])
+        for script in scripts.walk_revisions():
+            assert Path(script.path).name.startswith(f"{script.revision}_")
 
     def test_a_step_that_fails_leaves_nothing_behind(self, begin: Begin, next_version: NextVersion) -> None:
         """All steps are one transaction."""
@@ -228,6 +266,16 @@ class TestSteps:
         with begin() as connection:
             assert current(connection) == Schema(pre=HEAD, post=COMPATIBLE_FROM)
             assert "address" not in columns(connection, "event")
+
+    def test_one_that_is_killed_in_the_middle_leaves_nothing_behind(self, at: StoreAt, begin: Begin) -> None:
+        """Whoever comes next makes all of the tables."""
+        killed = ran([sys.executable, "-c", _KILLED, str(at.data), at.url or ""], PATIENCE_S)
+        assert (killed.returncode, killed.stderr) == (-signal.SIGKILL, "")
+        assert killed.stdout.startswith("9 of ")
+        with begin() as connection:
+            assert inspect(connection).get_table_names() == []
+            upgrade(connection)
+            check_current(connection)
 
     def test_two_that_migrate_at_once_do_it_once(self, begin: Begin) -> None:
         """The second waits for the first, and finds it done."""

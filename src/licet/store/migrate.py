@@ -17,6 +17,7 @@ post step, because version 0.1.0, which knows no such steps, looks there for the
 here. The heads are constants, so that a server starts without reading the migrations; a test checks them.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,6 +36,7 @@ COMPATIBLE_FROM = "0010"  # the last post step: the oldest code that may work wh
 Kind = Literal["pre", "post"]
 Ask = Callable[[str], Iterable[Sequence[Any]]]  # executes a statement; its rows
 Report = Callable[[int, int], None]  # gets the steps done, and of how many
+AfterStep = Callable[..., None]  # is told of a step that is done, in Alembic's words
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _TABLES = {"pre": "schema_version", "post": "alembic_version"}
@@ -160,42 +162,45 @@ def _must_be_unused(connection: "Connection", step: str, now_ms: int) -> None:
 
 
 def _run(connection: "Connection", kinds: Sequence[Kind], report: Report) -> None:
+    """Do the steps of these kinds that are left: one call of Alembic a kind, as each call reads all files."""
+    _take_over(connection)
+    due = {kind: steps for kind in kinds if (steps := _due(connection, kind))}
+    if not due:
+        return
     from alembic import command  # noqa: PLC0415 - a fifth of a second that only a migration should cost
 
-    _take_over(connection)
-    steps = [(kind, step) for kind in kinds for step in _due(connection, kind)]
-    for done, (kind, step) in enumerate(steps):
-        report(done, len(steps))
-        command.upgrade(_config(connection, kind), step)
-        report(done + 1, len(steps))
+    count = sum(map(len, due.values()))
+    done = itertools.count(1)
+    report(0, count)
+    for kind, steps in due.items():
+        command.upgrade(_config(connection, kind, lambda **_: report(next(done), count)), steps[-1])
 
 
 def _take_over(connection: "Connection") -> None:
     """Write down which pre steps 0.1.0 has done: it kept no table of them."""
-    from alembic import command  # noqa: PLC0415 - the same
-    from sqlalchemy import inspect  # noqa: PLC0415 - the same
+    from sqlalchemy import inspect  # noqa: PLC0415 - as above
 
     schema = current(connection)
     if schema is not None and not inspect(connection).has_table(_TABLES["pre"]):
+        from alembic import command  # noqa: PLC0415 - as above
+
         command.stamp(_config(connection, "pre"), schema.pre)
 
 
 def _due(connection: "Connection", kind: Kind) -> list[str]:
-    """The steps of a kind that are left to do, in their order."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - the same
-
+    """The steps of a kind that are left to do, in their order; the name of each file begins with its step."""
     schema = current(connection)
     done = "" if schema is None else getattr(schema, kind)
-    scripts = ScriptDirectory.from_config(_config(connection, kind))
-    return sorted(revision.revision for revision in scripts.walk_revisions() if revision.revision > done)
+    steps = (file.stem.partition("_")[0] for file in (MIGRATIONS / kind).glob("[0-9]*.py"))
+    return sorted(step for step in steps if step > done)
 
 
-def _config(connection: "Connection", kind: Kind) -> "Config":
-    from alembic.config import Config  # noqa: PLC0415 - the same
+def _config(connection: "Connection", kind: Kind, after_step: AfterStep = lambda **_: None) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - as above
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(MIGRATIONS / kind))
-    config.attributes.update(connection=connection, version_table=_TABLES[kind])
+    config.attributes.update(connection=connection, version_table=_TABLES[kind], after_step=after_step)
     return config

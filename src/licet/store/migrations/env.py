@@ -12,5 +12,6 @@ context.configure(
     version_table=attributes["version_table"],
     target_metadata=metadata,
     render_as_batch=True,
+    on_version_apply=attributes["after_step"],
 )
 context.run_migrations()  # in the caller's transaction: all steps, or none
