@@ -105,6 +105,24 @@ def test_the_help_costs_nothing_of_the_database_and_the_hashing() -> None:
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_an_output_that_cannot_be_written_is_said_in_one_line() -> None:
+    """As where the disk is full to which a report is redirected."""
+    code = "from licet.__main__ import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "licet: the output cannot be written: No space left on device\n",
+    )
+
+
 def test_a_shell_completes_the_verbs_of_a_noun() -> None:
     """Also those of a noun that is not imported yet."""
     environment = {"_LICET_COMPLETE": "complete_bash", "COMP_WORDS": "licet client sec", "COMP_CWORD": "2"}

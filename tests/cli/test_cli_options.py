@@ -109,6 +109,28 @@ def test_options_that_cannot_be_are_refused_in_one_line(
     assert desk.json("pool", "show", "full")["options"] == []
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("scope set all --pools", "--pools is empty; give a value, like named,full"),
+        ("scope add orders --pools", "--pools is empty; give a value, like named,full"),
+        ("pool set full --seats", "--seats is empty; give a value, like 5, or all"),
+        ("pool set full --overdraft", "--overdraft is empty; give a value, like 5, or all"),
+        (
+            "pool set full --alerts",
+            "--alerts is empty; give a value, like '80 90 100 denied expires', or none",
+        ),
+        ("user set TC --cost-centre", "--cost-centre is empty; give a value"),
+    ],
+)
+def test_an_empty_value_takes_no_seats_pools_or_alerts_away(desk: Desk, line: str, told: str) -> None:
+    """It is a variable of a script that is not set: a scope without pools would need no seat (L1)."""
+    before = desk.out("export")
+    for value in ("", " "):
+        assert desk.error(*line.split(), value, exit_code=2) == told
+    assert desk.out("export") == before
+
+
 def test_a_scope_draws_on_pools_in_order(desk: Desk) -> None:
     desk.out("pool", "add", "named", "--seats", "1", "--named", "TC")
     assert desk.out("scope", "set", "all", "--pools", "named,full") == "Scope all changed.\n"

@@ -23,7 +23,8 @@ from licet.cli import completing
 from licet.cli.noun import option, takes
 from licet.cli.options import exclusive, of_option, read_end
 from licet.cli.output import Absent, Duration, Record, Shown, ends
-from licet.model import Value
+from licet.model import InvalidValue, Value
+from licet.refusal import Code
 from licet.setup import kinds
 from licet.setup.kinds import Kind
 from licet.setup.noun import Noun, Setting, Settings, defaults_of
@@ -188,10 +189,22 @@ def _read(setting: Setting, given: Any, data: Path | None, tenant: str | None) -
         return frozenset(given)
     if not isinstance(given, str) or isinstance(setting.kind, kinds.Choice):
         return given  # typer has read it
+    if not given.strip():
+        raise _nothing_given(setting)
     if isinstance(setting.kind, kinds.End):
         return read_end(f"--{_called(setting)}", given, data, tenant)
     with of_option(f"--{_called(setting)}", given if isinstance(setting.kind, kinds.Limit) else ""):
         return setting.kind.read(given, UTC)
+
+
+def _nothing_given(setting: Setting) -> InvalidValue:
+    """Refuse an option with an empty text: most often a variable of a script that is not set.
+
+    On a page, an empty field is none, or all; here no scope loses its pools, and no pool its seats, by that.
+    """
+    like = f", like {setting.kind.hint}" if setting.kind.hint else ""
+    text = f"--{_called(setting)} is empty; give a value{like}"
+    return InvalidValue(text, code=Code.MALFORMED)
 
 
 def _shown(setting: Setting, value: Any, zone: tzinfo) -> Shown:
