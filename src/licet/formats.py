@@ -21,6 +21,8 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])")
 _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NEAR = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"))  # below, unit, its name
+# Also the wide forms, which a spreadsheet may take for the others.
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", *"\uff1d\uff0b\uff0d\uff20")
 NEVER = "never"
 _MINUTE_S, _HOUR_MIN, _DAY_MIN = 60, 60, 1440
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -241,6 +243,21 @@ def escaped(char: str) -> str:
     """A character as Python's escape of it."""
     code = ord(char)
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+def csv_cell(value: object) -> object:
+    """A value for a CSV file; a text that a spreadsheet would run as a formula has an apostrophe before it.
+
+    People choose the names (OWASP, CSV injection). What there is none of is empty.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace(
+        "\r", "\n"
+    )  # csv quotes no carriage return, which begins a row
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def without_controls(text: str) -> str:

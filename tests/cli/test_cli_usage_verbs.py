@@ -11,7 +11,7 @@ import pytest
 from licet.model import Pool
 from support.cli_reports_site import Site
 from support.command_line import run
-from support.examples import end, grant, jim_test
+from support.examples import client, end, grant, jim_test
 
 
 def report(site: Site, verb: str, *arguments: str) -> str:
@@ -140,6 +140,25 @@ def test_costs_are_split_by_cost_centre_to_the_cent(site: Site) -> None:
     assert "4711" in text
     assert "(no cost centre)" in text
     assert "cost" not in costs_of(site).replace("cost centre", "")
+
+
+def test_no_cell_of_a_csv_file_is_a_formula(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    """Whoever names a client or a cost centre must not run anything on the machine of who opens the file."""
+    clients = (client(1, "=cmd()", "TC"), client(2, "Client1", "C1"))
+    site = Site(tmp_path_factory.mktemp("formulas"), jim_test(clients=clients), ago_s=600)
+    run("user", "set", "TC", "--cost-centre", "+4711", "--data", str(site.data))
+    site.store.refresh_tenants()
+    site.do(grant(1, 1), grant(2, 2))
+    site.clock.advance(seconds=300)
+    export = report(site, "export", "--format", "csv")
+    file = tmp_path / "costs.csv"
+    costs_of(site, "--csv", str(file))
+    costs = file.read_text(encoding="utf-8")
+    assert {row["client"] for row in csv.DictReader(io.StringIO(export))} == {"'=cmd()", "Client1"}
+    for text in (costs, costs_of(site, "--csv", "-")):
+        assert {row["name"] for row in csv.DictReader(io.StringIO(text))} == {"'+4711", ""}
+    assert '"client": "=cmd()"' in report(site, "export", "--format", "json")
+    site.store.close()
 
 
 def test_costs_by_group_of_who_is_in_none(site: Site) -> None:

@@ -117,6 +117,9 @@ def test_who_waits_is_told_its_place_and_who_comes_later_what_is_before_it(place
     do(store, grant(2, 1), grant(1, 2, queue=True))
     why = asked(store)
     assert (why.granted, why.queue_position) == (False, 1)
+    [denied] = do(store, grant(1, 3, queue=True))
+    assert isinstance(denied, Denied)
+    assert (why.reason, why.retry_after_s) == (denied.reason, denied.retry_after_s) == ("queued", 5)
     place.clock.advance(seconds=10)
     with store.transaction() as transaction:
         transaction.load([])

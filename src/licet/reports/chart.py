@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TextIO
 
 from licet.extras import how_to_install
-from licet.formats import instant
+from licet.formats import csv_cell, instant
 from licet.reports.forms import By as By  # noqa: PLC0414 - with what it is a part of
 from licet.reports.forms import Form as Form  # noqa: PLC0414 - as above
 from licet.reports.usage import Peak, PoolUsage, Usage
@@ -72,7 +72,7 @@ def write_csv(file: TextIO, found: Usage, by: By, pool: str | None = None) -> in
         if pool in {None, of.pool}
         for step in peaks_of(of, by)
     ]
-    writer.writerows(rows)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
     return len(rows)
 
 

@@ -18,10 +18,9 @@ from zoneinfo import ZoneInfo
 
 from fastapi.responses import Response
 
-ROWS_MAX = 10_000  # a guess: programs read more in pages, from the admin API
+from licet.formats import csv_cell
 
-# Also the wide forms, which a spreadsheet may take for the others.
-_FORMULA = ("=", "+", "-", "@", "\t", "\n", *"\uff1d\uff0b\uff0d\uff20")
+ROWS_MAX = 10_000  # a guess: programs read more in pages, from the admin API
 
 Row = TypeVar("Row")
 
@@ -34,7 +33,7 @@ def csv_file(name: str, headings: Sequence[str], rows: Iterable[Sequence[object]
     file = StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(headings)
-    writer.writerows([_cell(value) for value in row] for row in shown)
+    writer.writerows([csv_cell(value) for value in row] for row in shown)
     headers = {
         "content-disposition": f'attachment; filename="{name}.csv"',
         "cache-control": "no-store",
@@ -66,14 +65,3 @@ def moment(at_ms: int | None, zone: str) -> str:
     if at_ms is None:
         return ""
     return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(zone)).isoformat(timespec="seconds")
-
-
-def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        return value
-    text = value.replace("\r\n", "\n").replace(
-        "\r", "\n"
-    )  # csv quotes no carriage return, which begins a row
-    return f"'{text}" if text.startswith(_FORMULA) else text

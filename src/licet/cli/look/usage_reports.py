@@ -15,7 +15,7 @@ from licet.cli.output import Record, note, progress, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import local, plain, whose
 from licet.clock import SystemClock
-from licet.formats import counted, duration, instant, seat_hours
+from licet.formats import counted, csv_cell, duration, instant, seat_hours
 from licet.model import Tenant
 
 if TYPE_CHECKING:
@@ -241,10 +241,11 @@ def write_csv(target: str, rows: Iterator[Sequence[Any]]) -> None:
 
     Raises Refused.
     """
+    cells = ([csv_cell(value) for value in row] for row in rows)
     if target == "-":
-        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        csv.writer(sys.stdout, lineterminator="\n").writerows(cells)
         return
-    written = list(rows)
+    written = list(cells)
     try:
         with Path(target).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(written)

@@ -4,6 +4,7 @@ import csv
 import json
 from io import StringIO
 
+from licet.formats import csv_cell
 from licet.reports.export import report_log
 from licet.reports.export.exported import Export
 from licet.reports.forms import LogFormat
@@ -18,6 +19,7 @@ def write_log(found: Export, form: LogFormat) -> str:
     if form is LogFormat.JSON:
         records = [dict(zip(report_log.COLUMNS, row, strict=True)) for row in rows]
         return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+    cells = ([csv_cell(value) for value in row] for row in rows)
     file = StringIO(newline="")
-    csv.writer(file, lineterminator="\n").writerows([report_log.COLUMNS, *rows])
+    csv.writer(file, lineterminator="\n").writerows([report_log.COLUMNS, *cells])
     return file.getvalue()

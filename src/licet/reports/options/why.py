@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from licet.formats import counted, instant
@@ -147,7 +148,9 @@ class _Explaining:
 
     def why(self) -> Why:
         tenant, client, grant = self._tenant, self._client, self._grant
-        outcome, _ = decide(self._book, grant, self._now_ms)
+        position = self._position()
+        # Who stands in line is taken to ask as it did: it would wait on.
+        outcome, _ = decide(self._book, replace(grant, queue=position > 0), self._now_ms)
         steps = [_client_step(client)]
         if steps[-1].passed:
             steps.append(self._scope_step(outcome))
@@ -170,7 +173,7 @@ class _Explaining:
             outcome=outcome if isinstance(outcome, Granted | Denied) else None,
             given=given,
             shares=given is not None and given[1] in self._book.seats,
-            queue_position=self._position(),
+            queue_position=position,
         )
 
     def _asked(self) -> Iterator[tuple[Pool, SeatKey, Given | NotGiven]]:
