@@ -6,8 +6,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from licet.clock import SystemClock
+from licet.lanes.commit import commit
+from licet.ledger.commands import Grant, Granted
+from licet.store import schema
 from licet.store.nodes import Node, note_node
 from licet.store.opening import StoreAt
 from support.cli_site import Desk
@@ -58,6 +62,43 @@ def test_a_dump_is_not_loaded_while_a_node_works_on_the_store(desk: Desk, tmp_pa
     told = desk.error("restore", str(file), "--yes")
     assert told.endswith("licence1:8080; stop them first; after a kill, wait 15 seconds")
     assert keys(desk) == []
+
+
+def test_a_node_that_was_paused_during_a_restore_believes_nothing_that_it_remembers(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """Else it would grant on a seat that is not there, where as much was changed before as by the restore."""
+    desk.run("user", "add", "TC", "--name", "Test", "--no-password")
+    desk.run("client", "add", "App", "--user", "TC", "--secret")
+    desk.run("migrate", "--finish")
+    file = tmp_path / "licet.dump"
+    with closing(StoreAt(desk.data, os.environ["LICET_STORE"]).open(SystemClock())) as node:
+        [tenant] = node.tenants().values()
+        [client], [pool] = tenant.clients.values(), tenant.pools.values()
+
+        def granted(times: int) -> None:
+            for _ in range(times):
+                grant = Grant(
+                    tenant_id=tenant.id,
+                    client_key=client.key,
+                    sid=os.urandom(20),
+                    scope="all",
+                    pool_id=pool.id,
+                    address="",
+                )
+                [outcome] = commit(node, [grant])
+                assert isinstance(outcome, Granted)
+
+        granted(40)  # in a row: then it remembers the tenant
+        desk.run("backup", str(file))
+        desk.run("session", "end", "--all", "--yes")
+        granted(5)
+        desk.run("restore", str(file), "--yes")
+        granted(1)
+        seats = desk.json("seats")
+        assert [it["in_use"] for it in seats["pools"]] == [1]
+        with node.reading() as connection:
+            assert connection.execute(select(schema.seat.c.client_id)).scalars().all() == ["App"]
 
 
 def test_a_dump_that_would_leave_a_table_behind_is_refused(

@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from licet.journal.folding import fold_journal
 from licet.journal.retention import remove_history
@@ -254,3 +255,22 @@ def test_an_event_says_who_did_what_and_no_secret(site: Site) -> None:
     told = " ".join(str(row) for row in rows)
     assert made.secret not in told
     assert "argon2id" not in told
+
+
+def test_a_change_after_one_that_was_lost_is_not_taken_for_that_one(site: Site) -> None:
+    """A node has read the lost one, and a failover brought back the set-up before it."""
+    node, before = site.second(), site.version()
+    site.clock.advance(seconds=1)
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).set_pool("full", seats=4)
+    node.refresh_tenants()
+    with site.store.transaction() as transaction:
+        transaction.connection.execute(update(schema.pool).values(seats=5))
+        for table in (schema.setup, schema.tenant):
+            transaction.connection.execute(update(table).values(version=before))
+    site.clock.advance(seconds=1)
+    with changing(site.second(), ADA) as change:
+        change.tenant(JIM).set_client("c1", enabled=False)
+    node.refresh_tenants()
+    tenant = node.tenants()[1]
+    assert (tenant.clients["c1"].usable, tenant.pools[1].seats) == (False, 5)

@@ -66,8 +66,8 @@ def test_what_was_exported_changes_nothing_and_makes_the_same_elsewhere(
 def test_all_of_a_file_is_one_version(site: Site) -> None:
     version = site.version()
     applied(site, RICH)
-    assert site.version() == version + 1
-    assert {row.version for row in site.rows(schema.tenant)} == {version + 1}
+    assert site.version() > version
+    assert {row.version for row in site.rows(schema.tenant)} == {site.version()}
 
 
 def test_only_what_differs_is_changed(site: Site) -> None:

@@ -57,6 +57,22 @@ class TestTheSetUp:
         assert do(store, grant(1, 3), refresh(1, 1)) == [ClientRefused(), SessionUnknown()]
         assert in_use(store) == 1
 
+    def test_a_change_that_the_database_has_lost_is_forgotten(self, place: Place, store: Store) -> None:
+        """As by a failover to a standby that had not received it."""
+        other = place.open()
+        with other.transaction() as transaction:
+            transaction.connection.execute(update(schema.client).filter_by(key=1).values(enabled=False))
+            bump(transaction.connection, 1)
+        assert do(store, grant(1, 1)) == [ClientRefused()]
+        with other.transaction() as transaction:
+            transaction.connection.execute(update(schema.client).filter_by(key=1).values(enabled=True))
+            for table in (schema.setup, schema.tenant):
+                transaction.connection.execute(update(table).values(version=table.c.version - 1))
+        [granted] = do(store, grant(1, 2))
+        assert isinstance(granted, Granted)
+        other.refresh_tenants()
+        assert other.tenants()[1].clients["TestClientId"].usable
+
     def test_a_tenant_that_was_removed_is_gone_and_one_that_was_added_is_there(
         self, place: Place, store: Store
     ) -> None:

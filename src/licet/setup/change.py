@@ -41,6 +41,7 @@ from licet.store.contract import Store, Transaction
 from licet.store.errors import AlreadyThere, unknown
 from licet.store.events import Event, keep_events
 from licet.store.setup_rows import columns_of
+from licet.store.setup_version import publish
 from licet.units import MINUTE_MS
 
 POOL_FIRST = "full"  # the pool of a new tenant
@@ -268,12 +269,7 @@ class SetupChange:
         for setup in changed:
             self._note_seats(setup)
         keep_events(self.transaction, self._events)
-        connection = self.transaction.connection
-        connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
-        version = select(schema.setup.c.version).scalar_subquery()
-        for setup in changed:
-            of_this = schema.tenant.c.id == setup.tenant.id
-            connection.execute(update(schema.tenant).where(of_this).values(version=version))
+        publish(self.transaction, [setup.tenant.id for setup in changed])
 
     def _hold_seats(self, changed: Sequence[TenantSetup]) -> None:
         """Recount the holds of seats by the new set-up (L18)."""

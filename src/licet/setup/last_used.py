@@ -5,10 +5,11 @@ Each function is one short transaction that a running server makes off the path 
 
 from collections.abc import Mapping
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, update
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from licet.store.setup_version import publish
 
 
 def note_secrets_used(store: Store, used: Mapping[str, int]) -> None:
@@ -57,8 +58,4 @@ def keep_password_hash(store: Store, tenant_id: int, initials: str, *, old: str,
             .values(password_hash=new)
         )
         if changed.rowcount:
-            connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
-            version = select(schema.setup.c.version).scalar_subquery()
-            connection.execute(
-                update(schema.tenant).where(schema.tenant.c.id == tenant_id).values(version=version)
-            )
+            publish(transaction, [tenant_id])

@@ -3,6 +3,9 @@
 Reading them costs no I/O, so that parsing a request and authenticating a client wait for nothing. A
 transaction checks their version again, so that it decides on the set-up of its own instant.
 
+A version that is older than the one before is of a database that has lost commits. None is given twice
+(`licet.store.setup_version`), so what was read of a change that was lost is not taken for another one.
+
 They are read by statements of the driver's own, without SQLAlchemy: so a process that only commits does
 without it. A statement names its columns: a table may get more of them while it is prepared.
 """
@@ -38,12 +41,19 @@ class Tenants:
         self.is_any_signed = False
         self._lock = threading.Lock()
 
-    def refresh(self, connection: "Connection | Ask", version: int) -> dict[int, Tenant]:
-        """The tenants as of the store's `version`, which this connection sees."""
+    def refresh(
+        self, connection: "Connection | Ask", version: int, before: int | None = None
+    ) -> dict[int, Tenant]:
+        """The tenants as of the store's `version`, which this connection sees.
+
+        `before` is the version that was known before this one was read; without it, nobody can change the
+        set-up meanwhile. An older one than that is of a database that has lost commits: all is read again.
+        """
         with self._lock:
-            if version > self.version:  # Another thread may have seen a later one.
+            is_lost = version < (self.version if before is None else before)
+            if version > self.version or is_lost:  # Another thread may have seen a later one.
                 known = dict[int, int](map(tuple, _ask(connection)(_PRESENT)))
-                changed = {key for key, row_version in known.items() if self._is_stale(key, row_version)}
+                changed = {key for key, of in known.items() if is_lost or self._is_stale(key, of)}
                 by_id = {key: tenant for key, tenant in self.by_id.items() if key in known}
                 by_id |= {tenant.id: tenant for tenant in read_tenants(connection, changed)}
                 self.is_any_signed = any(map(_has_signed_pools, by_id.values()))

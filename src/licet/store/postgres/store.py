@@ -288,9 +288,10 @@ class PostgresStore:
         return _reading(self._looker, self._answer_s)
 
     def _refresh(self, ask: Ask) -> None:
+        before = self._tenants.version
         version = read_version(ask)
         if version != self._tenants.version:
-            self._tenants.refresh(ask, version)
+            self._tenants.refresh(ask, version, before)
 
     def _hear(self) -> None:
         """Set the clock by the database's: that of an idle node must not drift."""

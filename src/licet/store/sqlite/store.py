@@ -126,9 +126,10 @@ class SqliteStore:
         Raises StoreUnavailable.
         """
         with self.looking() as ask:
+            before = self._tenants.version
             version = read_version(ask)
             if version != self._tenants.version:
-                self._tenants.refresh(ask, version)
+                self._tenants.refresh(ask, version, before)
 
     @contextmanager
     def looking(self) -> Iterator[Ask]:
