@@ -189,11 +189,14 @@ def _forget_counts() -> None:
     truly = seat_decision.decide_seat
 
     def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
-        counts, book.counts = book.counts, {}
+        known, exceeded = book.counts.copy(), book.exceeded
+        book.counts.clear()
+        book.exceeded = {}
         try:
             return truly(book, asked, now_ms)
         finally:
-            book.counts = counts
+            book.counts.update(known)
+            book.exceeded = exceeded
 
     rules.decide_seat = decide_seat  # type: ignore[attr-defined]
 

@@ -133,7 +133,8 @@ class Applied(NamedTuple):
     `excluded` and `not_included` name the rule that keeps it out, or are empty. `limits` are the counts that
     a new seat must fit into, all of them; `reserves` are those of which it takes the first that has room;
     `counted` is all that a seat of this client may be counted as, and `texts` what a seat keeps of that, by
-    the reserve that it is of, or else `common` or nothing.
+    the reserve that it is of, or else `common` or nothing. `usual` is that text where everything has room,
+    and `usual_names` are its names.
     """
 
     excluded: str
@@ -142,6 +143,8 @@ class Applied(NamedTuple):
     reserves: tuple[Limited, ...]
     level: int
     counted: tuple[str, ...] = ()
+    usual: str = ""
+    usual_names: tuple[str, ...] = ()
     texts: Mapping[str, str] = MappingProxyType({})
 
 
@@ -274,6 +277,7 @@ class PoolOptions:
         limited, sources = [it.what for it in limits], [it.what for it in reserves]
         sources.append(COMMON if self.reserved else "")
         self.limits.update([*limits, *reserves])
+        usual = counted_as(filter(None, [*limited, sources[0]]))
         return Applied(
             excluded=f"exclude {excluded}" if excluded else "",
             not_included=not_included,
@@ -281,6 +285,8 @@ class PoolOptions:
             reserves=tuple(reserves),
             level=max((self._priority[who] for who in everyone if who in self._priority), default=0),
             counted=tuple(filter(None, [*limited, *sources])),
+            usual=usual,
+            usual_names=names_counted(usual),
             texts={it: counted_as(filter(None, [*limited, it])) for it in sources},
         )
 

@@ -156,6 +156,7 @@ class _Forgetful:
                 book = load(commands)
                 book.counts.clear()
                 book.counts_before.clear()
+                book.exceeded = {}
                 return book
 
             vars(transaction)["load"] = load_less

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from licet.ledger.book import Book, SeatFreed, SeatKey, SeatTaken
+from licet.ledger.book import Book, Counts, SeatFreed, SeatKey, SeatTaken
 from licet.ledger.commands import Command, Grant, Outcome, Sweep, UseAssertion
 from licet.ledger.prefetch import SPARE, Need, Sharing
 from licet.ledger.rules import apply, free_expired
@@ -39,6 +39,7 @@ POOLS = (
     Pool(id=5, name="kept", seats=2, hold_s=60),
     Pool(id=6, name="signed", seats=5),
     Pool(id=7, name="queued", seats=2, queue=2, max=(Share(who="user:TC", seats=1),)),
+    Pool(id=8, name="reserved", seats=3, reserve=(Share(who="user:TC", seats=1),), max_per_user=1),
 )
 # Of the pool 6: one seat for good, and one with a gap of half a minute, which is shorter than its hold.
 LICENCES: tuple[tuple[str, int, dict[str, int]], ...] = (
@@ -60,7 +61,7 @@ OTHER = jim_test(id=2, name="Other", pools=(OTHER_POOL,), clients=(client(11, "S
 UNKNOWN = 1_000_000  # a client and a session that there are not
 
 KEYS = st.sampled_from([1, 1, 2, 2, 3, 4])
-POOL_IDS = st.sampled_from([None, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7])
+POOL_IDS = st.sampled_from([None, 1, 2, 2, 3, 4, 5, 6, 6, 7, 7, 8])
 QUEUED = 7  # the pool whose clients wait in line
 PICKED = st.integers(0, 4)  # the newest session that lives, the one before it, ...
 COMMANDS = st.one_of(
@@ -161,6 +162,9 @@ EXAMPLES = (
         [("end", 1)],
         [("grant", 3, 7)],
     ),
+    # The second of two clients of a user is denied by its limit; so is one of others by what is reserved.
+    steps([("grant", 1, 8), ("grant", 2, 8)], [("grant", 3, 8)], [("end", 0), ("grant", 2, 8)]),
+    steps([("grant", 3, 8)], [("grant", 4, 8), ("grant", 1, 8)]),
     # Nobody who waits asks again.
     [*steps([("grant", 3, 7)], [("grant", 4, 7)], [("grant", 1, 7)]), (None, 61_000, [("sweep",)])],
 )
@@ -400,6 +404,12 @@ def sharing(need: Need, ending: Iterable[Session], seats: Mapping[SeatKey, Seat]
     return [it._replace(sessions_max=1) for it in SHARING(need, ending, seats)]
 
 
+def exceeded(need: Need, counts: Counts, _: int) -> dict[int, set[str]]:
+    """Nothing."""
+    del need
+    return {pool_id: set() for pool_id in counts}
+
+
 def waiting(*_: object) -> dict[int, set[str]]:
     """Nothing of those who wait."""
     return {}
@@ -415,6 +425,7 @@ OMISSIONS = {
     ),
     "numbers, the next": Omission(sqlite=("_NUMBERS", *LATER), postgres=("numbers", *LATER)),
     "counts": Omission("counts"),
+    "exceeded": Omission(method=exceeded),
     "counts of those who wait": Omission(method=waiting),
     "queues": Omission("queues"),
     "queues of a sweep": Omission(both=("_LAPSED", "WHERE", NOTHING)),

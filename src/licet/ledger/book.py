@@ -8,7 +8,8 @@ whatever their order. A book decides nothing and does no I/O.
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Set as AbstractSet
+from itertools import chain
 
 from licet.ledger.expiries import EVERY, Expiries
 from licet.ledger.numbers import Numbers
@@ -128,7 +129,6 @@ def _in_line(place: Place) -> tuple[int, int]:
     return (-place.level, place.number)
 
 
-_none_counted = partial(defaultdict[str, int], int)
 Counts = dict[int, dict[str, int]]  # of each pool: how many seats are counted as what (`licet.options`)
 
 
@@ -142,8 +142,9 @@ class Book:
     may be behind them where `rows_lag` (`seat_rows.py`). Where a book does not hold all seats of a pool,
     `others_from_ms` is the moment before which none of the others expires. `counts` say how many seats are
     counted by options of their pool, and `counts_before` how many were: of all that a grant must fit into.
-    What else is counted is not known, and begins with 0. `places` are the queues of the pools that are asked,
-    lapsed places too. `changes` are what was applied, in order.
+    What else is counted is not known, and begins with 0. Of a pool in `exceeded`, nothing else that is
+    counted would be above its bound if all grants of the batch got a seat. `places` are the queues of the
+    pools that are asked, lapsed places too. `changes` are what was applied, in order.
     """
 
     def __init__(
@@ -162,6 +163,7 @@ class Book:
         rows_lag: bool = False,
         others_from_ms: Mapping[int, int] | None = None,
         counts: Counts | None = None,
+        exceeded: Mapping[int, AbstractSet[str]] | None = None,
         places: Sequence[Place] = (),
     ) -> None:
         self.tenants = tenants
@@ -179,9 +181,13 @@ class Book:
         self.rows_lag = rows_lag
         self.others_from_ms = others_from_ms or {}
         self.counts_before: Counts = counts or {}
-        self.counts: Counts = defaultdict(_none_counted)
+        self._counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
         for pool_id, found in self.counts_before.items():
-            self.counts[pool_id] = defaultdict(int, found)
+            self._counts[pool_id] = Counter(found)
+        # By what `counts` is behind: what seats were counted as, of each pool, that were taken and freed.
+        self._taken: defaultdict[int, list[str]] = defaultdict(list)
+        self._freed: defaultdict[int, list[str]] = defaultdict(list)
+        self.exceeded = exceeded or {}
         self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
         self._expiries: dict[int, Expiries] = {}  # of the pools that were asked for
@@ -189,16 +195,29 @@ class Book:
         for session in sessions:
             self._put(session)
 
+    @property
+    def counts(self) -> dict[int, Counter[str]]:
+        """How many seats are counted by options of their pool; added up when it is asked for, in C."""
+        if self._taken:
+            for pool_id, texts in self._taken.items():
+                self._counts[pool_id].update(chain.from_iterable(map(names_counted, texts)))
+            self._taken.clear()
+        if self._freed:
+            for pool_id, texts in self._freed.items():
+                self._counts[pool_id].subtract(chain.from_iterable(map(names_counted, texts)))
+            self._freed.clear()
+        return self._counts
+
     def earliest_expiry(self, pool_id: int, what: str = EVERY) -> int | None:
         """When the first seat of a pool expires, of those that are counted so; None where there is none.
 
         It is an earlier moment where that seat may be one that is not in the book.
         """
-        expiries = self._expiries.get(pool_id)
+        expiries, counts = self._expiries.get(pool_id), self.counts[pool_id]
         if expiries is None:
             expiries = self._expiries[pool_id] = Expiries(
                 {key[1]: seat for key, seat in self.seats.items() if key[0] == pool_id},
-                self.counts[pool_id],
+                counts,
                 self.others_from_ms.get(pool_id),
             )
         return expiries.first_ms(what)
@@ -258,7 +277,7 @@ class Book:
         self._set(seat)
         self.in_use[seat.pool_id] += 1
         if seat.counted:
-            self._count(seat, 1)
+            self._taken[seat.pool_id].append(seat.counted)
         if seat.number:
             self.numbers[seat.pool_id].take(seat.number)
 
@@ -269,14 +288,9 @@ class Book:
             expiries.remove(seat)
         self.in_use[seat.pool_id] -= 1
         if seat.counted:
-            self._count(seat, -1)
+            self._freed[seat.pool_id].append(seat.counted)
         if seat.number and (numbers := self.numbers.get(seat.pool_id)) is not None:
             numbers.give_back(seat.number, freed.number_from_ms)
-
-    def _count(self, seat: Seat, seats: int) -> None:
-        counts = self.counts[seat.pool_id]
-        for what in names_counted(seat.counted):
-            counts[what] += seats
 
     def _put(self, session: Session) -> None:
         sid = session.sid

@@ -2,7 +2,8 @@
 
 It is made when somebody asks, from the seats that a book has by then, and hears of each that changes after.
 Where a seat has another expiry by now, or is free, the old one stays until it comes up: a batch of denials
-looks at each seat once.
+looks at each seat once. So do those that ask by one of what seats are counted as; by the second, all are told
+apart at once, as a batch may ask by many.
 
 A book may have some seats of a pool only. It has all that are counted as something if it has as many as the
 count says; else the first may be another one, which expires no earlier than `others_from_ms`.
@@ -25,7 +26,8 @@ class Expiries:
         self._counts = counts
         self._others_from_ms = others_from_ms
         self._every: list[tuple[int, str]] | None = None
-        self._counted: dict[str, list[tuple[int, str]]] | None = None
+        self._counted: dict[str, list[tuple[int, str]]] = {}
+        self._are_all_counted = False  # else only what was asked for first
         self._whole: set[str] = set()
 
     def put(self, seat: Seat) -> None:
@@ -33,9 +35,10 @@ class Expiries:
         self._seats[seat.holder] = seat
         if self._every is not None:
             heappush(self._every, (seat.expires_at_ms, seat.holder))
-        if self._counted is not None:
+        if self._counted:
             for what in names_counted(seat.counted):
-                heappush(self._counted.setdefault(what, []), (seat.expires_at_ms, seat.holder))
+                if self._are_all_counted or what in self._counted:
+                    heappush(self._counted.setdefault(what, []), (seat.expires_at_ms, seat.holder))
 
     def remove(self, seat: Seat) -> None:
         """A seat is free."""
@@ -46,7 +49,7 @@ class Expiries:
         if what == EVERY:
             known_ms = self._first_known_ms(self._of_every(), what)
         else:
-            known_ms = self._first_known_ms(self._of_counted().get(what), what)
+            known_ms = self._first_known_ms(self._of_counted(what), what)
         if self._others_from_ms is None or what in self._whole:
             return known_ms
         return self._others_from_ms if known_ms is None else min(known_ms, self._others_from_ms)
@@ -57,18 +60,25 @@ class Expiries:
             heapify(self._every)
         return self._every
 
-    def _of_counted(self) -> dict[str, list[tuple[int, str]]]:
-        if self._counted is None:
-            found: dict[str, list[tuple[int, str]]] = {}
-            for holder, seat in self._seats.items():
-                for what in names_counted(seat.counted):
-                    found.setdefault(what, []).append((seat.expires_at_ms, holder))
-            for heap in found.values():
-                heapify(heap)
-            # As a seat is taken or freed, both become one more or one less: it stays so.
-            self._whole = {what for what, count in self._counts.items() if count <= len(found.get(what, ()))}
-            self._counted = found
-        return self._counted
+    def _of_counted(self, what: str) -> list[tuple[int, str]]:
+        if what in self._counted or self._are_all_counted:
+            return self._counted.get(what, [])
+        found: dict[str, list[tuple[int, str]]] = {what: []}
+        seats = self._seats.items()
+        if not self._counted:
+            found[what] = [(it.expires_at_ms, by) for by, it in seats if what in names_counted(it.counted)]
+            counts: Mapping[str, int] = {it: self._counts[it] for it in self._counts.keys() & {what}}
+        else:
+            self._are_all_counted, counts = True, self._counts
+            for holder, seat in seats:
+                for name in names_counted(seat.counted):
+                    found.setdefault(name, []).append((seat.expires_at_ms, holder))
+        for heap in found.values():
+            heapify(heap)
+        # As a seat is taken or freed, both become one more or one less: it stays so.
+        self._whole |= {it for it, count in counts.items() if count <= len(found.get(it, ()))}
+        self._counted |= found
+        return found[what]
 
     def _first_known_ms(self, heap: list[tuple[int, str]] | None, what: str) -> int | None:
         while heap:

@@ -54,9 +54,6 @@ class Counting(NamedTuple):
     holders: dict[int, set[str]]
     own: dict[int, set[int]]
 
-    def __bool__(self) -> bool:
-        return bool(self.holders or self.own)
-
 
 class Need:
     """What a book needs for these commands."""
@@ -117,7 +114,7 @@ class Need:
         self._tenant_of, self._options = dict[int, int](), dict[int, PoolOptions]()  # of those with options
         self._applied: dict[int, list[Applied]] = {}  # of each grant of a pool with options
         self._asked: dict[int, Counter[str]] = {}  # as what they may be counted, and how often
-        self._exceeded: dict[int, list[str]] = {}  # if all get a seat
+        self._exceeded: dict[int, AbstractSet[str]] = {}  # if all get a seat
         self._ending_of: set[int] = set()  # tenants of which a session is ended by name
         self._add(commands)
 
@@ -268,7 +265,22 @@ class Need:
             )
         }
 
-    def counting(self, in_use: Mapping[int, int], counts: Counts) -> Counting:
+    def exceeded(self, counts: Counts, now_ms: int) -> dict[int, AbstractSet[str]]:
+        """Of the pools with options: what would be above its bound, if all grants of a pool got a seat of it.
+
+        The limits and the reserves, and the common seats; so of what is not there, a grant need not be asked.
+        Not of a pool in which time alone changes the bounds, nor of one with fewer seats than it reserves.
+
+        Pool 1 has max = 2 for client:A. `Grant(A, pool 1)`: nothing. Three of them, or one where two seats
+        are counted so: {1: {"max=client:A"}}.
+        """
+        return {
+            pool_id: self._exceeded_then(pool_id, counts, now_ms)
+            for pool_id, options in self._options.items()
+            if (pool := self._pools[pool_id]).signed is None and options.reserved <= room_of(pool, now_ms)
+        }
+
+    def counting(self, in_use: Mapping[int, int], counts: Counts, now_ms: int) -> Counting | None:
         """The seats that count against a limit which may deny, where they can be those of a `FEW` only (L16).
 
         The answer to a denied client says when the first of them expires, and they may be anywhere among the
@@ -279,12 +291,13 @@ class Need:
         `A` has a seat of pool 1, of which 50 are in use, and `max` is 1 for user:AB. `Grant(B, pool 1)` needs
         the seats of client:A and client:B; the sessions of both, and their seats, if each has its own.
         """
-        found = Counting({}, {})
-        for pool_id in self._applied:
-            if in_use.get(pool_id, 0) <= 1 + SPARE or not self._options[pool_id].limits_one:
+        found = None
+        for pool_id, options in self._options.items():
+            if not options.limits_one or in_use.get(pool_id, 0) <= 1 + SPARE:
                 continue
-            reached = [*filter(is_limit, self._exceeded_then(pool_id, counts))]
+            reached = [*filter(is_limit, self._exceeded_then(pool_id, counts, now_ms))]
             if reached and (clients := self._who_counts(pool_id, reached)):
+                found = found or Counting({}, {})
                 self._add_counting(found, pool_id, clients)
         return found
 
@@ -308,17 +321,19 @@ class Need:
         if holders := found.holders.get(pool_id):  # who asks is looked up anyway
             holders.difference_update([holder for of_pool, holder in self.holders if of_pool == pool_id])
 
-    def _exceeded_then(self, pool_id: int, counts: Counts) -> list[str]:
-        """The limits and reserves into which not all would fit, if all grants of a pool got a seat of it."""
+    def _exceeded_then(self, pool_id: int, counts: Counts, now_ms: int) -> AbstractSet[str]:
         exceeded = self._exceeded.get(pool_id)
         if exceeded is None:
-            asked, limits = self._asked[pool_id], self._options[pool_id].limits
-            before = map(counts.get(pool_id, {}).get, asked, repeat(0))
+            asked, options, before = self._asked[pool_id], self._options[pool_id], counts.get(pool_id, {})
+            limits = options.limits
             # In C, as a batch may be long, and nearly always nothing is.
-            are_exceeded = map(
-                gt, map(add, asked.values(), before), map(limits.get, asked, repeat(SEATS_MAX))
-            )
-            exceeded = self._exceeded[pool_id] = [*compress(asked, are_exceeded)]
+            then = map(add, asked.values(), map(before.get, asked, repeat(0)))
+            found = {*compress(asked, map(gt, then, map(limits.get, asked, repeat(SEATS_MAX))))}
+            if options.reserved:
+                common = room_of(self._pools[pool_id], now_ms) - options.reserved
+                if before.get(COMMON, 0) + asked[COMMON] > common:
+                    found.add(COMMON)
+            exceeded = self._exceeded[pool_id] = found
         return exceeded
 
     def _may_explain(self, pool_id: int, counts: Counts, now_ms: int) -> bool:
@@ -329,15 +344,14 @@ class Need:
         pool, options = self._pools[pool_id], self._options[pool_id]
         if pool.signed is not None:
             return True
-        exceeded = self._exceeded_then(pool_id, counts)
+        exceeded = self._exceeded_then(pool_id, counts, now_ms)
         if any(map(is_limit, exceeded)):
             return True
-        room, asked = room_of(pool, now_ms), self._asked[pool_id]
-        common = room - options.reserved
-        if not options.reserved or counts.get(pool_id, {}).get(COMMON, 0) + asked[COMMON] <= common:
+        if COMMON not in exceeded:
             return False
         # A seat that none of the reserves of its client may have: each may, where it has one with room.
-        return common < 0 or bool(exceeded) or not all(map(_RESERVES, self._applied[pool_id]))
+        is_any_full = len(exceeded) > 1 or room_of(pool, now_ms) < options.reserved
+        return is_any_full or not all(map(_RESERVES, self._applied[pool_id]))
 
     def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:
         """How many seats of a signed pool that is asked may be in use, and until when that counts.

@@ -92,6 +92,14 @@ def decide_seat(  # noqa: C901, PLR0911, PLR0912 - a line a rule, and no call th
         return NotGiven(NoSeatReason.NOT_INCLUDED, rule=applied.not_included)
     if key in book.seats:  # L2
         return _shared(book, asked, step)
+    exceeded = book.exceeded.get(pool.id)
+    if (
+        exceeded is not None
+        and not book.places
+        and (not exceeded or exceeded.isdisjoint(applied.usual_names))
+        and room_of(pool, now_ms) - book.in_use[pool.id] + len(freed) > 0
+    ):  # Nothing of what follows can deny.
+        return Given(0, applied.usual)
     counts = book.counts.get(pool.id, _NO_COUNTS)
     if freed:
         counts = _counts_without(counts, freed)

@@ -294,7 +294,7 @@ class _Explaining:
         return ", ".join(names[:NAMES_MAX]) + (f" and {more} more" if more > 0 else "")
 
     def _count(self, pool: Pool, what: str) -> int:
-        return self._book.counts.get(pool.id, {}).get(what, 0)
+        return self._book.counts[pool.id][what]
 
     def _position(self) -> int:
         """Its place in the first line in which it has one."""

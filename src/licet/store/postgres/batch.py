@@ -206,7 +206,7 @@ class Batch:
             pipeline = None
         if loaded.add_options(raw, need, locked, asked_options) and pipeline is not None:
             pipeline.sync()  # as above
-        return loaded.book(tenants)
+        return loaded.book(tenants, need)
 
     def _check_memory(self, loaded: Loaded) -> None:
         """Forget what is remembered of what others have written since."""

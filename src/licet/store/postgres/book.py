@@ -345,7 +345,7 @@ class Loaded:
         for kind, *row in cursor:
             self._add(kind, row)
 
-    def book(self, tenants: Mapping[int, Tenant]) -> Book:
+    def book(self, tenants: Mapping[int, Tenant], need: Need) -> Book:
         """The book of these rows."""
         return Book(
             tenants=tenants,
@@ -364,6 +364,7 @@ class Loaded:
             rows_lag=self.rows_lag,
             others_from_ms=self._others_from_ms(),
             counts=self._counts,
+            exceeded=need.exceeded(self._counts, self.now_ms),
             places=self._places,
         )
 
@@ -390,20 +391,18 @@ class Loaded:
             tenants = None if locked is None else numbers(locked)
             lapsed = [self.now_ms, tenants, tenants, need.sweep]
             self._places += map(to_place, raw.execute(_LAPSED.encode(), lapsed, prepare=True))
-        counting = need.counting(self._in_use, self._counts) if need.counts else None
-        if counting:
+        counting = need.counting(self._in_use, self._counts, self.now_ms)
+        if counting is not None:
             asked_for = {
                 "now_ms": self.now_ms,
-                "holder_pools": numbers(
-                    pool_id for pool_id, those in counting.holders.items() for _ in those
-                ),
+                "holder_pools": numbers(key for key, those in counting.holders.items() for _ in those),
                 "holders": texts(holder for those in counting.holders.values() for holder in those),
                 "client_pools": numbers(pool_id for pool_id, keys in counting.own.items() for _ in keys),
                 "clients": numbers(key for keys in counting.own.values() for key in keys),
             }
             for row in raw.execute(_COUNTING.encode(), asked_for, prepare=True, binary=True):
                 self._add_seat([*row], is_early=False)
-        return bool(need.sweep or waiting or counting)
+        return bool(need.sweep or waiting or counting is not None)
 
     def _others_from_ms(self) -> dict[int, int]:
         """Of pools of which not every seat was loaded: before which moment no other one expires."""

@@ -343,7 +343,7 @@ class _Change:
         asked = parameters(need, locked=None, least_ms=0, now_ms=self.now_ms)
         loaded = Loaded(load(self._raw, asked), load_used(self._raw, need))
         loaded.add_options(self._raw, need, None, load_options(self._raw, need))
-        return loaded.book(tenants)
+        return loaded.book(tenants, need)
 
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""

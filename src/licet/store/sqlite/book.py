@@ -97,17 +97,17 @@ _NUMBERS = (
     " UNION ALL SELECT * FROM (SELECT number, from_ms FROM seat_free WHERE pool_id = ?1 AND from_ms > ?2"
     " ORDER BY from_ms LIMIT 1)))) FROM pool WHERE id = ?1"
 )
-# Of the options of a pool: how many seats are counted so, and who waits, if that is asked for.
+# Of the options of a pool: how many seats are counted so, and whether anybody waits, if that is asked for.
 _COUNTS = (
     "SELECT json_group_object(what, in_use) FROM json_each(?{names}) AS asked"
     " CROSS JOIN seat_count ON pool_id = ?1 AND what = asked.value"
 )
 _WAITING_COUNTS = _COUNTS.format(names=2)
-_COUNTED_AND_PLACES = (
-    f"SELECT in_use, (SELECT json_group_array(json_array({PLACE})) FROM queue_place WHERE pool_id = ?2)"
-    " FROM pool WHERE id = ?1"
+_COUNTED_AND_WAITING = (
+    "SELECT in_use, EXISTS (SELECT 1 FROM queue_place WHERE pool_id = ?2) FROM pool WHERE id = ?1"
 )
-_COUNTED_BY_OPTIONS = _COUNTED_AND_PLACES.replace(" FROM pool", f", ({_COUNTS.format(names=3)}) FROM pool", 1)
+_COUNTED_BY_OPTIONS = _COUNTED_AND_WAITING.replace("FROM pool", f", ({_COUNTS.format(names=3)}) FROM pool", 1)
+_PLACES = f"SELECT json_group_array(json_array({PLACE})) FROM queue_place WHERE pool_id = ?"
 _LAPSED = (
     f"SELECT json_group_array(json_array({PLACE})) FROM"
     " (SELECT * FROM queue_place WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)"
@@ -209,6 +209,7 @@ class _Loading:
             rows_lag=rows_lag,
             others_from_ms=self._others_from_ms,
             counts=self._counts,
+            exceeded=need.exceeded(self._counts, self._now_ms) if self._counts else None,
             places=self._places,
         )
 
@@ -275,14 +276,14 @@ class _Loading:
         queue = pool_id if pool_id in self._need.queues else None
         if known is not None:
             self._counts[pool_id] = known
-            found = self._raw.execute(_COUNTED_AND_PLACES, (pool_id, queue)).fetchone()
+            found = self._raw.execute(_COUNTED_AND_WAITING, (pool_id, queue)).fetchone()
         else:
             parameters = (pool_id, queue, _array(names))
             found = self._raw.execute(_COUNTED_BY_OPTIONS, parameters).fetchone()
             if found:
                 self._add_counts(pool_id, names, msgspec.json.decode(found[2]))
-        if found:
-            self._places += map(to_place, msgspec.json.decode(found[1]))
+        if found and found[1]:
+            self._places += map(to_place, _json(self._raw, _PLACES, pool_id))
         return found
 
     def _add_counts(self, pool_id: int, names: Iterable[str], counts: dict[str, int]) -> None:
@@ -316,7 +317,8 @@ class _Loading:
                 self._add_counts(pool_id, names, msgspec.json.decode(found[0]))
 
     def _load_counting(self) -> None:
-        if self._need.counts and (found := self._need.counting(self._in_use, self._counts)):
+        found = self._need.counting(self._in_use, self._counts, self._now_ms)
+        if found is not None:
             for pool_id, holders in found.holders.items():
                 self._load_held_of(pool_id, [*holders])
             for pool_id, clients in found.own.items():
