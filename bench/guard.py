@@ -100,10 +100,10 @@ class Baseline:
 
 def report(baseline: Baseline, counts: Mapping[str, Counts], compared: list[Compared]) -> Iterator[str]:
     """The comparison in lines; after a loss, where it is."""
-    yield f"{'':12}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"
+    yield f"{'':16}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"
     for kind, now in counts.items():
         mine = [figure for figure in compared if figure.kind == kind]
-        yield f"{kind:12}" + "".join(f"{figure.now:14,.1f} ({figure.change:+6.1%})" for figure in mine)
+        yield f"{kind:16}" + "".join(f"{figure.now:14,.1f} ({figure.change:+6.1%})" for figure in mine)
         for figure in mine:
             if figure.is_loss:
                 values = f"{figure.then:,.1f} then, {figure.now:,.1f} now"

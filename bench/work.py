@@ -122,7 +122,8 @@ class Work:
                 store_failed=lambda: _fail("the store failed"),
             ),
         )
-        protocol = type("HttpProtocol", (DirectHttpProtocol,), {"repeated": RepeatedRequests()})
+        of_all = {"repeated": RepeatedRequests(), "quick": public}
+        protocol = type("HttpProtocol", (DirectHttpProtocol,), of_all)
         self._connections = [Connection(config(public, protocol), self._loop) for _ in range(WAVE)]
 
     async def close(self) -> None:

@@ -29,9 +29,9 @@ class Repeated:
     def __init__(self, server: RunningServer, request: bytes) -> None:
         self._url, self._request = server.url, request
 
-    def ask(self) -> tuple[int, Any]:
-        """Send them; the status and content of the answer."""
-        with Wire(self._url) as wire:
+    def ask(self, source: str | None = None) -> tuple[int, Any]:
+        """Send them, from this address; the status and content of the answer."""
+        with Wire(self._url, source) as wire:
             wire.send(self._request)
             answer = wire.answer()
         assert answer is not None
@@ -96,6 +96,24 @@ def test_a_grant_through_a_proxy_has_the_address_that_the_proxy_gives(operated: 
         "SELECT address FROM session JOIN client ON client.key = client_key WHERE client_id = 'Behind'",
     )
     assert sorted(sessions) == [("192.0.2.1",)] * TIMES + [("192.0.2.2",)] * TIMES
+
+
+def test_a_header_of_a_proxy_counts_for_who_is_that_proxy_and_for_nobody_else(
+    operated: RunningServer,
+) -> None:
+    """The same bytes from elsewhere: their `X-Forwarded-For` is the sender's own word."""
+    (header,) = with_secrets(operated, ["Posing"]).values()
+    form = "grant_type=client_credentials&scope=view"
+    client = Repeated(operated, posted("token", header, form, "X-Forwarded-For: 192.0.2.1"))
+    client.ask_often()
+    for _ in range(TIMES):
+        assert client.ask("127.0.0.2")[0] == 200
+    client.ask()
+    sessions = rows(
+        operated,
+        "SELECT address FROM session JOIN client ON client.key = client_key WHERE client_id = 'Posing'",
+    )
+    assert sorted(sessions) == [("127.0.0.2",)] * TIMES + [("192.0.2.1",)] * (TIMES + 1)
 
 
 def test_a_client_that_is_disabled_or_removed_is_refused_at_once(operated: RunningServer) -> None:

@@ -141,11 +141,14 @@ class Server:
         buffer_bytes: int | None = None,
         grace_s: int | None = None,
         certificate: Certificate | None = None,
+        is_quick: bool = True,
     ) -> None:
         self.application: Application | AsgiApplication = AsgiApplication()
         if issubclass(protocol, DirectHttpProtocol):
             self.application = Application()
-            protocol = type(protocol.__name__, (protocol,), {"repeated": RepeatedRequests()})
+            quick = self.application if is_quick else None
+            of_all = {"repeated": RepeatedRequests(), "quick": quick}
+            protocol = type(protocol.__name__, (protocol,), of_all)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES_MAX)
         if buffer_bytes is not None:

@@ -117,7 +117,7 @@ def _adjust(server: serving.SwitchedServer) -> None:
         vars(server)["_parts"] = begin_late
 
 
-def _dated_config(answering: Answering, parts: Parts) -> uvicorn.Config:
+def _dated_config(answering: Answering, parts: Parts, _: object) -> uvicorn.Config:
     """One whose answers are dated by the clock of a test, and not by that of the machine."""
 
     async def answer(exchange: Exchange) -> Response:

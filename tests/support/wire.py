@@ -17,11 +17,13 @@ class Answer(NamedTuple):
 
 
 class Wire:
-    """One connection, to the byte."""
+    """One connection, to the byte; from this address of the machine, where it matters."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, source: str | None = None) -> None:
         parts = urlsplit(url)
-        self._socket = create_connection((parts.hostname or "", parts.port or 0), timeout=PATIENCE_S)
+        to = parts.hostname or "", parts.port or 0
+        of = None if source is None else (source, 0)
+        self._socket = create_connection(to, timeout=PATIENCE_S, source_address=of)
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> Self:

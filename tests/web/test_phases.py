@@ -160,12 +160,14 @@ def _stop(walk: Walk) -> None:
 
 HALF, REST = post()[:5], post()[5:]
 LAST = post("/token", b"", "Connection: close")
+NEVER_KEPT = post("/token?a=b")  # it has a query, and is parsed each time
 
 # Each is made when the client is there, and then waited for.
 WALKS: dict[tuple[Phase, Event], Callable[[Walk], object]] = {
     (Phase.NEW, Event.NO_ROOM): lambda _: None,
     (Phase.NEW, Event.HEAD_BEGUN): lambda walk: walk.client.send(HALF),
-    (Phase.NEW, Event.HEAD_COMPLETE): lambda walk: walk.client.send(post()),
+    (Phase.NEW, Event.HEAD_COMPLETE): lambda walk: walk.client.send(NEVER_KEPT),
+    (Phase.NEW, Event.CAME_AGAIN): lambda walk: walk.taken().send(post()),
     (Phase.NEW, Event.REFUSED): lambda walk: walk.client.send(get()),
     (Phase.NEW, Event.CLOSE): lambda walk: walk.client.say_no_more(),
     (Phase.NEW, Event.LOST): lambda walk: walk.taken().reset(),
@@ -173,7 +175,8 @@ WALKS: dict[tuple[Phase, Event], Callable[[Walk], object]] = {
     (Phase.TURNED_AWAY, Event.CLOSE): lambda walk: walk.client.say_no_more(),
     (Phase.TURNED_AWAY, Event.LOST): lambda walk: walk.turned_away().reset(),
     (Phase.IDLE, Event.HEAD_BEGUN): lambda walk: walk.idle().send(HALF),
-    (Phase.IDLE, Event.HEAD_COMPLETE): lambda walk: walk.idle().send(post()),
+    (Phase.IDLE, Event.HEAD_COMPLETE): lambda walk: walk.idle().send(NEVER_KEPT),
+    (Phase.IDLE, Event.CAME_AGAIN): lambda walk: walk.idle().send(post()),
     (Phase.IDLE, Event.REFUSED): lambda walk: walk.idle().send(get()),
     (Phase.IDLE, Event.CLOSE): lambda walk: walk.idle().say_no_more(),
     (Phase.IDLE, Event.LOST): lambda walk: walk.idle().reset(),
@@ -214,7 +217,7 @@ STREAMED = {
 }
 """What takes an answer that begins and does not end, as only an application of ASGI can give it."""
 BOTH: list[tuple[Kind, Phase, Event]] = [
-    *((AsgiHttpProtocol, *walked) for walked in WALKS),
+    *((AsgiHttpProtocol, *walked) for walked in WALKS if walked[1] is not Event.CAME_AGAIN),
     *((DirectHttpProtocol, *walked) for walked in WALKS if walked not in STREAMED),
 ]
 

@@ -9,17 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licet.web.http.repeated import ENTRIES_MAX, REQUEST_BYTES_MAX, RepeatedRequests
+from support.exchanges import Whole
 from support.listening import PatientProtocol, Server, get, post
-from support.treatments import Application
+from support.treatments import AnsweredBefore, Application
 
 SECRET = "c2VjcmV0"
 HOST = "Host: licet.test"
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A listener whose memory is empty."""
-    with Server(PatientProtocol) as server:
+@pytest.fixture(params=["in steps", "by the application"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A listener whose memory is empty, and what comes again is answered in both ways that there are."""
+    with Server(PatientProtocol, is_quick=request.param == "in steps") as server:
         server.catch_up()  # with a request that no test here sends
         yield server
 
@@ -149,13 +150,9 @@ def test_nothing_that_could_be_secret_is_kept() -> None:
     """Neither a header nor a body; of the headers only what says where a request comes from."""
     repeated = RepeatedRequests()
     request = post("/token", b"client_secret=shh", "Authorization: Basic shh", "Cookie: shh")
-    headers = [
-        (b"authorization", b"Basic shh"),
-        (b"cookie", b"shh"),
-        (b"x-api-key", b"shh"),
-        (b"x-forwarded-for", b"192.0.2.1"),
-    ]
-    repeated.add(repeated.name(request), "POST", "/token", headers, lambda: None)
+    exchange = Whole("/token", method="POST", form=b"client_secret=shh", authorization=b"Basic shh")
+    exchange.headers += [(b"cookie", b"shh"), (b"x-api-key", b"shh"), (b"x-forwarded-for", b"192.0.2.1")]
+    repeated.add(repeated.name(request), exchange, "127.0.0.1", AnsweredBefore(Application(), {}))
     kept = repeated.find(repeated.name(request))
     assert kept is not None
     assert kept.headers == [(b"x-forwarded-for", b"192.0.2.1")]
@@ -177,7 +174,8 @@ def test_the_memory_is_bounded_and_the_oldest_goes_first() -> None:
     """Whoever has authenticated may send what it likes."""
     repeated = RepeatedRequests(entries_max=3)
     for number in range(5):
-        repeated.add(repeated.name(b"%d" % number), "GET", "/", [], lambda: None)
+        before = AnsweredBefore(Application(), {})
+        repeated.add(repeated.name(b"%d" % number), Whole("/"), "127.0.0.1", before)
     assert len(repeated) == 3
     assert [number for number in range(5) if repeated.find(repeated.name(b"%d" % number))] == [2, 3, 4]
     assert ENTRIES_MAX < 10**6

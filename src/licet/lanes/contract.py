@@ -3,12 +3,18 @@
 The rules for all of them:
 
 - An item is answered once, when what it asks for is durable, or it fails for the one who submitted it.
+- The answer comes to who waits: a future of asyncio, or something that goes on at once, without a turn of the
+  event loop.
 - The queue is bounded: one item more raises QueueFull at once, and is never done.
-- Nobody waits for ever: after the store's time for an answer, `submit` raises StoreUnavailable.
+- Nobody waits for ever: after the store's time for an answer, the item fails with StoreUnavailable.
 - Closing finishes what is under way and takes nothing new.
 """
 
-from typing import Final, Protocol, TypeVar
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 BATCH_MAX: Final = 256
 """Items in a batch. Measured: 20,000 sessions/s at 16 a commit, 35,000 at 256; beyond that waits grow and
@@ -19,28 +25,57 @@ QUEUE_MAX: Final = 4096
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Answer_co = TypeVar("Answer_co", covariant=True)
+Answer_contra = TypeVar("Answer_contra", contravariant=True)
 
 
 class QueueFull(Exception):
     """There is no room for more work, or no more is taken."""
 
 
+class Waiter(Protocol[Answer_contra]):
+    """Who waits for an answer, as a future of asyncio does: called in the event loop, it raises nothing."""
+
+    def done(self) -> bool:
+        """Whether it waits no longer: it was answered, or has given up."""
+
+    def set_result(self, answer: Answer_contra, /) -> None:
+        """Here is the answer."""
+
+    def set_exception(self, fault: Exception, /) -> None:
+        """It has failed."""
+
+
 class Submitter(Protocol[Item_contra, Answer_co]):
     """Takes items from one event loop and answers them: a `Lane`, a `Committer`, or one of them traced."""
+
+    @abstractmethod
+    def put(self, item: Item_contra, waiter: Waiter[Answer_co], /) -> None:
+        """Have an item worked on for who waits for its answer.
+
+        Raises QueueFull, StoreUnavailable; the waiter gets what else goes wrong.
+        """
 
     async def submit(self, item: Item_contra, /) -> Answer_co:
         """Have an item worked on; return its answer.
 
         Raises QueueFull, StoreUnavailable, and what the work itself raises.
         """
+        from asyncio import get_running_loop  # noqa: PLC0415 - the process that commits needs none of it
 
+        future: asyncio.Future[Answer_co] = get_running_loop().create_future()
+        self.put(item, future)
+        return await future
+
+    @abstractmethod
     async def close(self) -> None:
         """Take nothing new, and finish what is under way."""
 
     @property
+    @abstractmethod
     def is_open(self) -> bool:
         """Whether work is taken: its thread or process runs."""
 
     @property
+    @abstractmethod
     def queue_length(self) -> int:
         """How many items wait for an answer."""

@@ -1,4 +1,4 @@
-"""Bounds how long a caller waits for an answer of the store before it gets an error instead.
+"""Bounds how long somebody waits for an answer of the store before it gets an error instead.
 
 The store limits the time of each batch, but an item may have waited for batches before its own. An item given
 up before it was sent is never done; whether one that is under way will be done is unknown.
@@ -9,28 +9,29 @@ import math
 from collections import deque
 from typing import Any, Final
 
+from licet.lanes.contract import Waiter
 from licet.store.errors import StoreUnavailable
 
 LOOK_EVERY_S: Final = 0.1
 
 
 class Deadlines:
-    """Fails futures that are not done within so many seconds, give or take one tick. Use it from one loop.
+    """Fails waiters that are not done within so many seconds, give or take one tick. Use it from one loop.
 
-    There is one timer for all, and none where nothing waits: a future costs one entry in a queue.
+    There is one timer for all, and none where nothing waits: a waiter costs one entry in a queue.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, within_s: float) -> None:
         self._loop = loop
         self._within_s = within_s
-        self._watched: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._watched: deque[tuple[float, Waiter[Any]]] = deque()
         self._is_looking = False
 
-    def watch(self, future: "asyncio.Future[Any]") -> None:
-        """Fail this future with StoreUnavailable when its time is over."""
+    def watch(self, waiter: Waiter[Any]) -> None:
+        """Fail this waiter with StoreUnavailable when its time is over."""
         if self._within_s == math.inf:
             return
-        self._watched.append((self._loop.time() + self._within_s, future))
+        self._watched.append((self._loop.time() + self._within_s, waiter))
         if not self._is_looking:
             self._is_looking = True
             self._loop.call_later(LOOK_EVERY_S, self._look)
@@ -38,9 +39,9 @@ class Deadlines:
     def _look(self) -> None:
         now_s = self._loop.time()
         while self._watched and (self._watched[0][1].done() or self._watched[0][0] <= now_s):
-            _, future = self._watched.popleft()
-            if not future.done():
-                future.set_exception(
+            _, waiter = self._watched.popleft()
+            if not waiter.done():
+                waiter.set_exception(
                     StoreUnavailable("no answer in time; it is not known what becomes of it")
                 )
         self._is_looking = bool(self._watched)

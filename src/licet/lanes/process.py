@@ -1,6 +1,6 @@
 """Runs the commit lane in a process of its own, so that it shares no interpreter's lock with the loop.
 
-    submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters wake
+    submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters go on
 
 Here is the server's side; `process_main.py` is the other, and `frames.py` what travels over the socket pair
 between them: commands one way and outcomes the other, in one order. While a batch is being committed, the
@@ -22,7 +22,7 @@ from typing import Final, cast
 
 import msgspec
 
-from licet.lanes.contract import QUEUE_MAX, QueueFull
+from licet.lanes.contract import QUEUE_MAX, QueueFull, Submitter, Waiter
 from licet.lanes.deadlines import Deadlines
 from licet.lanes.frames import Failed, Frames, Reply, decode_replies, encode, frame
 from licet.ledger.commands import Command, Outcome
@@ -39,7 +39,7 @@ class CommitFault(Exception):
     """A bug showed in the committing process; the text is its traceback."""
 
 
-class Committer(asyncio.Protocol):
+class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
     """The server's side. `start` makes the process, with its end of the socket pair.
 
     `begun` is the first one, where it has been started already, and our end.
@@ -69,7 +69,7 @@ class Committer(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop, answer_within_s)
         self._unsent: list[msgspec.Raw] = []
-        self._waiters: deque[asyncio.Future[Outcome]] = deque()
+        self._waiters: deque[Waiter[Outcome]] = deque()
         self._transport: asyncio.WriteTransport | None = None
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
@@ -109,26 +109,24 @@ class Committer(asyncio.Protocol):
         """How many commands have no outcome yet."""
         return len(self._waiters)
 
-    async def submit(self, command: Command) -> Outcome:
-        """Have a command committed; return its outcome when it is durable.
+    def put(self, command: Command, waiter: Waiter[Outcome]) -> None:
+        """Have a command committed; who waits has its outcome when it is durable.
 
-        Raises QueueFull, StoreUnavailable, CommitFault.
+        Raises QueueFull, StoreUnavailable. The waiter gets StoreUnavailable, CommitFault.
         """
         if self._closing.is_set() or len(self._waiters) >= self._queue_max:
             raise QueueFull
         if self._transport is None:
             raise StoreUnavailable("the committing process is being started again")
         encoded = msgspec.Raw(encode(command))  # What cannot be encoded fails here, alone.
-        future: asyncio.Future[Outcome] = self._loop.create_future()
         if not self._unsent:
             self._idle.clear()
             self._loop.call_soon(self._send)
         self._unsent.append(encoded)
-        self._waiters.append(future)
-        self._deadlines.watch(future)
+        self._waiters.append(waiter)
+        self._deadlines.watch(waiter)
         if len(self._unsent) >= SEND_AT:
             self._send()
-        return await future
 
     async def close(self) -> None:
         """Take nothing new, finish what is under way, and end the process."""
@@ -202,8 +200,8 @@ class Committer(asyncio.Protocol):
             return self._process.wait()
 
 
-def _answer(waiter: "asyncio.Future[Outcome]", reply: Reply) -> None:
-    if waiter.done():  # Its caller went away or gave up; what was committed for it stays.
+def _answer(waiter: Waiter[Outcome], reply: Reply) -> None:
+    if waiter.done():  # It went away or gave up; what was committed for it stays.
         return
     if isinstance(reply, Failed):
         waiter.set_exception(

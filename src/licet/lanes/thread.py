@@ -11,9 +11,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from licet.lanes.contract import BATCH_MAX, QUEUE_MAX, QueueFull
+from licet.lanes.contract import BATCH_MAX, QUEUE_MAX, QueueFull, Submitter, Waiter
 from licet.lanes.deadlines import Deadlines
 
 Item = TypeVar("Item")
@@ -21,11 +21,11 @@ Answer = TypeVar("Answer")
 
 QUIET_TURNS_MAX = 32  # some 100 us of a loop that has nothing to do, a tenth of what a batch takes
 
-_Waiting = tuple[Item, asyncio.Future[Answer]]
+_Waiting = tuple[Item, Waiter[Answer]]
 
 
-class Lane(Generic[Item, Answer]):
-    """Carries items to `work` in batches, on a thread of its own, and the answers to their callers.
+class Lane(Submitter[Item, Answer]):
+    """Carries items to `work` in batches, on a thread of its own, and the answers to who waits for them.
 
     `work` gets a batch and returns an answer or an exception for each item, in their order; what it
     raises itself is everybody's answer. Use a lane from one event loop.
@@ -55,21 +55,19 @@ class Lane(Generic[Item, Answer]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def submit(self, item: Item) -> Answer:
-        """Have an item worked on; return its answer when the batch is done.
+    def put(self, item: Item, waiter: Waiter[Answer]) -> None:
+        """Have an item worked on; who waits has its answer when the batch is done.
 
-        Raises QueueFull, StoreUnavailable after `answer_within_s`, and whatever `work` answers.
+        Raises QueueFull. The waiter gets StoreUnavailable after `answer_within_s`, and what `work` answers.
         """
         if self._closed or len(self._waiting) >= self._queue_max:
             raise QueueFull
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting.append((item, future))
-        self._deadlines.watch(future)
+        self._waiting.append((item, waiter))
+        self._deadlines.watch(waiter)
         if not self._busy:
             self._busy = True
             self._idle.clear()
             self._loop.call_soon(self._gather, 1, self._quiet_turns)
-        return await future
 
     async def close(self) -> None:
         """Take nothing new, finish what waits, and end the thread."""
@@ -106,9 +104,9 @@ class Lane(Generic[Item, Answer]):
     def _dispatch(self) -> None:
         batch: list[_Waiting[Item, Answer]] = []
         while self._waiting and len(batch) < self._batch_max:
-            item, future = self._waiting.popleft()
-            if not future.done():  # Its caller went away or gave up before anything was done.
-                batch.append((item, future))
+            entry = self._waiting.popleft()
+            if not entry[1].done():  # It went away or gave up before anything was done.
+                batch.append(entry)
         if batch:
             self._batches.put(batch)
         else:
@@ -126,15 +124,15 @@ class Lane(Generic[Item, Answer]):
             self._loop.call_soon_threadsafe(self._finish, batch, answers)
 
     def _finish(self, batch: list[_Waiting[Item, Answer]], answers: Sequence[Answer | Exception]) -> None:
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():  # Its caller went away; what was committed for it stays.
+        for (_, waiter), answer in zip(batch, answers, strict=True):
+            if waiter.done():  # It went away; what was committed for it stays.
                 continue
             if not isinstance(answer, Exception):
-                future.set_result(answer)
+                waiter.set_result(answer)
             elif isinstance(answer, StopIteration):  # which a future does not accept
-                future.set_exception(RuntimeError("work answered StopIteration"))
+                waiter.set_exception(RuntimeError("work answered StopIteration"))
             else:
-                future.set_exception(answer)
+                waiter.set_exception(answer)
         self._quiet_turns = min(len(batch), QUIET_TURNS_MAX)
         if self._waiting:
             self._loop.call_soon(self._gather, len(self._waiting), self._quiet_turns)

@@ -92,6 +92,11 @@ def respond(
     return Response(status=200 if asked.is_below else 204, headers=headers, body=b"", is_own=True)
 
 
+def same_until_ms(access: AccessToken, session: Session) -> int:
+    """Until when time alone does not change a yes."""
+    return min(access.expires_at_ms, session.expires_at_ms)
+
+
 def _writing(tenant: Tenant) -> str:
     """The scope to ask for, where there is only one; else ''."""
     return "" if tenant.is_read_only(tenant.scope_default) else tenant.scope_default

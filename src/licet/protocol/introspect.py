@@ -6,7 +6,7 @@ a text that is no token get the same answer, `{"active": false}` (RFC 7662 2.2).
 
 from licet.credentials.seat_claim import seat_claim
 from licet.credentials.tokens import Tokens
-from licet.model import Client, Pool, Session, Tenant, Value
+from licet.model import Client, Session, Tenant, Value
 from licet.protocol.errors import OAuthError, Refusal
 from licet.protocol.message import Request, Response, answer, required
 
@@ -69,7 +69,7 @@ def respond(
     if question is None or session is None or session.tenant_id != tenant.id:
         return INACTIVE
     client = tenant.clients_by_key.get(session.client_key)
-    expires_at_ms = min(question.expires_at_ms or session.expires_at_ms, session.expires_at_ms)
+    expires_at_ms = _expires_at_ms(question, session)
     if client is None or not client.usable or expires_at_ms <= now_ms:
         return INACTIVE
     scope = question.scope or session.scope
@@ -86,7 +86,7 @@ def respond(
         "iss": issuer,
         "sid": session.sid.hex(),
         "read_only": tenant.is_read_only(scope),  # by the current set-up
-        "cache_for": _cache_for_s(session, tenant, pool, expires_at_ms, now_ms),
+        "cache_for": _cache_for_s(_believed_until_ms(question, session, tenant), now_ms),
     }
     if pool is not None:
         content["pool"] = pool.name
@@ -100,13 +100,30 @@ def is_use(question: Question, response: Response) -> bool:
     return response is not INACTIVE and question.token_type is _BEARER
 
 
-def _cache_for_s(session: Session, tenant: Tenant, pool: Pool | None, expires_at_ms: int, now_ms: int) -> int:
-    """For how many whole seconds the answer may be cached: for that long nobody else gets the seat (L18).
+def same_until_ms(question: Question, session: Session, tenant: Tenant, now_ms: int) -> int:
+    """Until when time alone does not change the answer: it expires, or may be cached for a second less."""
+    believed_until_ms = _believed_until_ms(question, session, tenant)
+    cache_for_s = _cache_for_s(believed_until_ms, now_ms)
+    return believed_until_ms - cache_for_s * 1000 if cache_for_s else _expires_at_ms(question, session)
+
+
+def _expires_at_ms(question: Question, session: Session) -> int:
+    return min(question.expires_at_ms or session.expires_at_ms, session.expires_at_ms)
+
+
+def _believed_until_ms(question: Question, session: Session, tenant: Tenant) -> int:
+    """Until when the token may be taken for live by who has asked: so long nobody else gets the seat (L18).
 
     The seat's newest token is at least as young as the session's.
     """
-    believed_until_ms = min(expires_at_ms, now_ms + CACHE_FOR_MAX_S * 1000)
-    if session.pool_id is not None:
-        hold_ms = 0 if pool is None else tenant.hold_s_of(pool) * 1000
-        believed_until_ms = min(believed_until_ms, session.renewed_at_ms + hold_ms)
-    return max(0, believed_until_ms - now_ms) // 1000
+    expires_at_ms = _expires_at_ms(question, session)
+    if session.pool_id is None:
+        return expires_at_ms
+    pool = tenant.pools.get(session.pool_id)
+    hold_ms = 0 if pool is None else tenant.hold_s_of(pool) * 1000
+    return min(expires_at_ms, session.renewed_at_ms + hold_ms)
+
+
+def _cache_for_s(believed_until_ms: int, now_ms: int) -> int:
+    """For how many whole seconds the answer may be cached."""
+    return max(0, min(believed_until_ms - now_ms, CACHE_FOR_MAX_S * 1000)) // 1000

@@ -17,7 +17,7 @@ from licet.web.http.repeated import RepeatedRequests
 from licet.web.http.tls import GuardedServer
 from licet.web.log_rate_limit import Kind, LogRateLimit
 from licet.web.public import FAULT
-from licet.web.request import Answering
+from licet.web.request import Answering, Quick
 
 _NO_ROOM = 503  # the answer when there are too many connections
 
@@ -27,12 +27,15 @@ def per_source_max(settings: Settings) -> int:
     return settings.connections_per_source_max or share_of(settings.connections_max)
 
 
-def public_config(answering: Answering, parts: Parts) -> uvicorn.Config:
-    """The configuration of uvicorn for the public application."""
+def public_config(answering: Answering, parts: Parts, quick: Quick | None = None) -> uvicorn.Config:
+    """The configuration of uvicorn for the public application.
+
+    `quick` answers requests that came before, where nothing before the application has to see each of them.
+    """
     return uvicorn.Config(
         cast("Any", answering),  # which uvicorn hands to the protocol, whatever it is
         interface="asgi3",
-        http=_protocol(parts.settings, parts.measures, parts.refusals),
+        http=_protocol(parts.settings, parts.measures, parts.refusals, quick),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -43,9 +46,12 @@ def public_config(answering: Answering, parts: Parts) -> uvicorn.Config:
     )
 
 
-def _protocol(settings: Settings, measures: Measures, refusals: LogRateLimit) -> type[DirectHttpProtocol]:
+def _protocol(
+    settings: Settings, measures: Measures, refusals: LogRateLimit, quickly: Quick | None = None
+) -> type[DirectHttpProtocol]:
     class HttpProtocol(DirectHttpProtocol):
         repeated = RepeatedRequests()
+        quick = quickly
         limits = Limits(
             connections_max=settings.connections_max,
             per_source_max=per_source_max(settings),

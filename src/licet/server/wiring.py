@@ -287,7 +287,9 @@ class Server:
             if admin is not None:
                 admin.stop()
 
-        config = public_config(self._application(public), parts)
+        # A span for each request takes a coroutine around it; what proxies say is kept with a request.
+        quick = public if self._traces is None else None
+        config = public_config(self._application(public), parts, quick)
         serving = PublicServer(
             config, self._certificate, started, stopping, is_asked_to_stop=lambda: self._is_asked_to_stop
         )

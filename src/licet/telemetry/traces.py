@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from licet.extras import how_to_install
-from licet.lanes.contract import Submitter
+from licet.lanes.contract import Submitter, Waiter
 from licet.lanes.hashing import Attempting, Check, Hashed, Hashing, Part
 from licet.ledger.commands import (
     AssertionUse,
@@ -251,7 +251,7 @@ def _note_refusal(span: "Span", body: bytes) -> None:
             span.set_attribute(f"licet.{key}", content[key])
 
 
-class _TracedSubmitter(Generic[Item, Answer]):
+class _TracedSubmitter(Submitter[Item, Answer]):
     """One span for each wait; the request's span gets the outcome, too."""
 
     def __init__(self, traces: Traces, inner: Submitter[Item, Answer], name: str) -> None:
@@ -261,6 +261,10 @@ class _TracedSubmitter(Generic[Item, Answer]):
         self._inner = inner
         self._name = name
         self._current = get_current_span
+
+    def put(self, item: Item, waiter: Waiter[Answer]) -> None:
+        """Without a span: a request that is traced submits."""
+        self._inner.put(item, waiter)
 
     async def submit(self, item: Item) -> Answer:
         """Submit it to the lane. Raises what the lane raises."""

@@ -6,30 +6,27 @@ What a request means is in `licet.protocol`, who may have a seat in `licet.ledge
 `OAuthError`, which `licet.web.public` turns into an answer.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from weakref import ref
+from typing import Any
 
 from msgspec.structs import replace
 
 from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
-from licet.credentials.tokens import AccessToken, Tokens, new_sid
+from licet.credentials.tokens import Tokens, new_sid
 from licet.lanes.contract import Submitter
-from licet.ledger.commands import Command, End, Ended, Grant, Outcome, Refresh, ScopeRefused
-from licet.model import Client, ClientSecret, EndReason, Tenant
-from licet.protocol import forward_auth, introspect, licences, logoff, metadata, prefer, revoke, token
+from licet.ledger.commands import Command, End, Ended, Grant, Outcome, ScopeRefused
+from licet.model import Client, EndReason, Tenant
+from licet.protocol import forward_auth, introspect, licences, logoff, prefer, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
 from licet.protocol.errors import OAuthError, no_token
-from licet.protocol.introspect import Question
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
-from licet.web.request import Answering, Exchange
-from licet.web.sessions_read import NO_SESSION, Read, Uses
+from licet.web.read_requests import IntrospectionRequest, KeptRequest, TokenRequest, VerifyRequest
+from licet.web.request import Exchange, ReadRequest
+from licet.web.sessions_read import Read, Uses
 from licet.web.waiting import WaitingRequests
-
-Again = Callable[[Exchange, Tenant], Awaitable[Response]]
-"""What answers a request that came before, for the tenant as it is now."""
 
 
 class Endpoints:
@@ -52,35 +49,24 @@ class Endpoints:
     ) -> None:
         self.tokens = tokens
         self.uses = Uses()
-        self._clock = clock
-        self._find_tenant = find_tenant
-        self._commits = commits
-        self._reads = reads
-        self._authenticator = authenticator
-        self._public_url = public_url
+        self.clock = clock
+        self.find_tenant = find_tenant
+        self.commits = commits
+        self.reads = reads
+        self.authenticator = authenticator
+        self.public_url = public_url
         self._waiting = waiting
 
     async def token(self, exchange: Exchange) -> Response:
         """A grant or a refresh."""
         request, tenant, client = await self._authenticated(exchange, "token")
-        command = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
+        command = token.read(request, tenant, client, self.tokens, new_sid(self.clock.now_ms()))
         if isinstance(command, Grant) and command.queue:
             if wait_s := prefer.wait_s(exchange.headers):
                 return await self._token_in_time(request, command, tenant, client, exchange, wait_s)
-        elif exchange.proven is not None:
-            self._keep(exchange, tenant, partial(self._token_again, command))
-        return await self._token(command, tenant)
-
-    def _token_again(
-        self, command: Grant | Refresh, exchange: Exchange, tenant: Tenant
-    ) -> Awaitable[Response]:
-        """Each grant begins a session; the refresh token of a session is the same as long as it lives."""
-        if isinstance(command, Grant):
-            command = replace(command, sid=new_sid(self._clock.now_ms()))
-        return self._token(replace(command, address=exchange.address), tenant)
-
-    async def _token(self, command: Command, tenant: Tenant) -> Response:
-        outcome = await self._commits.submit(command)
+        else:
+            self._keep(exchange, self._by_secret(exchange, tenant, TokenRequest(self, command)))
+        outcome = await self.commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)
 
     async def _token_in_time(  # noqa: PLR0917 - who asks for what, and for how long
@@ -93,20 +79,20 @@ class Endpoints:
         wait_s: int,
     ) -> Response:
         """A grant of a client that stands in line for so long (RFC 7240 4.3)."""
-        submit = self._commits.submit
+        submit = self.commits.submit
         outcome, is_applied = await self._waiting.grant(grant, tenant, client, exchange, submit, wait_s)
         applied = (prefer.applied(wait_s),) if is_applied else ()
         try:
             # The set-up may have changed meanwhile.
-            tenant = self._find_tenant(tenant.name) or tenant
+            tenant = self.find_tenant(tenant.name) or tenant
             if isinstance(outcome, ScopeRefused):
                 # Its scope draws on other pools now: it asks for a seat of those, for the time that is left.
                 client = tenant.clients_by_key.get(client.key, client)
-                again = token.read(request, tenant, client, self.tokens, new_sid(self._clock.now_ms()))
+                again = token.read(request, tenant, client, self.tokens, new_sid(self.clock.now_ms()))
                 if isinstance(again, Grant):
                     left_s = max(0, wait_s - round(exchange.waited_s))
                     outcome, _ = await self._waiting.grant(again, tenant, client, exchange, submit, left_s)
-                    tenant = self._find_tenant(tenant.name) or tenant
+                    tenant = self.find_tenant(tenant.name) or tenant
             response = token.respond(outcome, tenant, self.tokens)
         except OAuthError as refused:
             refused.headers += applied
@@ -125,11 +111,11 @@ class Endpoints:
         return logoff.respond(await self._ended(end))
 
     async def _logoff_bearer(self, exchange: Exchange, sent: str) -> Response:
-        tenant = self._find_tenant(exchange.tenant)
+        tenant = self.find_tenant(exchange.tenant)
         access = logoff.read_bearer(sent, tenant, self.tokens)
         assert tenant is not None
-        if access.expires_at_ms <= self._clock.now_ms():
-            read = await self._reads.submit(access.sid)
+        if access.expires_at_ms <= self.clock.now_ms():
+            read = await self.reads.submit(access.sid)
             logoff.must_be_current(access, read.session, read.now_ms)
         end = End(tenant_id=tenant.id, sid=access.sid, reason=EndReason.LOGOFF)
         return logoff.respond(await self._ended(end))
@@ -144,7 +130,7 @@ class Endpoints:
 
     async def _ended(self, end: End) -> Outcome:
         """The end of a session: who waits for its seat hears of it."""
-        outcome = await self._commits.submit(end)
+        outcome = await self.commits.submit(end)
         if isinstance(outcome, Ended) and outcome.seat_released and outcome.session is not None:
             self._waiting.freed(outcome.session.pool_id)
         return outcome
@@ -153,26 +139,17 @@ class Endpoints:
         """Whether a token is active (RFC 7662)."""
         request, tenant, client = await self._authenticated(exchange, "introspect")
         question = introspect.read(request, tenant, client, self.tokens)
-        if question is not None and exchange.proven is not None:
-            self._keep(exchange, tenant, partial(self._introspected, question))
-        return await self._introspected(question, exchange, tenant)
-
-    async def _introspected(self, question: Question | None, _: Exchange, tenant: Tenant) -> Response:
-        read = await self._reads.submit(question.sid) if question else NO_SESSION
-        issuer = metadata.issuer(self._public_url, tenant)
-        response = introspect.respond(
-            question, read.session, tenant, issuer, read.now_ms, seat_number=read.seat_number
-        )
-        if question is not None and introspect.is_use(question, response):
-            self.uses.note(question.sid, read)
-        return response
+        if question is None:
+            return introspect.INACTIVE
+        read = IntrospectionRequest(self, question)
+        return await self._read(read, exchange, tenant, self._by_secret(exchange, tenant, read))
 
     async def licences(self, exchange: Exchange) -> Response:
         """The signed licences of a tenant, for the guard of an API."""
         request = await exchange.bare_request()
         tenant, client = await self.authenticate(exchange, request, "licences")
         licences.check(client)
-        return licences.respond(tenant, self._clock.now_ms())
+        return licences.respond(tenant, self.clock.now_ms())
 
     async def verify(self, exchange: Exchange, *, is_below: bool) -> Response:
         """Forward authentication for a proxy. `is_below`: the path goes on after the endpoint's.
@@ -183,57 +160,36 @@ class Endpoints:
         asked = forward_auth.Asked(
             method=exchange.method, query=exchange.query, headers=exchange.headers, is_below=is_below
         )
-        tenant = self._find_tenant(exchange.tenant)
+        tenant = self.find_tenant(exchange.tenant)
         access = forward_auth.read(asked, exchange.authorization, tenant, self.tokens)
         assert tenant is not None
-        response = await self._verified(asked, access, exchange, tenant)
-        self._keep(exchange, tenant, partial(self._verified, asked.kept(), access))
-        return response
+        read = VerifyRequest(self, asked, access)
+        return await self._read(read, exchange, tenant, KeptRequest(self, read, tenant))
 
-    async def _verified(
-        self, asked: forward_auth.Asked, access: AccessToken, _: Exchange, tenant: Tenant
-    ) -> Response:
-        read = await self._reads.submit(access.sid)
-        response = forward_auth.respond(asked, access, read.session, tenant, read.now_ms)
-        self.uses.note(access.sid, read)
-        return response
-
-    # Requests that came before
-
-    def _keep(self, exchange: Exchange, tenant: Tenant, again: Again) -> None:
-        """Have a request answered by `again` when it comes again, as long as set-up and keys are the same.
-
-        A client's secret may expire meanwhile, which is looked at each time.
-        """
-        proven, secret = exchange.proven, None
-        if proven is not None and (secret := self._authenticator.secret_of(proven, tenant)) is None:
-            return
-        named = None if proven is None else proven.client_id
-        tokens = ref(self.tokens)
-        exchange.keep(
-            partial(self._resumed, (tenant.name, tenant.id, tenant.version), tokens, secret, named, again)
-        )
-
-    def _resumed(
+    async def _read(
         self,
-        of: tuple[str, int, int],
-        tokens: Callable[[], Tokens | None],
-        secret: ClientSecret | None,
-        named: str | None,
-        again: Again,
-    ) -> Answering | None:
-        """What answers a request that came before; None where it has to be read anew."""
-        tenant = self._find_tenant(of[0])
-        if tenant is None or of != (tenant.name, tenant.id, tenant.version) or tokens() is not self.tokens:
-            return None
-        if secret is not None and not self._authenticator.is_valid(secret):
-            return None
+        read: IntrospectionRequest | VerifyRequest,
+        exchange: Exchange,
+        tenant: Tenant,
+        kept: KeptRequest | None,
+    ) -> Response:
+        """The answer about a session, which is `kept` for the next time if it is no refusal."""
+        response = read.answer(await self.reads.submit(read.item(exchange)), tenant)
+        self._keep(exchange, kept)
+        return response
 
-        def answering(exchange: Exchange) -> Awaitable[Response]:
-            exchange.tenant, exchange.named = tenant.name, named
-            return again(exchange, tenant)
+    def _keep(self, exchange: Exchange, kept: KeptRequest | None) -> None:
+        if kept is not None:
+            exchange.keep(kept)
 
-        return answering
+    def _by_secret(
+        self, exchange: Exchange, tenant: Tenant, read: ReadRequest[Any, Any]
+    ) -> KeptRequest | None:
+        """What can be kept of a request: nothing unless its client has a generated secret in a header."""
+        proven = exchange.proven
+        if proven is None or (secret := self.authenticator.secret_of(proven, tenant)) is None:
+            return None
+        return KeptRequest(self, read, tenant, client_id=proven.client_id, secret=secret)
 
     async def _authenticated(self, exchange: Exchange, endpoint: str) -> tuple[Request, Tenant, Client]:
         """A request with a form, whole, with the tenant and the client that it authenticates.
@@ -242,19 +198,19 @@ class Endpoints:
         a form that names no client, and by the set-up of the instant at which the form is here.
         Raises OAuthError, QueueFull, StoreUnavailable, Disconnected.
         """
-        seen = self._authenticator.seen(exchange.authorization)
+        seen = self.authenticator.seen(exchange.authorization)
         request = await exchange.request(is_known=seen is not None)
         if seen is not None:
-            tenant = self._find_tenant(exchange.tenant)
+            tenant = self.find_tenant(exchange.tenant)
             if tenant is not None and NAMING.isdisjoint(request.form):
-                client = self._authenticator.recheck(seen, tenant)
+                client = self.authenticator.recheck(seen, tenant)
                 if client is not None:
                     exchange.named, exchange.proven = client.client_id, seen
                     return request, tenant, client
             request = replace(request, basic=exchange.basic())
         tenant, client = await self.authenticate(exchange, request, endpoint)
         if client.secrets and NAMING.isdisjoint(request.form):
-            exchange.proven = self._authenticator.seen(exchange.authorization)
+            exchange.proven = self.authenticator.seen(exchange.authorization)
         return request, tenant, client
 
     async def authenticate(
@@ -266,23 +222,23 @@ class Endpoints:
         """
         exchange.is_authenticating, exchange.named = True, request.form.get("client_id")
         exchange.credentials = credentials = read_credentials(request)
-        tenant = self._find_tenant(exchange.tenant)
+        tenant = self.find_tenant(exchange.tenant)
         if isinstance(credentials, Assertion):
             is_strict = tenant is not None and tenant.strict_assertions
-            issuer = f"{self._public_url}/{exchange.tenant}"
+            issuer = f"{self.public_url}/{exchange.tenant}"
             exchange.audiences = audiences(issuer, endpoint, is_strict=is_strict)
-            client = await self._authenticator.check_assertion(
+            client = await self.authenticator.check_assertion(
                 tenant,
                 credentials,
                 exchange.audiences,
                 exchange.address,
-                self._commits.submit,
+                self.commits.submit,
             )
         else:
             header = None if request.basic is None else exchange.authorization
-            check = partial(self._authenticator.check, gone=exchange.gone, header=header)
+            check = partial(self.authenticator.check, gone=exchange.gone, header=header)
             client = await check(tenant, credentials, exchange.address)
-            while (now := self._find_tenant(exchange.tenant)) is not tenant:
+            while (now := self.find_tenant(exchange.tenant)) is not tenant:
                 # It waited for a hash, and the password may have been changed meanwhile.
                 tenant = now
                 client = await check(tenant, credentials, exchange.address)

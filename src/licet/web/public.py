@@ -13,10 +13,11 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 from licet.clock import Clock
 from licet.credentials.tokens import Tokens
-from licet.lanes.contract import QueueFull, Submitter
+from licet.lanes.contract import QueueFull, Submitter, Waiter
 from licet.ledger.commands import Command, Outcome
 from licet.model import Tenant
 from licet.protocol import jwks, metadata
@@ -92,22 +93,54 @@ class PublicApp:
 
     async def __call__(self, exchange: Exchange) -> Response:
         """The answer to a request: its endpoint's, or one of the error table. Raises Disconnected alone."""
-        began_s = perf_counter()
+        exchange.began_s = perf_counter()
         exchange.request_id = next(self._request_ids)
         try:
             response = await self._routed(exchange)
         except Disconnected:
             raise
         except Exception as fault:  # noqa: BLE001 - nobody above knows the error table
-            response = await self._refused(fault, exchange)
+            return await self.refuse(fault, exchange)
         # What a client waited in line says nothing of the server.
-        self._measures.answered(exchange.path, response.status, began_s + exchange.waited_s)
+        self._measures.answered(exchange.path, response.status, exchange.began_s + exchange.waited_s)
         return response
+
+    # A request that came before, in steps
+
+    def ask(self, exchange: Exchange, waiter: Waiter[Any]) -> None:
+        """Ask its lane. Raises QueueFull, StoreUnavailable."""
+        assert exchange.again is not None
+        exchange.began_s = perf_counter()
+        exchange.request_id = next(self._request_ids)
+        read = exchange.again.read
+        read.lane.put(read.item(exchange), waiter)
+
+    def answer(self, exchange: Exchange, reply: Any) -> Response:
+        """The answer. Raises OAuthError and more, which `refuse` takes."""
+        assert exchange.again is not None
+        assert exchange.asked_of is not None
+        response = exchange.again.read.answer(reply, exchange.asked_of)
+        self._measures.answered(exchange.path, response.status, exchange.began_s)
+        return response
+
+    async def refuse(self, fault: Exception, exchange: Exchange) -> Response:
+        """The answer of the error table where this went wrong."""
+        response = await self._refused(fault, exchange)
+        self._measures.answered(exchange.path, response.status, exchange.began_s + exchange.waited_s)
+        return response
+
+    # Any request
+
+    async def _repeated(self, exchange: Exchange, tenant: Tenant) -> Response:
+        """The same in one: what stands before the application waits for it. Raises OAuthError."""
+        assert exchange.again is not None
+        read = exchange.again.read
+        return read.answer(await read.lane.submit(read.item(exchange)), tenant)
 
     def _routed(self, exchange: Exchange) -> Awaitable[Response]:
         """The answer, to be awaited. Raises OAuthError."""
-        if exchange.again is not None:
-            return exchange.again(exchange)
+        if exchange.asked_of is not None:
+            return self._repeated(exchange, exchange.asked_of)
         segments = exchange.path.split("/")[1:]
         if segments:
             exchange.tenant = segments[0]

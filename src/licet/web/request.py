@@ -5,9 +5,11 @@ of a connection's bytes, and bytes of the other.
 """
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
 
 from licet.credentials.client_assertions import Assertion
+from licet.lanes.contract import Submitter, Waiter
 from licet.model import Tenant
 from licet.protocol.client_authentication import parse_basic
 from licet.protocol.errors import invalid_request
@@ -46,7 +48,9 @@ class Exchange:
     named: str | None = None  # the client, where there are no credentials: of the form, or by its header
     is_authenticating = False  # a refusal meanwhile is a failed authentication
     waited_s = 0.0  # in line for a seat
-    again: "Answering | None" = None  # what answers it, where it came before (`keep`)
+    again: "Repetition | None" = None  # what is known of it, where it came before (`keep`)
+    asked_of: Tenant | None = None  # its tenant at that moment, where it came before
+    began_s = 0.0  # by `perf_counter`
     on_leaving: Callable[[], object] = staticmethod(_nothing)  # called when `is_leaving` may have become true
 
     def __init__(
@@ -83,8 +87,8 @@ class Exchange:
     async def gone(self) -> None:
         """Return when the client no longer waits, once the body is here."""
 
-    def keep(self, resume: "Resume") -> None:
-        """Let this request be answered by `resume` when it comes again byte for byte.
+    def keep(self, repetition: "Repetition") -> None:
+        """Let this request be answered by `repetition` when it comes again byte for byte.
 
         It may be forgotten at once. Only for one that authenticated or showed a live token; keep no secret.
         """
@@ -139,8 +143,47 @@ class Exchange:
 Answering = Callable[[Exchange], Awaitable[Response]]
 """What answers requests. Raises Disconnected where nobody waits for the answer."""
 
-Resume = Callable[[], Answering | None]
-"""What answers a request that came before, by the set-up as it is now; None where it has to be read anew."""
+Item = TypeVar("Item")
+Reply = TypeVar("Reply")
+
+
+class ReadRequest(Protocol[Item, Reply]):
+    """A request that was read: what it asks a lane, and what the reply means."""
+
+    @property
+    def lane(self) -> Submitter[Item, Reply]:
+        """The lane that it asks."""
+
+    def item(self, exchange: Exchange, /) -> Item:
+        """What it asks, as one that came in this exchange."""
+
+    def answer(self, reply: Reply, tenant: Tenant, /) -> Response:
+        """The answer, by the set-up of the moment at which it asked. Raises OAuthError."""
+
+
+class Repetition(Protocol):
+    """A request that was read, for when it comes again byte for byte."""
+
+    client_id: str | None
+    """The client that it authenticates, if any."""
+
+    read: ReadRequest[Any, Any]
+
+    def holds(self) -> Tenant | None:
+        """Its tenant, if the request means the same now as when it was read; None where it is read anew."""
+
+
+class Quick(Protocol):
+    """Answers requests that came before, in steps: what is asked, and what the reply means."""
+
+    def ask(self, exchange: Exchange, waiter: Waiter[Any]) -> None:
+        """Ask its lane. Raises QueueFull, StoreUnavailable."""
+
+    def answer(self, exchange: Exchange, reply: Any) -> Response:
+        """The answer. Raises OAuthError and more, which `refuse` takes."""
+
+    def refuse(self, fault: Exception, exchange: Exchange) -> Coroutine[Any, Any, Response]:
+        """The answer where this went wrong."""
 
 
 def _is_repeated(sought: bytes, headers: Headers) -> bool:

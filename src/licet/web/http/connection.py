@@ -67,6 +67,7 @@ _ANSWER: Final[Phase] = Phase.ANSWER
 _HEAD_COMPLETE: Final = Event.HEAD_COMPLETE
 _BODY_COMPLETE: Final = Event.BODY_COMPLETE
 _ANSWER_COMPLETE: Final = Event.ANSWER_COMPLETE
+_CAME_AGAIN: Final = Event.CAME_AGAIN
 _EXPECTING: Final = (_IDLE, _NEW, _HEAD)
 _ANSWERING: Final = (_BODY, _ANSWER, Phase.LAST_ANSWER)
 _OVER: Final = (Phase.LINGER, Phase.CLOSING)
@@ -119,6 +120,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self.room: Connections = vars(server_state).setdefault(_ROOM, Connections(self.limits))
         self.handshake: Handshake | None = None
         self._entry = Entry.SHUT_OUT
+        self.peer = ""
         # The request that is coming in.
         self._head_bytes = 0
         self._body_bytes = 0
@@ -136,7 +138,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         super().connection_made(transport)
         if self.handshake is not None:
             self.handshake.is_over()
-        self._entry = self.room.enter(self, self.client[0] if self.client else "")
+        self.peer = self.client[0] if self.client else ""
+        self._entry = self.room.enter(self, self.peer)
         if self._entry is Entry.SERVED:
             self._must_end_by(self.head_timeout_s)
         elif self._entry is Entry.SHUT_OUT:
@@ -227,15 +230,13 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         """Whether the request under way is whole, and nothing came with it."""
         return self._phase is _ANSWER and not self._held
 
-    def _begin_whole(self, under_way: UnderWay) -> None:
-        """Begin a request that came whole, as one of a version and head after which the next may come."""
+    def _begin_again(self, under_way: UnderWay) -> None:
+        """Begin a request that came before: it is whole, and after it the connection can be used again."""
         self._reusable = True
         self._under_way = under_way
-        self._step(_HEAD_COMPLETE)
+        self._step(_CAME_AGAIN)
         if not self.flow.write_paused:
             self._deadline = NEVER
-        self._step(_BODY_COMPLETE)
-        under_way.request_complete(is_reusable=True)
 
     def _take_head(self, data: bytes) -> bytes:
         """Parse a head as far as it has come; returns the bytes after it."""
@@ -416,7 +417,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
                 return
             self._under_way.refused()
         request_id = os.urandom(8).hex()
-        self.report(request_id, status, description, self.client[0] if self.client else "")
+        self.report(request_id, status, description, self.peer)
         self.transport.write(self.whole_refusal(status, description, request_id))
         self._step(Event.REFUSED)
         self._linger()

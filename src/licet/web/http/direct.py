@@ -7,7 +7,8 @@ The rules:
 - An answer is one piece: its head and body are written together, with one system call.
 - The application continues within the event that it waited for, and not as a task one turn of the loop later.
 - No answer is written while the client does not read those before it: the connection waits with it.
-- A request that came before byte for byte is not parsed again (`repeated.py`).
+- A request that came before byte for byte is not parsed again (`repeated.py`), and where nothing before the
+  application has to see it, its lane's reply is answered without a coroutine.
 
 A scope, messages and a task for each request would cost more than half of what an introspection costs.
 """
@@ -16,10 +17,12 @@ import asyncio
 import contextvars
 from collections.abc import Coroutine, Mapping
 from functools import lru_cache
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from licet.model import Tenant
 from licet.protocol.errors import Header
 from licet.protocol.message import BODY_BYTES_MAX, Response, body_too_large
 from licet.web.http.connection import GuardedHttpProtocol
@@ -27,7 +30,7 @@ from licet.web.http.exchange import UnderWay
 from licet.web.http.head import path_of, target_of
 from licet.web.http.phases import Phase
 from licet.web.http.repeated import REQUEST_BYTES_MAX, Repeated, RepeatedRequests
-from licet.web.request import Answering, Disconnected, Exchange, Headers, Resume
+from licet.web.request import Disconnected, Exchange, Headers, Quick, Repetition
 
 HEADS_MAX = 64  # that are kept as bytes; the usual ones are a handful
 TARGETS_MAX = 64  # that are kept as read, 2 MiB at worst: tenants have a handful of endpoints each
@@ -45,6 +48,9 @@ class DirectHttpProtocol(GuardedHttpProtocol):
 
     repeated: ClassVar[RepeatedRequests | None] = None
     """The requests that came before: one for all connections of a server."""
+
+    quick: ClassVar[Quick | None] = None
+    """What answers those in steps; without it, `app` answers them as all others."""
 
     _name = b""  # of the bytes that came at the beginning of a request, where they may be one
 
@@ -68,17 +74,17 @@ class DirectHttpProtocol(GuardedHttpProtocol):
         found = repeated.find(name)
         if found is None:
             super().data_received(data)
-        elif (again := found.resume()) is not None:
-            self._answer_again(found, again)
+        elif (tenant := found.repetition.holds()) is not None:
+            self._answer_again(found, tenant)
         else:
             repeated.forget(name)
             super().data_received(data)
         self._name = b""
 
-    def keep(self, exchange: "DirectExchange", name: bytes, resume: Resume) -> None:
+    def keep(self, exchange: "DirectExchange", name: bytes, repetition: Repetition) -> None:
         """Remember the request of these bytes."""
         if self.repeated is not None:
-            self.repeated.add(name, exchange.method, exchange.path, exchange.headers, resume)
+            self.repeated.add(name, exchange, self.peer, repetition)
 
     def lines_of_all(self) -> bytes:
         """The header fields of every answer."""
@@ -112,11 +118,13 @@ class DirectHttpProtocol(GuardedHttpProtocol):
             under_way.name = self._name
         Run(self.app(under_way), under_way, self.tasks, self.loop)
 
-    def _answer_again(self, found: Repeated, again: Answering) -> None:
-        exchange = DirectExchange(self, found.method, (found.path, b""), found.headers, {}, expects_100=False)
-        exchange.again = again
-        self._begin_whole(exchange)
-        Run(self.app(exchange), exchange, self.tasks, self.loop)
+    def _answer_again(self, found: Repeated, tenant: Tenant) -> None:
+        exchange = RepeatedExchange(self, found, tenant)
+        self._begin_again(exchange)
+        if self.quick is not None and found.peer == self.peer:
+            exchange.begin(self.quick, found)
+        else:
+            Run(self.app(exchange), exchange, self.tasks, self.loop)
 
 
 class DirectExchange(Exchange):
@@ -144,8 +152,7 @@ class DirectExchange(Exchange):
         *,
         expects_100: bool,
     ) -> None:
-        client = connection.client
-        super().__init__(method, target, headers, fields, client[0] if client else "")
+        super().__init__(method, target, headers, fields, connection.peer)
         self.scheme = connection.scheme or "http"
         self._connection = connection
         self._expects_100 = expects_100
@@ -181,10 +188,10 @@ class DirectExchange(Exchange):
         is_unnoticed = self._is_alone or self._is_followed
         return self._is_gone or is_unnoticed or self._connection.flow.write_paused
 
-    def keep(self, resume: Resume) -> None:
-        """Let this request be answered by `resume` when it comes again byte for byte."""
+    def keep(self, repetition: Repetition) -> None:
+        """Let this request be answered by `repetition` when it comes again byte for byte."""
         if self.name and not self._is_last:
-            self._connection.keep(self, self.name, resume)
+            self._connection.keep(self, self.name, repetition)
 
     # For the connection
 
@@ -280,6 +287,82 @@ class DirectExchange(Exchange):
     def _has_changed(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+class RepeatedExchange(DirectExchange):
+    """A request that came before, and its answer, which is written as soon as its lane replies.
+
+    It is what waits for the reply, and what stands for it among the running: as a future and a task would.
+    """
+
+    _quick: Quick
+    _is_over = False  # the reply is here, or is not waited for
+    _is_whole, _is_last = True, False
+
+    # What stays so, and is not set for each: this is the hottest path.
+    query = b""
+    fields: Mapping[bytes, bytes] = MappingProxyType({})  # they were read
+    authorization = None
+    _expects_100 = False
+
+    def __init__(self, connection: DirectHttpProtocol, found: Repeated, tenant: Tenant) -> None:
+        self._connection = connection
+        self.method, self.path, self.headers = found.method, found.path, found.headers
+        self.address, self.scheme = connection.peer, connection.scheme or "http"
+        self.again = repetition = found.repetition
+        self.asked_of, self.tenant, self.named = tenant, tenant.name, repetition.client_id
+
+    def begin(self, quick: Quick, found: Repeated) -> None:
+        """Ask its lane; what a proxy said of its address is as it was."""
+        self.address, self.scheme = found.address, found.scheme
+        self._quick = quick
+        self._connection.tasks.add(cast("Any", self))
+        try:
+            quick.ask(self, self)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, a client waits
+            self.set_exception(fault)
+
+    # For its lane
+
+    def done(self) -> bool:
+        """Whether it waits no longer."""
+        return self._is_over
+
+    def set_result(self, reply: object) -> None:
+        """Answer what the lane has replied."""
+        self._end()
+        try:
+            response = self._quick.answer(self, reply)
+        except Exception as fault:  # noqa: BLE001 - a refusal, or a bug
+            self._refuse(fault)
+        else:
+            self.respond(response)
+
+    def set_exception(self, fault: Exception) -> None:
+        """Answer that it has failed."""
+        self._end()
+        self._refuse(fault)
+
+    # For the server
+
+    def cancel(self, msg: object = None) -> bool:
+        """Wait no longer: the server stops. It gives its reason by this name."""
+        del msg
+        self._is_over = True
+        self._connection.loop.call_soon(self._stop)  # the server is walking through what runs
+        return True
+
+    def _stop(self) -> None:
+        self._end()
+        self.fail(asyncio.CancelledError())
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._connection.tasks.discard(cast("Any", self))
+
+    def _refuse(self, fault: Exception) -> None:
+        connection = self._connection
+        Run(self._quick.refuse(fault, self), self, connection.tasks, connection.loop)
 
 
 def _target(target: bytes) -> tuple[str, bytes]:

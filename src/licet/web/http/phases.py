@@ -90,6 +90,9 @@ class Event(StrEnum):
     BODY_COMPLETE = auto()
     """The request is complete."""
 
+    CAME_AGAIN = auto()
+    """A request is complete that came before, byte for byte: it is not parsed."""
+
     ANSWER_COMPLETE = auto()
     """The answer is complete, and the connection can be used again."""
 
@@ -119,6 +122,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
         Event.NO_ROOM: Phase.TURNED_AWAY,
         Event.HEAD_BEGUN: Phase.HEAD,
         Event.HEAD_COMPLETE: Phase.BODY,
+        Event.CAME_AGAIN: Phase.ANSWER,
         Event.REFUSED: Phase.LINGER,
         **_END,
     },
@@ -129,6 +133,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[Event, Phase]]] = {
     Phase.IDLE: {
         Event.HEAD_BEGUN: Phase.HEAD,
         Event.HEAD_COMPLETE: Phase.BODY,
+        Event.CAME_AGAIN: Phase.ANSWER,
         Event.REFUSED: Phase.LINGER,
         **_END,
     },

@@ -18,9 +18,9 @@ import secrets
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from licet.web.request import Headers, Resume
+from licet.web.request import Exchange, Headers, Repetition
 
-ENTRIES_MAX: Final = 50_000  # some 30 MB
+ENTRIES_MAX: Final = 50_000  # some 70 MB, where all are questions about sessions
 REQUEST_BYTES_MAX: Final = 4096  # of a request that is looked up: as of a token with what two proxies add
 _DIGEST_BYTES: Final = 32
 
@@ -29,12 +29,15 @@ _KEPT_HEADERS: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"tr
 
 
 class Repeated(NamedTuple):
-    """A request that was parsed before."""
+    """A request that was parsed before; what came from `peer` had this address and scheme, by its headers."""
 
     method: str
     path: str
     headers: Headers
-    resume: Resume
+    peer: str
+    address: str
+    scheme: str
+    repetition: Repetition
 
 
 class RepeatedRequests:
@@ -58,12 +61,14 @@ class RepeatedRequests:
         """What is known of a request."""
         return self._entries.get(name)
 
-    def add(self, name: bytes, method: str, path: str, headers: Headers, resume: Resume) -> None:
-        """Remember a request."""
+    def add(self, name: bytes, exchange: Exchange, peer: str, repetition: Repetition) -> None:
+        """Remember a request that came from this peer."""
         while len(self._entries) >= self._entries_max:
             del self._entries[next(iter(self._entries))]
-        kept = [field for field in headers if field[0] in _KEPT_HEADERS]
-        self._entries[name] = Repeated(method, path, kept, resume)
+        kept = [field for field in exchange.headers if field[0] in _KEPT_HEADERS]
+        self._entries[name] = Repeated(
+            exchange.method, exchange.path, kept, peer, exchange.address, exchange.scheme, repetition
+        )
 
     def forget(self, name: bytes) -> None:
         """Forget a request, whose hint no longer holds."""
