@@ -22,7 +22,7 @@ from licet.reports.live import seats
 from licet.reports.usage import Peak
 from support.cli_reports_site import Site
 from support.command_line import run, terminal
-from support.examples import client, end, grant, jim_test, view
+from support.examples import SMALL, client, end, grant, jim_test, view
 from support.screen import WAIT_S
 
 DAY_MS = 86_400_000
@@ -135,6 +135,21 @@ class TestSeats:
         site.store.close()
         assert "\x1b]" not in screen.text
         assert "\x07" not in screen.text
+
+    def test_a_client_id_of_before_cannot_turn_round_what_stands_beside_it(self, tmp_path: Path) -> None:
+        """It is shown with an escape, also in what is drawn."""
+        clients = [client(1, "a\u202eb", "AB"), client(2, "c\u202ed", "CD")]
+        site = Site(tmp_path, jim_test(pools=[SMALL], clients=clients))
+        site.do(grant(1, 1), grant(2, 2))
+        site.clock.advance(seconds=30)
+        usage = site.run("usage").stdout
+        assert "a\\u202eb" in usage  # that held a seat
+        assert "c\\u202ed" in usage  # that was denied
+        with terminal("seats", "--data", str(tmp_path)) as screen:
+            assert screen.ended() == 0
+        site.store.close()
+        assert "a\\u202eb" in screen.text
+        assert "\u202e" not in usage + screen.text
 
     def test_a_store_that_is_not_there_is_exit_code_3(self, tmp_path: Path) -> None:
         """And says how to make one."""

@@ -150,6 +150,19 @@ def test_a_client_that_never_logs_off_is_found_and_one_that_was_never_used(site:
     assert pool.unused == ("c3", "c4", "c5", "c6")
 
 
+def test_a_client_of_a_scope_with_several_pools_has_used_none_of_them(site: Site) -> None:
+    """L20: it may ask for a seat of each."""
+    with changing(site.store, ADA) as change:
+        change.tenant(JIM).add_pool("first", seats=1)
+        change.tenant(JIM).set_scope("all", pools=("first", "full"))
+    tenant, now_ms = site.tenant, site.clock.now_ms()
+    with site.store.reading() as connection:
+        pools = harvest(connection, tenant, START_MS - DAY_MS, now_ms, now_ms=now_ms).pools
+    assert {pool.pool: pool.unused for pool in pools} == dict.fromkeys(
+        ("first", "full"), ("c1", "c2", "c3", "c4", "c5", "c6")
+    )
+
+
 def test_before_a_pool_was_added_it_has_no_seats(site: Site) -> None:
     """The days before said the seats of today; the day on which it was added has those at its end."""
     wait(site, 3 * DAY_MS)

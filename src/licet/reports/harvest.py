@@ -113,7 +113,7 @@ def _client(held: Held, endings: Counter[str]) -> HarvestClient:
 
 
 def _unused(tenant: Tenant, pool: PoolUsage) -> tuple[str, ...]:
-    of_pool = {scope.name for scope in tenant.scopes.values() if scope.pool == pool.pool}
+    of_pool = {scope.name for scope in tenant.scopes.values() if pool.pool in scope.pools}
     used = {held.client_id for held in pool.held}
     return tuple(
         sorted(

@@ -232,7 +232,7 @@ def _seat_rows(seat: "SeatInUse", now_ms: int) -> Iterator[tuple[str, ...]]:
         return
     yield (
         whose(seat.initials, seat.name),
-        seat.client_id,
+        printable(seat.client_id),
         ON_HOLD,
         clock_time(seat.taken_at_ms, now_ms),
         clock_time(seat.last_used_at_ms, now_ms),
@@ -247,7 +247,7 @@ def _rows(sessions: "list[LiveSession]", others: str, now_ms: int) -> Iterator[t
     for at, session in enumerate(sessions):
         yield (
             "  +" if at else whose(session.initials, session.name),
-            "" if session.client_id == client_id else session.client_id,
+            "" if session.client_id == client_id else printable(session.client_id),
             session.scope,
             clock_time(session.started_at_ms, now_ms),
             clock_time(session.last_used_at_ms, now_ms),

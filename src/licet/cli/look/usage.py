@@ -22,7 +22,7 @@ from licet.cli.output import note, progress, show_json
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import clock_time, local, page, plain, style_of, whose
 from licet.clock import SystemClock
-from licet.formats import counted, seat_hours
+from licet.formats import counted, printable, seat_hours
 from licet.model import NoSeatReason
 from licet.reasons import WHY_DENIED
 from licet.reports.forms import By, Form, SplitBy
@@ -335,7 +335,8 @@ def _held_table(held: "Sequence[Held]") -> Any:
     for user in held[:_ROWS_MAX]:
         share = f"{100 * user.held_ms / total:.0f} %"
         idle = f"{100 * user.idle_ms / user.held_ms:.0f} %"
-        table.add_row(whose(user.initials, user.name), user.client_id, _hours([user]), share, idle)
+        client = printable(user.client_id)
+        table.add_row(whose(user.initials, user.name), client, _hours([user]), share, idle)
     _add_rest(table, held)
     return table
 
@@ -354,7 +355,8 @@ def _denials_table(denials: "Sequence[Denials]", now_ms: int) -> Any:
     for denial in denials[:_ROWS_MAX]:
         first, last = (clock_time(ms, now_ms) for ms in (denial.first_at_ms, denial.last_at_ms))
         why = WHY_DENIED[NoSeatReason(denial.reason)]
-        table.add_row(denial.initials, denial.client_id, f"{denial.times:,}", why, first, last)
+        client = printable(denial.client_id)
+        table.add_row(denial.initials, client, f"{denial.times:,}", why, first, last)
     _add_rest(table, denials)
     return table
 
