@@ -126,7 +126,7 @@ def test_a_group_without_members_is_told_with_what_names_it(site: Site) -> None:
 )
 def test_an_option_without_effect_is_told(site: Site, changes: dict[str, Any], told: str) -> None:
     set_pool(site, **changes)
-    advice = "nothing, or licet pool set full, without it"
+    advice = "nothing, or take it away with: licet pool set full"
     assert found(site) == [("hint", f"pool full: {told}", advice)]
 
 

@@ -35,8 +35,8 @@ _ADVICE: Mapping[FindingCode, str] = MappingProxyType(
             "nothing: no new seat is given until it fits; or licet pool set {pool} --seats N{to}"
         ),
         FindingCode.OPTIONS_CONTRADICT: "licet pool set {pool}{to}; licet pool show {pool}{to} shows them",
-        FindingCode.OPTION_FOR_NOBODY: "licet pool set {pool}{to}, without it",
-        FindingCode.OPTION_WITHOUT_EFFECT: "nothing, or licet pool set {pool}{to}, without it",
+        FindingCode.OPTION_FOR_NOBODY: "take it away with: licet pool set {pool}{to}",
+        FindingCode.OPTION_WITHOUT_EFFECT: "nothing, or take it away with: licet pool set {pool}{to}",
         FindingCode.GROUP_EMPTY: "licet group set {group} --user INITIALS{to}, or group remove",
         FindingCode.DEFAULT_SCOPE_MISSING: "licet tenant set {tenant} --default-scope SCOPE{at}",
         FindingCode.ALL_UNLICENSED: "licet scope set all --pool POOL{to}",
