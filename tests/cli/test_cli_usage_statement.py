@@ -101,7 +101,7 @@ def test_statements_that_follow_each_other_are_read_without_a_word(site: Site, t
     text, said = read(site, *three)
     assert not said
     assert "of the key set" in text
-    assert "full: 1 seats, peak 1, overdraft 0, 0.0 overdraft hours, 1 true denials" in text
+    assert "full: 1 seat, peak 1, overdraft 0, 0.0 overdraft hours, 1 true denial" in text
     assert [claims_of(file)["seq"] for file in three] == [1, 2, 3]
     assert claims_of(three[1])["from"] == claims_of(three[0])["until"]
 

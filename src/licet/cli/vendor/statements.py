@@ -8,7 +8,7 @@ import typer
 
 from licet.cli.errors import Refused
 from licet.cli.output import note, show_json, show_one
-from licet.formats import instant, seat_hours
+from licet.formats import counted, instant, seat_hours
 from licet.vendor.errors import VendorCode, VendorRefused
 from licet.vendor.files import read_bounded
 from licet.vendor.statements import (
@@ -76,7 +76,7 @@ def _record(one: Statement) -> dict[str, Any]:
         "until": instant(claims["until"] * 1000),
         "signature": f"by key {one.kid}" + (" of the key set" if one.is_known else ""),
         "pools": "; ".join(map(_pool, claims["pools"])),
-        "restored": len(claims["restored"]),
+        "restored": [instant(at * 1000) for at in claims["restored"]],
     }
 
 
@@ -85,9 +85,9 @@ def _pool(pool: dict[str, Any]) -> str:
     added = f", added {instant(pool['added'] * 1000)}" if "added" in pool else ""
     overdraft_ms = sum(day["overdraft_s"] for day in days) * 1000
     return (
-        f"{pool['pool']}: {max((day['seats'] for day in days), default=0)} seats,"
+        f"{pool['pool']}: {counted(max((day['seats'] for day in days), default=0), 'seat')},"
         f" peak {max((day['peak'] for day in days), default=0)},"
         f" overdraft {max((day['overdraft'] for day in days), default=0)},"
         f" {seat_hours(overdraft_ms)} overdraft hours,"
-        f" {sum(day['true_denials'] for day in days)} true denials{added}"
+        f" {counted(sum(day['true_denials'] for day in days), 'true denial')}{added}"
     )
