@@ -20,7 +20,7 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.postgres import batch
 from licet.store.postgres.one_call import commit_by_call
 from licet.store.postgres.store import PostgresStore
-from support import command_trees, setup_site, statement_cache, tls_context
+from support import command_trees, made_once, setup_site, statement_cache, template_cache, tls_context
 from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite
 from support.examples import add_tenant, jim_test
 from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
@@ -73,6 +73,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if "TMPDIR" not in os.environ and _has_room(_MEMORY):
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None
+    made_once.share()
+    template_cache.share()
 
 
 def pytest_collection_finish() -> None:
@@ -96,9 +98,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if _is_wide(item.config) and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         item.add_marker("wide")
     call = getattr(item, "callspec", None)
-    is_on_postgres = call is not None and call.params.get("make_place") == "postgres"
+    if call is None or call.params.get("make_place") != "postgres":
+        return
     is_above = item.path.relative_to(_TESTS).parts[0] in _ABOVE_THE_STORE
-    if is_on_postgres and is_above and item.path.name not in _OTHERWISE_IN_EACH:
+    if is_above and item.path.name not in _OTHERWISE_IN_EACH:
         if _ON_POSTGRES[item.path] % 6:
             item.add_marker("wide")
         _ON_POSTGRES[item.path] += 1

@@ -1,8 +1,15 @@
-"""Makes what many tests begin with: once for each process, as it takes a tenth of a second."""
+"""Makes what many tests begin with: once for each run, by the process of tests that first needs it.
+
+It takes a tenth of a second and more; another process that needs it meanwhile waits for the first. Everybody
+works on copies. Who starts the processes of a run names the place for all of them by `share`; a process that
+runs tests alone has a place of its own.
+"""
 
 import atexit
+import os
 import shutil
 from collections.abc import Callable
+from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,18 +18,39 @@ from licet.clock import ManualClock
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 
+_SHARED = "TESTS_MADE_ONCE"  # the variable of the environment that has the place of a run
+
+
+def share() -> None:
+    """Make the place of a run, for this process and those that it starts; it is removed with this process."""
+    os.environ[_SHARED] = str(_place())
+
 
 def empty_store(path: Path) -> Path:
     """A file with an empty store, at this place."""
     return Path(shutil.copy(copied_from("empty", _make_empty) / SQLITE_NAME, path))
 
 
+def directory_of_run(name: str) -> Path:
+    """A directory that all processes of a run share, and may write to."""
+    directory = _place() / name
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
 def copied_from(name: str, make: Callable[[Path], object]) -> Path:
     """The directory of this name, which is made in this way when it is first asked for. Nobody changes it."""
     made = _place() / name
-    if not made.exists():
-        made.mkdir()
-        make(made)
+    if made.exists():
+        return made
+    with made.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not made.exists():
+            unfinished = made.with_suffix(".part")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(made)
     return made
 
 
@@ -32,6 +60,8 @@ def _make_empty(directory: Path) -> None:
 
 @cache
 def _place() -> Path:
+    if shared := os.environ.get(_SHARED):
+        return Path(shared)
     made = TemporaryDirectory(prefix="licet-made-")
     atexit.register(made.cleanup)
     return Path(made.name)

@@ -27,7 +27,7 @@ if __name__ == "__main__":  # as a script, it is in the room itself
 from licet.clock import SystemClock
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from support import command_trees, served, statement_cache, tls_context
+from support import command_trees, served, statement_cache, template_cache, tls_context
 from support.ending import end_after
 
 COMMAND: Final = (sys.executable, "-W", "error", __file__)
@@ -103,6 +103,7 @@ def _compile() -> None:
     from support import ready_admin  # noqa: PLC0415 - as above
 
     ready_admin.prepare()
+    template_cache.share()
     templates = _templates()
     for name in templates.list_templates():
         templates.get_template(name)
