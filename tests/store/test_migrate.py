@@ -41,10 +41,12 @@ from licet.store.postgres import connection as postgres_connection
 from licet.store.postgres import store as postgres_store
 from licet.store.sqlite.store import SqliteStore, migrating
 from support.kinds import KINDS, PATIENCE_S
+from support.made_once import empty_store
 from support.next_version import NEXT, NextVersion
 from support.nursery import ran
 from support.paths import FIXTURES
 from support.statements import Recording, read_recording, replay
+from support.with_empty_store import EMPTY
 
 LATER = ("FROM schema_version pre", "sqlite_master")  # a step that is done, and tables that were added
 RECORDINGS = sorted((FIXTURES).glob("statements-*.json"))
@@ -72,27 +74,44 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 
 
 @pytest.fixture(params=KINDS)
-def at(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreAt]:
-    """Where an empty store of each kind is, without tables.
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator["Postgres | None"]:
+    """Each kind of store in turn: for PostgreSQL its server; none for SQLite.
 
-    One in a database waits for others, and is waited for, as long as a test waits for anything.
+    Who migrates there waits for others, and is waited for, as long as a test waits for anything.
     """
     if request.param == "sqlite":
-        (tmp_path / SQLITE_NAME).touch()
-        yield StoreAt(tmp_path)
+        yield None
         return
     patient = postgres_store._PATIENT.replace(b"'5s'", b"'%ds'" % PATIENCE_S)
     monkeypatch.setattr(postgres_store, "_PATIENT", patient)
     monkeypatch.setattr(postgres_connection, "CONNECT_S", PATIENCE_S)
-    server: Postgres = request.getfixturevalue("postgres")
-    yield StoreAt(tmp_path, server.create_database("migrate"))
-    server.drop_database("migrate")
+    running: Postgres = request.getfixturevalue("postgres")
+    yield running
+    running.drop_database("migrate")
+
+
+@pytest.fixture
+def at(server: "Postgres | None", tmp_path: Path) -> StoreAt:
+    """A store without tables."""
+    if server is None:
+        (tmp_path / SQLITE_NAME).touch()
+        return StoreAt(tmp_path)
+    return StoreAt(tmp_path, server.create_database("migrate"))
 
 
 @pytest.fixture
 def begin(at: StoreAt) -> Begin:
-    """Begins a transaction on it; at the end of its block it is committed."""
+    """Begins a transaction on a store without tables; at the end of its block it is committed."""
     return at.migrating
+
+
+@pytest.fixture
+def begin_made(server: "Postgres | None", tmp_path: Path) -> Begin:
+    """The same on a store of this version."""
+    if server is None:
+        empty_store(tmp_path / SQLITE_NAME)
+        return StoreAt(tmp_path).migrating
+    return StoreAt(tmp_path, server.create_database("migrate", template=EMPTY)).migrating
 
 
 @pytest.fixture
@@ -170,10 +189,11 @@ class TestSteps:
             upgrade(connection)
             check_current(connection)
 
-    def test_a_pre_step_leaves_what_older_code_needs(self, begin: Begin, next_version: NextVersion) -> None:
+    def test_a_pre_step_leaves_what_older_code_needs(
+        self, begin_made: Begin, next_version: NextVersion
+    ) -> None:
         """So this version goes on working on the tables of the next one, and its `migrate` does nothing."""
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             with next_version.code():
                 upgrade(connection)
                 check_current(connection)
@@ -185,11 +205,10 @@ class TestSteps:
                 upgrade(connection)
 
     def test_a_post_step_takes_it_away_and_older_code_stays_out(
-        self, begin: Begin, next_version: NextVersion
+        self, begin_made: Begin, next_version: NextVersion
     ) -> None:
         """Neither its servers nor its `migrate` touch the tables."""
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             with next_version.code():
                 finish(connection, store_now_ms(connection))
                 check_current(connection)
@@ -201,11 +220,10 @@ class TestSteps:
                 upgrade(connection)
 
     def test_code_of_the_schema_before_may_leave_the_columns_of_holds_and_licences_out(
-        self, begin: Begin
+        self, begin_made: Begin
     ) -> None:
         """It knows no hold (L18) and no licence (L13): its seats tell of no token, and have no number."""
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             for row in (
                 (
                     "tenant (id, name, version, session_ttl_s, access_ttl_s, scope_default, no_seat_status)"
@@ -241,11 +259,10 @@ class TestSteps:
         steps = len(list((next_version.directory / "pre").glob("[0-9]*.py"))) - 1
         assert told == [(done, steps) for done in range(steps + 1)]
 
-    def test_where_no_step_is_left_it_tells_nothing(self, begin: Begin) -> None:
+    def test_where_no_step_is_left_it_tells_nothing(self, begin_made: Begin) -> None:
         """And Alembic is not asked."""
         told: list[tuple[int, int]] = []
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             upgrade(connection, lambda done, total: told.append((done, total)))
         assert told == []
 
@@ -256,14 +273,18 @@ class TestSteps:
         for script in scripts.walk_revisions():
             assert Path(script.path).name.startswith(f"{script.revision}_")
 
-    def test_a_step_that_fails_leaves_nothing_behind(self, begin: Begin, next_version: NextVersion) -> None:
+    def test_a_step_that_fails_leaves_nothing_behind(
+        self, begin_made: Begin, next_version: NextVersion
+    ) -> None:
         """All steps are one transaction."""
-        with begin() as connection:
-            upgrade(connection)
         next_version.spoil()
-        with pytest.raises(StoreUnavailable, match="nothing"), begin() as connection, next_version.code():
+        with (
+            pytest.raises(StoreUnavailable, match="nothing"),
+            begin_made() as connection,
+            next_version.code(),
+        ):
             upgrade(connection)
-        with begin() as connection:
+        with begin_made() as connection:
             assert current(connection) == Schema(pre=HEAD, post=COMPATIBLE_FROM)
             assert "address" not in columns(connection, "event")
 
@@ -294,43 +315,43 @@ class TestSteps:
 class TestNodesInTheWay:
     """The post steps wait for the last node of an older version."""
 
-    def test_a_node_of_an_older_version_is_named(self, begin: Begin, next_version: NextVersion) -> None:
+    def test_a_node_of_an_older_version_is_named(self, begin_made: Begin, next_version: NextVersion) -> None:
         """And nothing is done, not even the pre steps."""
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             add_node(connection, schema_of_code=HEAD)
         told = r"servers of an older version still run: licence1:8080 \(0.2.0\); stop them first"
-        with next_version.code(), pytest.raises(StillInUse, match=told) as refused, begin() as connection:
+        with (
+            next_version.code(),
+            pytest.raises(StillInUse, match=told) as refused,
+            begin_made() as connection,
+        ):
             finish(connection, store_now_ms(connection))
         assert refused.value.code is Code.OLDER_NODES
-        with begin() as connection:
+        with begin_made() as connection:
             assert current(connection) == Schema(pre=HEAD, post=COMPATIBLE_FROM)
 
-    def test_it_can_be_forced(self, begin: Begin, next_version: NextVersion) -> None:
+    def test_it_can_be_forced(self, begin_made: Begin, next_version: NextVersion) -> None:
         """When the administrator knows better."""
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             add_node(connection, schema_of_code=HEAD)
             with next_version.code():
                 finish(connection, store_now_ms(connection), force=True)
             assert current(connection) == Schema(pre=NEXT, post=NEXT)
 
     def test_a_node_of_the_new_version_and_one_that_is_silent_are_not(
-        self, begin: Begin, next_version: NextVersion
+        self, begin_made: Begin, next_version: NextVersion
     ) -> None:
         """What was killed does not say good-bye."""
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             add_node(connection, schema_of_code=NEXT)
             add_node(connection, schema_of_code=HEAD, silent_ms=SILENT_AFTER_MS + 1000)
             with next_version.code():
                 finish(connection, store_now_ms(connection))
             assert current(connection) == Schema(pre=NEXT, post=NEXT)
 
-    def test_where_no_post_step_is_due_nobody_is_in_the_way(self, begin: Begin) -> None:
+    def test_where_no_post_step_is_due_nobody_is_in_the_way(self, begin_made: Begin) -> None:
         """Nothing is taken from anybody."""
-        with begin() as connection:
-            upgrade(connection)
+        with begin_made() as connection:
             add_node(connection, schema_of_code="0001")
             finish(connection, store_now_ms(connection))
 
