@@ -11,7 +11,7 @@ from textwrap import shorten
 from typing import Any
 
 from bench import floods, pythons
-from bench.peers.running import TOKENS
+from bench.peers.running import INSTALLED, TOKENS
 from bench.scenarios import SCENARIOS
 from bench.svg import Bar, bars
 from bench.targets import FLOOR
@@ -210,7 +210,9 @@ def _ms(ms: float) -> str:
 
 def _reason(text: str) -> str:
     """The beginning of a fault's text, which may be a log, without paths of this machine."""
-    return _sentence(shorten(text.replace(f"{ROOT}/", ""), 200, placeholder=" [more]"))
+    for directory in (INSTALLED.parent, ROOT):
+        text = text.replace(f"{directory}/", "")
+    return _sentence(shorten(text, 200, placeholder=" [more]"))
 
 
 def _sentence(text: str) -> str:

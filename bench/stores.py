@@ -158,14 +158,14 @@ def kinds(directory: Path, wanted: tuple[str, ...] = KINDS) -> Iterator[list[Kin
     """The kinds of store that can be had here, of those that are wanted."""
     with ExitStack() as stack:
         found: list[Kind] = [Sqlite(directory)] if SQLITE in wanted else []
-        server_class = _postgres() if POSTGRES in wanted else None
+        server_class = postgres_class() if POSTGRES in wanted else None
         if server_class is not None:
             server = stack.enter_context(server_class(None, shared_buffers="256MB", max_wal_size="4GB"))
             found.append(InPostgres(directory, server))
         yield found
 
 
-def _postgres() -> "type[Postgres] | None":
+def postgres_class() -> "type[Postgres] | None":
     """The server that the tests run on, where its packages are installed."""
     tests = str(Path(__file__).parent.parent / "tests")
     if tests not in sys.path:

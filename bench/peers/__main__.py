@@ -38,7 +38,7 @@ def _install(sources: list[Source]) -> bool:
         try:
             source.install()
         except RuntimeError as error:
-            reason.parent.mkdir(exist_ok=True)
+            reason.parent.mkdir(parents=True, exist_ok=True)
             reason.write_text(f"{error}\n", encoding="utf-8")
             done = False
         print(f"{source.NAME}: {_state(source)}", flush=True)

@@ -1,6 +1,5 @@
 """What every peer needs to be installed, to run on loopback, and to be gone afterwards."""
 
-import importlib.util
 import json
 import os
 import re
@@ -20,15 +19,22 @@ from typing import IO, Any, Protocol
 import httpx
 
 from bench.peers.contract import Row, Work
+from bench.stores import postgres_class
 
-HERE = Path(__file__).parent
-INSTALLED = HERE / ".installed"
+
+def installed_in(variables: Mapping[str, str]) -> Path:
+    """Where peers are installed: in `BENCH_PEERS`, so that checkouts share them, or in this checkout."""
+    directory = variables.get("BENCH_PEERS")
+    return Path(directory).resolve() if directory else Path(__file__).parent / ".installed"
+
+
+INSTALLED = installed_in(os.environ)
 PATIENCE_S = 240.0  # a Java server makes a hundred tables first
 TOKENS = 1000  # so many are introspected or refreshed in turn
 _ASKING_S = 10.0  # and no longer are they asked for, where each takes a slow hash
 
 # What a careful administrator would set for a small machine; syncs to disk stay as they are, which is on.
-_POSTGRES_SETTINGS = {
+_POSTGRES_SETTINGS: dict[str, Any] = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
@@ -62,15 +68,11 @@ class Database(Protocol):
 
 
 def postgres() -> AbstractContextManager[Database]:
-    """A PostgreSQL of its own, the same that the tests use."""
-    path = HERE.parent.parent / "tests" / "postgres.py"
-    spec = importlib.util.spec_from_file_location("licet_tests_postgres", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    server: AbstractContextManager[Database] = module.Postgres(**_POSTGRES_SETTINGS)
-    return server
+    """A PostgreSQL of its own, the same that the tests use. Raises RuntimeError if it is not installed."""
+    server = postgres_class()
+    if server is None:
+        raise RuntimeError("the wheel of PostgreSQL is needed and is not installed: make check installs it")
+    return server(**_POSTGRES_SETTINGS)
 
 
 def run(

@@ -19,6 +19,7 @@ from bench.cells import Length, measure
 from bench.contenders import Cell
 from bench.peering import OnPeer, RunningPeer, asked, installed, running, start_all
 from bench.peers.contract import Peer, Row, Work, Works, client_name, form_rows, grant_rows, granted, live
+from bench.peers.running import INSTALLED, installed_in, postgres
 from bench.scenarios import SCENARIOS, WrongAnswer
 from bench.targets import FLOOR, Target
 from bench.wire import Answer
@@ -288,6 +289,27 @@ def test_every_server_that_is_not_installed_is_named_with_the_reason(
     assert not peers.installed()
 
 
+def test_checkouts_share_what_is_installed_where_a_variable_says(tmp_path: Path) -> None:
+    """Peers take minutes to install, and a checkout is soon made."""
+    assert installed_in({"BENCH_PEERS": str(tmp_path)}) == tmp_path
+    own = Path(peers.__file__).parent / ".installed"
+    assert installed_in({}) == installed_in({"BENCH_PEERS": ""}) == own
+
+
+def test_a_peer_has_a_database_of_its_own_that_syncs_to_disk() -> None:
+    """L9 of others: what it keeps is as durable as what Licet does."""
+    with postgres() as server:
+        server.create_database("peer")
+        for setting in ("fsync", "synchronous_commit"):
+            assert server.execute(f"SHOW {setting}", "peer") == [("on",)]
+
+
+def test_a_peer_without_a_database_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.peers.running.postgres_class", lambda: None)
+    with pytest.raises(RuntimeError, match="the wheel of PostgreSQL is needed and is not installed"):
+        postgres()
+
+
 def test_each_client_asks_once_in_an_order_that_is_not_the_tables() -> None:
     rows = grant_rows("/token", 10)
     assert len({row.headers["Authorization"] for row in rows}) == 10
@@ -301,8 +323,9 @@ def test_a_page_has_a_peer_beside_both_stores_and_says_who_is_not_there() -> Non
     assert "| introspection | 10,000 | fast (stores nothing) | 1,000 | 0.10 | 2.0 ms | 40 us" in text
     assert "| kept | 100 | 0.01 | 2.0 ms | 40 + 60 us | 50.0 times as fast | 20.0 times as fast |" in text
     assert "- gone: cannot be had: no network." in text
-    assert "- broken: does not start. bench/it: no port. log log " in text
+    assert "- broken: does not start. bench/it: no port in .installed/it.jar. log log " in text
     assert "log [more]." in text
+    assert str(INSTALLED.parent) not in text
     assert "- wrong, introspection, 10,000 clients: stopped. 401." in text
     assert "- kept, introspection, 10,000 clients: 3 of the grants it answered were not stored." in text
     assert "- **kept** 1.0: One process. On disk for a grant: a row." in text
@@ -320,7 +343,7 @@ def _result() -> Mapping[str, Any]:
             {"name": "fast", "version": "2.0", "settings": "Two processes", "durable": ""},
         ],
         "peers_missing": {"gone": "cannot be had:\nno network"},
-        "peers_faulty": {"broken": f"{page.ROOT}/bench/it: no port.\n" + "log " * 1000},
+        "peers_faulty": {"broken": f"{page.ROOT}/bench/it: no port in {INSTALLED}/it.jar.\n" + "log " * 1000},
         "peer_cells": [
             {
                 "scenario": "introspect",
