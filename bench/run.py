@@ -99,7 +99,7 @@ class Run:
             )
         self.found["options"]["before"] = ""
         self.found["at"] = before["at"]
-        for name in ("cells", "peer_cells", "python_cells", "floods"):
+        for name in ("cells", "peer_cells", "python_cells", "floods", "peers_faulty"):
             self.found[name] = before.get(name, self.found[name])
         if "python_other" in before:
             self.found.setdefault("python_other", before["python_other"])
@@ -131,9 +131,10 @@ class Run:
         if beside:
             scenarios = list(dict.fromkeys(cell.scenario.name for cell in beside))
             with ExitStack() as stack:
-                started, self.found["peers_faulty"] = start_all(
+                started, faulty = start_all(
                     self._peers, self._options.many, scenarios, self._directory, stack
                 )
+                self.found["peers_faulty"] |= faulty
                 for cell in beside:
                     self._measure_peers(cell, started, total)
 

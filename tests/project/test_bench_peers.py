@@ -20,6 +20,7 @@ from bench.contenders import Cell
 from bench.peering import OnPeer, RunningPeer, asked, installed, running, start_all
 from bench.peers.contract import Peer, Row, Work, Works, client_name, form_rows, grant_rows, granted, live
 from bench.peers.running import INSTALLED, installed_in, postgres
+from bench.run import Run
 from bench.scenarios import SCENARIOS, WrongAnswer
 from bench.targets import FLOOR, Target
 from bench.wire import Answer
@@ -287,6 +288,20 @@ def test_every_server_that_is_not_installed_is_named_with_the_reason(
     assert set(missing) == {it.NAME for it in peers.SOURCES}
     assert missing["hydra"] == "cannot be had: go failed:\nno network"
     assert not peers.installed()
+
+
+def test_a_run_that_goes_on_keeps_what_was_measured_and_who_did_not_start() -> None:
+    """Else whoever has no figures would go without a word."""
+    options = {"rounds": 3, "seconds": 2, "scenarios": ["grant"], "connections": [32], "clients": [10_000]}
+    machine = dict.fromkeys(("processor", "processors", "kernel", "python", "sqlite"), "it")
+    before = {"machine": machine, "options": options, "at": "before", "peer_cells": [{"scenario": "grant"}]}
+    going = Run.__new__(Run)
+    going.found = {"machine": machine, "options": options | {"connections": [1, 32]}, "at": "now"}
+    going.found |= {"cells": [], "peer_cells": [], "python_cells": [], "floods": {}, "peers_faulty": {}}
+    going._go_on_with({**before, "peers_faulty": {"broken": "no port"}})
+    assert going.found["peers_faulty"] == {"broken": "no port"}
+    assert going.found["peer_cells"] == before["peer_cells"]
+    assert going.found["options"]["connections"] == [32, 1]
 
 
 def test_checkouts_share_what_is_installed_where_a_variable_says(tmp_path: Path) -> None:
