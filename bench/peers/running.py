@@ -29,7 +29,7 @@ def installed_in(variables: Mapping[str, str]) -> Path:
 
 
 INSTALLED = installed_in(os.environ)
-PATIENCE_S = 240.0  # a Java server makes a hundred tables first
+PATIENCE_S = 600.0  # a Java server makes a hundred tables first, on a machine that may be busy
 TOKENS = 1000  # so many are introspected or refreshed in turn
 _ASKING_S = 10.0  # and no longer are they asked for, where each takes a slow hash
 
