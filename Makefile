@@ -12,7 +12,7 @@ said = $(if $(filter command line,$(origin $(1))),$(2) $($(1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-wide test-long tools check format docs pictures bench bench-quick bench-scale bench-page bench-flood bench-passwords bench-guard bench-options bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release site site-serve lock clean
+.PHONY: help serve test test-wide test-long tools check format docs pictures bench bench-quick bench-scale bench-sessions bench-page bench-flood bench-passwords bench-guard bench-options bench-instructions bench-overhead bench-neighbours bench-flames chaos attack interop release site site-serve lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-quick: $(VENV)/dev.stamp ## two minutes of that
 
 bench-scale: $(VENV)/dev.stamp ## measure cost against sessions, tenants, clients, seats and nodes (needs wrk)
 	@$(BIN)/python -m bench scale $(WITH)
+
+bench-sessions: $(VENV)/dev.stamp ## measure each kind of request with ten million live sessions beside a thousand (8 GB of disk)
+	@$(BIN)/python -m bench sessions $(WITH)
 
 bench-page: $(VENV)/dev.stamp ## make the pages from the results that are kept; WITH='--run FILE --scale FILE' keeps others
 	@$(BIN)/python -m bench page $(WITH)

@@ -9,7 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import callgrind, flood, neighbours, options, overhead, page, passwords_flood, scale, signed, start
+from bench import (
+    callgrind,
+    flood,
+    neighbours,
+    options,
+    overhead,
+    page,
+    passwords_flood,
+    scale,
+    sessions,
+    signed,
+    start,
+)
 from bench.callgrind import NoValgrind
 from bench.counting import calibrate, count
 from bench.flames import NoPySpy, draw
@@ -35,6 +47,7 @@ def main() -> None:
     _add_run(verbs)
     _add_page(verbs)
     _add_scale(verbs)
+    _add_sessions(verbs)
     _add_options(verbs)
     _add_simulate(verbs)
     _add_guard(verbs)
@@ -112,6 +125,12 @@ def _add_page(verbs: Any) -> None:
     parser = verbs.add_parser("page", help="make the pages from the results that are kept")
     parser.add_argument("--run", type=Path, help="a result of `run` to keep instead")
     parser.add_argument("--scale", type=Path, help="a result of `scale` to keep instead")
+    parser.add_argument(
+        "--sessions",
+        type=Path,
+        action="append",
+        help="a result of `sessions`, or one for each store, to keep",
+    )
     parser.add_argument("--neighbours", type=Path, help="a result of `neighbours` to keep instead")
     parser.set_defaults(do=_page)
 
@@ -120,6 +139,9 @@ def _page(asked: argparse.Namespace) -> None:
     for name in ("run", "scale", "neighbours"):
         if (path := getattr(asked, name)) is not None:
             (RESULTS / f"kept-{name}.json").write_text(path.read_text("utf-8"), "utf-8")
+    if asked.sessions:
+        found = sessions.merged([json.loads(path.read_text("utf-8")) for path in asked.sessions])
+        (RESULTS / "kept-sessions.json").write_text(json.dumps(found, indent=1), "utf-8")
     simulate_anew(RESULTS)
     changed = page.write(made(RESULTS))
     print("\n".join(map(str, changed)) or "nothing has changed")
@@ -149,6 +171,36 @@ def _scale(asked: argparse.Namespace) -> None:
     path = _new_result("scale")
     path.write_text(json.dumps(found, indent=1))
     print(f"Kept. Into docs/explanation/scale.md: make bench-page WITH='--scale {path}'")
+
+
+def _add_sessions(verbs: Any) -> None:
+    parser = verbs.add_parser("sessions", help="each kind of request with ten million live sessions")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        action="append",
+        default=[],
+        help="so many live sessions, 1,000 and 1,000,000 and 10,000,000 without it",
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="that count")
+    parser.set_defaults(do=_sessions)
+
+
+def _sessions(asked: argparse.Namespace) -> None:
+    path, found = _new_result("sessions"), dict[str, Any]()
+    with (
+        tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch,
+        kinds(Path(scratch), tuple(asked.store) or KINDS) as stores,
+    ):
+        for found in sessions.measure(
+            stores, sorted(asked.sessions) or sessions.COUNTS, asked.rounds, Path(scratch)
+        ):
+            path.write_text(json.dumps(found, indent=1))
+    print("\n".join(sessions.report(found)))
+    print(f"Kept. Into docs/explanation/scale.md: make bench-page WITH='--sessions {path}'")
+    if missed := list(sessions.missed(found)):
+        sys.exit("\n".join(missed))
 
 
 def _add_options(verbs: Any) -> None:

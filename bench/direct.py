@@ -5,12 +5,12 @@ Stores of a curve are measured in turn, a round of each, so that a noisy moment 
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
 from itertools import cycle, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from bench.loading import Loaded
-from bench.processes import families, fine_cpu_s
+from bench.processes import families, fine_cpu_s, used_s
 from bench.stores import POSTGRES
 from licet.credentials.tokens import new_sid
 from licet.lanes.commit import commit
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from licet.store.contract import Store
 
 BATCH = 32
+_Answer = TypeVar("_Answer")
 _STRIDE = 7919  # a prime: clients come in an order that is not the tables'
 
 
@@ -60,18 +61,30 @@ class Direct:
 
     def measure(self, batches: Sequence[list[Command]], outcome: type | tuple[type, ...] = Granted) -> Taken:
         """What a command of these batches takes."""
-        commands = sum(map(len, batches))
-        # The database's first: looking for its processes is work of this one.
-        log, database_s, used_s = self._log_bytes(), self._database_cpu_s(), time.process_time()
-        began = time.perf_counter()
-        answers = [commit(self._store, batch) for batch in batches]
-        wall_s = time.perf_counter() - began
-        used_s, database_s = time.process_time() - used_s, self._database_cpu_s() - database_s
-        log = self._log_bytes() - log
+        taken, answers = self._timed(lambda: [commit(self._store, it) for it in batches], batches)
         wrong = [it for answer in answers for it in answer if not isinstance(it, outcome)]
         assert not wrong, wrong[:3]
-        each_us = 1e6 / commands
-        return Taken(wall_s * each_us, used_s * each_us, database_s * each_us, log / commands)
+        return taken
+
+    def measure_reads(self, batches: Sequence[Sequence[bytes]]) -> Taken:
+        """What it takes to read one of these sessions, which live."""
+        taken, answers = self._timed(lambda: [self._store.read_sessions(it) for it in batches], batches)
+        assert [len(it.sessions) for it in answers] == [*map(len, batches)], "some do not live"
+        return taken
+
+    def _timed(
+        self, do: Callable[[], list[_Answer]], batches: Sequence[Sized]
+    ) -> tuple[Taken, list[_Answer]]:
+        """What each item of these batches takes, and the answers."""
+        # The database's first: looking for its processes is work of this one.
+        log, database, own_s = self._log_bytes(), self._database_cpu_s(), time.process_time()
+        began = time.perf_counter()
+        answers = do()
+        wall_s = time.perf_counter() - began
+        own_s, database_s = time.process_time() - own_s, used_s(database, self._database_cpu_s())
+        log, items = self._log_bytes() - log, sum(map(len, batches))
+        each_us = 1e6 / items
+        return Taken(wall_s * each_us, own_s * each_us, database_s * each_us, log / items), answers
 
     def store_bytes(self) -> int:
         """How large the store is."""
@@ -81,7 +94,7 @@ class Direct:
             query = "SELECT pg_database_size(current_database())"
             return int(connection.exec_driver_sql(query).scalar_one())
 
-    def _database_cpu_s(self) -> float:
+    def _database_cpu_s(self) -> dict[int, float]:
         return fine_cpu_s(families(self.loaded.kind.pids()))
 
     def _log_bytes(self) -> int:

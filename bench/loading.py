@@ -150,47 +150,71 @@ _SID = {
     ),
 }
 _NUMBERS = {
-    False: (
-        "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :sessions)"
-    ),
-    True: "WITH numbers AS (SELECT n FROM generate_series(CAST(0 AS bigint), :sessions - 1) AS n)",
+    False: "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {rows})",
+    True: "WITH numbers AS (SELECT n FROM generate_series(CAST(0 AS bigint), {rows} - 1) AS n)",
 }
+_STARTED = "CAST(:now_ms - (:sessions - {n}) * 600000 / :sessions AS bigint)"
 _SESSIONS = """
 INSERT INTO session (sid, tenant_id, client_key, scope, pool_id, holder,
   started_at_ms, renewed_at_ms, expires_at_ms, address)
 {numbers}, rows AS (
-  SELECT n, n % :clients AS client, n % :clients % :tenants + 1 AS tenant,
-    CAST(:now_ms - (:sessions - n) * 600000 / :sessions AS bigint) AS started FROM numbers)
+  SELECT n, n % :clients AS client, n % :clients % :tenants + 1 AS tenant, {started} AS started FROM numbers)
 SELECT {sid}, tenant, client + 1, 'all', tenant, 'client:Client' || client,
   started, started, started + 86400000, '127.0.0.1' FROM rows ORDER BY n
 """
+# Of each client that has sessions: when the first and the last of them began, and how many they are.
+_HOLDERS = """
+{numbers}, holders AS (
+  SELECT n % :tenants + 1 AS tenant, 'Client' || n AS client, (:sessions - 1 - n) / :clients + 1 AS times,
+    {first} AS first, {last} AS last FROM numbers)
+"""
 _SEATS = """
 INSERT INTO seat (pool_id, holder, tenant_id, client_id, initials, taken_at_ms, expires_at_ms)
-SELECT pool_id, holder, min(tenant_id), substr(holder, 8), 'BN', min(started_at_ms), max(expires_at_ms)
-FROM session GROUP BY pool_id, holder
+{holders}
+SELECT tenant, 'client:' || client, tenant, client, 'BN', first, last + 86400000 FROM holders
 """
-_IN_USE = "UPDATE pool SET in_use = (SELECT count(*) FROM seat WHERE seat.pool_id = pool.id)"
 _JOURNAL = """
 INSERT INTO journal (tenant_id, minute, kind, reason, pool, client_id,
   initials, times, first_at_ms, last_at_ms, address)
-SELECT min(tenant_id), min(started_at_ms) / 60000, 'granted', '', 'full', substr(holder, 8),
-  'BN', count(*), min(started_at_ms), max(started_at_ms), '127.0.0.1'
-FROM session GROUP BY pool_id, holder
+{holders}
+SELECT tenant, first / 60000, 'granted', '', 'full', client,
+  'BN', times, first, last, '127.0.0.1' FROM holders
 """
+_IN_USE = "UPDATE pool SET in_use = (SELECT count(*) FROM seat WHERE seat.pool_id = pool.id)"
 
 
 def _insert_sessions(connection: Connection, shape: Shape, now_ms: int, *, in_postgres: bool) -> None:
+    begin_sessions(connection, shape, now_ms, in_postgres=in_postgres)
+    values = _values(shape, now_ms) | {"holders": min(shape.clients, shape.sessions)}
+    holders = _HOLDERS.format(
+        numbers=_NUMBERS[in_postgres].format(rows=":holders"),
+        first=_STARTED.format(n="n"),
+        last=_STARTED.format(n="(n + (:sessions - 1 - n) / :clients * :clients)"),
+    )
+    for statement in (_SEATS, _JOURNAL):
+        connection.execute(text(statement.format(holders=holders)), values)
+    connection.execute(text(_IN_USE))
+
+
+def begin_sessions(connection: Connection, shape: Shape, now_ms: int, *, in_postgres: bool) -> None:
+    """Insert the sessions of a shape as at this moment, and nothing of their seats.
+
+    Those of two days ago have expired.
+    """
     if not in_postgres:
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.create_function("bench_new_sid", 1, new_sid)
-    sessions = _SESSIONS.format(numbers=_NUMBERS[in_postgres], sid=_SID[in_postgres])
-    numbers = {
+    numbers = _NUMBERS[in_postgres].format(rows=":sessions")
+    started = _STARTED.format(n="n")
+    statement = _SESSIONS.format(numbers=numbers, started=started, sid=_SID[in_postgres])
+    connection.execute(text(statement), _values(shape, now_ms))
+
+
+def _values(shape: Shape, now_ms: int) -> dict[str, int]:
+    return {
         "sessions": shape.sessions,
         "clients": shape.clients,
         "tenants": shape.tenants,
         "now_ms": now_ms,
     }
-    connection.execute(text(sessions), numbers)
-    for statement in (_SEATS, _IN_USE, _JOURNAL):
-        connection.execute(text(statement))

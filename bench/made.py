@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import neighbours_page, page, paper, scale_page
+from bench import neighbours_page, page, paper, scale_page, sessions_page
 
 SIMULATION = "simulation"
 
@@ -17,6 +17,9 @@ def made(results: Path) -> dict[Path, str]:
         files |= page.files(run)
     if scale := kept(results, "scale"):
         files |= scale_page.files(scale, kept(results, SIMULATION))
+    if sessions := kept(results, "sessions"):
+        text = files.get(scale_page.PAGE) or scale_page.PAGE.read_text(encoding="utf-8")
+        files[scale_page.PAGE] = sessions_page.page(text, sessions)
     if neighbours := kept(results, "neighbours"):
         text = files.get(page.PAGE) or page.PAGE.read_text(encoding="utf-8")
         files[page.PAGE] = neighbours_page.page(text, neighbours)

@@ -73,14 +73,26 @@ def cpu_s(pids: Sequence[int]) -> float:
     return sum(_ticks(pid) for pid in pids) / _TICKS
 
 
-def fine_cpu_s(pids: Sequence[int]) -> float:
-    """The same to the nanosecond, without children and threads that ended: for what takes milliseconds."""
-    spent_ns = 0
-    for pid in pids:
-        with suppress(OSError):
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                spent_ns += int((task / "schedstat").read_text().split()[0])
-    return spent_ns / 1e9
+def fine_cpu_s(pids: Sequence[int]) -> dict[int, float]:
+    """The same of each to the nanosecond, without children and threads that ended: for what takes moments."""
+    return {pid: sum(map(_spent_ns, _tasks(pid))) / 1e9 for pid in pids}
+
+
+def used_s(before: Mapping[int, float], after: Mapping[int, float]) -> float:
+    """What processes have used from the one to the other; of those that ended, nothing is known."""
+    return sum(spent_s - before.get(pid, 0.0) for pid, spent_s in after.items())
+
+
+def _tasks(pid: int) -> list[Path]:
+    with suppress(OSError):
+        return [*Path(f"/proc/{pid}/task").iterdir()]
+    return []
+
+
+def _spent_ns(task: Path) -> int:
+    with suppress(OSError):
+        return int((task / "schedstat").read_text().split()[0])
+    return 0
 
 
 def _ticks(pid: int) -> int:

@@ -25,6 +25,7 @@ from bench.tenants import Filled, Site, begin_sessions, plans, single
 
 PYTHON_CONNECTIONS = 32  # of the cells on another Python
 _STARTS = 5
+_CELLS = ("cells", "python_cells", "peer_cells")
 
 
 class Options(NamedTuple):
@@ -60,9 +61,7 @@ class Run:
             "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
             "options": options._asdict(),
             "machine": machine.describe(directory),
-            "cells": [],
-            "peer_cells": [],
-            "python_cells": [],
+            **{name: [] for name in _CELLS},
             "floods": {},
         }
         self._options = options
@@ -94,12 +93,13 @@ class Run:
         if any(before["options"][name] != self.found["options"][name] for name in ("rounds", "seconds")):
             sys.exit(f"{self._options.before} has other rounds; say the same --rounds and --seconds")
         for name in ("scenarios", "connections", "clients"):  # all that is in the result
-            self.found["options"][name] = list(
-                dict.fromkeys([*before["options"][name], *self.found["options"][name]])
+            both = {*before["options"][name], *self.found["options"][name]}
+            self.found["options"][name] = sorted(
+                both, key=[*SCENARIOS].index if name == "scenarios" else None
             )
         self.found["options"]["before"] = ""
         self.found["at"] = before["at"]
-        for name in ("cells", "peer_cells", "python_cells", "floods", "peers_faulty"):
+        for name in (*_CELLS, "floods", "peers_faulty"):
             self.found[name] = before.get(name, self.found[name])
         if "python_other" in before:
             self.found.setdefault("python_other", before["python_other"])
@@ -165,7 +165,7 @@ class Run:
         return on_store(cell, self._base.site, kind, self._base.filled[kind.name], python)
 
     def _cells_done(self) -> int:
-        return sum(len(self.found[name]) for name in ("cells", "python_cells", "peer_cells"))
+        return sum(len(self.found[name]) for name in _CELLS)
 
     def _measure_peers(self, cell: Cell, started: Sequence[RunningPeer], total: int) -> None:
         clients = self._clients(many=cell.many)
@@ -191,8 +191,9 @@ class Run:
         _print_cell(self.found[kept_as][-1], f"{done} of {total}, {left_s / 60:.0f} minutes left")
 
     def _keep(self) -> None:
-        """What there is so far, whatever comes."""
-        self._result.write_text(json.dumps(self.found, indent=1))
+        """What there is so far, whatever comes; in one order, whatever was measured first."""
+        ordered = {name: sorted(self.found[name], key=_place) for name in _CELLS}
+        self._result.write_text(json.dumps(self.found | ordered, indent=1))
 
     def _clients(self, *, many: bool) -> int:
         return self._options.many if many else 1
@@ -232,6 +233,11 @@ def _cells(options: Options) -> Iterator[Cell]:
                 for connections in options.connections:
                     if connections <= (SCENARIOS[name].connections_max or connections):
                         yield Cell(SCENARIOS[name], connections, many=clients > 1)
+
+
+def _place(cell: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Of a cell, in a result."""
+    return [*SCENARIOS].index(cell["scenario"]), cell["clients"], cell["connections"]
 
 
 def _base(stores: Sequence[Kind], many: int) -> Base:

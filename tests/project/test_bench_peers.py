@@ -290,18 +290,32 @@ def test_every_server_that_is_not_installed_is_named_with_the_reason(
     assert not peers.installed()
 
 
-def test_a_run_that_goes_on_keeps_what_was_measured_and_who_did_not_start() -> None:
-    """Else whoever has no figures would go without a word."""
-    options = {"rounds": 3, "seconds": 2, "scenarios": ["grant"], "connections": [32], "clients": [10_000]}
+def test_a_run_that_goes_on_keeps_what_was_measured_and_who_did_not_start(tmp_path: Path) -> None:
+    """Else whoever has no figures would go without a word. It is in one order, whatever came first."""
+
+    def cell(scenario: str, connections: int) -> dict[str, Any]:
+        return {"scenario": scenario, "clients": 10_000, "connections": connections}
+
+    options = {"rounds": 3, "seconds": 2, "clients": [10_000]}
     machine = dict.fromkeys(("processor", "processors", "kernel", "python", "sqlite"), "it")
-    before = {"machine": machine, "options": options, "at": "before", "peer_cells": [{"scenario": "grant"}]}
+    first = options | {"scenarios": ["grant", "refresh"], "connections": [32]}
+    peer_cells = [cell("grant", 32)]
+    before = {"machine": machine, "options": first, "at": "before", "peers_faulty": {"broken": "no port"}}
+    before |= {"cells": [cell("refresh", 32), cell("grant", 32)], "peer_cells": peer_cells}
     going = Run.__new__(Run)
-    going.found = {"machine": machine, "options": options | {"connections": [1, 32]}, "at": "now"}
-    going.found |= {"cells": [], "peer_cells": [], "python_cells": [], "floods": {}, "peers_faulty": {}}
-    going._go_on_with({**before, "peers_faulty": {"broken": "no port"}})
-    assert going.found["peers_faulty"] == {"broken": "no port"}
-    assert going.found["peer_cells"] == before["peer_cells"]
-    assert going.found["options"]["connections"] == [32, 1]
+    second = options | {"scenarios": ["view", "grant"], "connections": [1, 256]}
+    going.found = {"machine": machine, "options": second, "at": "now", "floods": {}, "peers_faulty": {}}
+    going.found |= {"cells": [], "peer_cells": [], "python_cells": []}
+    going._go_on_with(before)
+    going.found["cells"].append(cell("view", 1))
+    going._result = tmp_path / "result.json"
+    going._keep()
+    kept = json.loads(going._result.read_text(encoding="utf-8"))
+    assert kept["peers_faulty"] == {"broken": "no port"}
+    assert kept["peer_cells"] == peer_cells
+    assert kept["options"]["connections"] == [1, 32, 256]
+    assert kept["options"]["scenarios"] == ["grant", "view", "refresh"]
+    assert [it["scenario"] for it in kept["cells"]] == ["grant", "view", "refresh"]
 
 
 def test_checkouts_share_what_is_installed_where_a_variable_says(tmp_path: Path) -> None:
