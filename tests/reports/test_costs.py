@@ -14,6 +14,7 @@ from licet.model import Pool, Tenant
 from licet.options import Group
 from licet.reports.costs import Costs, PoolCosts, costs, rows, split
 from licet.reports.forms import SplitBy
+from licet.setup.change import changing
 from licet.store import schema
 from support.examples import client, end, grant, jim_test
 from support.kinds import Place
@@ -82,6 +83,22 @@ def test_what_nobody_held_is_shared_in_proportion_to_what_each_held(site: Site) 
     assert [round(hours, 3) for hours in (*shown["4711"], *shown["0815"])] == [2, 3.333, 1, 1.667]
     assert [(part.clients, part.share) for part in pool.parts] == [(1, 0.6667), (1, 0.3333)]
     assert pool.cost is None
+
+
+def test_seats_above_those_that_were_there_take_no_unused_time_away(place: Place) -> None:
+    """Two hours of two seats of one, as when their number was lowered, and two of none: two hours unused."""
+    clients = (client(1, "One", "TC"), client(2, "Two", "AB"))
+    pool = Pool(id=1, name="full", seats=2)
+    site = Site(place, jim_test(pools=(pool,), clients=clients, session_ttl_s=HOUR_MS // 1000 * 8))
+    site.do(grant(1, 1), grant(2, 2))
+    with changing(site.store, "ada") as change:
+        change.tenant("Jim_Test").set_pool("full", seats=1)
+    site.clock.advance(seconds=2 * 3600)
+    site.do(end(1), end(2))
+    site.clock.advance(seconds=2 * 3600)
+    (costs_of,) = found(site, tenant_of(site, TC="4711", AB="4712")).pools
+    assert (costs_of.seats_ms, costs_of.held_ms) == (4 * HOUR_MS, 4 * HOUR_MS)
+    assert hours(costs_of) == {"4711": (2.0, 1.0), "4712": (2.0, 1.0)}
 
 
 def test_a_price_is_that_of_one_seat_for_the_span_and_is_split_to_the_cent(site: Site) -> None:

@@ -6,7 +6,7 @@ The rules:
 - Somebody in several groups counts for each of them in equal parts, so that the parts add up. A client is in
   the groups that name it, and in those of its user.
 - The time for which nobody held a seat is shared in proportion to the time for which each held one. Seats of
-  the overdraft are used, and not paid for in advance: they add no time of this kind.
+  the overdraft are used, and not paid for in advance: they add no time of this kind, and take none away.
 - A price is that of one seat for the whole span; a seat that was there for half of it costs half. The parts
   are whole cents, and add up. Before its tenant was made no seat was there.
 - Seat-hours are kept by whole hours of UTC: a span has those of the hours that begin in it.
@@ -171,11 +171,11 @@ def _pool(  # noqa: PLR0917 - what of which pool
 ) -> PoolCosts:
     taken = span.taken(pool.id)
     begin_ms, end_ms = span.hours.start * HOUR_MS, min(span.hours.stop * HOUR_MS, span.now_ms)
-    steps = timeline(span, name, pool, taken, span.steps(name))
-    seats_ms = _seats_ms(steps, min(max(begin_ms, made_ms), end_ms), end_ms)
+    steps = timeline(span, name, pool, taken, span.steps_by_minute(name))
+    seats_ms, above_ms = _areas(steps, min(max(begin_ms, made_ms), end_ms), end_ms)
     held = held_by(span, tenant, name, taken)
     held_ms = sum(one.held_ms for one in held)
-    unused_ms = max(0, seats_ms - held_ms)
+    unused_ms = max(0, seats_ms - max(0, held_ms - above_ms))
     cost_cents = None
     if price_cents is not None:
         cost_cents = round(price_cents * seats_ms / (end_ms - begin_ms)) if begin_ms < end_ms else 0
@@ -232,11 +232,12 @@ def split(whole: int, weights: Mapping[str | None, int]) -> dict[str | None, int
     return parts
 
 
-def _seats_ms(steps: Collection[Step], begin_ms: int, end_ms: int) -> int:
-    """For how long seats were there, each counted, whether or not anybody held them."""
-    area, at_ms, seats = 0, begin_ms, 0
+def _areas(steps: Collection[Step], begin_ms: int, end_ms: int) -> tuple[int, int]:
+    """For how long seats were there, each counted, and for how long more were in use than that."""
+    area, above, at_ms, seats, over = 0, 0, begin_ms, 0, 0
     for step in steps:
         step_ms = min(max(step.minute * MINUTE_MS, at_ms), end_ms)
-        area += seats * (step_ms - at_ms)
-        at_ms, seats = max(at_ms, step_ms), step.seats
-    return area + seats * max(0, end_ms - at_ms)
+        area, above = area + seats * (step_ms - at_ms), above + over * (step_ms - at_ms)
+        at_ms, seats, over = max(at_ms, step_ms), step.seats, max(0, step.in_use - step.seats)
+    left_ms = max(0, end_ms - at_ms)
+    return area + seats * left_ms, above + over * left_ms
