@@ -105,6 +105,14 @@ def test_no_new_client_has_a_character_that_cannot_be_seen(desk: Desk, tmp_path:
     assert set(desk.tenant().clients) == {"TestClientId"}
 
 
+@pytest.mark.parametrize("client_id", [" App", "App ", " "])
+def test_no_new_client_begins_or_ends_with_a_space(desk: Desk, client_id: str) -> None:
+    """A rule of a pool could not name it on a page, where a line has no space at its end."""
+    said = "a new client_id neither begins nor ends with a space: nobody could see it"
+    assert said in desk.error("client", "add", client_id, "--user", "TC", exit_code=2)
+    desk.run("client", "add", "My App", "--user", "TC")
+
+
 def test_a_client_of_before_is_shown_escaped_exported_and_removed(desk: Desk, tmp_path: Path) -> None:
     """What it may do to a terminal it does in no form; JSON and the set-up file have the name, escaped."""
     with closing(sqlite3.connect(desk.store_file)) as store, store:

@@ -41,12 +41,16 @@ def must_be_other_initials(initials: str, known: Iterable[str], tenant: str) -> 
 def must_be_visible(field: str, text: str) -> None:
     """Return if all characters of a new name can be seen: one that turns round others shows another name.
 
-    Names that are older than this rule stay. Raises InvalidValue.
+    A space at either end is none of them: a field of a page, and a rule of a pool, lose it. Names that are
+    older than this rule stay. Raises InvalidValue.
     """
     hidden = next((char for char in text if not char.isprintable()), None)
     if hidden is not None:
         known = f" ({unicodedata.name(hidden)})" if unicodedata.name(hidden, "") else ""
         wrong = f"a new {field} has only characters that can be seen; this one has U+{ord(hidden):04X}{known}"
+        raise InvalidValue(wrong, code=Code.MALFORMED, field=field)
+    if text.strip() != text:
+        wrong = f"a new {field} neither begins nor ends with a space: nobody could see it"
         raise InvalidValue(wrong, code=Code.MALFORMED, field=field)
 
 

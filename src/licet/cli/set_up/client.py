@@ -50,7 +50,7 @@ def add(
 ) -> None:
     """Add a client. It authenticates with its user's password, or with a generated secret.
 
-    Its id has 1 to 128 characters that can be seen.
+    Its id has 1 to 128 characters that can be seen, and no space at either end.
 
     Example: [bold]licet client add TestClientId --user TC --secret[/]
     """

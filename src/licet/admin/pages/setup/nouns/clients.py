@@ -34,7 +34,7 @@ _ANY_USER = User(initials="NN", name="", password_hash=None)
 _CLIENT_ID = Field(
     name="client_id",
     label="client_id",
-    help="As the program sends it: at most 128 characters that can be seen.",
+    help="As the program sends it: at most 128 characters that can be seen, no space at either end.",
     read=lambda text: Client(key=0, client_id=text, user=_ANY_USER).client_id,
 )
 _FIRST_SECRET = (
