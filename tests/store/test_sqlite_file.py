@@ -13,6 +13,7 @@ from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import sleep
 
 import pytest
 from sqlalchemy import Connection
@@ -22,11 +23,13 @@ from licet.lanes.commit import apply_all, commit
 from licet.ledger.commands import Granted, Sweep
 from licet.store import migrate
 from licet.store.errors import SchemaOutdated, SchemaUnknown, StoreUnavailable
+from licet.store.sqlite import connecting
 from licet.store.sqlite.book import _COUNTING_OWN
 from licet.store.sqlite.connecting import wait_for_locks
 from licet.store.sqlite.store import SqliteStore, _driver
 from support.beside import BESIDE, run_beside
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
+from support.running import PATIENCE_S
 from support.store_site import do, everything, numbers
 
 
@@ -156,11 +159,11 @@ class TestAFile:
         self.fails(store)
 
     def test_a_file_that_another_process_keeps_locked_is_unavailable_and_can_be_read(
-        self, store: SqliteStore
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A wait has a limit. It is set to none here."""
         commit(store, [grant(1, 1)])
-        store._writer.execute("PRAGMA busy_timeout = 0")
+        monkeypatch.setattr(connecting, "BUSY_S", 0.0)
         other = sqlite3.connect(store.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable):
@@ -170,6 +173,27 @@ class TestAFile:
         other.execute("ROLLBACK")
         other.close()
         assert [type(answer) for answer in commit(store, [grant(2, 2)])] == [Granted]
+
+    def test_a_commit_waits_for_another_process_that_has_the_file_locked(
+        self, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """L9. And begins when that has ended, also where it has looked in vain before."""
+        looked = threading.Event()
+
+        def looked_again(seconds: float) -> None:
+            looked.set()
+            sleep(seconds)
+
+        monkeypatch.setattr(connecting, "sleep", looked_again)
+        other = sqlite3.connect(store.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with futures.ThreadPoolExecutor() as threads:
+            answers = threads.submit(commit, store, [grant(2, 2)])
+            assert looked.wait(PATIENCE_S)
+            assert not answers.done()
+            other.execute("ROLLBACK")
+            assert [type(answer) for answer in answers.result(PATIENCE_S)] == [Granted]
+        other.close()
 
     def test_a_disk_that_is_full_is_unavailable_and_what_was_answered_holds(self, store: SqliteStore) -> None:
         """L9. There is room for as many pages as there are, and no more."""

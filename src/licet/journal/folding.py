@@ -8,7 +8,7 @@ A commit appends entries, and they are folded here some seconds later, so that a
 - The oldest are folded first, so a row has the initials and the address of the last one. A denial that was
   counted at once, by a node of version 0.2.0 or where too many wait (`licet.store.unfolded`), may be newer:
   then the row keeps them, and what it says of the pool.
-- At most `ENTRIES_MAX` are folded in one transaction, or `DENIALS_MAX`, so that no grant waits for long.
+- At most `ENTRIES_MAX` are folded in one transaction, so that no grant waits for long.
 - One node folds at a time; another one finds nothing to do. A node of a version before, which adds to the
   journal itself, may run beside it; where the two meet on a row, this one gives way and folds the next time.
 """
@@ -24,11 +24,9 @@ from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.units import MINUTE_MS
 
-ENTRIES_MAX = 1000  # a few milliseconds of writing
-# Each is of another client where a pool is full, so that nearly each has a row of its own. In SQLite 1000 of
-# 10,000 clients take 7 ms, 500 take 4.5, and 250 take 3: a commit that finds the store locked looks again
-# after 3 ms, and then after 8.
-DENIALS_MAX = 250
+# Commits wait meanwhile. Where many clients ask, nearly each entry is of another one, and so has a row of its
+# own: in SQLite 500 of 10,000 clients take 3 to 4 ms.
+ENTRIES_MAX = 500
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
 
 # An advisory lock of PostgreSQL, in a class of its own beside those of `licet.store.postgres.store`. Grants
@@ -43,7 +41,8 @@ class _Folding(NamedTuple):
     entries: Entries
     lock_key: int
     kind: str  # of an entry
-    times: str  # of all entries that are alike, in a window or not
+    of_one: str  # how many an entry counts
+    of_all: str  # how many all of a window count
     take_in: str
 
     @property
@@ -52,33 +51,30 @@ class _Folding(NamedTuple):
         return ", ".join(self.entries.latest)
 
 
-_GRANTS_AND_ENDINGS = _Folding(GRANTS_AND_ENDINGS, 0, "kind", "count(*){over}", TAKE_IN)
-_DENIALS = _Folding(DENIALS, 1, "'denied'", "CAST(sum(times){over} AS bigint)", TAKE_IN_LATEST)
+_GRANTS_AND_ENDINGS = _Folding(GRANTS_AND_ENDINGS, 0, "kind", "1", "count(*)", TAKE_IN)
+_DENIALS = _Folding(DENIALS, 1, "'denied'", "times", "sum(times)", TAKE_IN_LATEST)
 
 
-def _counted_by_join(of: _Folding) -> str:
-    """Counts equal entries among `taken`, with what a row has of the last of each.
+def _one_by_one(of: _Folding) -> str:
+    """The oldest entries as rows, each alone, for SQLite: a row takes them in one after the other.
 
-    In SQLite a join is quicker than a window. PostgreSQL, on a connection that allows only nested loops
-    (`licet.store.postgres.store`), would compare each pair of entries.
+    Counting equal ones first would take it longer, as few of the oldest are equal where many clients ask.
     """
-    latest = ", ".join(f"latest.{name}" for name in of.entries.latest)
     return f"""
-  SELECT counted.*, {latest}
-  FROM (
-    SELECT tenant_id, at_ms / {MINUTE_MS} AS minute, {of.kind} AS kind, reason, pool, client_id,
-      {of.times.format(over="")} AS times,
-      min(at_ms) AS first_at_ms, max(at_ms) AS last_at_ms, max(number) AS number
-    FROM taken GROUP BY 1, 2, 3, 4, 5, 6
-  ) AS counted
-  JOIN taken AS latest ON latest.number = counted.number"""  # noqa: S608 - names of our own
+  SELECT tenant_id, at_ms / {MINUTE_MS} AS minute, {of.kind} AS kind, reason, pool, client_id, number,
+    {of.of_one} AS times, at_ms AS first_at_ms, at_ms AS last_at_ms, {of.latest}
+  FROM {of.entries.table.name} WHERE number <= :last"""  # noqa: S608 - names of our own
 
 
 def _counted_by_window(of: _Folding) -> str:
-    """The same for PostgreSQL."""
+    """Counts equal entries among `taken`, with what a row has of the last, for PostgreSQL.
+
+    There one statement adds to a row once only. A window, because a join would compare each pair of entries
+    on a connection that allows only nested loops (`licet.store.postgres.store`).
+    """
     return f"""
   SELECT {_KEY}, {of.latest}, all_times AS times, first_at_ms, last_at_ms FROM (
-    SELECT *, {of.times.format(over=" OVER alike")} AS all_times, min(at_ms) OVER alike AS first_at_ms,
+    SELECT *, CAST({of.of_all} OVER alike AS bigint) AS all_times, min(at_ms) OVER alike AS first_at_ms,
       max(at_ms) OVER alike AS last_at_ms,
       row_number() OVER (PARTITION BY {_KEY} ORDER BY number DESC) AS place
     FROM (SELECT *, at_ms / {MINUTE_MS} AS minute{_and_kind(of)} FROM taken) AS entry
@@ -90,8 +86,8 @@ def _and_kind(of: _Folding) -> str:
     return "" if "kind" in of.entries.table.c else f", {of.kind} AS kind"
 
 
-def _add(of: _Folding, counted: str) -> str:
-    """The statement that adds these entries to the journal, in the order of its key.
+def _add(of: _Folding, rows: str, order: str) -> str:
+    """The statement that adds these rows to the journal, in this order.
 
     Entries of a removed tenant are dropped.
     """
@@ -99,9 +95,9 @@ def _add(of: _Folding, counted: str) -> str:
     return f"""
 INSERT INTO journal AS this ({columns})
 SELECT {columns}
-FROM ({counted}) AS counted
+FROM ({rows}) AS entry
 WHERE tenant_id IN (SELECT id FROM tenant WHERE removed_at_ms IS NULL)
-ORDER BY {_KEY}
+ORDER BY {order}
 ON CONFLICT ({_KEY}) DO UPDATE SET{of.take_in}"""  # noqa: S608 - names of our own
 
 
@@ -111,9 +107,8 @@ class _InSqlite:
     def __init__(self, of: _Folding) -> None:
         table = of.entries.table.name
         oldest = f"SELECT number FROM {table} ORDER BY number LIMIT :most"  # noqa: S608
-        taken = f"SELECT * FROM {table} WHERE number <= :last"  # noqa: S608
         self._last = text(f"SELECT max(number) FROM ({oldest}) AS oldest")  # noqa: S608
-        self._fold = text(f"WITH taken AS ({taken}) {_add(of, _counted_by_join(of))}")
+        self._fold = text(_add(of, _one_by_one(of), order="number"))
         self._remove = text(f"DELETE FROM {table} WHERE number <= :last")  # noqa: S608
 
     def __call__(self, connection: Connection, entries_max: int) -> int:
@@ -142,7 +137,7 @@ WITH taken AS MATERIALIZED (
   DELETE FROM {table}
   WHERE number = ANY (ARRAY(SELECT number FROM {table} ORDER BY number LIMIT :most)) RETURNING *
 ),
-added AS ({_add(of, _counted_by_window(of))})
+added AS ({_add(of, _counted_by_window(of), order=_KEY)})
 SELECT count(*) FROM taken"""  # noqa: S608
         )
 
@@ -172,7 +167,7 @@ def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
     return _folded(store, _FOLD, entries_max)
 
 
-def fold_denials(store: Store, entries_max: int = DENIALS_MAX) -> int:
+def fold_denials(store: Store, entries_max: int = ENTRIES_MAX) -> int:
     """Fold the oldest denials, at most so many entries; return how many.
 
     Raises StoreUnavailable.

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from licet.alerts.sender import Alerting
-from licet.journal.folding import DENIALS_MAX, ENTRIES_MAX, fold_denials, fold_journal
+from licet.journal.folding import ENTRIES_MAX, fold_denials, fold_journal
 from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
 from licet.journal.summary import summarise
 from licet.journal.uses import note_uses, remove_uses
@@ -21,6 +21,7 @@ from licet.store.errors import StoreUnavailable
 from licet.units import DAY_MS
 from licet.web.endpoints import Endpoints
 
+FOLD_PAUSE_S: Final = 0.01  # so that 30,000 a second can be folded, with commits in between
 USES_PIECES_MAX: Final = 100  # in one turn; those of a million sessions take some minutes
 SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
 
@@ -74,12 +75,12 @@ class Housekeeping:
 
     async def fold_journal(self) -> None:
         """Fold what happened into the minutes of the journal."""
-        await in_pieces(self._store, self._full(fold_journal, ENTRIES_MAX))
+        await in_pieces(self._store, self._full(fold_journal, ENTRIES_MAX), pause_s=FOLD_PAUSE_S)
 
     async def fold_denials(self) -> None:
         """Fold denials into their minutes."""
         # Not by the leader alone: that may be a node of version 0.2.0, which knows nothing of them.
-        await in_pieces(self._store, self._full(fold_denials, DENIALS_MAX), is_by_leader=False)
+        await in_pieces(self._store, self._full(fold_denials, ENTRIES_MAX), is_by_leader=False)
 
     async def write_down(self) -> None:
         """Write what was used, sum up the journal, and remove what is old."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from licet.platforms import files
 from licet.store.contract import BUSY_S
 from licet.store.errors import StoreUnavailable
+from licet.store.sqlite.connecting import is_busy
 
 _UNUSED_S = 0.5  # whoever has a store open keeps it open: to wait longer would not help
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -102,7 +103,7 @@ def _unused(path: Path) -> Iterator[tuple[bool, Callable[[], None]]]:
             (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.DatabaseError as fault:
-            if _is_busy(fault):
+            if is_busy(fault):
                 raise StoreInUse(str(path)) from None
             if isinstance(fault, sqlite3.OperationalError):
                 raise StoreUnavailable(str(fault)) from fault
@@ -112,11 +113,6 @@ def _unused(path: Path) -> Iterator[tuple[bool, Callable[[], None]]]:
         yield mode is not None, connection.close
     finally:
         connection.close()
-
-
-def _is_busy(fault: sqlite3.DatabaseError) -> bool:
-    code: int = getattr(fault, "sqlite_errorcode", 0)
-    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _connected(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:

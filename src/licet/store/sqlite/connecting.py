@@ -5,8 +5,8 @@ SQLAlchemy is imported when the first connection is wrapped. A process that only
 
 import sqlite3
 import threading
-import time
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from licet.store.contract import BUSY_S
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _WAIT_S = 0.01
+_AGAIN_S = 0.0003
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -54,16 +55,44 @@ def _prepare(raw: sqlite3.Connection) -> None:
             raw.execute(PRAGMAS[0])
             break
         except sqlite3.OperationalError as fault:
-            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            if not is_busy(fault):
                 raise
-            time.sleep(_WAIT_S)
+            sleep(_WAIT_S)
     for pragma in PRAGMAS:
         raw.execute(pragma)
+
+
+def is_busy(fault: sqlite3.DatabaseError) -> bool:
+    """Whether another connection has the lock, for whatever it needs it (SQLITE_BUSY_RECOVERY and more)."""
+    code: int = getattr(fault, "sqlite_errorcode", 0)
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def wait_for_locks(raw: sqlite3.Connection, within_s: float) -> None:
     """Have statements of this connection wait for so long for another one's lock."""
     raw.execute(f"PRAGMA busy_timeout = {round(within_s * 1000)}")
+
+
+def begin_alone(raw: sqlite3.Connection) -> None:
+    """Begin a transaction that writes, which waits for its turn.
+
+    SQLite itself would look again after 1 ms, then after 2, 5, 10 and more: longer than most have the lock.
+    So it must not wait by itself on this connection (`wait_for_locks` of 0).
+    Raises sqlite3.OperationalError where the lock is not free within `BUSY_S`.
+    """
+    began_s = None
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as fault:
+            now_s = monotonic()
+            began_s = began_s or now_s
+            if not is_busy(fault) or now_s - began_s > BUSY_S:
+                raise
+            # Who has waited for long may wait a tenth longer.
+            sleep(max(_AGAIN_S, (now_s - began_s) / 10))
+        else:
+            return
 
 
 class Wrapping:

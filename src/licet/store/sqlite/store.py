@@ -30,7 +30,7 @@ from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.sqlite.book import read_live, read_numbered
-from licet.store.sqlite.connecting import Wrapping, asking, connect, wait_for_locks
+from licet.store.sqlite.connecting import Wrapping, asking, begin_alone, connect, wait_for_locks
 from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.transaction import SetupRow, SqliteTransaction
 from licet.store.unfolded import Unfolded
@@ -86,6 +86,7 @@ class SqliteStore:
             if create:
                 self._make_tables()
             must_be_current(_schema(asking(self._writer)))
+            wait_for_locks(self._writer, 0)  # by itself, as `begin_alone` does
             self.refresh_tenants()
             self._opened = opened.pop_all()
 
@@ -100,7 +101,6 @@ class SqliteStore:
             raw.rollback()
             raise
         raw.commit()
-        wait_for_locks(raw, BUSY_S)
 
     def tenant(self, name: str) -> Tenant | None:
         """The tenant as last read; no I/O."""
@@ -179,7 +179,7 @@ class SqliteStore:
             raw = self._writer
             is_plain = purpose in {Purpose.BATCH, Purpose.NOTE}
             connection = None if is_plain else self._wrapped_writer()
-            raw.execute("BEGIN IMMEDIATE")
+            begin_alone(raw)
             try:
                 self._must_be_there()
                 now_ms, row = self.clock.now_ms(), SetupRow(*raw.execute(_SETUP).fetchone())
