@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 KINDS = (SQLITE, POSTGRES)
+_ANSWER_S = 60.0
 _CACHE_KIB = 3 * 2**20  # else the indexes of ten million sessions are written again and again
 
 
@@ -42,8 +43,12 @@ class Place(NamedTuple):
         return {"LICET_DATA": str(self.data)} | ({"LICET_STORE": self.url} if self.url else {})
 
     def open(self, *, create: bool = False) -> Store:
-        """The store there."""
-        return StoreAt(self.data, self.url).open(SystemClock(), create=create)
+        """The store there; a busy machine may take longer for a batch than a client would wait."""
+        if self.url is None:
+            return StoreAt(self.data).open(SystemClock(), create=create)
+        from licet.store.postgres.store import PostgresStore  # noqa: PLC0415 - where its driver is installed
+
+        return PostgresStore(self.url, create=create, answer_s=_ANSWER_S)
 
 
 @contextmanager
