@@ -354,7 +354,7 @@ def check_options(pool: HasOptions) -> None:
         if len(set(found)) < len(found):
             twice = next(who for who in found if found.count(who) > 1)
             text = f"pool {pool.name}: {field} has a rule for {twice} twice"
-            raise InvalidValue(text, code=Code.ALREADY_THERE, field=field, subject=about)
+            raise InvalidValue(text, code=Code.ALREADY_THERE, field=field)
         with of_field(field):
             for who in found:
                 check_who(who)

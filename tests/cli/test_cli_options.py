@@ -131,6 +131,17 @@ def test_an_empty_value_takes_no_seats_pools_or_alerts_away(desk: Desk, line: st
     assert desk.out("export") == before
 
 
+def test_a_rule_that_is_given_twice_is_refused_without_advice_about_a_pool_that_is_not_there(
+    desk: Desk,
+) -> None:
+    """It is corrected in the line itself, of a new pool too."""
+    rules = ("--seats", "1", "--exclude", "user:TC", "--exclude", "user:TC")
+    assert (
+        desk.error("pool", "add", "new", *rules, exit_code=2)
+        == "pool new: exclude has a rule for user:TC twice"
+    )
+
+
 def test_a_scope_draws_on_pools_in_order(desk: Desk) -> None:
     desk.out("pool", "add", "named", "--seats", "1", "--named", "TC")
     assert desk.out("scope", "set", "all", "--pools", "named,full") == "Scope all changed.\n"

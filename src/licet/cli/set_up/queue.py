@@ -34,7 +34,7 @@ PoolName = Annotated[
     typer.Option("--pool", metavar="POOL", help="Of this pool only.", autocompletion=completing.pools),
 ]
 
-app = Noun("Who waits for a seat of a pool that has a queue: licet pool set --queue 20.")
+app = Noun("Who waits for a seat. A pool has a queue once its length is set: licet pool set full --queue 20.")
 
 
 @app.verb("list")
