@@ -5,7 +5,7 @@ fails is in test_postgres_faults.py.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
@@ -24,9 +24,11 @@ from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.errors import Collided, StoreUnavailable
+from licet.store.postgres import load_statements
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
 from licet.store.postgres.batch import TENANT_LOCK
-from licet.store.postgres.book import _COUNTING, _LOAD, parameters
+from licet.store.postgres.book import _COUNTING, parameters
+from licet.store.postgres.load_statements import Statement
 from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from support.faults import answers, unavailable, works
@@ -312,6 +314,29 @@ class TestConnecting:
         until(lambda: "licet-connect-writer" not in {it.name for it in threading.enumerate()})
 
 
+def explained(store: PostgresStore, statement: Statement, asked: Mapping[str, object]) -> list[str]:
+    """The plan of a statement, as a batch has it."""
+    explain = Statement(b"EXPLAIN " + statement.text, statement.names)
+    with store._writer.using(PATIENCE_S) as wire:
+        return [line.strip() for (line,) in explain.ask(wire.raw, asked)]
+
+
+def indexes_of(plan: Sequence[str]) -> list[str]:
+    """By which indexes it looks up sessions, seats and free numbers."""
+    scans = [line for line in plan if " Scan " in line and " using " in line and " on s" in line]
+    return sorted(line.split(" using ")[1].split(" on ")[0] for line in scans)
+
+
+def looks_up_by_key(plan: Sequence[str]) -> None:
+    """Nothing but the set-up's one row is read from first to last, and no key only filters."""
+    scans = [line.split("(cost")[0].strip() for line in plan if "Seq Scan" in line and " on s" in line]
+    assert scans == ["->  Seq Scan on setup"]
+    assert sum("using uq_client_tenant_id_client_id" in line for line in plan) == 1
+    assert not [
+        line for line in plan if line.startswith("Filter:") and ("client_key" in line or "sid =" in line)
+    ]
+
+
 class TestPlans:
     """A plan is made once for a connection, and must be good for a million sessions."""
 
@@ -323,25 +348,38 @@ class TestPlans:
         if is_analyzed:
             stoppable.execute("ANALYZE", "lonely")
         need = Need([grant(1, 1), end(1), refresh(1, 2)], lonely.tenants())
-        asked = parameters(need, locked=[1], least_ms=0)
-        with lonely._writer.using(PATIENCE_S) as wire:
-            rows = wire.raw.execute(b"EXPLAIN " + _LOAD.encode(), asked, prepare=True).fetchall()
-        plan = [line.strip() for (line,) in rows]
-        scans = [line.split("(cost")[0].strip() for line in plan if " Scan " in line and " on s" in line]
-        indexes = [line.split(" using ")[1].split(" on ")[0] for line in scans if " using " in line]
-        assert sorted(indexes) == [
+        plan = explained(lonely, load_statements.WHOLE, parameters(need, locked=[1], least_ms=0))
+        assert indexes_of(plan) == [
             *["ix_seat_pool_id_expires_at_ms"] * 2,
-            *["ix_session_client_key_expires_at_ms"] * 6,
+            *["ix_session_client_key_expires_at_ms"] * 4,
             "ix_session_expires_at_ms",
-            *["ix_session_user_seat"] * 4,
+            *["ix_session_user_seat"] * 2,
             *["pk_seat"] * 2,
             *["pk_seat_free"] * 2,
             "uq_session_sid",
         ]
-        assert [line for line in scans if "Seq Scan" in line] == ["->  Seq Scan on setup"]
-        assert sum("using uq_client_tenant_id_client_id" in line for line in plan) == 3
-        filters = {line for line in plan if line.startswith("Filter:")}
-        assert not [line for line in filters if "client_key" in line or "sid =" in line]
+        looks_up_by_key(plan)
+
+    @pytest.mark.parametrize("is_analyzed", [False, True])
+    def test_so_is_a_batch_of_grants(
+        self, stoppable: Postgres, lonely: PostgresStore, is_analyzed: bool
+    ) -> None:
+        """Its statement has not half of the other's parts."""
+        if is_analyzed:
+            stoppable.execute("ANALYZE", "lonely")
+        asked = parameters(Need([grant(1, 1)], lonely.tenants()), locked=[1], least_ms=0)
+        seats = [
+            *["ix_seat_pool_id_expires_at_ms"] * 2,
+            *["ix_session_client_key_expires_at_ms"] * 2,
+            "ix_session_user_seat",
+            "pk_seat",
+        ]
+        plan = explained(lonely, load_statements.OF_GRANTS, asked)
+        assert indexes_of(plan) == seats
+        looks_up_by_key(plan)
+        plan = explained(lonely, load_statements.OF_NUMBERED_GRANTS, asked)
+        assert indexes_of(plan) == [*seats, *["pk_seat_free"] * 2]
+        looks_up_by_key(plan)
 
     @pytest.mark.parametrize("is_analyzed", [False, True])
     def test_the_seats_that_count_against_a_limit_are_found_one_by_one(
@@ -351,11 +389,7 @@ class TestPlans:
         if is_analyzed:
             stoppable.execute("ANALYZE", "lonely")
         asked = {"now_ms": 1, "holder_pools": "{1}", "holders": "{client:A}", "client_pools": "{1}"}
-        with lonely._writer.using(PATIENCE_S) as wire:
-            explain = b"EXPLAIN " + _COUNTING.encode()
-            rows = wire.raw.execute(explain, asked | {"clients": "{1}"}, prepare=True).fetchall()
-        scans = [line.strip() for (line,) in rows if " Scan " in line and " on s" in line]
-        assert sorted(line.split(" using ")[1].split(" on ")[0] for line in scans) == [
+        assert indexes_of(explained(lonely, _COUNTING, asked | {"clients": "{1}"})) == [
             "ix_session_client_key_expires_at_ms",
             "ix_session_client_key_expires_at_ms",
             "ix_session_user_seat",

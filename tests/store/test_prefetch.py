@@ -20,7 +20,11 @@ from licet.model import Duplicates, Pool, Scope, Seat, Session, Tenant
 from licet.options import Share
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from licet.store.postgres import batch as postgres_batch
 from licet.store.postgres import book as postgres_book
+from licet.store.postgres import load_statements
+from licet.store.postgres.batch import Batch
+from licet.store.postgres.book import Loaded, parameters
 from licet.store.rows import rows_of
 from licet.store.sqlite import book as sqlite_book
 from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh
@@ -206,6 +210,8 @@ class Licence:
         commands = [self._command(everything, *it) for it in asked]
         with self._store.transaction(Purpose.BATCH) as transaction:
             book = transaction.load(commands)
+            if isinstance(transaction, Batch):
+                same_by_smaller_statement(transaction, commands, self._store.tenants())
             counted = {*book.in_use}
             found = decided(book, commands, now_ms)
             # What has expired in a pool that a batch has nothing to do with may wait for another one.
@@ -250,6 +256,18 @@ class Licence:
             return end(UNKNOWN) if kind == "end" else refresh(1, UNKNOWN)
         number, key = int.from_bytes(live[what[0]].sid), live[what[0]].client_key
         return end(number) if kind == "end" else refresh(key, number)
+
+
+def same_by_smaller_statement(
+    batch: Batch, commands: Sequence[Command], tenants: Mapping[int, Tenant]
+) -> None:
+    """What the smaller statement of PostgreSQL finds for a batch, the whole one does, unless one must end."""
+    need = Need(commands, tenants)
+    asked = parameters(need, locked=batch._locked, least_ms=0, now_ms=batch.now_ms)
+    both = (load_statements.statement_for(need), load_statements.WHOLE)
+    small, whole = (Loaded(statement.ask(batch._raw, asked)) for statement in both)
+    if not small.must_end_one(need):
+        assert vars(small) == vars(whole)
 
 
 def decided(book: Book, commands: Sequence[Command], now_ms: int) -> Decided:
@@ -314,8 +332,14 @@ def compare(make_place: Callable[[int], Place], examples_max: int) -> None:
 @pytest.mark.parametrize(
     "examples", [5, pytest.param(200, marks=[pytest.mark.wide, pytest.mark.timeout(900)])]
 )
-def test_what_a_batch_needs_is_enough(make_place: Callable[[int], Place], examples: int) -> None:
-    """With all that the store has, a batch would have been decided, written and noted in the same way."""
+def test_what_a_batch_needs_is_enough(
+    make_place: Callable[[int], Place], monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
+    """With all that the store has, a batch would have been decided, written and noted in the same way.
+
+    Each batch of grants is loaded by the smaller statement first, also where the one before had to end one.
+    """
+    monkeypatch.setattr(postgres_batch, "_WHOLE_LOADS", 0)
     compare(make_place, examples)
 
 
@@ -343,8 +367,12 @@ class Omission(NamedTuple):
             patch.setattr(sqlite_book, name, _changed(getattr(sqlite_book, name), *texts))
         if self.postgres is not None:
             name, *texts = self.postgres
-            parts = postgres_book.PARTS | {name: _changed(postgres_book.PARTS[name], *texts)}
-            patch.setattr(postgres_book, "_LOAD", postgres_book.statement_of(parts))
+            assert texts[0] in load_statements.PARTS[name]
+            for statement, parts in STATEMENTS.items():
+                of_statement = dict(parts)
+                if name in parts and texts[0] in parts[name]:
+                    of_statement[name] = _changed(parts[name], *texts)
+                patch.setattr(load_statements, statement, load_statements.statement_of(of_statement))
 
 
 def _without(attribute: str) -> Callable[[Need, Sequence[Command], Mapping[int, Tenant]], None]:
@@ -415,6 +443,12 @@ def waiting(*_: object) -> dict[int, set[str]]:
     return {}
 
 
+# The statements of PostgreSQL, and of which parts each is.
+STATEMENTS = {
+    "WHOLE": load_statements.PARTS,
+    "OF_GRANTS": load_statements.GRANTS,
+    "OF_NUMBERED_GRANTS": load_statements.NUMBERED_GRANTS,
+}
 NOTHING = "WHERE false AND"
 LATER = ("AND from_ms > ", "AND false AND from_ms > ")
 OMISSIONS = {

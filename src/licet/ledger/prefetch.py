@@ -201,6 +201,11 @@ class Need:
         }
 
     @property
+    def is_of_grants(self) -> bool:
+        """Whether no session is named or swept, or may begin and end in this batch: only L8 may end one."""
+        return not (self.renewed or self.ended or self.sweep or self.crowded)
+
+    @property
     def has_own_seats(self) -> bool:
         """Whether a session is asked for that would have a seat of its own: nobody has that yet."""
         return any(pool.duplicates is Duplicates.NONE for pool in self._pools.values())

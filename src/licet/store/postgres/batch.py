@@ -4,7 +4,7 @@ The tenants of a batch are locked while it is decided, or while it is checked th
 still so; see `store.py` and `one_call.py`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ from licet.ledger.commands import Command, Sweep
 from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
 from licet.store.errors import Outdated
+from licet.store.postgres import load_statements
 from licet.store.postgres.arrays import numbers
-from licet.store.postgres.book import Loaded, load, load_used, parameters, tenants_of_expired
+from licet.store.postgres.book import Loaded, load_used, parameters, tenants_of_expired
 from licet.store.postgres.connection import Doubtful, DriverConnection, Wire
 from licet.store.postgres.counts import load_options
 from licet.store.postgres.memory import NOBODY, Memory
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
 SETUP_LOCK, TENANT_LOCK = 0x6C_69_63_00, 0x6C_69_63_01  # LEADER_LOCK is a third
 _LOCK_MAX = 0x7FFF_FFFF
+_WHOLE_LOADS = 32  # after one that was needed: an L8 that goes on costs a round trip in so many batches
 
 BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
 # A batch sets `tenant.writer`; of whoever writes and does not say that it does, triggers take note.
@@ -178,7 +180,8 @@ class Batch:
         locked = self._locked = self._tenants_of(self._commands, pipeline)
         raw.execute(BEGIN)
         raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
-        cursor = load(raw, parameters(need, locked=locked, least_ms=self._clock.heard_ms))
+        statement = load_statements.WHOLE if raw.whole_loads else load_statements.statement_for(need)
+        cursor = statement.ask(raw, parameters(need, locked=locked, least_ms=self._clock.heard_ms))
         asked_used = load_used(raw, need)
         asked_options = load_options(raw, need)
         unfolded = look(raw) if self._unfolded.must_look else None
@@ -199,14 +202,23 @@ class Batch:
         if loaded.version != version:  # The set-up cannot change from here on: load it again.
             self._pipelines.close()
             tenants = self._tenants.refresh(self._ask, loaded.version)
-            need = Need(self._commands, tenants)
-            asked = parameters(need, locked=locked, least_ms=0, now_ms=self.now_ms)
-            loaded = Loaded(load(raw, asked), used)
+            need, pipeline = Need(self._commands, tenants), None
+            loaded = self._load_again(need, used)
             asked_options = load_options(raw, need)
-            pipeline = None
+        elif need.is_of_grants:
+            must_end_one = loaded.must_end_one(need)
+            if must_end_one and statement is not load_statements.WHOLE:
+                loaded = self._load_again(need, used)
+                pipeline.sync()  # as above
+            raw.whole_loads = _WHOLE_LOADS if must_end_one else max(0, raw.whole_loads - 1)
         if loaded.add_options(raw, need, locked, asked_options) and pipeline is not None:
             pipeline.sync()  # as above
         return loaded.book(tenants, need)
+
+    def _load_again(self, need: Need, used: Iterable[tuple[int, bytes]]) -> Loaded:
+        """Load all that is needed, for the moment at which the batch was loaded."""
+        asked = parameters(need, locked=self._locked, least_ms=0, now_ms=self.now_ms)
+        return Loaded(load_statements.WHOLE.ask(self._raw, asked), used)
 
     def _check_memory(self, loaded: Loaded) -> None:
         """Forget what is remembered of what others have written since."""

@@ -5,10 +5,10 @@
 The rules:
 
 - One statement loads all that a batch needs: its snapshot is one instant, and no step waits for the network.
-  So what follows from rows read before is SQL here, clause by clause of `licet.ledger.prefetch`.
-- No statement may need statistics to be fast: a plan is made once per connection, maybe while the tables are
-  empty. So each lookup is written so that one index serves it best without statistics: columns are compared
-  together and ordered as in that index, and `+ 0` keeps the planner from another index on a column.
+  So what follows from rows read before is SQL (`load_statements.py`).
+- A batch of grants has a smaller statement than others. That finds how many sessions each client has, and not
+  which: where one of them has to end (L8), the whole statement is executed as well, in the same transaction
+  and for the same moment. As that may go on, it is executed at once for some batches from then on.
 """
 
 from collections import Counter
@@ -18,238 +18,53 @@ from typing import Any
 from psycopg import Cursor
 
 from licet.ledger.book import Book, Counts, SeatKey
-from licet.ledger.holders import CLIENT_HOLDER, USER_HOLDER
 from licet.ledger.numbers import Numbers
-from licet.ledger.prefetch import EVER_MS, FEW, SPARE, Need
+from licet.ledger.prefetch import FEW, Need
 from licet.ledger.seat_rows import said
 from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
 from licet.store.postgres.counts import load_counts
+from licet.store.postgres.load_statements import (
+    CLIENT,
+    COUNTED_AS,
+    EARLY,
+    EXPIRED,
+    MOMENT,
+    NOW,
+    NOW_MS,
+    NUMBER,
+    OLDEST,
+    POOL,
+    SAID,
+    SEAT_ROW,
+    SEAT_SAID,
+    UNSIGNED,
+    WRITER,
+    lives,
+    numbered,
+    pools_of_expired,
+)
 from licet.store.rows import PLACE, SESSION, to_place, to_seat, to_session
 
-_NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-
-# Rows of several kinds have one shape, that of a session with `kind` before it.
-_MOMENT, _NAMED, _OLDEST, _EXPIRED, _SEAT_ROW, _EARLY, _POOL, _CLIENT, _NUMBER, _WRITER = range(10)
-
-# A part with OFFSET 0 is evaluated by itself for each row before it, so that all its conditions on a row can
-# use the index. `now` is a value that is known before.
-_NOW = "(SELECT now_ms FROM moment)"
-_EVER = EVER_MS
-_UNSIGNED = -1  # instead of a room: as many as the pool has seats
-
-
-def _lives(columns: str, values: str) -> str:
-    """SQL: a session has these values and is alive; its expiry is the index's next column."""
-    columns = f"({columns}, expires_at_ms)"
-    return f"{columns} > ({values}, {_NOW}) AND {columns} <= ({values}, {_EVER})"
-
-
-def _pools_of_expired(asked: str) -> str:
-    """SQL for the pools with an expired seat, where more than 0 are asked for; looked up one by one."""
-    return (
-        f"SELECT pool.* FROM pool CROSS JOIN LATERAL (SELECT 1 FROM seat WHERE pool_id = pool.id"
-        f" AND expires_at_ms <= {_NOW} ORDER BY expires_at_ms LIMIT 1) AS seat"
-        f" WHERE {asked} > 0 AND in_use > 0"
-    )
-
-
-def _has(columns: str, values: str) -> str:
-    """SQL: a session has these values; its expiry is the index's next column."""
-    columns = f"({columns}, expires_at_ms)"
-    return f"{columns} > ({values}, 0) AND {columns} <= ({values}, {_EVER})"
-
-
-# Of a row of seats: when the last of its sessions expires or did, swept or not, and when that was renewed;
-# the `said` of `licet.ledger.prefetch`. A seat that is a session's own has a row that says it.
-_SAID = f"""
-LEFT JOIN LATERAL (
-  (
-    SELECT newest.* FROM (
-      SELECT key FROM client WHERE starts_with(seat.holder, '{CLIENT_HOLDER}')
-      AND client.tenant_id = seat.tenant_id
-      AND client.client_id = substr(seat.holder, {len(CLIENT_HOLDER) + 1}) OFFSET 0
-    ) AS sharer CROSS JOIN LATERAL (
-      SELECT expires_at_ms, renewed_at_ms FROM session WHERE {_has("client_key", "sharer.key")}
-      AND pool_id = seat.pool_id AND holder = seat.holder
-      ORDER BY client_key DESC, expires_at_ms DESC LIMIT 1
-    ) AS newest
-  ) UNION ALL (
-    SELECT expires_at_ms, renewed_at_ms FROM session
-    WHERE starts_with(seat.holder, '{USER_HOLDER}') AND substr(holder, 1, 5) = '{USER_HOLDER}'
-    AND {_has("pool_id, holder", "seat.pool_id, seat.holder")}
-    ORDER BY pool_id DESC, holder DESC, expires_at_ms DESC LIMIT 1
-  )
-) AS said ON true
-"""
-
-# The parts of the statement that loads a batch, named after the clauses of `licet.ledger.prefetch`; each may
-# use those before it. `moment` and `touched` are this store's own: the time, and the sessions found so far.
-PARTS = {
-    "moment": f"SELECT coalesce(%(now_ms)s::bigint, greatest(%(least_ms)s::bigint, {_NOW_MS})) AS now_ms",
-    "named": f"""
-  SELECT found.*, asked.renewed, asked.ended
-  FROM unnest(%(sids)s::bytea[], %(renewed)s::boolean[], %(ended)s::boolean[]) AS asked (sid, renewed, ended)
-  CROSS JOIN LATERAL (
-    SELECT * FROM session WHERE session.sid = asked.sid AND session.expires_at_ms + 0 > {_NOW} OFFSET 0
-  ) AS found""",
-    "rooms": f"""
-  SELECT asked.client_key, asked.room, live.sessions
-  FROM unnest(%(clients)s::bigint[], %(rooms)s::integer[]) AS asked (client_key, room)
-  CROSS JOIN LATERAL (
-    SELECT count(*) AS sessions FROM session WHERE {_lives("client_key", "asked.client_key")}
-  ) AS live""",
-    "oldest": f"""
-  SELECT old.*
-  FROM rooms CROSS JOIN LATERAL (
-    SELECT * FROM session WHERE {_lives("client_key", "rooms.client_key")}
-    ORDER BY number + 0 LIMIT greatest(rooms.sessions - rooms.room, 0)
-  ) AS old""",
-    "touched": """
-  SELECT client_key, pool_id, holder, expires_at_ms, renewed, ended, ended AS ending FROM named
-  UNION ALL
-  SELECT client_key, pool_id, holder, expires_at_ms,
-    sid IN (SELECT sid FROM named WHERE renewed) AS renewed, false, true
-  FROM oldest""",
-    "sweep": f"""
-  SELECT * FROM session
-  WHERE expires_at_ms <= {_NOW}
-  AND (%(tenants)s::bigint[] IS NULL OR tenant_id = ANY(%(tenants)s::bigint[]))
-  ORDER BY expires_at_ms LIMIT %(sweep)s::integer""",
-    "sweep_pools": f"""
-  {_pools_of_expired("%(sweep)s::integer")}
-  AND (%(tenants)s::bigint[] IS NULL OR tenant_id = ANY(%(tenants)s::bigint[]))
-  LIMIT %(sweep)s::integer""",
-    "held": f"""
-  SELECT seat.* FROM (
-    SELECT pool_id, holder FROM touched
-    UNION SELECT * FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[])
-  ) AS asked (pool_id, holder)
-  CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
-    "counted": f"""
-  SELECT pool.id, pool.in_use, pool.numbers_used, pool.numbers_from_ms, asked.numbers, asked.room,
-    asked.may_explain OR pool.in_use + asked.grants > CASE
-      WHEN asked.room < 0 THEN pool.seats WHEN {_NOW} < asked.room_until_ms THEN asked.room ELSE 0
-    END AS may_deny
-  FROM (
-    SELECT pool_id, sum(grants) AS grants, max(room) AS room, max(room_until_ms) AS room_until_ms,
-      max(numbers) AS numbers, bool_or(may_explain) AS may_explain
-    FROM (
-      SELECT pool_id, 0 AS grants, {_UNSIGNED} AS room, 0 AS room_until_ms, 0 AS numbers, false AS may_explain
-        FROM touched WHERE ending
-      UNION ALL SELECT id, 0, {_UNSIGNED}, 0, 0, false FROM sweep_pools
-      UNION ALL SELECT pool_id, 0, {_UNSIGNED}, 0, 0, false FROM sweep WHERE pool_id IS NOT NULL
-      UNION ALL SELECT * FROM unnest(
-        %(pools)s::bigint[], %(grants)s::integer[], %(rooms_of_pools)s::bigint[], %(rooms_until)s::bigint[],
-        %(numbers)s::integer[], %(explained)s::boolean[]
-      )
-    ) AS every GROUP BY pool_id
-  ) AS asked
-  CROSS JOIN LATERAL (SELECT * FROM pool WHERE pool.id = asked.pool_id OFFSET 0) AS pool""",
-    "counted_expired": f"""
-  SELECT seat.* FROM counted CROSS JOIN LATERAL (
-    SELECT * FROM seat WHERE pool_id = counted.id AND expires_at_ms <= {_NOW} ORDER BY expires_at_ms OFFSET 0
-  ) AS seat""",
-    "numbers": f"""
-  SELECT free.* FROM counted CROSS JOIN LATERAL (
-    SELECT * FROM seat_free WHERE pool_id = counted.id AND from_ms <= {_NOW} ORDER BY number
-    LIMIT counted.numbers
-  ) AS free WHERE counted.room >= 0
-  UNION ALL SELECT free.* FROM counted CROSS JOIN LATERAL (
-    SELECT * FROM seat_free WHERE pool_id = counted.id AND from_ms > {_NOW} ORDER BY from_ms LIMIT 1
-  ) AS free WHERE counted.room >= 0""",
-    "earliest": f"""
-  SELECT seat.* FROM counted CROSS JOIN LATERAL (
-    SELECT * FROM seat WHERE counted.may_deny AND pool_id = counted.id AND expires_at_ms > {_NOW}
-    ORDER BY expires_at_ms LIMIT (SELECT count(*) FROM held WHERE pool_id = counted.id) + 1 + {SPARE}
-  ) AS seat""",
-    "others_matter": f"""
-  SELECT DISTINCT client_key, pool_id, holder, sessions_max
-  FROM (
-    SELECT *, 1 + count(*) FILTER (WHERE ending) OVER (PARTITION BY pool_id, holder) AS sessions_max
-    FROM (
-      SELECT *, false AS crowded FROM touched WHERE pool_id IS NOT NULL
-      UNION ALL SELECT *, NULL, false, false, false, true
-      FROM unnest(%(crowded)s::bigint[], %(crowded_pools)s::bigint[], %(crowded_holders)s::text[])
-    ) AS every
-  ) AS asked
-  WHERE crowded OR (ending AND (
-    expires_at_ms >= ({seat_of("seat.expires_at_ms", "asked")})
-    OR renewed
-    OR (ended AND pool_id = ANY(%(with_hold)s::bigint[]))
-  ))""",
-    "sharing": f"""
-  SELECT other.* FROM others_matter AS asked CROSS JOIN LATERAL (
-    SELECT * FROM session
-    WHERE starts_with(asked.holder, '{CLIENT_HOLDER}') AND {_lives("client_key", "asked.client_key")}
-    AND pool_id = asked.pool_id AND holder = asked.holder
-    ORDER BY client_key DESC, expires_at_ms DESC LIMIT asked.sessions_max
-  ) AS other
-  UNION ALL SELECT other.* FROM others_matter AS asked CROSS JOIN LATERAL (
-    SELECT * FROM session
-    WHERE starts_with(asked.holder, '{USER_HOLDER}') AND substr(holder, 1, 5) = '{USER_HOLDER}'
-    AND {_lives("pool_id, holder", "asked.pool_id, asked.holder")}
-    ORDER BY pool_id DESC, holder DESC, expires_at_ms DESC LIMIT asked.sessions_max
-  ) AS other""",
-}
-
-
-_SEAT_COLUMNS = "tenant_id number client_id pool_id holder taken_at_ms issued_at_ms expires_at_ms initials"
-_SEAT = (
-    ", ".join(f"seat.{column}" for column in _SEAT_COLUMNS.split())
-    + " || concat(' ', coalesce(said.expires_at_ms, 0), ' ', coalesce(said.renewed_at_ms, 0), ' ',"
-    " seat.sources)"
-)
-_COUNTED = "CASE WHEN seat.counted <> '' THEN convert_to(seat.counted, 'UTF8') END"
-
-
-def statement_of(parts: Mapping[str, str]) -> str:
-    """The statement that loads a batch, made of these parts."""
-    named = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
-    return f"""
-WITH {named}
-SELECT {_MOMENT} AS kind, NULL::bytea AS sid, setup.version AS tenant_id, setup.writer AS client_key,
-  NULL AS scope, setup.seats_lag::integer::bigint AS pool_id, NULL AS holder,
-  moment.now_ms AS started_at_ms,
-  NULL::bigint AS renewed_at_ms, NULL::bigint AS expires_at_ms, NULL AS address
-  FROM moment, setup
-UNION ALL SELECT {_NAMED}, {SESSION} FROM named
-UNION ALL SELECT {_NAMED}, {SESSION} FROM sharing
-UNION ALL SELECT {_OLDEST}, {SESSION} FROM oldest
-UNION ALL SELECT {_EXPIRED}, {SESSION} FROM sweep
-UNION ALL SELECT {_SEAT_ROW}, {_COUNTED}, {_SEAT} FROM held AS seat {_SAID}
-UNION ALL SELECT {_SEAT_ROW}, {_COUNTED}, {_SEAT} FROM counted_expired AS seat {_SAID}
-UNION ALL SELECT {_EARLY}, {_COUNTED}, {_SEAT} FROM earliest AS seat {_SAID}
-UNION ALL SELECT {_POOL}, NULL, room, NULL, NULL, id, NULL, in_use, numbers_used, numbers_from_ms, NULL
-  FROM counted
-UNION ALL SELECT {_NUMBER}, NULL, NULL, NULL, NULL, pool_id, NULL, number, NULL, from_ms, NULL FROM numbers
-UNION ALL SELECT {_CLIENT}, NULL, NULL, client_key, NULL, NULL, NULL, sessions, NULL, NULL, NULL FROM rooms
-UNION ALL SELECT {_WRITER}, NULL, id, writer, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM tenant
-  WHERE id = ANY(%(tenants)s::bigint[])
-"""
-
-
-_LOAD = statement_of(PARTS)
-
 # Of what is known of the counts follows who has the seats, which is asked for where a limit may deny.
-_COUNTING = f"""
+_COUNTING = numbered(f"""
 WITH moment AS MATERIALIZED (SELECT %(now_ms)s::bigint AS now_ms)
-SELECT {_COUNTED}, {_SEAT} FROM (
+SELECT {COUNTED_AS}, {SEAT_SAID} FROM (
   SELECT * FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[])
   UNION SELECT own.pool_id, own.holder
   FROM unnest(%(client_pools)s::bigint[], %(clients)s::bigint[]) AS asked (pool_id, client_key)
   CROSS JOIN LATERAL (
-    SELECT pool_id, holder FROM session WHERE {_lives("client_key", "asked.client_key")}
+    SELECT pool_id, holder FROM session WHERE {lives("client_key", "asked.client_key")}
     AND pool_id = asked.pool_id ORDER BY client_key, expires_at_ms LIMIT {FEW}
   ) AS own
 ) AS asked (pool_id, holder)
-CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat {_SAID}
-"""
+CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat {SAID}
+""")
 
 _READ_LIVE = f"""
-WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {_NOW_MS}) AS now_ms)
+WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {NOW_MS}) AS now_ms)
 SELECT moment.now_ms, {SESSION}
 FROM moment LEFT JOIN session ON session.sid = ANY(%s::bytea[])
 AND session.expires_at_ms + 0 > moment.now_ms
@@ -259,15 +74,15 @@ _NUMBER_AT = 1 + len(SESSION.split(","))  # the column behind those of a session
 _READ_NUMBERED = _READ_LIVE.replace(SESSION, f"{SESSION}, ({seat_of('seat.number', 'session')})", 1)
 
 _TENANTS_OF_EXPIRED = f"""
-WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {_NOW_MS}) AS now_ms)
+WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {NOW_MS}) AS now_ms)
 SELECT tenant_id FROM (
-  SELECT tenant_id FROM session WHERE expires_at_ms <= {_NOW} ORDER BY expires_at_ms LIMIT %s::integer
+  SELECT tenant_id FROM session WHERE expires_at_ms <= {NOW} ORDER BY expires_at_ms LIMIT %s::integer
 ) AS expired
 UNION
-SELECT tenant_id FROM ({_pools_of_expired("%s::integer")} LIMIT %s::integer) AS overdue
+SELECT tenant_id FROM ({pools_of_expired("%s::integer")} LIMIT %s::integer) AS overdue
 UNION
 SELECT tenant_id FROM (
-  SELECT tenant_id FROM queue_place WHERE until_ms <= {_NOW} ORDER BY until_ms LIMIT %s::integer
+  SELECT tenant_id FROM queue_place WHERE until_ms <= {NOW} ORDER BY until_ms LIMIT %s::integer
 ) AS lapsed
 """
 
@@ -296,7 +111,7 @@ def parameters(
     named = need.renewed | need.ended
     crowded = [(client_key, *key) for client_key, key in need.crowded]
     at_ms = least_ms if now_ms is None else now_ms
-    rooms = [need.room(key, at_ms) if key in need.numbers else (_UNSIGNED, 0) for key in need.grants]
+    rooms = [need.room(key, at_ms) if key in need.numbers else (UNSIGNED, 0) for key in need.grants]
     return {
         "now_ms": now_ms,
         "least_ms": least_ms,
@@ -400,9 +215,13 @@ class Loaded:
                 "client_pools": numbers(pool_id for pool_id, keys in counting.own.items() for _ in keys),
                 "clients": numbers(key for keys in counting.own.values() for key in keys),
             }
-            for row in raw.execute(_COUNTING.encode(), asked_for, prepare=True, binary=True):
+            for row in _COUNTING.ask(raw, asked_for):
                 self._add_seat([*row], is_early=False)
         return bool(need.sweep or waiting or counting is not None)
+
+    def must_end_one(self, need: Need) -> bool:
+        """Whether a client may have more sessions than it could keep (L8)."""
+        return any(need.oldest(key, live) > 0 for key, live in self._live_sessions.items())
 
     def _others_from_ms(self) -> dict[int, int]:
         """Of pools of which not every seat was loaded: before which moment no other one expires."""
@@ -422,32 +241,27 @@ class Loaded:
             self._early.setdefault(row.pool_id, []).append(row)
 
     def _add(self, kind: int, row: list[Any]) -> None:
-        if kind in {_SEAT_ROW, _EARLY}:
-            self._add_seat(row, is_early=kind == _EARLY)
-        elif kind == _POOL:
+        if kind in {SEAT_ROW, EARLY}:
+            self._add_seat(row, is_early=kind == EARLY)
+        elif kind == POOL:
             self._in_use[row[4]] = row[6]
             if row[1] >= 0:
                 self._numbered.append((row[4], row[7], row[8]))
-        elif kind == _NUMBER:
+        elif kind == NUMBER:
             self._free.setdefault(row[4], []).append((row[6], row[8]))
-        elif kind == _CLIENT:
+        elif kind == CLIENT:
             self._live_sessions[row[2]] = row[6]
-        elif kind == _MOMENT:
+        elif kind == MOMENT:
             self.version, self.setup_writer, self.now_ms = row[1], row[2], row[6]
             self.rows_lag = bool(row[4])
-        elif kind == _WRITER:
+        elif kind == WRITER:
             self.writers[row[1]] = row[2]
-        elif kind == _EXPIRED:
+        elif kind == EXPIRED:
             self._expired.append(to_session(row))
         else:
             session = self._sessions[row[0]] = to_session(row)
-            if kind == _OLDEST:
+            if kind == OLDEST:
                 self._started.setdefault(session.client_key, []).append(session.sid)
-
-
-def load(raw: DriverConnection, asked: Mapping[str, object]) -> Cursor[tuple[Any, ...]]:
-    """Ask for the rows of a book by these `parameters`; the cursor has them after the pipeline's sync."""
-    return raw.execute(_LOAD.encode(), asked, prepare=True, binary=True)
 
 
 def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:

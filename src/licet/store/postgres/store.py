@@ -45,8 +45,9 @@ from licet.store.errors import Collided, Outdated
 from licet.store.lines import lines_of
 from licet.store.migrate import must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
+from licet.store.postgres import load_statements
 from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
-from licet.store.postgres.book import Loaded, load, load_used, parameters, read_live
+from licet.store.postgres.book import Loaded, load_used, parameters, read_live
 from licet.store.postgres.connection import DriverConnection, Link, Wire
 from licet.store.postgres.counts import load_options
 from licet.store.postgres.saving import save
@@ -341,7 +342,7 @@ class _Change:
         tenants = self._current_tenants()
         need = Need(commands, tenants)
         asked = parameters(need, locked=None, least_ms=0, now_ms=self.now_ms)
-        loaded = Loaded(load(self._raw, asked), load_used(self._raw, need))
+        loaded = Loaded(load_statements.WHOLE.ask(self._raw, asked), load_used(self._raw, need))
         loaded.add_options(self._raw, need, None, load_options(self._raw, need))
         return loaded.book(tenants, need)
 
