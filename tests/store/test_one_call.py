@@ -431,5 +431,8 @@ class TestAlike:
             )
             for table, found in everything(store).items()
             if table.name
-            in {"session", "seat", "pool", "journal", "journal_entry", "usage_minute", "holding"}
+            in {
+                *("session", "seat", "pool", "journal", "journal_entry", "denial_entry", "usage_minute"),
+                "holding",
+            }
         }

@@ -82,7 +82,7 @@ class _KeptConnection(DriverConnection):
         else:
             made = cls(found[0])
             made._autocommit = named["autocommit"]
-            made._prepared, made.is_call_prepared = found[1]
+            made._prepared, made.prepared_calls = found[1]
         made._kind = kind
         return made
 
@@ -91,7 +91,7 @@ class _KeptConnection(DriverConnection):
             super().close()
             return
         pgconn, self.pgconn = self.pgconn, _CLOSED
-        self.keeper.give_back(self._kind, pgconn, (self._prepared, self.is_call_prepared))
+        self.keeper.give_back(self._kind, pgconn, (self._prepared, self.prepared_calls))
 
 
 def _does(pgconn: pq.abc.PGconn, statements: bytes) -> bool:

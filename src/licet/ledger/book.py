@@ -165,8 +165,10 @@ class Book:
         counts: Counts | None = None,
         exceeded: Mapping[int, AbstractSet[str]] | None = None,
         places: Sequence[Place] = (),
+        full: Iterable[int] = (),
     ) -> None:
         self.tenants = tenants
+        self.full = frozenset(full)  # pools of which a store knows that they are, without having loaded them
         self.in_use_before = dict(in_use or {})
         self.in_use = self.in_use_before.copy()
         self.seats: dict[SeatKey, Seat] = {seat.key: seat for seat in seats}
@@ -213,6 +215,15 @@ class Book:
 
         It is an earlier moment where that seat may be one that is not in the book.
         """
+        return self._expiries_of(pool_id).first_ms(what)
+
+    def first_to_expire(self, pool_id: int) -> str | None:
+        """Whose seat that is, of those in the book."""
+        expiries = self._expiries_of(pool_id)
+        expiries.first_ms()
+        return expiries.first_holder
+
+    def _expiries_of(self, pool_id: int) -> Expiries:
         expiries, counts = self._expiries.get(pool_id), self.counts[pool_id]
         if expiries is None:
             expiries = self._expiries[pool_id] = Expiries(
@@ -220,7 +231,7 @@ class Book:
                 counts,
                 self.others_from_ms.get(pool_id),
             )
-        return expiries.first_ms(what)
+        return expiries
 
     def queue_of(self, pool_id: int) -> list[Place]:
         """The places of a pool's queue, the first in line first; not to be changed."""
@@ -320,9 +331,15 @@ _RENEWING = frozenset((SessionStarted, SessionRenewed, SeatKept))
 def only_renews(book: Book) -> bool:
     """Whether nothing was decided but sessions that begin or go on with seats that their holders have.
 
-    What is decided on a book that a store has filled from memory counts only then.
+    Or denials by a pool that the store knows is full. What is decided on a book that it has filled from
+    memory counts only then.
     """
-    return _RENEWING.issuperset(map(type, book.changes))
+    if _RENEWING.issuperset(map(type, book.changes)):
+        return True
+    return bool(book.full) and all(
+        change.pool_id in book.full if isinstance(change, GrantDenied) else type(change) in _RENEWING
+        for change in book.changes
+    )
 
 
 NumberKey = tuple[int, int]

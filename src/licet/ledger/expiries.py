@@ -54,6 +54,11 @@ class Expiries:
             return known_ms
         return self._others_from_ms if known_ms is None else min(known_ms, self._others_from_ms)
 
+    @property
+    def first_holder(self) -> str | None:
+        """Whose seat expires first, of those that are known; call `first_ms` before."""
+        return self._every[0][1] if self._every else None
+
     def _of_every(self) -> list[tuple[int, str]]:
         if self._every is None:
             self._every = [(seat.expires_at_ms, holder) for holder, seat in self._seats.items()]

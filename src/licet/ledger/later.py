@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from licet.ledger.book import Book, SeatKept, SeatKey, SessionRenewed, SessionStarted
-from licet.ledger.commands import Command, Grant, Granted, Outcome
+from licet.ledger.book import Book, GrantDenied, SeatKept, SeatKey, SessionRenewed, SessionStarted
+from licet.ledger.commands import Command, Denied, Grant, Granted, Outcome
 from licet.ledger.prefetch import EVER_MS
 from licet.ledger.seat_rows import is_near, lag_ms, may_lag
-from licet.model import Pool, Seat, Session, Tenant
+from licet.model import NoSeatReason, Pool, Seat, Session, Tenant
 from licet.units import DAY_MS
+
+_FULL = frozenset((NoSeatReason.ALL_IN_USE, NoSeatReason.NO_SEATS))
 
 
 def holds_until_ms(
@@ -30,25 +32,29 @@ def holds_until_ms(
     """Before which moment so many commands would be decided as for `now_ms`, but for the time that passed.
 
     `seats` and `sessions` are those of the book before it was decided. None where it would not be so even a
-    moment later, and where anything but sessions that begin or are renewed on these seats was decided.
+    moment later, and where anything but sessions that begin or are renewed on these seats, and denials, was
+    decided.
     """
     lives = [seat.expires_at_ms for seat in seats.values()]
     lives += [session.expires_at_ms for session in sessions.values()]
     until_ms = min([_day_ends_ms(now_ms), *lives])
-    granted = 0
+    decided = 0
     for change in book.changes:
         match change:
             case SessionStarted(session=session) | SessionRenewed(session=session):
-                granted += 1
+                decided += 1
                 end_ms = session_moves_until_ms(book.tenants[session.tenant_id], session, now_ms)
             case SeatKept(seat=seat) if seat.key in seats:
                 end_ms = _seat_moves_until_ms(book.tenants[seat.tenant_id], seat, seats[seat.key], now_ms)
+            case GrantDenied():
+                decided += 1
+                end_ms = denied_until_ms(book, change, now_ms)
             case _:
                 return None
         until_ms = min(until_ms, end_ms)
     if book.rows_lag:
         until_ms = min([until_ms, *(_near_until_ms(book, book.seats[key], now_ms) for key in seats)])
-    return until_ms if granted == commands and until_ms > now_ms else None
+    return until_ms if decided == commands and until_ms > now_ms else None
 
 
 def move(book: Book, by_ms: int) -> None:
@@ -65,12 +71,15 @@ def move(book: Book, by_ms: int) -> None:
 
 
 def outcomes_moved(commands: Sequence[Command], outcomes: Sequence[Outcome], by_ms: int) -> Sequence[Outcome]:
-    """The outcomes of these commands, which are all granted, `by_ms` later."""
+    """The outcomes of these commands, which are granted or denied, `by_ms` later."""
     if not by_ms:
         return outcomes
     started = {command.sid for command in commands if isinstance(command, Grant)}
-    found = []
+    found: list[Outcome] = []
     for outcome in outcomes:
+        if isinstance(outcome, Denied):  # It says in how many seconds to try again, and that is as it was.
+            found.append(outcome)
+            continue
         assert isinstance(outcome, Granted), "nothing else is moved"
         session = outcome.session
         found.append(
@@ -91,6 +100,24 @@ def _moved(session: Session, by_ms: int, *, is_new: bool) -> Session:
         renewed_at_ms=session.renewed_at_ms + by_ms,
         expires_at_ms=session.expires_at_ms + by_ms,
     )
+
+
+def denied_until_ms(book: Book, denied: GrantDenied, now_ms: int) -> int:
+    """Before which moment who was denied now would be denied alike, as long as nobody else does anything.
+
+    Only where a pool without options and licence is full (L6): until the first seat of it expires (L4), its
+    licence ends (L7), or the whole seconds until then, which the client is told, are fewer. Now: never.
+    """
+    tenant = book.tenants[denied.tenant_id]
+    pool = tenant.pools[denied.pool_id]
+    if denied.reason not in _FULL or pool.signed is not None or pool.id in tenant.options:
+        return now_ms
+    first_ms = book.earliest_expiry(pool.id)
+    if first_ms is None and not denied.in_use:
+        return _end_ms(pool, now_ms)
+    if first_ms is None or first_ms <= now_ms:
+        return now_ms
+    return min(_end_ms(pool, now_ms), first_ms - (first_ms - now_ms - 1) // 1000 * 1000)
 
 
 def session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int:

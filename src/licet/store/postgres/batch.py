@@ -106,7 +106,9 @@ class Batch:
         if others:
             version, tenants = self._tenants.version, self._tenants.by_id
             need = Need(others, tenants)
-            book = self._recalled = memory.book(others, need, tenants, heard_ms)
+            # Now and then it has to be counted how many denials wait to be folded: then a batch is loaded.
+            denied_at_ms = None if self._unfolded.must_look else self._clock.now_ms()
+            book = self._recalled = memory.book(others, need, tenants, heard_ms, denied_at_ms=denied_at_ms)
             if book is None:
                 if len(others) == len(commands):
                     self._needed = (version, need)  # for `load`
@@ -229,11 +231,18 @@ class Batch:
             memory.forget_tenants(key for key, writer in loaded.writers.items() if writer != memory.writer)
 
     def _write_writers(self, book: Book) -> None:
-        """Say who wrote sessions and seats last, in each tenant in which this batch does."""
+        """Say who wrote sessions and seats last, in each tenant in which this batch does.
+
+        Where nobody is known to be, who denies may be so as well: then it remembers that a pool is full.
+        """
         memory, new = self._raw.memory, {}
-        for tenant_id in {_tenant_of(change) for change in book.changes} - {None}:
+        written = {_tenant_of(change) for change in book.changes} - {None}
+        denied = {change.tenant_id for change in book.changes if isinstance(change, GrantDenied)}
+        for tenant_id in written | denied:
             assert tenant_id is not None
             before = self._writers.get(tenant_id, NOBODY)
+            if before != NOBODY and tenant_id not in written:
+                continue
             after = NOBODY if memory is None else memory.writer_after(tenant_id, before)
             if after != before:
                 new[tenant_id] = self._writers[tenant_id] = after
@@ -250,7 +259,7 @@ class Batch:
             memory.forget_askers(self._commands)
             raise Outdated
         call = Call(decided_ms, until_ms, _lock_numbers(self._locked), numbers(self._locked))
-        rows = NO_ROWS if book is None else rows_of(book)
+        rows = NO_ROWS if book is None else self._unfolded.bounded(rows_of(book))
         if self.repeated:
             rows = with_repeated(rows, self.repeated, decided_ms)
         answer = commit_by_call(self._raw, memory, call, rows)

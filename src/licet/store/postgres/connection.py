@@ -91,12 +91,12 @@ class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
     deadline = step_s = math.inf
     memory: Memory | None = None  # of what it has committed, where the database has what that needs
     is_known = False  # whether the database was asked for it
-    is_call_prepared = False
     whole_loads = 0  # so many batches of grants more are loaded as if they had to end sessions (`book.py`)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.warnings: list[str] = []
+        self.prepared_calls: set[bytes] = set()
         self.add_notice_handler(self._keep_warning)
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:

@@ -1,5 +1,7 @@
 """Remembers what a connection has committed, so that a batch which changes no seat needs nothing loaded.
 
+That are grants of holders that have a seat, refreshes, and denials by a pool that is full.
+
 The rules:
 
 - A tenant is remembered while `tenant.writer` is this connection's number: nobody else has written a session
@@ -9,6 +11,9 @@ The rules:
   still commit, after its node gave up on it, has a number that nobody has any more.
 - What is remembered is true, or less than the truth where time alone can have made the difference: a client
   has at most so many live sessions.
+- That a pool is full, and when its first seat expires, is remembered until a seat of it is taken or freed,
+  that one is used on, or the whole seconds until then are fewer: for a second at most. Besides, which holders
+  that were denied have no seat.
 - Where nodes take turns in a tenant, remembering it costs more than it brings: the second of them gives the
   tenant to nobody, and it is taken again after `TURNS` batches.
 - Everything is bounded, and the oldest is forgotten.
@@ -17,13 +22,14 @@ The rules:
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from secrets import randbits
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from licet.ledger.again import Again
 from licet.ledger.book import (
     Book,
+    GrantDenied,
     SeatFreed,
     SeatKept,
     SeatKey,
@@ -33,9 +39,11 @@ from licet.ledger.book import (
     SessionStarted,
 )
 from licet.ledger.commands import Command, Grant, Refresh
+from licet.ledger.holders import holder_of
+from licet.ledger.later import denied_until_ms
 from licet.ledger.prefetch import Need
 from licet.ledger.seat_rows import may_lag
-from licet.model import Seat, Session, Tenant
+from licet.model import Duplicates, Seat, Session, Tenant
 from licet.store.rows import Row, Saving
 from licet.store.standings import Standings
 
@@ -47,6 +55,19 @@ TURNS: Final = 32  # a failed call costs a round trip: of 32 batches that is lit
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+
+
+class Full(NamedTuple):
+    """A pool whose seats are all in use before `until_ms`; if it has any, the first expires at `first_ms`.
+
+    As far as is known, that is the seat of `holder`.
+    """
+
+    tenant_id: int
+    in_use: int
+    first_ms: int | None
+    holder: str | None
+    until_ms: int
 
 
 class Memory:
@@ -64,10 +85,14 @@ class Memory:
         # A seat as it is, and as its row says (`ledger/seat_rows.py`).
         self._seats: OrderedDict[SeatKey, tuple[object, Seat, Seat]] = OrderedDict()
         self._live: OrderedDict[int, tuple[object, int]] = OrderedDict()
+        self._full: OrderedDict[int, tuple[object, Full]] = OrderedDict()  # by pool
+        self._without: OrderedDict[SeatKey, tuple[object, None]] = OrderedDict()  # who has no seat
         # Sessions that were granted again, and when.
         self._again: OrderedDict[bytes, tuple[object, tuple[Again, int]]] = OrderedDict()
         self._standings = Standings()
-        self._asked: dict[int, int] = {}  # sessions that each client is granted again in this batch
+        # Of this batch: sessions that each client is granted again, and seats that are used on with what is.
+        self._asked: dict[int, int] = {}
+        self._used: set[tuple[int | None, str | None]] = set()
 
     def forget(self) -> None:
         """Forget everything: what became of a batch is not known, or it should not have failed."""
@@ -98,7 +123,11 @@ class Memory:
     def repeat(self, commands: Sequence[Command], at_ms: int) -> list[Again | None]:
         """What is granted again of the commands by standing decisions at `at_ms`, in their order."""
         self._asked.clear()
-        return [self._repeat(command, at_ms) for command in commands]
+        found = [self._repeat(command, at_ms) for command in commands]
+        self._used.clear()
+        if self._full:
+            self._used.update([(it.standing.pool_id, it.standing.holder) for it in found if it is not None])
+        return found
 
     def _repeat(self, command: Command, at_ms: int) -> Again | None:
         if isinstance(command, Grant):
@@ -120,14 +149,52 @@ class Memory:
         return None if kept is None else Again(command, kept, session)
 
     def book(
-        self, commands: Sequence[Command], need: Need, tenants: Mapping[int, Tenant], at_ms: int
+        self,
+        commands: Sequence[Command],
+        need: Need,
+        tenants: Mapping[int, Tenant],
+        at_ms: int,
+        *,
+        denied_at_ms: int | None = None,
     ) -> Book | None:
         """The book of these commands, where all that they need is remembered and lives at `at_ms`.
 
-        None where it is not, and where a grant has to end another session (L8).
+        None where it is not, and where a grant has to end another session (L8). Nobody is denied by it where
+        `denied_at_ms` is None; else that is what the time may be by now.
         """
-        if not commands or need.ended or need.sweep or need.assertions:
+        if not commands or need.ended or need.sweep or need.assertions or need.has_own_seats:
             return None
+        asked = self._asked_by(commands, need, at_ms)
+        if asked is None:
+            return None
+        sessions, live = asked
+        known, full = [], dict[int, Full]()
+        for key in need.held(sessions):
+            if (seat := self._seat(key, at_ms)) is not None:
+                known.append(seat)
+            elif denied_at_ms is None or not self._is_denied(key, full, max(at_ms, denied_at_ms)):
+                return None
+        if full and (self._used | {seat.key for seat, _ in known}).intersection(
+            (pool_id, it.holder) for pool_id, it in full.items()
+        ):
+            return None  # The first seat to expire is used on in this batch.
+        return Book(
+            tenants=tenants,
+            # Where it is not known, it matters to nobody who has a seat.
+            in_use=dict.fromkeys(need.grants, 0) | {pool_id: it.in_use for pool_id, it in full.items()},
+            seats=[seat for seat, _ in known],
+            sessions=sessions,
+            live_sessions=live,
+            rows={row.key: _as_compared(tenants, row) for _, row in known},
+            rows_lag=self.rows_lag,
+            others_from_ms={key: it.first_ms for key, it in full.items() if it.first_ms is not None},
+            full=full,
+        )
+
+    def _asked_by(
+        self, commands: Sequence[Command], need: Need, at_ms: int
+    ) -> tuple[list[Session], dict[int, int]] | None:
+        """The sessions to be refreshed, and how many each client has that asks; None as in `book`."""
         sessions: list[Session] = []
         live: dict[int, int] = {}
         for command in commands:
@@ -146,19 +213,7 @@ class Memory:
                 if session is None or session.expires_at_ms <= at_ms:
                     return None
                 sessions.append(session)
-        seats = [self._seat(key, at_ms) for key in need.held(sessions)]
-        known = [seat for seat in seats if seat is not None]
-        if len(known) < len(seats) or need.has_own_seats:
-            return None
-        return Book(
-            tenants=tenants,
-            in_use=dict.fromkeys(need.grants, 0),  # which matters to nobody who has a seat
-            seats=[seat for seat, _ in known],
-            sessions=sessions,
-            live_sessions=live,
-            rows={row.key: _as_compared(tenants, row) for _, row in known},
-            rows_lag=self.rows_lag,
-        )
+        return sessions, live
 
     def writer_after(self, tenant_id: int, writer: int) -> int:
         """Whose a tenant is to be after a batch that writes in it, where it was of `writer`."""
@@ -182,6 +237,7 @@ class Memory:
             key, mark = command.client_key, self._tenants[command.tenant_id]
             if (seat := self._standings.learn_repeated(it, now_ms)) is not None:
                 _put(self._seats, seat.key, (mark, seat, seat), SEATS_MAX)
+            self._lasts_longer(it.standing.pool_id, it.standing.holder)
             if it.session is not None:
                 _put(self._sessions, command.sid, (mark, it.session_at(now_ms)), SESSIONS_MAX)
                 continue
@@ -195,6 +251,7 @@ class Memory:
 
     def learn(self, book: Book, rows: Saving[Sequence[Row]], now_ms: int) -> None:
         """Remember what was committed, at this moment, and which rows were written."""
+        denied: list[GrantDenied] = []
         written = {(row[0], row[1]) for row in (*rows.seats_new, *rows.seats_kept)}
         for change in book.changes:
             match change:
@@ -208,9 +265,56 @@ class Memory:
                     self._again.pop(session.sid, None)
                 case SeatTaken(seat=seat) | SeatKept(seat=seat) | SeatFreed(seat=seat):
                     self._learn_seat(book, seat.tenant_id, seat.key, is_written=seat.key in written)
+                    self._without.pop(seat.key, None)
+                    if not isinstance(change, SeatKept) or change.is_due:
+                        self._full.pop(seat.pool_id, None)
+                    else:
+                        self._lasts_longer(seat.pool_id, seat.holder)
+                case GrantDenied(pool_id=pool_id) if pool_id not in book.full:
+                    denied.append(change)
                 case _:
                     pass
+        if denied:
+            self._learn_denied(book, denied, now_ms)
         self._standings.learn(book, self._tenants.get, now_ms)
+
+    def _lasts_longer(self, pool_id: int | None, holder: str | None) -> None:
+        """A seat is used on: if it was the first to expire, another one may be now."""
+        if pool_id is not None and pool_id in self._full and self._full[pool_id][1].holder == holder:
+            del self._full[pool_id]
+
+    def _is_denied(self, key: SeatKey, full: dict[int, Full], at_ms: int) -> bool:
+        """Whether a holder has no seat and the pool is known to be full at this moment; in `full` then."""
+        pool_id = key[0]
+        mark, found = self._full.get(pool_id, (None, None))
+        if found is None or found.until_ms <= at_ms or mark is not self._tenants.get(found.tenant_id):
+            return False
+        if self._without.get(key, (None,))[0] is not mark:
+            return False
+        full[pool_id] = found
+        return True
+
+    def _learn_denied(self, book: Book, denied: Iterable[GrantDenied], now_ms: int) -> None:
+        """Remember who was denied by which pools, if they are full at the end of the batch."""
+        full: dict[int, object] = {}  # the pools, with the marks of their tenants
+        for change in denied:
+            pool_id, tenant = change.pool_id, book.tenants[change.tenant_id]
+            pool, client = tenant.pools[pool_id], tenant.clients_by_key[change.client_key]
+            if pool.duplicates is Duplicates.NONE:
+                continue
+            if pool_id not in full:
+                mark, until_ms = self._tenants.get(tenant.id), denied_until_ms(book, change, now_ms)
+                if mark is None or until_ms <= now_ms or book.in_use[pool_id] < change.in_use:
+                    continue
+                full[pool_id] = mark
+                first_ms, holder = book.earliest_expiry(pool_id), book.first_to_expire(pool_id)
+                found = Full(tenant.id, book.in_use[pool_id], first_ms, holder, until_ms)
+                _put(self._full, pool_id, (mark, found), SEATS_MAX)
+            key = (pool_id, holder_of(pool, client, b""))
+            if key not in book.seats:
+                _put(self._without, key, (full[pool_id], None), SEATS_MAX)
+                live = book.live_sessions[client.key]
+                _put(self._live, client.key, (full[pool_id], live), SEATS_MAX)
 
     def _session(self, mark: object, sid: bytes) -> Session | None:
         session = _of(mark, self._sessions.get(sid))

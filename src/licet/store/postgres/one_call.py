@@ -1,9 +1,9 @@
 """Commits, by one call of a function of the database, a batch that changes no seat.
 
-Grants of holders that have a seat, and refreshes, insert and update rows only. Where all that they are
-decided on is remembered (`memory.py`), `licet_commit` takes the locks of the batch, looks whether anybody
+Grants of holders that have a seat, refreshes, and denials insert and update rows only. Where all that they
+are decided on is remembered (`memory.py`), `licet_commit` takes the locks of the batch, looks whether anybody
 else has written since, writes the rows and is committed: one round trip instead of two, and a fraction of
-the work.
+the work. Denials are written by the statement that calls it, unless it refuses.
 
 The rules:
 
@@ -27,7 +27,7 @@ from psycopg.pq.abc import PGresult
 from licet.store.postgres.arrays import byte_strings, numbers, texts
 from licet.store.postgres.connection import Doubtful, DriverConnection
 from licet.store.postgres.memory import Memory
-from licet.store.rows import Row, Saving
+from licet.store.rows import DENIAL, Row, Saving
 
 # What one asks a new connection.
 CAN_CALL = (
@@ -43,7 +43,21 @@ _TYPES = (
     *("bytea[]", "bigint[]"),
     *("bigint[]", "text[]", "bigint[]", "text[]"),
 )
-_CALL = f"SELECT licet_commit({', '.join(f'${at}::{type_}' for at, type_ in enumerate(_TYPES, 1))})".encode()
+_COMMIT = f"licet_commit({', '.join(f'${at}::{type_}' for at, type_ in enumerate(_TYPES, 1))})"
+_CALL = f"SELECT {_COMMIT}".encode()
+# The columns of denials but for the moment, which is that of the commit.
+_DENIED = [column for column in DENIAL.split(", ") if column != "at_ms"]
+_DENIED_TYPES = ("bigint", "text", "text", "text", "text", "bigint", "bigint", "bigint", "text")
+_DENYING_NAME = b"licet_commit_denying"
+_DENYING_CALL = f"""
+WITH call AS MATERIALIZED (SELECT {_COMMIT} AS at_ms), denied AS (
+  INSERT INTO denial_entry (at_ms, {", ".join(_DENIED)})
+  SELECT call.at_ms, it.* FROM call CROSS JOIN unnest({
+    ", ".join(f"${at}::{type_}[]" for at, type_ in enumerate(_DENIED_TYPES, len(_TYPES) + 1))
+}) AS it WHERE call.at_ms > 0
+)
+SELECT at_ms FROM call
+""".encode()
 
 
 class Refused(IntEnum):
@@ -71,29 +85,34 @@ def commit_by_call(raw: DriverConnection, memory: Memory, call: Call, rows: Savi
     raw.warnings.clear()
     checks = (memory.setup_version, memory.setup_writer, memory.writer, memory.backend)
     arguments = [*map(str, (*checks, call.decided_ms, call.until_ms)), call.locks, call.tenants]
-    sent = [argument.encode() for argument in arguments + _arrays(rows, call.decided_ms)]
+    arguments += _arrays(rows, call.decided_ms)
+    name, statement = (_NAME, _CALL)
+    if rows.denials:
+        arguments += _denials(rows)
+        name, statement = (_DENYING_NAME, _DENYING_CALL)
+    sent = [argument.encode() for argument in arguments]
     try:
-        answer = _call(raw, sent)
+        answer = _call(raw, name, statement, sent)
     except errors.InvalidSqlStatementName:  # After a ROLLBACK the driver forgets all that is prepared.
-        raw.is_call_prepared = False
-        answer = _call(raw, sent)
+        raw.prepared_calls.clear()
+        answer = _call(raw, name, statement, sent)
     value = answer.get_value(0, 0)
     assert value is not None, "the function always answers"
     return int.from_bytes(value, "big", signed=True)
 
 
-def _call(raw: DriverConnection, arguments: Sequence[bytes]) -> PGresult:
-    if not raw.is_call_prepared:
-        raw.pgconn.send_prepare(_NAME, _CALL)
+def _call(raw: DriverConnection, name: bytes, statement: bytes, arguments: Sequence[bytes]) -> PGresult:
+    if name not in raw.prepared_calls:
+        raw.pgconn.send_prepare(name, statement)
         _result(raw)
-        raw.is_call_prepared = True
-    raw.pgconn.send_query_prepared(_NAME, arguments, result_format=Format.BINARY)
+        raw.prepared_calls.add(name)
+    raw.pgconn.send_query_prepared(name, arguments, result_format=Format.BINARY)
     return _result(raw)
 
 
 def _arrays(rows: Saving[Sequence[Row]], decided_ms: int) -> list[str]:
     """The rows as the function takes them: an array for each column, lives instead of instants."""
-    written = (rows.sessions_new, rows.sessions_renewed, rows.seats_kept, rows.entries)
+    written = (rows.sessions_new, rows.sessions_renewed, rows.seats_kept, rows.entries, rows.denials)
     assert sum(map(len, rows)) == sum(map(len, written)), "a batch that changes no seat"
     # Each session that begins has its entry in the journal, in the same order.
     sid, tenant, client, scope, pool, holder, _, _, expires, address = _columns(rows.sessions_new, 10)
@@ -110,6 +129,14 @@ def _arrays(rows: Saving[Sequence[Row]], decided_ms: int) -> list[str]:
         *(lives(expires), texts(address), texts(pool_name), texts(client_id), texts(initials)),
         *(byte_strings(renewed), lives(renewed_expires)),
         *(numbers(seat_pool), texts(seat_holder), lives(seat_expires), texts(sources)),
+    ]
+
+
+def _denials(rows: Saving[Sequence[Row]]) -> list[str]:
+    tenant, _, reason, pool, client_id, initials, times, seats, in_use, address = _columns(rows.denials, 10)
+    return [
+        *(numbers(tenant), texts(reason), texts(pool), texts(client_id), texts(initials)),
+        *(numbers(times), numbers(seats), numbers(in_use), texts(address)),
     ]
 
 
