@@ -35,9 +35,9 @@ def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
     place.close()
 
 
-def full(place: Place, pool: Pool = FULL, **others: object) -> PostgresStore:
+def full(place: Place, pool: Pool = FULL) -> PostgresStore:
     """A store whose only seat the first client has, and was denied to the second and the third."""
-    store = begun_in_postgres(place, jim_test(pools=(replace(pool, seats=1),), **others))
+    store = begun_in_postgres(place, jim_test(pools=(replace(pool, seats=1),)))
     do(store, grant(1, 1))
     do(store, grant(2, 2), grant(3, 3))
     return store

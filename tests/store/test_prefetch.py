@@ -23,12 +23,11 @@ from licet.store.contract import Purpose, Store
 from licet.store.postgres import batch as postgres_batch
 from licet.store.postgres import book as postgres_book
 from licet.store.postgres import load_statements
-from licet.store.postgres.batch import Batch
-from licet.store.postgres.book import Loaded, parameters
 from licet.store.rows import rows_of
 from licet.store.sqlite import book as sqlite_book
 from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh
 from support.kinds import KINDS, Place
+from support.loading import STATEMENTS, same_by_smaller_statement
 from support.many import few
 from support.signed_pools import put_licences, text_of, trust
 from support.whole_book import Everything
@@ -210,7 +209,7 @@ class Licence:
         commands = [self._command(everything, *it) for it in asked]
         with self._store.transaction(Purpose.BATCH) as transaction:
             book = transaction.load(commands)
-            if isinstance(transaction, Batch):
+            if isinstance(transaction, postgres_batch.Batch):
                 same_by_smaller_statement(transaction, commands, self._store.tenants())
             counted = {*book.in_use}
             found = decided(book, commands, now_ms)
@@ -256,18 +255,6 @@ class Licence:
             return end(UNKNOWN) if kind == "end" else refresh(1, UNKNOWN)
         number, key = int.from_bytes(live[what[0]].sid), live[what[0]].client_key
         return end(number) if kind == "end" else refresh(key, number)
-
-
-def same_by_smaller_statement(
-    batch: Batch, commands: Sequence[Command], tenants: Mapping[int, Tenant]
-) -> None:
-    """What the smaller statement of PostgreSQL finds for a batch, the whole one does, unless one must end."""
-    need = Need(commands, tenants)
-    asked = parameters(need, locked=batch._locked, least_ms=0, now_ms=batch.now_ms)
-    both = (load_statements.statement_for(need), load_statements.WHOLE)
-    small, whole = (Loaded(statement.ask(batch._raw, asked)) for statement in both)
-    if not small.must_end_one(need):
-        assert vars(small) == vars(whole)
 
 
 def decided(book: Book, commands: Sequence[Command], now_ms: int) -> Decided:
@@ -443,12 +430,6 @@ def waiting(*_: object) -> dict[int, set[str]]:
     return {}
 
 
-# The statements of PostgreSQL, and of which parts each is.
-STATEMENTS = {
-    "WHOLE": load_statements.PARTS,
-    "OF_GRANTS": load_statements.GRANTS,
-    "OF_NUMBERED_GRANTS": load_statements.NUMBERED_GRANTS,
-}
 NOTHING = "WHERE false AND"
 LATER = ("AND from_ms > ", "AND false AND from_ms > ")
 OMISSIONS = {

@@ -1,0 +1,29 @@
+"""Compares what the statements of PostgreSQL load for one batch."""
+
+from collections.abc import Mapping, Sequence
+
+from licet.ledger.commands import Command
+from licet.ledger.prefetch import Need
+from licet.model import Tenant
+from licet.store.postgres import load_statements
+from licet.store.postgres.batch import Batch
+from licet.store.postgres.book import Loaded, parameters
+
+# The statements of PostgreSQL, and of which parts each is.
+STATEMENTS = {
+    "WHOLE": load_statements.PARTS,
+    "OF_GRANTS": load_statements.GRANTS,
+    "OF_NUMBERED_GRANTS": load_statements.NUMBERED_GRANTS,
+}
+
+
+def same_by_smaller_statement(
+    batch: Batch, commands: Sequence[Command], tenants: Mapping[int, Tenant]
+) -> None:
+    """The smaller statement for this batch finds what the whole one does, unless a session must end (L8)."""
+    need = Need(commands, tenants)
+    asked = parameters(need, locked=batch._locked, least_ms=0, now_ms=batch.now_ms)
+    both = (load_statements.statement_for(need), load_statements.WHOLE)
+    small, whole = (Loaded(statement.ask(batch._raw, asked)) for statement in both)
+    if not small.must_end_one(need):
+        assert vars(small) == vars(whole)
