@@ -16,44 +16,50 @@ from support.paths import ROOT
 SRC = ROOT / "src" / "licet"
 LEAF = SRC / "platforms"
 
+
+def names_of(text: str) -> frozenset[str]:
+    """The names in it: a set, as each node of each tree is looked up."""
+    return frozenset(text.split())
+
+
 # Not on Windows; or there alone.
-MODULES = """
+MODULES = names_of("""
     _winapi crypt ctypes fcntl grp msvcrt posix pty pwd resource spwd syslog termios tty uvloop win32api
     winreg
-"""
+""")
 # Missing there, or of another meaning: `open` opens no directory, and its mode means nothing.
 NAMES = {
-    "os": """
+    "os": names_of("""
         O_CLOEXEC O_DIRECTORY O_NOFOLLOW WNOHANG chmod chown chroot ctermid fchdir fchmod fchown fork forkpty
         getegid geteuid getgid getgroups getloadavg getpgid getppid getpriority getresuid getsid getuid
         initgroups kill killpg lchown link lockf major makedev mkfifo mknod nice open openpty pathconf pipe2
         posix_fadvise posix_fallocate posix_spawn pread preadv pwrite register_at_fork rename replace
         sched_getaffinity sched_setaffinity sendfile setegid seteuid setgid setpgid setpriority setsid setuid
         symlink sync sysconf tcgetpgrp ttyname umask uname wait wait3 wait4 waitid waitpid
-    """,
-    "signal": """
+    """),
+    "signal": names_of("""
         SIGALRM SIGCHLD SIGCONT SIGHUP SIGKILL SIGPIPE SIGQUIT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGUSR1 SIGUSR2
         SIGWINCH SIG_BLOCK SIG_SETMASK SIG_UNBLOCK alarm getitimer pause pthread_kill pthread_sigmask
         setitimer siginterrupt sigpending sigtimedwait sigwait sigwaitinfo
-    """,
-    "socket": """
+    """),
+    "socket": names_of("""
         AF_UNIX CMSG_LEN MSG_DONTWAIT MSG_NOSIGNAL SCM_RIGHTS SO_EXCLUSIVEADDRUSE SO_REUSEADDR SO_REUSEPORT
         recv_fds send_fds sethostname
-    """,
-    "select": "epoll kqueue poll select",
-    "selectors": "EpollSelector PollSelector",
-    "shlex": "quote shlex split",
-    "stat": "S_IMODE S_IRGRP S_IROTH S_IRUSR S_IRWXU S_IWGRP S_IWOTH S_IWUSR",
-    "asyncio": "open_unix_connection start_unix_server",
-    "multiprocessing": "Process get_context set_start_method",
+    """),
+    "select": names_of("epoll kqueue poll select"),
+    "selectors": names_of("EpollSelector PollSelector"),
+    "shlex": names_of("quote shlex split"),
+    "stat": names_of("S_IMODE S_IRGRP S_IROTH S_IRUSR S_IRWXU S_IWGRP S_IWOTH S_IWUSR"),
+    "asyncio": names_of("open_unix_connection start_unix_server"),
+    "multiprocessing": names_of("Process get_context set_start_method"),
 }
-METHODS = """
+METHODS = names_of("""
     add_reader add_signal_handler add_writer chmod create_unix_connection create_unix_server hardlink_to
     lchmod rename st_gid st_mode st_uid symlink_to
-"""
-ARGUMENTS = """
+""")
+ARGUMENTS = names_of("""
     extra_groups group pass_fds preexec_fn process_group reuse_port start_new_session umask user
-"""
+""")
 PATHS = re.compile(r"/(proc|sys|dev|etc|tmp|run)(/\S*)?")
 
 # Each is good everywhere, for its reason.
@@ -73,11 +79,11 @@ def used(tree: ast.Module) -> Iterator[str]:
         match node:
             case ast.Import() | ast.ImportFrom():
                 yield from imported(node)
-            case ast.Attribute(value=ast.Name(id=owner), attr=name) if name in NAMES.get(owner, "").split():
+            case ast.Attribute(value=ast.Name(id=owner), attr=name) if name in NAMES.get(owner, ()):
                 yield f"{owner}.{name}"
             case ast.Attribute(value=ast.Name(id="files")):
                 pass  # licet.platforms.files
-            case ast.Attribute(attr=name) if name in METHODS.split():
+            case ast.Attribute(attr=name) if name in METHODS:
                 yield f".{name}"
             case ast.Call():
                 yield from called(node)
@@ -90,10 +96,10 @@ def used(tree: ast.Module) -> Iterator[str]:
 def imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
     """What an import has of it."""
     module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
-    if module.partition(".")[0] in MODULES.split():
+    if module.partition(".")[0] in MODULES:
         yield module
     for name in node.names:
-        if name.name in NAMES.get(module, "").split() or (not module and name.name in MODULES.split()):
+        if name.name in NAMES.get(module, ()) or (not module and name.name in MODULES):
             yield f"{module}.{name.name}".strip(".")
 
 
@@ -106,7 +112,7 @@ def called(node: ast.Call) -> Iterator[str]:
     if name in {"mkdir", "makedirs", "touch"} and "mode" in given:
         yield f".{name}(mode=)"
     if name in {"Popen", "run", "check_call", "check_output", "create_server", "create_subprocess_exec"}:
-        yield from sorted(f"{name}({argument}=)" for argument in given & set(ARGUMENTS.split()))
+        yield from sorted(f"{name}({argument}=)" for argument in given & ARGUMENTS)
 
 
 @cache
@@ -160,6 +166,4 @@ def test_the_list_is_of_names_that_there_are() -> None:
     only_elsewhere = {"SO_EXCLUSIVEADDRUSE", "kqueue"}
     for module, names in NAMES.items():
         there = vars(import_module(module))
-        assert not [name for name in names.split() if name not in there and name not in only_elsewhere], (
-            module
-        )
+        assert not [name for name in names if name not in there and name not in only_elsewhere], module
