@@ -1,4 +1,4 @@
-"""An administrator at work while the load runs: seats, options, licences, clients, secrets and sessions.
+"""An administrator at work: seats, options, licences, clients, secrets, sessions and places in line.
 
 Mostly through the store, now and then through the command line in a process of its own. What failed may have
 been done; the administrator looks before the next step, and the checker reckons with both. Every now and then
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from chaos.databases import Database
 from chaos.history import Action, ActionKind, Begun, ClientPlan, Done, Limits, TenantPlan, Writer, now_us
 from chaos.licensing import Licensing, Signed, Step
+from chaos.removing import AdminApi, Removing
 from chaos.site import ACTOR, Made, set_options
 from chaos.tables import look
 from chaos.vendor import POOL
@@ -31,6 +32,7 @@ COMMAND_EVERY = 20  # actions, of which one is through the command line
 COMMAND_S = 20.0
 LICENCES = 0.6  # of all actions in a signed tenant
 OPTIONS = 0.3  # of all actions in a tenant whose pool has some
+REMOVES, REMOVES_MORE = 0.15, 0.5  # in one with a line, and where that is all that is done to the pool
 RESERVE_MAX = 2
 LINES = (6, 2, 1)  # of the line at first, what part of it there may be
 UNREACHABLE = 3  # the exit code of a store that is out of reach
@@ -46,6 +48,7 @@ class Administrator:
         made: Made,
         writer: Writer,
         seed: int,
+        api: AdminApi,
         pause_s: float = PAUSE_S,
     ) -> None:
         self.done: Counter[str] = Counter()
@@ -55,6 +58,7 @@ class Administrator:
         self._writer = writer
         self._dice = random.Random(seed)
         self._licensing = Licensing(begun.tenants, made.vendor, ACTOR, self._dice)
+        self._removing = Removing(ACTOR, api, self._dice)
         self._is_over = threading.Event()
         self._pause_s = pause_s
         self._thread = threading.Thread(target=self._run, name="administrator")
@@ -113,9 +117,11 @@ class Administrator:
         assert tenant is not None
         found = tenant.clients[client.client_id]
         lot = self._dice.random()
-        if plan.limits is not None and self._dice.random() < OPTIONS:
+        if plan.limits is not None and self._dice.random() < (REMOVES_MORE if plan.is_steady else REMOVES):
+            self._remove_place(store, plan, tenant)
+        elif plan.limits is not None and not plan.is_steady and self._dice.random() < OPTIONS:
             self._set_options(store, plan, self._other_limits(plan.limits))
-        elif lot < 0.35:
+        elif lot < 0.35 and not plan.is_steady:
             self._set_seats(store, plan)
         elif lot < 0.60:
             self._turn_some_client(store, plan, tenant, client)
@@ -155,6 +161,7 @@ class Administrator:
             names=first.names and self._dice.random() < 0.7,
             max_per_client=self._dice.choice((1, 2, 2)) if first.max_per_client else 0,
             level=self._dice.choice((0, first.level)) if first.level else 0,
+            max_of_user=self._dice.choice((1, 1, 2)) if first.max_of_user else 0,
         )
 
     def _set_options(self, store: Store, plan: TenantPlan, limits: Limits) -> None:
@@ -165,6 +172,13 @@ class Administrator:
                 set_options(change.tenant(plan.name), plan, limits)
 
         self._note("options", plan.name, change_it, limits=limits)
+
+    def _remove_place(self, store: Store, plan: TenantPlan, tenant: Tenant) -> None:
+        """Put somebody to the end of the line."""
+        removal = self._removing.next(store, plan, tenant, self._command)
+        if removal is not None:
+            client_id, by, do_it = removal
+            self._note("remove_place", plan.name, do_it, client=client_id, by=by)
 
     def _license(self, plan: TenantPlan, step: Step) -> None:
         do_it, signed = step
@@ -238,7 +252,7 @@ class Administrator:
         self,
         kind: ActionKind,
         tenant: str,
-        do_it: Callable[[], None],
+        do_it: Callable[[], object],
         *,
         client: str = "",
         seats: int = 0,
@@ -250,11 +264,14 @@ class Administrator:
         """Do something, and keep when and with what result."""
         begun_us = now_us()
         done: Done = "unknown"
-        is_refused, why = False, ""
+        is_refused, why, had = False, "", False
         try:
-            do_it()
+            had = do_it() is True
             done = "done"
             self.done[kind] += 1
+        except StoreUnavailable as fault:
+            why = str(fault)
+            raise
         except Contradiction as fault:  # The checker reports it.
             done, why = "contradiction", str(fault)
         except InvalidValue:  # More would be reserved than is signed just now, so nothing was done.
@@ -275,6 +292,7 @@ class Administrator:
                 signed=signed,
                 limits=limits,
                 why=why,
+                had=had,
             )
             if not is_refused:
                 self._writer.write(action)
@@ -283,8 +301,10 @@ class Administrator:
         """Whether fewer seats of this tenant's pool may be signed than are set."""
         return any(plan.signed for plan in self._tenants if plan.name == tenant)
 
-    def _command(self, *arguments: str) -> Callable[[], None]:
-        def run() -> None:
+    def _command(self, *arguments: str) -> Callable[[], str]:
+        """What runs a command; what it prints."""
+
+        def run() -> str:
             environment = os.environ | self._database.variables(-1)
             command = [sys.executable, "-m", "licet", *arguments]
             try:
@@ -297,5 +317,6 @@ class Administrator:
                 raise StoreUnavailable(ran.stderr.decode())
             if ran.returncode:
                 raise Contradiction(f"exit code {ran.returncode} of {arguments}: {ran.stderr.decode()}")
+            return ran.stdout.decode() + ran.stderr.decode()
 
         return run

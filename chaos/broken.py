@@ -16,6 +16,13 @@
 - `overtaking`: what is free goes to whoever asks, whoever waits for it.
 - `unranked`: the line knows no priorities.
 - `moving back`: who asks again has the last place in line.
+- `unlimited`: a user may have as many seats as there are, whatever its limit is.
+- `staying`: a place stays in line, also when its client does not come back.
+- `returning`: whose place an administrator took away, has the same one again when it asks.
+- `ghostly`: a request that waits in line goes on when its client has left.
+- `keeping`: a seat that was being granted to who has left is not given back.
+- `misnaming`: a JWT says that its seat is counted for somebody else.
+- `enduring`: a JWT lives longer than it may.
 - `deaf`: a request that waits in line is never answered with a denial.
 - `hasty`: neither a seat nor its number is held after the last token.
 - `clinging`: a number is held for ten seconds more, so that grants are denied though it is free.
@@ -27,14 +34,19 @@ Each takes away what would stand behind it in the tables, so that only the check
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, delete
 
+from licet.credentials import jwt_access_tokens
+from licet.credentials.jwt_access_tokens import JwtTokens
+from licet.credentials.seat_claim import SeatClaim
 from licet.guard import OneProcess, SqlMemory
 from licet.journal import folding
 from licet.lanes.commit import apply_all, commit
 from licet.ledger import rules, seat_decision, seat_life
-from licet.ledger.book import Book, Change, PlaceLeft, SeatFreed, SeatKey
+from licet.ledger.book import Book, Change, PlaceLeft, PlaceTaken, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Grant, Outcome
 from licet.ledger.holders import place_holder_of
 from licet.ledger.seat_decision import Asked, Given, NotGiven
@@ -48,11 +60,13 @@ from licet.store.sqlite import connecting
 from licet.store.sqlite import store as sqlite
 from licet.store.sqlite.memory import Memory
 from licet.web.waiter import Waiter
+from licet.web.waiting import WaitingRequests
 
 HASTY, BLIND = "hasty", "blind"
 STALE_S = 0.3
 FORGETS_EVERY = 40  # commits
 CLINGS_MS = 10_000
+ENDURES_MS = 20_000
 
 
 def break_it(name: str) -> None:
@@ -261,6 +275,77 @@ def _move_back() -> None:
     rules.wait_in_line = wait_in_line  # type: ignore[attr-defined]
 
 
+def _limit_no_user() -> None:
+    _look_away()
+    truly = PoolOptions._find
+
+    def find(options: PoolOptions, initials: str, client_id: str) -> Applied:
+        found = truly(options, initials, client_id)
+        return found._replace(limits=tuple(it for it in found.limits if "=user:" not in it.what))
+
+    PoolOptions._find = find  # type: ignore[method-assign,assignment]
+
+
+def _keep_all_places() -> None:
+    rules.lapsed = lambda *_: []  # type: ignore[attr-defined]
+
+
+def _give_places_back() -> None:
+    truly, truly_served = rules.wait_in_line, rules.served  # type: ignore[attr-defined]
+    numbers: dict[SeatKey, int] = {}
+
+    def wait_in_line(
+        book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
+    ) -> tuple[int, list[Change]]:
+        key = pool.id, place_holder_of(pool, client)
+        found: tuple[int, list[Change]] = truly(book, grant, client, pool, now_ms)
+        position, changes = found
+        for number, change in enumerate(changes):
+            if isinstance(change, PlaceTaken) and key in numbers:
+                place = replace(change.place, number=numbers[key])
+                changes[number] = PlaceTaken(place=place)
+                position = 1 + book.before(place)
+            elif isinstance(change, PlaceTaken):
+                numbers[key] = change.place.number
+        return position, changes
+
+    def served(book: Book, grant: Grant, client: Client, now_ms: int) -> list[Change]:
+        for pool_id in grant.pool_ids:
+            pool = book.tenants[grant.tenant_id].pools[pool_id]
+            numbers.pop((pool_id, place_holder_of(pool, client)), None)
+        found: list[Change] = truly_served(book, grant, client, now_ms)
+        return found
+
+    rules.wait_in_line, rules.served = wait_in_line, served  # type: ignore[attr-defined]
+
+
+def _serve_the_gone() -> None:
+    Waiter.is_leaving = property(lambda _: False)  # type: ignore[assignment,method-assign]
+    Waiter.leave = lambda *_: None  # type: ignore[method-assign]
+
+
+def _give_nothing_back() -> None:
+    async def give_back(*_: object) -> None: ...
+
+    WaitingRequests._give_back = give_back  # type: ignore[method-assign,assignment]
+
+
+def _name_another() -> None:
+    def seat_claim(_: Session, number: int) -> SeatClaim | None:
+        return SeatClaim(number=number, counted_for="user") if number else None
+
+    jwt_access_tokens.seat_claim = seat_claim  # type: ignore[attr-defined,assignment]
+
+
+def _have_jwts_live_longer() -> None:
+    truly = JwtTokens.sign
+
+    def sign(tokens: JwtTokens, *args: Any, expires_at_ms: int, **more: Any) -> str:
+        return truly(tokens, *args, expires_at_ms=expires_at_ms + ENDURES_MS, **more)
+
+    JwtTokens.sign = sign  # type: ignore[method-assign,assignment]
+
+
 def _answer_nobody_who_waits() -> None:
     Waiter.end = Waiter.is_over_for = lambda *_: None  # type: ignore[method-assign,assignment]
 
@@ -288,6 +373,13 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "overtaking": _let_overtake,
     "unranked": _know_no_priorities,
     "moving back": _move_back,
+    "unlimited": _limit_no_user,
+    "staying": _keep_all_places,
+    "returning": _give_places_back,
+    "ghostly": _serve_the_gone,
+    "keeping": _give_nothing_back,
+    "misnaming": _name_another,
+    "enduring": _have_jwts_live_longer,
     "deaf": _answer_nobody_who_waits,
     HASTY: _hold_no_number,
     "clinging": _hold_numbers_for_longer,

@@ -15,8 +15,10 @@ from itertools import islice
 import msgspec
 
 from chaos.answers import check_answers
+from chaos.claims import check_claims
 from chaos.final_state import check_final, check_look
 from chaos.findings import Findings
+from chaos.ghosts import check_live
 from chaos.history import (
     Action,
     AnyRecord,
@@ -73,13 +75,14 @@ class _Sorted:
         self.figures: list[Figure] = []
         self.looks: list[Look] = []
         self.final: Final | None = None
+        self.clocks: dict[str, StoreClock] = defaultdict(StoreClock)
         for record in records:
             self._put(record)
         self._settle()
 
     def _settle(self) -> None:
         """Say of grants whose answers were put off when they were decided, in the order of that."""
-        clocks: dict[str, StoreClock] = defaultdict(StoreClock)
+        clocks = self.clocks
         for operation in self.operations:
             clocks[operation.tenant].learn(operation)
         faults = Faults(self.faults)
@@ -145,6 +148,8 @@ def _check_tenant(
         limits.check(operations, findings)
         check_line(plan, lives, seats, limits, actions, faults, operations, findings)
         check_denials(lives, seats, operations, findings, limits.explains)
+        check_live(plan, lives, found.looks, operations, found.clocks[plan.name], faults, findings)
+    check_claims(plan, operations, findings)
     check_answers(lives, operations, actions, faults, findings)
     if seats.signed is not None:
         check_numbers(lives, seats.signed, operations, findings)

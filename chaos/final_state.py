@@ -11,6 +11,8 @@ from chaos.numbers import check_numbers_at_the_end
 from chaos.signed import Room
 from chaos.times import ALLOWANCE_US, FOREVER
 
+GIVEN_BACK = "seats that were certainly given to who was leaving, and given back"
+
 
 def check_look(pools: Iterable[PoolRow], seen: Look | Final, findings: Findings) -> None:
     """Do the pools' own numbers agree, at whatever moment somebody looks?"""
@@ -121,12 +123,17 @@ def _check_journal(
     # Whose requests were denied more often than they were answered.
     waited = {operation.client for operation in operations if operation.wait_s}
     unanswered = Counter(client for _, _, client, _ in lives.unanswered)
+    given_back = Counter(client for _, _, client in lives.given_back)
     rows = Counter(row.client for row in sessions)
     for client in (it.client_id for it in lives.plan.clients):
         for kind in ("granted", "denied"):
             least, most = answered[client, kind], answered[client, kind] + unanswered[client]
             if kind == "denied" and client in waited:
                 most = FOREVER
+            if kind == "granted":
+                most += given_back[client]
+                more = written[client, kind] - least - unanswered[client]
+                findings.checked[GIVEN_BACK] += max(0, more)
             if not least <= written[client, kind] <= most:
                 text = f"{client}: {least} to {most} {kind}, {written[client, kind]} in the journal"
                 findings.add("tables", text)

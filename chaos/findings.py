@@ -13,6 +13,8 @@ FindingKind = Literal[
     "over_limit",  # more seats than an option allows, or one for whom it excludes
     "overtaken",  # a seat went to somebody who was behind others in line
     "lost_place",  # a place in line was lost, or came further back
+    "stale_place",  # a place in line that can be nobody's, or none though the line was not full
+    "ghost_seat",  # a session that lives, and that was begun for nobody
     "unanswered_wait",  # a request that waited in line was not answered, though nothing was broken
     "lost_grant",  # a session that was answered, and should live, does not
     "undone_logoff",  # a session that is over lives
@@ -20,6 +22,7 @@ FindingKind = Literal[
     "doubled",  # one seat was given back twice, or one refresh made another session
     "unexplained_denial",  # a denial although there must have been a seat
     "unexplained_refusal",  # an error that nothing explains
+    "false_token",  # a JWT that says another client, scope, pool or seat than was decided, or lives longer
     "early_number",  # the number of a seat was given before it was free
     "two_holders",  # a guard let two holders of one number in at a time
     "refused_live",  # a guard refused a token that must live

@@ -18,7 +18,17 @@ UNKNOWN = ""
 UNAVAILABLE = "unavailable"
 
 Kind = Literal["grant", "refresh", "logoff", "revoke", "introspect", "call"]
-ActionKind = Literal["seats", "disable", "enable", "take_secret", "give_secret", "end", "licence", "options"]
+ActionKind = Literal[
+    "seats",
+    "disable",
+    "enable",
+    "take_secret",
+    "give_secret",
+    "end",
+    "licence",
+    "options",
+    "remove_place",
+]
 HolderKind = Literal["client", "user", "none"]
 Done = Literal["done", "unknown", "contradiction"]  # the last is a bug that the tables refused
 
@@ -43,10 +53,11 @@ class ClientPlan(Record, frozen=True, kw_only=True):
 class Limits(Record, frozen=True, kw_only=True):
     """The options of a pool that has some (L15 to L17, L19), for the groups of its tenant.
 
-    `reserve` seats are for the group `desk`, `max` are for `sales` at most, `max_per_user` for each user, and
-    `max_per_client` for each client; 0 is no limit. `excludes` is whether the group `out` gets none,
-    `includes` whether only `staff` gets some, `names` whether only the users do that are named. `queue` is
-    how many may wait, and `level` the priority of the group `first` among them.
+    `reserve` seats are for the group `desk`, `max` are for `sales` at most, `max_of_user` for each user that
+    is capped, `max_per_user` for each other user, and `max_per_client` for each client; 0 is no limit.
+    `excludes` is whether the group `out` gets none, `includes` whether only `staff` gets some, and `names`
+    whether only the users do that are named. `queue` is how many may wait, and `level` the priority of the
+    group `first` among them.
     """
 
     reserve: int
@@ -58,6 +69,7 @@ class Limits(Record, frozen=True, kw_only=True):
     names: bool = False
     max_per_client: int = 0
     level: int = 0
+    max_of_user: int = 0
 
 
 class TenantPlan(Record, frozen=True, kw_only=True):
@@ -66,7 +78,9 @@ class TenantPlan(Record, frozen=True, kw_only=True):
     `signed` is how many seats its vendor has signed at first, 0 where the pool is in no licence. `hold_s` is
     the effective one. `is_jwt` is whether its access tokens are JWTs. `limits` are the options of its pool at
     first, if it has any; `desk`, `sales`, `out`, `staff` and `first` are the clients of the groups that they
-    name, `named` the users. A place in its line is kept for `line_hold_s`.
+    name, `named` the users, and `capped` the users that have a limit of their own. Where `by_users`, the
+    groups have these clients' users instead. A place in its line is kept for `line_hold_s`. Where it
+    `is_steady`, administrators change neither its options nor its seats.
     """
 
     name: str
@@ -86,6 +100,9 @@ class TenantPlan(Record, frozen=True, kw_only=True):
     first: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
     line_hold_s: int = 0
+    capped: tuple[str, ...] = ()
+    by_users: bool = False
+    is_steady: bool = False
 
 
 class ApiPlan(Record, frozen=True, kw_only=True):
@@ -108,6 +125,19 @@ class Begun(Record, frozen=True, kw_only=True, tag="begun"):
     apis: tuple[ApiPlan, ...] = ()
 
 
+class Claims(Record, frozen=True, kw_only=True):
+    """What a JWT says of its session and seat; `counted_for` is '' where it names no seat."""
+
+    client: str
+    user: str
+    scope: str
+    pool: str
+    counted_for: str
+    number: int
+    iat: int
+    exp: int
+
+
 class Operation(Record, frozen=True, kw_only=True, tag="op"):
     """One request. `received_us` is 0 when nobody answered.
 
@@ -120,7 +150,8 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     `queue` is whether a grant asked for a place in line, which is `position` then, and for how many seconds
     the answer might be put off is `wait_s`. Of one whose answer was, the checker has `sent_us` be when it may
     have been decided at the earliest, and `asked_us` when it was sent. `lost_us` is when it was known that no
-    answer comes.
+    answer comes. `left_us` is when its client left before it was answered: it closed the connection, or said
+    that it sends no more, and was answered after that. `claims` are those of an access token that is a JWT.
     """
 
     kind: Kind
@@ -145,6 +176,8 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     wait_s: int = 0
     asked_us: int = 0
     lost_us: int = 0
+    left_us: int = 0
+    claims: Claims | None = None
 
     @property
     def due_us(self) -> int:
@@ -162,6 +195,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
 
     `sids` are the sessions that were to end, where they were named. `signed` is what licences give from each
     moment on, and `limits` are the options of the pool, once this was done. `why` says why it was refused.
+    `had` is whether there was what was to be removed.
     """
 
     kind: ActionKind
@@ -176,6 +210,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
     signed: tuple[tuple[int, int], ...] = ()
     limits: Limits | None = None
     why: str = ""
+    had: bool = False
 
 
 class Fault(Record, frozen=True, kw_only=True, tag="fault"):
@@ -229,14 +264,27 @@ class LineRow(Record, frozen=True, kw_only=True):
     seated: tuple[str, ...] = ()
 
 
+class LiveRow(Record, frozen=True, kw_only=True):
+    """A session with a seat that lives, in a pool with a line; `started_ms` is by the store's clock."""
+
+    sid: str
+    tenant: str
+    client: str
+    started_ms: int
+
+
 class Look(Record, frozen=True, kw_only=True, tag="look"):
-    """The pools at one instant of the store; what options count, and who waits, each at one of its own."""
+    """The pools at one instant of the store; what options count, and who waits, each at one of its own.
+
+    `live` are the sessions in pools with a line.
+    """
 
     begun_us: int
     ended_us: int
     pools: tuple[PoolRow, ...]
     counts: tuple[CountRow, ...] = ()
     lines: tuple[LineRow, ...] = ()
+    live: tuple[LiveRow, ...] = ()
 
 
 class SessionRow(Record, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ from chaos.times import ALLOWANCE_US, LATE_US, Faults, Spans
 from chaos.vendor import ACCESS_TTL_S_MAX
 
 SECOND_US = 1_000_000
+OVER = "calls with the token of a session that was over, and that had to be refused"
+OVER_JWT = "calls with a JWT that had expired, and that had to be refused"
 REMEMBERED_US = 5 * SECOND_US  # how long introspection is remembered at most
 LOOK_AGAIN_US = 10 * SECOND_US
 FETCH_US = 7 * SECOND_US  # until a guard that could not ask has asked again, with its time-out
@@ -61,9 +63,10 @@ def check_calls(  # noqa: PLR0917 - what all checks are given
                 group = _group(begun.apis, operation.node)
                 entry = Entry(life.holder, operation.issued_ms // 1000, operation.node, operation)
                 let_in[group, life.number].append(entry)
-            _must_not_be_over(lives, life, operation, findings)
         else:
             refusals.check(operation, life)
+        if operation.outcome != UNKNOWN:
+            _must_not_be_over(lives, life, operation, findings)
     for (_, number), entries in sorted(let_in.items(), key=str):
         overlap_us = round(begun.apis[entries[0].api].overlap_s * SECOND_US)
         _check_number(lives, number, entries, overlap_us, findings)
@@ -75,13 +78,14 @@ def _group(apis: Sequence[ApiPlan], api: int) -> int | str:
 
 
 def _must_not_be_over(lives: Lives, life: Life, operation: Operation, findings: Findings) -> None:
-    if operation.outcome != "let_in":
-        return
     expired_us = operation.token_received_us + lives.plan.access_ttl_s * SECOND_US + ALLOWANCE_US
     # A JWT is good until it expires, as nobody tells of a logoff; an introspection is remembered.
     ended_us = expired_us if lives.plan.is_jwt else life.ended_us + REMEMBERED_US + ALLOWANCE_US
-    if operation.sent_us > min(expired_us + (0 if lives.plan.is_jwt else REMEMBERED_US), ended_us):
+    if operation.sent_us <= min(expired_us + (0 if lives.plan.is_jwt else REMEMBERED_US), ended_us):
+        return
+    if operation.outcome == "let_in":
         findings.add("undone_logoff", f"{life.sid} was let in, and is over", operation)
+    findings.checked[OVER_JWT if lives.plan.is_jwt else OVER] += 1
 
 
 class _Refusals:

@@ -27,6 +27,7 @@ BARRED_TEXTS = {
     "excluded": "grants of the excluded that had to be denied",
     "not_included": "grants of those not included that had to be denied",
 }
+OWN = "moments at which a user's own limit allowed no more"
 NO_LIMIT = 1 << 30
 
 
@@ -46,6 +47,7 @@ class Limiting:
         self._staff = frozenset(lives.plan.staff)
         self._first = frozenset(lives.plan.first)
         self._named = frozenset(lives.plan.named)
+        self._capped = frozenset(lives.plan.capped)
         self._user_of = {client.client_id: client.user for client in lives.plan.clients}
 
     def check(self, operations: Sequence[Operation], findings: Findings) -> None:
@@ -57,8 +59,8 @@ class Limiting:
         for life in lives:
             by_user[self._user_of[life.client]].append(life)
             by_client[life.client].append(life)
-        for of_user in by_user.values():
-            self._check_max(of_user, "max_per_user", operations, findings)
+        for user, of_user in by_user.items():
+            self._check_user(user, of_user, operations, findings)
         for of_client in by_client.values():
             self._check_max(of_client, "max_per_client", operations, findings)
         self._check_common([life for life in lives if life.client not in self._desk], operations, findings)
@@ -93,13 +95,18 @@ class Limiting:
         window = from_us, until_us
         return (
             (client in self._sales and self._of_sales.between(*window) >= (limits.max or NO_LIMIT))
-            or self.may_of_user(client, *window) >= (limits.max_per_user or NO_LIMIT)
+            or self.may_of_user(client, *window) >= (self.of_user(limits, client) or NO_LIMIT)
             or self._of_client[client].between(*window) >= (limits.max_per_client or NO_LIMIT)
         )
 
     def counts_as_sales(self, client: str) -> bool:
         """Whether a seat of a client counts for the limit of the group `sales`."""
         return client in self._sales
+
+    def of_user(self, limits: Limits, client: str) -> int:
+        """How many seats the user of a client may have; 0 is no limit. Its own comes before each user's."""
+        is_own = limits.max_of_user and self._user_of[client] in self._capped
+        return limits.max_of_user if is_own else limits.max_per_user
 
     def may_of_user(self, client: str, from_us: int, until_us: int) -> int:
         """How many seats the user of a client may have had at most between these."""
@@ -130,17 +137,35 @@ class Limiting:
         by_sid = {row.sid: row.client for row in final.sessions}
         for seat in seats:
             kind, _, name = seat.holder.partition(":")
-            client = name if kind == "client" else by_sid.get(name, "")
+            client = by_sid.get(name, "") if kind == "session" else self._lives.client_of(seat.holder)
             if client and not any(self._is_counted(limits, client, set(seat.counted)) for limits in possible):
                 findings.add("tables", f"{self._plan.name}: {seat.holder} is counted as {seat.counted}")
 
     def _is_counted(self, limits: Limits, client: str, counted: set[str]) -> bool:
         """Whether a seat of a client is counted as these by such options."""
-        expected = {f"each=user:{self._user_of[client]}"} if limits.max_per_user else set()
+        user = self._user_of[client]
+        is_own = limits.max_of_user and user in self._capped
+        kind = "max" if is_own else "each"
+        expected = {f"{kind}=user:{user}"} if self.of_user(limits, client) else set()
         expected |= {f"each=client:{client}"} if limits.max_per_client else set()
         expected |= {"max=group:sales"} if limits.max and client in self._sales else set()
         sources = {"common", "reserve=group:desk"} if client in self._desk else {"common"}
         return counted - sources == expected and len(counted & sources) == bool(limits.reserve)
+
+    def _check_user(
+        self, user: str, lives: list[Life], operations: Sequence[Operation], findings: Findings
+    ) -> None:
+        """Those of one user; of one with a limit of its own, by this where there is one (L16)."""
+        if user not in self._capped:
+            self._check_max(lives, "max_per_user", operations, findings)
+            return
+
+        def most(from_us: int, until_us: int) -> int:
+            possible = self._limits.between(from_us, until_us)
+            return max((it.max_of_user or it.max_per_user or NO_LIMIT) for it in possible)
+
+        least = min((it.max_of_user or it.max_per_user or NO_LIMIT) for it in self._ever)
+        self._check_most(lives, most, least, "max of a user", OWN, operations, findings)
 
     def _check_max(
         self, lives: list[Life], option: str, operations: Sequence[Operation], findings: Findings

@@ -1,123 +1,37 @@
 """Checks the line of those who wait for a seat (L19): nobody gets a seat that belongs to those before it.
 
-When a place is certain:
-
-- From the answer that names it, for half of the time for which a place is kept, counted from when the client
-  asked: within that time the server need not write the place again.
-- It is the same place as the one before, if that was certain until this answer.
-- It is certain no more when its client asks anew, unless that is denied for certain, nor when the options or
-  the client may have been changed.
-- No place is certain while a grant that nobody answered may still be given a seat, as that ends the place.
-
-What is found:
+When a place is somebody's is in `chaos.places`. What is found here:
 
 - Somebody was overtaken. Whoever gets a new seat needs one seat free, and one more for each who stood before
-  it for certain and could have had one; seats that were held for certain were not free.
-- A place was lost, or moved back although nobody has a higher priority, whatever died meanwhile.
+  it for certain and could have had one; seats that were held for certain were not free. Whose place an
+  administrator took away, stands behind all who stood in line by then.
+- Somebody stands before others who stood in line for certain when it came.
 - A request that waited was not answered in time, though nothing was broken and its node answered others.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from chaos.findings import Findings
 from chaos.history import Action, Limits, Operation, TenantPlan
-from chaos.holders import BARRED, DENIALS
 from chaos.limits import Limiting
 from chaos.lives import Life, Lives
+from chaos.places import Stay, Walk, at, by_place, check_places, may_stand, place_holder
 from chaos.signed import Room
-from chaos.times import ALLOWANCE_US, FOREVER, Faults, Spans
+from chaos.times import Faults, Spans
 
-# With these a client loses the place that it has: waiting would not help.
-ENDING = BARRED | {"max_reached", "no_seats", "licence_expired", "licence_missing"}
 GAVE_UP_US = 7_500_000  # how long after its wait whoever waits gives up
 BEGUN_US = 2_500_000  # after which a request waits for certain
 OTHERS = 3  # requests that a node answered meanwhile: it is no node that answers nobody
 BEHIND = "seats for who was behind others in line, beside those that were theirs"
-NEXT = "the same where one more waiting would have been overtaken"
-KEPT = "places in line that had to be kept"
+NEXT = f"{BEHIND}, where one more would have been overtaken"
+BEFORE = "places in line with no more before them than had to stand there"
+ORDER = "moments at which a seat was free, and was not given to who asked, as it was for others before it"
+AGAIN = f"{ORDER}, some since an administrator took its place away"
+LEFT = "requests that were left while they waited in line"
+LEFT_BY = {"": "without a word", "granted": "with a seat", "queued": "with a place"}
 WAITED = "requests that waited in line and were served"
-
-
-class Stay(NamedTuple):
-    """A place in line that was somebody's for certain from one moment until another, as an answer said.
-
-    `asked_us` is when the client asked for that answer, `first_us` when it asked for the first one about the
-    same place, and `since_us` when that one came: by then it had the place.
-    """
-
-    client: str
-    asked_us: int
-    from_us: int
-    until_us: int
-    first_us: int
-    since_us: int
-    position: int
-
-
-class _Walk:
-    """What one client did about its place, in order: `stays`, and when each grant's place may have begun."""
-
-    def __init__(self, client: str, line: "_Line", faults: Faults, findings: Findings) -> None:
-        self.stays: list[Stay] = []
-        self.may_since: dict[str, int] = {}  # by the session that was granted: since when it may have waited
-        self._client = client
-        self._line = line
-        self._faults = faults
-        self._findings = findings
-        self._served_by_us = 0  # until when a grant that nobody answered may be given a seat
-        # Requests for a place: when it was asked for, and by when it was taken at the latest.
-        self._open: list[tuple[int, int]] = []
-
-    def step(self, grant: Operation) -> None:
-        """The next grant."""
-        asked_us = grant.asked_us or grant.sent_us
-        if grant.queue:
-            by_us = self._faults.late_us(grant.due_us) if grant.is_unknown else grant.received_us
-            self._open.append((asked_us, by_us))
-        if grant.is_unknown:
-            self._cut(asked_us)
-            self._served_by_us = max(self._served_by_us, self._faults.late_us(grant.due_us))
-        elif grant.outcome in ENDING:
-            self._cut(asked_us)
-        elif grant.outcome == "granted":
-            self._cut(asked_us)
-            self.may_since[grant.sid] = min((sent_us for sent_us, _ in self._open), default=FOREVER)
-            # Who is served waits no more; what nobody answered may still be done.
-            self._open = [it for it in self._open if it[1] > grant.received_us]
-        elif grant.queue and grant.outcome in DENIALS and asked_us > self._served_by_us:
-            self._stand(grant, asked_us)
-
-    def _stand(self, grant: Operation, asked_us: int) -> None:
-        before = self.stays[-1] if self.stays else None
-        if before is not None:
-            is_kept = before.from_us <= asked_us and grant.received_us <= before.until_us
-            if not is_kept or not self._line.is_steady(before, grant.received_us):
-                before = None
-        if before is not None:
-            self._findings.checked[KEPT] += 1
-            if not grant.position:
-                text = f"{self._client} had place {before.position}, and has none"
-                self._findings.add("lost_place", text, grant)
-            elif grant.position > before.position and self._line.is_highest(self._client, grant.received_us):
-                text = f"{self._client} had place {before.position}, and has {grant.position}"
-                self._findings.add("lost_place", text, grant)
-        if grant.position:
-            first_us = asked_us if before is None else before.first_us
-            since_us = grant.received_us if before is None else before.since_us
-            until_us = asked_us + self._line.kept_us
-            self.stays.append(
-                Stay(self._client, asked_us, grant.received_us, until_us, first_us, since_us, grant.position)
-            )
-
-    def _cut(self, at_us: int) -> None:
-        """From this moment on, nothing is certain of the places before."""
-        for number in range(len(self.stays) - 1, -1, -1):
-            if self.stays[number].until_us <= at_us:
-                break
-            self.stays[number] = self.stays[number]._replace(until_us=at_us)
 
 
 class _Line:
@@ -132,7 +46,7 @@ class _Line:
         actions: Iterable[Action],
         faults: Faults,
     ) -> None:
-        self.kept_us = plan.line_hold_s * 500_000 - ALLOWANCE_US
+        self.hold_us = plan.line_hold_s * 1_000_000
         self._lives = lives
         self._seats = seats
         self._limits = limits
@@ -144,67 +58,120 @@ class _Line:
             for client in plan.clients
         }
         self._user_of = {client.client_id: client.user for client in plan.clients}
+        self._holder_of = {it.client_id: place_holder(plan, it.client_id, it.user) for it in plan.clients}
+        self._clients_of: dict[str, list[str]] = defaultdict(list)
+        for client_id, holder in self._holder_of.items():
+            self._clients_of[holder].append(client_id)
         self._must_hold = _must_hold(lives.holding())
         self._stays: dict[str, list[Stay]] = {}
-        self._ends: dict[str, list[int]] = {}
 
     def is_steady(self, stay: Stay, until_us: int) -> bool:
-        """Whether neither the options nor its client can have been changed meanwhile."""
-        is_same = self._limits.at(stay.first_us, until_us) is not None
-        return is_same and not self._shut[stay.client].touch(stay.first_us, until_us)
+        """Whether neither the options nor who has the place can have been changed meanwhile."""
+        if self._limits.at(stay.first_us, until_us) is None:
+            return False
+        clients = self._clients_of[self._holder_of[stay.client]]
+        return not any(self._shut[client].touch(stay.first_us, until_us) for client in clients)
 
     def is_highest(self, client: str, at_us: int) -> bool:
         """Whether nobody has a higher priority."""
         limits = self._limits.at(at_us, at_us)
         return limits is not None and self._limits.level(limits, client) == max(0, limits.level)
 
-    def put(self, client: str, stays: list[Stay]) -> None:
-        """Those of one client, in order."""
-        self._stays[client] = stays
+    def put(self, holder: str, walk: Walk) -> None:
+        """Those of one place, in order."""
+        self._stays[holder] = walk.stays
 
-    def check(self, grant: Operation, life: Life, may_since_us: int, findings: Findings) -> None:
+    def check(self, grant: Operation, life: Life, walk: Walk, findings: Findings) -> None:
         """Find a seat that belonged to somebody before it in line."""
-        window = grant.sent_us, grant.received_us
-        limits = self._limits.at(*window)
-        if limits is None or self._limits.draws_on_reserve(limits, grant.client):
+        if (found := self._set_aside(grant, life.holder, walk)) is None:
             return
-        before = list(self._before(grant.client, may_since_us, limits, *window))
-        if not before:
-            return
-        all_held, common_held = self._held(life.holder, limits, *window)
-        seats = self._seats.most(*window)
-        # The least that can have been free without it.
-        free = min(seats - all_held, max(0, seats - limits.reserve) - common_held)
-        waiting = self._could_have(before, limits)
+        before, free, waiting = found
         findings.checked[BEHIND] += 1
         findings.checked[NEXT] += free == waiting + 1
         if free < waiting + 1:
             text = f"{grant.client} got one of {free} seats, and before it waited {before}"
             findings.add("overtaken", text, grant)
 
+    def check_position(self, denied: Operation, walk: Walk, findings: Findings) -> None:
+        """Find a place before others whose places are older.
+
+        An answer that was put off says what was so at several moments.
+        """
+        if not denied.position or denied.wait_s or denied.is_unknown:
+            return
+        window = denied.sent_us, denied.received_us
+        if (limits := self._limits.at(*window)) is None:
+            return
+        before = list(self._stood(denied.client, walk.may_since_us(denied), limits, *window))
+        findings.checked[BEFORE] += 0 < denied.position - 1 == len(before)
+        if denied.position <= len(before):
+            text = f"{denied.client} has place {denied.position}, and before it stood {before}"
+            findings.add("overtaken", text, denied)
+
+    def count(self, denied: Operation, walk: Walk, findings: Findings) -> None:
+        """Count it, where who was denied would have overtaken somebody, had it got the seat that was free.
+
+        An answer that was put off says what was so at several moments.
+        """
+        if denied.outcome != "queued" or denied.wait_s or denied.in_use >= denied.seats:
+            return
+        if (found := self._set_aside(denied, "", walk)) is None:
+            return
+        _, free, waiting = found
+        limits = self._limits.at(denied.sent_us, denied.received_us)
+        assert limits is not None
+        if denied.in_use + limits.reserve < denied.seats and free < waiting + 1:
+            findings.checked[ORDER] += 1
+            findings.checked[AGAIN] += walk.is_back(denied)
+
+    def _set_aside(self, grant: Operation, holder: str, walk: Walk) -> tuple[list[Stay], int, int] | None:
+        """Who stood before it, how many seats can have been free at most, and how many those could have.
+
+        None where that is not known, or nobody stood there.
+        """
+        window = grant.sent_us, grant.received_us
+        limits = self._limits.at(*window)
+        if limits is None or self._limits.draws_on_reserve(limits, grant.client):
+            return None
+        before = list(self._before(grant.client, walk.may_since_us(grant), limits, *window))
+        if not before:
+            return None
+        all_held, common_held = self._held(holder, limits, *window)
+        seats = self._seats.most(*window)
+        # The most that can have been free without it.
+        free = min(seats - all_held, max(0, seats - limits.reserve) - common_held)
+        return before, free, self._could_have(before, limits)
+
     def _could_have(self, before: Sequence[Stay], limits: Limits) -> int:
         """How many seats those who wait could have: each user has a limit."""
-        if not limits.max_per_user:
-            return len(before)
-        users: dict[str, int] = defaultdict(int)
+        users: dict[str, list[str]] = defaultdict(list)
         for stay in before:
-            users[self._user_of[stay.client]] += 1
-        return sum(min(limits.max_per_user, many) for many in users.values())
+            users[self._user_of[stay.client]].append(stay.client)
+        return sum(
+            min(self._limits.of_user(limits, clients[0]) or len(clients), len(clients))
+            for clients in users.values()
+        )
 
     def _before(
         self, client: str, may_since_us: int, limits: Limits, from_us: int, until_us: int
     ) -> Iterator[Stay]:
         """Who stood before a client, and could have had a seat as it did, all the time between these."""
+        for stay in self._stood(client, may_since_us, limits, from_us, until_us):
+            other = stay.client
+            is_barred = self._limits.barred(limits, other) or self._limits.draws_on_reserve(limits, other)
+            if not is_barred and not self._may_be_limited(limits, other, from_us, until_us):
+                yield stay
+
+    def _stood(
+        self, client: str, may_since_us: int, limits: Limits, from_us: int, until_us: int
+    ) -> Iterator[Stay]:
+        """Who stood before a client all the time between these."""
         level = self._limits.level(limits, client)
-        for other, stays in self._stays.items():
-            if other == client or not (stay := _at(stays, from_us, until_us)):
+        for holder, stays in self._stays.items():
+            if holder == self._holder_of[client] or not (stay := at(stays, from_us, until_us)):
                 continue
-            others = self._limits.level(limits, other)
+            others = self._limits.level(limits, stay.client)
             if others < level or (others == level and stay.since_us > may_since_us):
-                continue
-            if self._limits.barred(limits, other) or self._limits.draws_on_reserve(limits, other):
-                continue
-            if self._may_be_limited(limits, other, from_us, until_us):
                 continue
             if self.is_steady(stay, until_us):
                 yield stay
@@ -212,7 +179,8 @@ class _Line:
     def _may_be_limited(self, limits: Limits, client: str, from_us: int, until_us: int) -> bool:
         window = from_us, until_us
         # As if it had none: more of a user may stand in line, and each of them counts.
-        of_user = bool(limits.max_per_user) and self._limits.may_of_user(client, *window) > 0
+        is_limited = bool(self._limits.of_user(limits, client))
+        of_user = is_limited and self._limits.may_of_user(client, *window) > 0
         of_group = bool(limits.max) and self._limits.counts_as_sales(client)
         return of_user or of_group or self._limits.may_be_at_limit(limits, client, *window)
 
@@ -239,23 +207,31 @@ def check_line(  # noqa: PLR0917 - what the checks of a tenant are given
 ) -> None:
     """Find who was overtaken in line, whose place was lost, and who waited and was not answered."""
     line = _Line(plan, lives, seats, limits, actions, faults)
-    grants = sorted(
-        (it for it in operations if it.kind == "grant" and it.licensed),
-        key=lambda grant: grant.asked_us or grant.sent_us,
-    )
-    walks = {it.client_id: _Walk(it.client_id, line, faults, findings) for it in plan.clients}
-    for grant in grants:
-        walks[grant.client].step(grant)
-    for client, walk in walks.items():
-        line.put(client, walk.stays)
-    for grant in grants:
-        life = lives.by_sid.get(grant.sid)
-        if grant.outcome != "granted" or life is None:
-            continue
+    grants = [it for it in operations if it.kind == "grant" and it.licensed]
+    of_holder, removals = by_place(plan, grants, actions)
+    spans = {holder: may_stand(plan, asked, removals[holder], faults) for holder, asked in of_holder.items()}
+    check_places(plan, limits, of_holder, removals, spans, findings)
+    walks = {holder: Walk(line, spans[holder], faults, findings) for holder in of_holder}
+    for holder, walk in walks.items():
+        walk.go(of_holder[holder], removals[holder])
+        line.put(holder, walk)
+    for holder, walk in walks.items():
+        for grant in of_holder[holder]:
+            _check_grant(grant, lives, line, walk, findings)
+    _check_waits(sorted(grants, key=lambda grant: grant.asked_us or grant.sent_us), faults, findings)
+
+
+def _check_grant(grant: Operation, lives: Lives, line: _Line, walk: Walk, findings: Findings) -> None:
+    if grant.left_us:
+        findings.checked[LEFT] += 1
+        findings.checked[f"{LEFT}: {LEFT_BY.get(grant.outcome, grant.outcome)}"] += 1
+    if grant.outcome != "granted":
+        line.check_position(grant, walk, findings)
+        line.count(grant, walk, findings)
+    elif (life := lives.by_sid.get(grant.sid)) is not None:
         findings.checked[WAITED] += grant.wait_s > 0
         if life.since_us == grant.sent_us:  # Nobody can have shared a seat with it.
-            line.check(grant, life, walks[grant.client].may_since[grant.sid], findings)
-    _check_waits(grants, faults, findings)
+            line.check(grant, life, walk, findings)
 
 
 def _check_waits(grants: Sequence[Operation], faults: Faults, findings: Findings) -> None:
@@ -265,7 +241,7 @@ def _check_waits(grants: Sequence[Operation], faults: Faults, findings: Findings
         if grant.received_us:
             answered[grant.node].append((grant.asked_us or grant.sent_us, grant.received_us))
     for grant in grants:
-        if not grant.wait_s or grant.received_us:
+        if not grant.wait_s or grant.received_us or grant.left_us:
             continue
         # Where it is lost soon, its connection was closed as it was sent, because nobody had used it.
         if grant.lost_us < (grant.asked_us or grant.sent_us) + BEGUN_US:
@@ -298,15 +274,3 @@ def _must_hold(lives: Iterable[Life]) -> dict[str, tuple[list[int], list[int]]]:
                 untils.append(until_us)
         found[holder] = froms, untils
     return found
-
-
-def _at(stays: Sequence[Stay], from_us: int, until_us: int) -> Stay | None:
-    """The place that was somebody's all the time between these."""
-    at = bisect_right(stays, from_us, key=lambda stay: stay.from_us) - 1
-    while at >= 0:
-        if stays[at].until_us >= until_us:
-            return stays[at]
-        if stays[at].until_us < from_us:
-            return None
-        at -= 1
-    return None

@@ -10,6 +10,9 @@ A session must have lived from the receipt of the answer that granted it until t
 It may have lived from the sending of its grant until something that ended it was answered, or until its life
 after the last that may have renewed it.
 
+Who left while it waited in line, and heard that it has no seat, may have been given one all the same: then it
+was given back before that was said (L19), or as soon as the store could be reached.
+
 Where the pool has a hold, its seat was held for as long after the last request that was granted, however the
 session ended (L18); and may have been for as long after the last that may have been.
 
@@ -25,9 +28,10 @@ import msgspec
 
 from chaos.history import Action, Operation, TenantPlan
 from chaos.signed import Signed, numbers_of
-from chaos.times import ALLOWANCE_US, FOREVER, Faults
+from chaos.times import ALLOWANCE_US, FOREVER, LEFT_US, Faults
 
-_UNANSWERED = "unanswered "  # of the name of a holder that nobody was told
+# Of the names of holders that nobody was told.
+_UNANSWERED, _GIVEN_BACK = "unanswered ", "given back "
 
 
 class Life(msgspec.Struct, kw_only=True, gc=False):
@@ -96,10 +100,12 @@ class Lives:
         self.plan = plan
         self.by_sid: dict[str, Life] = {}
         self.unanswered: list[tuple[int, int, str, bool]] = []  # grants: sent, done by, client, licensed
+        self.given_back: list[tuple[int, int, str]] = []  # grants: given from, and back by; client
         self._faults = faults
         self._ttl_us = plan.session_ttl_s * 1_000_000
         self._hold_us = plan.hold_s * 1_000_000
         self._users = {client.client_id: client.user for client in plan.clients}
+        self._some_client = {client.user: client.client_id for client in reversed(plan.clients)}
         grants: dict[str, list[tuple[int, int, Life | None]]] = defaultdict(list)
         for operation in operations:
             self._add(operation, grants[operation.client])
@@ -122,10 +128,17 @@ class Lives:
                 return f"session:{sid}"
 
     def client_of(self, holder: str) -> str:
-        """The client that a holder is, or whose session it is; '' where the session is not known."""
+        """The client that a holder is, or whose session it is, or one of the user that it is.
+
+        It is '' where the session is not known.
+        """
         kind, _, name = holder.partition(":")
         if kind == "client":
             return name
+        if kind == "user":
+            return self._some_client[name]
+        if name.startswith(_GIVEN_BACK):
+            return self.given_back[int(name.removeprefix(_GIVEN_BACK))][2]
         if name.startswith(_UNANSWERED):
             return self.unanswered[int(name.removeprefix(_UNANSWERED))][2]
         return life.client if (life := self.by_sid.get(name)) is not None else ""
@@ -144,6 +157,8 @@ class Lives:
                 holder = self.holder(client, f"{_UNANSWERED}{number}")
                 longest_us = max(self._ttl_us, self._hold_us)
                 spans[holder].append((sent_us, by_us + longest_us + ALLOWANCE_US, None))
+        for number, (from_us, by_us, client) in enumerate(self.given_back):
+            spans[self.holder(client, f"{_GIVEN_BACK}{number}")].append((from_us, by_us, None))
         for of_holder in spans.values():
             of_holder.sort(key=lambda entry: entry[0])
         return spans
@@ -156,7 +171,7 @@ class Lives:
 
     def _add_grant(self, operation: Operation, grants: list[tuple[int, int, Life | None]]) -> None:
         if operation.is_unknown:
-            by_us = self._faults.late_us(operation.due_us)
+            by_us = self._faults.by_us(operation)
             self.unanswered.append((operation.sent_us, by_us, operation.client, operation.licensed))
             grants.append((operation.sent_us, by_us, None))
         elif operation.outcome == "granted":
@@ -172,6 +187,15 @@ class Lives:
                 renewed_by_us=operation.received_us,
             )
             grants.append((operation.sent_us, operation.received_us, life))
+        elif operation.left_us and operation.licensed:
+            self._add_given_back(operation)
+
+    def _add_given_back(self, grant: Operation) -> None:
+        """One whose client left, and heard that it has no seat."""
+        is_noticed = self._faults.is_noticed(grant)
+        from_us = max(grant.sent_us, grant.left_us - LEFT_US) if is_noticed else grant.sent_us
+        by_us = grant.received_us if is_noticed else self._faults.late_us(grant.received_us) + self._ttl_us
+        self.given_back.append((from_us, by_us + self._hold_us + ALLOWANCE_US, grant.client))
 
     def _change(self, life: Life, operation: Operation) -> None:
         match operation.kind, operation.outcome:

@@ -16,6 +16,8 @@ a node commits may be decided on what it remembers, and sometimes that is wrong.
 Some hold a seat as a program at work does: they renew it a few times, before half of its life or after, and
 are silent until the life is nearly over. A server that believes what was written of their seat at first, and
 not its last renewal, gives it to somebody else meanwhile.
+
+Some leave while they wait in line (`chaos.leaving`).
 """
 
 import asyncio
@@ -23,16 +25,18 @@ import random
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
 import uvloop
 
+from chaos import leaving
 from chaos.history import UNKNOWN, Kind, Operation, Writer, now_us
+from chaos.leaving import Leavers
 from chaos.outcomes import Held, outcome_of, seat_of, sid_in
 from chaos.site import ASKER, ClientSite, TenantSite
-from chaos.wire import PATIENCE_S, SWEEP_S, Answer, Line, basic, post
+from chaos.wire import PATIENCE_S, SWEEP_S, Answer, Line, basic, claims_of, post
 
 GRANT, REFRESH = "client_credentials", "refresh_token"
 ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
@@ -42,6 +46,10 @@ LIMITED_S = 8.0  # the same where options limit seats, unless it waits for the a
 AWAY_S = 1.5  # the same, at most between a logoff and the next grant
 QUEUES = 0.7  # of the grants where there is a line, how many ask for a place in it
 WAITS, WAITS_S = 0.8, (3, 8)  # of those, how many would wait for the answer, and for how long
+WAITS_LESS = 0.1  # the same where a line is never changed: who asks now and then shows its order
+ASKS_AGAIN_S = 1.2  # and there it waits so long at most before it asks again
+FORGETS, FORGETS_MORE = 0.05, 0.2  # of those with a place, how many let others ask for what is set aside
+FORGETS_S = (0.2, 1.3)  # for what part of the time for which it is kept: some lose it
 WAIT_MORE_S = 7.5  # that long, and as long as for any, it waits for an answer that was put off
 WANTS, WANTS_MORE = 0.8, 0.98  # of the grants, how many need a seat; where options limit seats
 UNREACHED_S = 0.1
@@ -93,6 +101,9 @@ class Load:
         self.dice = random.Random(spec.seed)
         self.lines = [Line(port) for port in spec.ports]
         self.apis = [Line(port) for port in spec.apis]
+        self.leavers = {
+            tenant.name: Leavers(random.Random(self.dice.getrandbits(64))) for tenant in spec.tenants
+        }
         self._writer = writer
         self._actors = [
             Actor(
@@ -157,6 +168,7 @@ class Actor:
         self._at_home = 1.0 if renews else AT_HOME
         self._dice = dice
         self._tenant = tenant.name
+        self._is_jwt = tenant.is_jwt
         self._client = client.client_id
         self._ttl_us = tenant.session_ttl_s * 1_000_000
         self._ttl_s = tenant.session_ttl_s
@@ -166,6 +178,11 @@ class Actor:
         self._soon_over = SOON_OVER if tenant.has_line else 0.0
         self._queues = QUEUES if tenant.has_line else 0.0
         self._wants = WANTS_MORE if tenant.has_line else WANTS
+        self._waits = WAITS_LESS if tenant.is_steady else WAITS
+        self._limited_s = ASKS_AGAIN_S if tenant.is_steady else LIMITED_S
+        self._leavers = load.leavers[tenant.name]
+        self._forgets = FORGETS_MORE if tenant.is_steady else FORGETS
+        self._line_hold_s = tenant.line_hold_s
         self._calls = CALLS if load.apis and tenant.is_signed else 0.0
         self._secrets = [basic(client.client_id, secret) for secret in client.secrets]
         self._asker = basic(ASKER, tenant.asker_secret)
@@ -257,7 +274,9 @@ class Actor:
         wait_s = 0
         if self._dice.random() < self._queues:
             form["queue"] = "true"
-            wait_s = self._dice.choice(WAITS_S) if self._dice.random() < WAITS else 0
+            wait_s = self._dice.choice(WAITS_S) if self._dice.random() < self._waits else 0
+            if wait_s and self._leavers.means_to_leave():
+                wait_s = leaving.WAIT_S
         operation, answer = await self._ask("grant", "token", form, licensed=licensed, wait_s=wait_s)
         if answer is not None and operation.outcome == "granted":
             held = Held(
@@ -277,9 +296,11 @@ class Actor:
                 await self._keep(held)
         elif answer is not None and operation.seats:
             if self._queues:
-                if not wait_s or not operation.position:
+                if operation.position and self._dice.random() < self._forgets:
+                    await self._pause(self._dice.uniform(*FORGETS_S) * self._line_hold_s)
+                elif not wait_s or not operation.position:
                     in_vain = operation.outcome in IN_VAIN
-                    await self._pause(self._dice.random() * (BARRED_S if in_vain else LIMITED_S))
+                    await self._pause(self._dice.random() * (BARRED_S if in_vain else self._limited_s))
                 return
             await (self._wait_for_others() if self._renews else asyncio.sleep(self._dice.random() * DENIED_S))
 
@@ -328,6 +349,7 @@ class Actor:
             await self._ask("call", "", None, held=held, by_access=True, authorization=bearer)
 
     async def _log_off(self, held: Held, *, by_bearer: bool) -> None:
+        self._leavers.seat_comes_back()
         if by_bearer:
             bearer = f"Bearer {held.access}"
             operation, _ = await self._ask(
@@ -369,7 +391,8 @@ class Actor:
             await asyncio.sleep(self._dice.uniform(1, 3) * UNREACHED_S)
             node = self._dice.randrange(len(lines))
         sent_us = now_us()
-        answer = await connection.ask(request)
+        with self._leavers.wait(connection, wait_s) if wait_s else nullcontext():
+            answer = await connection.ask(request)
         received_us = now_us()
         lines[node].give_back(connection)
         issued_ms, number = seat_of(answer, held)
@@ -395,11 +418,15 @@ class Actor:
             queue=form is not None and "queue" in form,
             position=answer.said.queue_position if answer else 0,
             wait_s=wait_s,
+            left_us=connection.left_us,
+            claims=claims_of(answer.said.access_token) if answer and self._is_jwt else None,
         )
         self._load.note(operation)
         if operation.outcome == "invalid_client":  # Perhaps this secret was taken away just now.
             self._secrets.reverse()
             await self._pause(self._dice.random() * (BARRED_S / 4 if self._queues else DENIED_S))
+        elif operation.left_us:
+            await self._pause(self._leavers.away_s())
         elif operation.is_unknown:
             await self._pause(self._dice.random() * UNANSWERED_S)
         return operation, answer

@@ -36,14 +36,14 @@ class Node:
     ) -> None:
         self.number = number
         self._popen = popen
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         self.clock = WallClock(directory / f"clock{number}")
         self._log = directory / f"node{number}.log"
         others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
         self._environment = {
             **others,
             "LICET_PORT": str(self.port),
-            "LICET_ADMIN_PORT": "0",
+            "LICET_ADMIN_PORT": str(self.admin_port),
             "LICET_LOG_LEVEL": "error",
             "LICET_CONNECTIONS_PER_SOURCE_MAX": "1000000",  # all clients have one address
             "LICET_LOGIN_FAILURES_PER_SOURCE_MAX": "1000000",  # whose secret was taken away asks on

@@ -6,8 +6,9 @@ administrator takes one away and gives it back, so that the load knows both from
 signed by a vendor, with references and with JWTs; before APIs stand guards that count their seats again.
 
 A run of options has other kinds alone, each with a line: one whose pool reserves, limits, excludes and
-includes, one that counts by session, one for named users, one that is signed, and one that has nothing but
-the line, and priorities in it.
+includes, one that counts by session, one for named users, two that are signed, one of these with JWTs, one
+whose options are for users with four clients each, one whose seats are users' (L2), one that has nothing but
+the line, and priorities in it, and one with few seats and a line that nobody changes.
 """
 
 import msgspec
@@ -15,9 +16,10 @@ from msgspec.structs import replace
 
 from chaos.history import ApiPlan, Begun, ClientPlan, HolderKind, Limits, TenantPlan
 from chaos.vendor import POOL, Vendor, first
-from licet.credentials.generated import ClientSecrets, NewClientSecret
+from licet.accounts.administrators import changing as changing_accounts
+from licet.credentials.generated import ApiKeys, ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
-from licet.model import Duplicates, TokenFormat
+from licet.model import Duplicates, Role, TokenFormat
 from licet.options import Priority, Share
 from licet.setup.change import SetupChange, changing
 from licet.setup.licences import install, trust
@@ -45,7 +47,7 @@ _SIGNED: tuple[_Kind, ...] = (
     ("SignedUser", 8, "user", 8, 4, 40, 20, 4, 3),
     ("SignedJwt", 12, "client", 8, 3, 30, 30, 3, 3),
 )
-_JWT = frozenset({"SignedJwt"})
+_JWT = frozenset({"SignedJwt", "LimitedJwt"})
 # Those whose pools have options: mostly 64 clients, two of each user, on seats that its options share out.
 LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12, includes=True, level=3)
 _LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=40, level=3)
@@ -67,11 +69,31 @@ _LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line 
         replace(LIMITS, includes=False, max_per_user=2),
         20,
     ),
+    (
+        ("LimitedJwt", 10, "client", 8, 3, 48, 24, 100, 3),
+        replace(LIMITS, includes=False, max=3, max_per_user=1),
+        20,
+    ),
+    (
+        ("LimitedUser", 10, "client", 8, 4, 64, 16, 100, 0),
+        replace(LIMITS, includes=False, max=4, max_per_user=2, max_of_user=1),
+        20,
+    ),
+    (
+        ("LimitedByUser", 8, "user", 8, 4, 64, 20, 100, 0),
+        replace(LIMITS, includes=False, max=3, max_per_user=0),
+        20,
+    ),
+    (("LimitedFew", 3, "client", 30, 15, 32, 32, 100, 0), replace(_LINE, level=1), 20),
 )
-_SIGNED_NAMES = frozenset({"LimitedSigned"})
+_SIGNED_NAMES = frozenset({"LimitedSigned", "LimitedJwt"})
+_BY_USERS = frozenset({"LimitedUser", "LimitedByUser"})
+_STEADY = frozenset({"LimitedFew"})
 # Of the clients, and of the users.
 _DESK, _SALES, _OUT, _FIRST = slice(4), slice(2, 18), slice(-4, None), slice(12, 24)
 _STAFF, _NAMED = slice(2, -8), slice(5)
+_DESK_USERS, _SALES_USERS, _OUT_USERS, _FIRST_USERS = slice(2), slice(1, 6), slice(-1, None), slice(5, 8)
+_CAPPED = slice(5, 8)  # some of `sales`, and some of nothing
 
 
 class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,14 +113,17 @@ class TenantSite(msgspec.Struct, frozen=True, kw_only=True):
     is_signed: bool = False
     is_jwt: bool = False
     has_line: bool = False
+    is_steady: bool = False
+    line_hold_s: int = 0
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A site that was made: for the load, and for the administrator the secrets of each client, by name."""
+    """A site that was made: for the load; for the administrator each client's secrets, and an API key."""
 
     tenants: tuple[TenantSite, ...]
     secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]]
     vendor: Vendor
+    operator_key: str
 
 
 def plan(
@@ -121,8 +146,9 @@ def plan(
             _limited(_copied(kind, copy), share, limits, line_hold_s)
             for copy in range(copies)
             for kind, limits, line_hold_s in _LIMITED
+            if not only or kind[0] in only
         )
-        return Begun(seed=seed, store=store, nodes=nodes, tenants=limited)
+        return Begun(seed=seed, store=store, nodes=nodes, tenants=limited, apis=apis)
     kinds = [kind for kind in _TENANTS if not only or kind[0] in only]
     tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in kinds]
     tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED if not only or kind[0] in only]
@@ -144,7 +170,7 @@ def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> Tenan
         access_ttl_s=access_ttl_s,
         hold_s=hold_s,
         signed=seats if is_signed else 0,
-        is_jwt=name in _JWT,
+        is_jwt=name.partition("-")[0] in _JWT,
         clients=tuple(
             ClientPlan(client_id=f"{name}{number}", user=f"{number % users:03}", sessions_max=sessions_max)
             for number in range(max(seats + 2, round(clients * share)))
@@ -153,20 +179,34 @@ def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> Tenan
 
 
 def _limited(kind: _Kind, share: float, limits: Limits, line_hold_s: int) -> TenantPlan:
-    """With options, for groups of its clients."""
-    plan = _tenant_plan(kind, share, is_signed=kind[0].partition("-")[0] in _SIGNED_NAMES)
+    """With options, for groups of its clients, or of its users."""
+    name = kind[0].partition("-")[0]
+    plan = _tenant_plan(kind, share, is_signed=name in _SIGNED_NAMES)
     names = tuple(client.client_id for client in plan.clients)
     users = tuple(dict.fromkeys(client.user for client in plan.clients))
+    plan = replace(plan, limits=limits, line_hold_s=line_hold_s, is_steady=name in _STEADY)
+    if name in _BY_USERS:
+
+        def clients_of(some: slice) -> tuple[str, ...]:
+            return tuple(client.client_id for client in plan.clients if client.user in users[some])
+
+        return replace(
+            plan,
+            by_users=True,
+            desk=clients_of(_DESK_USERS),
+            sales=clients_of(_SALES_USERS),
+            out=clients_of(_OUT_USERS),
+            first=clients_of(_FIRST_USERS),
+            capped=users[_CAPPED] if limits.max_of_user else (),
+        )
     return replace(
         plan,
-        limits=limits,
         desk=names[_DESK],
         sales=names[_SALES],
         out=names[_OUT],
         staff=names[_STAFF],
         first=names[_FIRST],
         named=users[_NAMED],
-        line_hold_s=line_hold_s,
     )
 
 
@@ -175,7 +215,7 @@ def set_options(tenant: TenantSetup, plan: TenantPlan, limits: Limits) -> None:
     tenant.set_pool(
         POOL,
         reserve=(Share(who="group:desk", seats=limits.reserve),) if limits.reserve else (),
-        max=(Share(who="group:sales", seats=limits.max),) if limits.max else (),
+        max=_max_of(plan, limits),
         max_per_user=limits.max_per_user or None,
         max_per_client=limits.max_per_client or None,
         exclude=("group:out",) if limits.excludes else (),
@@ -185,6 +225,12 @@ def set_options(tenant: TenantSetup, plan: TenantPlan, limits: Limits) -> None:
         queue=limits.queue,
         queue_hold_s=plan.line_hold_s,
     )
+
+
+def _max_of(plan: TenantPlan, limits: Limits) -> tuple[Share, ...]:
+    of_group = (Share(who="group:sales", seats=limits.max),) if limits.max else ()
+    each = plan.capped if limits.max_of_user else ()
+    return (*of_group, *(Share(who=f"user:{user}", seats=limits.max_of_user) for user in each))
 
 
 def make_site(store: Store, keyring: Keyring, begun: Begun, vendor: Vendor) -> Made:
@@ -207,10 +253,14 @@ def make_site(store: Store, keyring: Keyring, begun: Begun, vendor: Vendor) -> M
         for tenant in begun.tenants:
             if tenant.signed:
                 install(change, tenant.name, vendor.file_of(tenant, first(tenant)))
+    operator_key = ApiKeys(keyring.pepper).generate()
+    with changing_accounts(store, ACTOR) as accounts:
+        accounts.add_api_key(ACTOR, operator_key, role=Role.OPERATOR)
     return Made(
         tenants=tuple(_tenant_site(plan, secrets, askers[plan.name].secret) for plan in begun.tenants),
         secrets=secrets,
         vendor=vendor,
+        operator_key=operator_key.key,
     )
 
 
@@ -236,8 +286,13 @@ def _add(
         for secret in own[1:]:
             tenant.add_secret(client.client_id, secret)
     if plan.limits is not None:
+        user_of = {client.client_id: client.user for client in plan.clients}
         for name in ("desk", "sales", "out", "staff", "first"):
-            tenant.add_group(name, clients=frozenset(getattr(plan, name)))
+            members = frozenset[str](getattr(plan, name))
+            if plan.by_users:
+                tenant.add_group(name, users=frozenset(user_of[client] for client in members))
+            else:
+                tenant.add_group(name, clients=members)
         set_options(tenant, plan, plan.limits)
     tenant.add_user("API")
     tenant.add_client(ASKER, asker, user="API", introspects=True)
@@ -260,4 +315,6 @@ def _tenant_site(
         is_signed=plan.signed > 0,
         is_jwt=plan.is_jwt,
         has_line=plan.limits is not None,
+        is_steady=plan.is_steady,
+        line_hold_s=plan.line_hold_s,
     )

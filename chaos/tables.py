@@ -4,7 +4,18 @@ from collections import Counter, defaultdict
 
 from sqlalchemy import Connection, func, literal, select, union_all
 
-from chaos.history import CountRow, Final, JournalRow, LineRow, Look, PoolRow, SeatRow, SessionRow, now_us
+from chaos.history import (
+    CountRow,
+    Final,
+    JournalRow,
+    LineRow,
+    LiveRow,
+    Look,
+    PoolRow,
+    SeatRow,
+    SessionRow,
+    now_us,
+)
 from licet.options import names_counted
 from licet.store import schema
 from licet.store.contract import Store
@@ -19,7 +30,8 @@ def look(store: Store) -> Look:
     with store.reading() as connection:
         pools, counts = _pools(connection), _counts(connection)
         lines = _lines(store, connection)
-    return Look(begun_us=begun_us, ended_us=now_us(), pools=pools, counts=counts, lines=lines)
+        live = _live(store, connection)
+    return Look(begun_us=begun_us, ended_us=now_us(), pools=pools, counts=counts, lines=lines, live=live)
 
 
 def final(store: Store) -> Final:
@@ -113,6 +125,22 @@ def _lines(store: Store, connection: Connection) -> tuple[LineRow, ...]:
             seated=tuple(holder for holder, until_ms in places if until_ms > now_ms),
         )
         for (name, queue), places in found.items()
+    )
+
+
+def _live(store: Store, connection: Connection) -> tuple[LiveRow, ...]:
+    session, client = schema.session, schema.client
+    now_ms = store.read_sessions(()).now_ms
+    query = (
+        select(session.c.sid, schema.tenant.c.name, client.c.client_id, session.c.started_at_ms)
+        .join_from(session, schema.tenant, session.c.tenant_id == schema.tenant.c.id)
+        .join(client, session.c.client_key == client.c.key)
+        .join(schema.pool, session.c.pool_id == schema.pool.c.id)
+        .where(schema.pool.c.queue > 0, session.c.expires_at_ms > now_ms)
+    )
+    return tuple(
+        LiveRow(sid=row.sid.hex(), tenant=row.name, client=row.client_id, started_ms=row.started_at_ms)
+        for row in connection.execute(query)
     )
 
 

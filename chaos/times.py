@@ -17,11 +17,15 @@ FOREVER = 1 << 62
 # How far the clocks of store and history may go apart in a session's life, and how long what was read of one
 # may wait until it is compared: a guess, far above what two readings on one machine differ by.
 ALLOWANCE_US = 250_000
-# Until what nobody answered is done or never will be, once all is whole: above every time-out of Licet.
+# Until what nobody answered is done or never will be, of the time in which all is whole: above every time-out
+# of Licet. What waits in a node goes on waiting while something is broken.
 LATE_US = 10_000_000
 # In which a change of the set-up counts on all nodes: the second that is promised, and half for a machine
 # whose processors are all busy.
 STALE_US = 1_500_000
+
+# In which the server has seen for certain that a client left, and has given back what it was giving to it.
+LEFT_US = 4_000_000
 
 T = TypeVar("T")
 
@@ -35,7 +39,7 @@ class Faults:
     def __init__(self, faults: Iterable[Fault], operations: Iterable[Operation] = ()) -> None:
         self._silent: dict[int, list[int]] = defaultdict(list)  # of each node, in which order they were sent
         for operation in operations:
-            if operation.is_unknown and operation.kind != "call":
+            if operation.is_unknown and operation.kind != "call" and not operation.left_us:
                 insort(self._silent[operation.node], operation.sent_us)
         self._begun: list[int] = []
         self._ended: list[int] = []
@@ -63,7 +67,26 @@ class Faults:
 
     def late_us(self, at_us: int) -> int:
         """Until when something asked for at this moment may be done, if nobody answered it."""
-        return self.whole_us(at_us) + LATE_US
+        left_us = LATE_US
+        first = bisect_left(self._ended, at_us)
+        for begun_us, ended_us in zip(self._begun[first:], self._ended[first:], strict=True):
+            if at_us + left_us < begun_us - STALE_US:
+                break
+            left_us -= max(0, begun_us - STALE_US - at_us)
+            at_us = max(at_us, ended_us)
+        return at_us + left_us
+
+    def by_us(self, grant: Operation) -> int:
+        """Until when a grant that nobody answered may be given a seat."""
+        if not grant.left_us:
+            return self.late_us(grant.due_us)
+        seen_us = grant.left_us + LEFT_US
+        return seen_us if self.is_noticed(grant) else self.late_us(seen_us)
+
+    def is_noticed(self, grant: Operation) -> bool:
+        """Whether its node can have been prevented by nothing from seeing that its client left."""
+        window = grant.left_us - LEFT_US, grant.left_us + LEFT_US
+        return not self.touch(*window) and not self.was_silent(grant.node, *window)
 
     def known_us(self, at_us: int) -> int:
         """When every node knows of a change of the set-up that was made by this moment."""
@@ -80,8 +103,16 @@ class StoreClock:
         """Each token was issued after it was asked for, and before it was there."""
         if operation.kind in {"grant", "refresh"} and operation.issued_ms and operation.outcome == "granted":
             issued_us = operation.issued_ms * 1000
+            exactly_us = 1000 if operation.claims is None else 1_000_000  # a JWT has whole seconds
             self._least_us = max(self._least_us, issued_us - operation.received_us)
-            self._most_us = min(self._most_us, issued_us + 1000 - operation.sent_us)
+            self._most_us = min(self._most_us, issued_us + exactly_us - operation.sent_us)
+
+    def span_us(self, at_ms: int) -> tuple[int, int] | None:
+        """From and until when it may have been this moment of the store; None where its clock was moved."""
+        if not -FOREVER < self._least_us <= self._most_us < FOREVER:
+            return None
+        at_us = at_ms * 1000
+        return at_us - self._most_us - ALLOWANCE_US, at_us + 1000 - self._least_us + ALLOWANCE_US
 
     def settled(self, operation: Operation, faults: Faults) -> Operation:
         """A grant whose answer was put off, sent when it may have been decided at the earliest.

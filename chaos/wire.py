@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from chaos.history import Claims, now_us
+
 PATIENCE_S = 2.5  # for an answer; a store out of reach has to be reported within two
 SWEEP_S = 0.25
 UNDER_WAY_MAX = 32  # requests to one node: more would wait in it until nobody waits for their answers
@@ -24,6 +26,7 @@ class Seat(msgspec.Struct):
     """The seat that a token says it has."""
 
     number: int = 0
+    counted_for: str = ""
 
 
 class Said(msgspec.Struct):
@@ -43,6 +46,11 @@ class Said(msgspec.Struct):
     error_description: str = ""
     sid: str = ""
     iat: int = 0
+    exp: int = 0
+    client_id: str = ""
+    username: str = ""
+    scope: str = ""
+    pool: str = ""
 
 
 class Answer(NamedTuple):
@@ -61,6 +69,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.is_open = True
+        self.left_us = 0
         self.asked_at_s = self.wait_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -99,6 +108,19 @@ class Connection(asyncio.Protocol):
             self._finish(None)
         return self._waiting
 
+    def leave(self, *, hears: bool) -> None:
+        """Leave before the answer is there: close, or send no more and hear what is still answered."""
+        if self._waiting is None or not self.is_open:
+            return
+        self.left_us = now_us()
+        if not hears:
+            self.give_up()
+            return
+        assert self._transport is not None
+        self.is_open = False
+        self.asked_at_s = self._loop.time() - self.wait_s  # from now on it is due
+        self._transport.write_eof()
+
     def give_up(self) -> None:
         """Wait no longer; whatever comes now is nobody's."""
         self.is_open = False
@@ -115,6 +137,8 @@ class Connection(asyncio.Protocol):
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
+        if self.left_us and self._transport is not None:
+            self._transport.abort()
 
 
 class Line:
@@ -208,6 +232,24 @@ def number_of(access_token: str) -> int:
     """The number of the seat of a JWT; 0 where it does not say one."""
     seat = _claims(access_token).seat if _is_jwt(access_token) else None
     return 0 if seat is None else seat.number
+
+
+def claims_of(access_token: str) -> Claims | None:
+    """What an access token says of itself, if it is a JWT."""
+    if not _is_jwt(access_token):
+        return None
+    said = _claims(access_token)
+    seat = said.seat or Seat()
+    return Claims(
+        client=said.client_id,
+        user=said.username,
+        scope=said.scope,
+        pool=said.pool,
+        counted_for=seat.counted_for,
+        number=seat.number,
+        iat=said.iat,
+        exp=said.exp,
+    )
 
 
 def _is_jwt(token: str) -> bool:

@@ -9,8 +9,11 @@ import pytest
 
 from chaos import apis, nodes
 from chaos.checker import Report, check
+from chaos.claims import AGREE
 from chaos.findings import FindingKind
 from chaos.history import read_history
+from chaos.limits import OWN
+from chaos.line import LEFT, ORDER
 from chaos.report import summary
 from chaos.run import Options, Run
 from support.nursery import has_forked
@@ -23,22 +26,39 @@ REST_S = 0.8
 _OF_OPTIONS = {
     *("uncounted", "trusting", "unreserved", "admitting"),
     *("overtaking", "unranked", "moving back", "deaf"),
+    *("unlimited", "staying", "returning", "ghostly", "keeping", "misnaming", "enduring"),
 }
 _SHARES = {"believing": 1.0, "unmarked": 0.15} | dict.fromkeys(_OF_OPTIONS, 1.0)  # of the clients
 _LONGER = {
     "blind": 10,
     "believing": 60,
+    "enduring": 2,
+    "ghostly": 8,
+    "keeping": 8,
     "lockless": 12,
     "moving back": 10,
     "overtaking": 10,
+    "returning": 5,
+    "staying": 5,
     "trusting": 4,
     "uncounted": 2,
     "unmarked": 4,
+    "unlimited": 3,
     "unranked": 20,
     "unreserved": 4,
 }
 # Where two nodes have to come between each other, all ask for the seats of a few tenants: so they often do.
-_ONLY = {"lockless": ("Client", "Session"), "unmarked": ("Client", "User")}
+_WITHOUT_APIS = {"lockless": ("Client", "Session"), "unmarked": ("Client", "User")}
+_ONLY = _WITHOUT_APIS | {
+    "enduring": ("LimitedJwt",),
+    "ghostly": ("LimitedLine", "LimitedUser"),
+    "keeping": ("LimitedLine", "LimitedUser"),
+    "misnaming": ("LimitedJwt",),
+    "returning": ("LimitedFew",),
+    "staying": ("LimitedFew",),
+    "unlimited": ("LimitedUser",),
+}
+_COPIES = {"returning": 5, "staying": 5}  # of what is only done now and then in one
 RUNS_MAX = 4  # of a mistake that makes a difference by chance
 _RESTS_S = {
     "deaf": 14,  # until who waits for a wait of three seconds gives up
@@ -133,6 +153,10 @@ class TestLicet:
         for what in (
             "counts of options that are the seats counted",
             "requests that waited in line and were served",
+            LEFT,
+            ORDER,
+            OWN,
+            AGREE,
         ):
             assert report.findings.checked[what] > 0
 
@@ -164,6 +188,13 @@ class TestBroken:
             pytest.param("sqlite", "unranked", "overtaken", marks=pytest.mark.long),
             pytest.param("sqlite", "moving back", "lost_place", marks=pytest.mark.wide),
             pytest.param("sqlite", "deaf", "unanswered_wait", marks=pytest.mark.long),
+            pytest.param("sqlite", "unlimited", "over_limit", marks=pytest.mark.wide),
+            pytest.param("sqlite", "staying", "stale_place", marks=pytest.mark.wide),
+            pytest.param("sqlite", "returning", "overtaken", marks=pytest.mark.wide),
+            pytest.param("sqlite", "ghostly", "ghost_seat", marks=pytest.mark.wide),
+            pytest.param("sqlite", "keeping", "ghost_seat", marks=pytest.mark.wide),
+            pytest.param("sqlite", "misnaming", "false_token", marks=pytest.mark.wide),
+            pytest.param("sqlite", "enduring", "undone_logoff", marks=pytest.mark.wide),
         ],
     )
     @pytest.mark.timeout(900)
@@ -171,6 +202,8 @@ class TestBroken:
         """L4, L6, L9, L15 to L19: no lock, or an old number; answers before they are durable; seats lost.
 
         Or a node that does not see that another has written, under a load that is mostly renewals.
+
+        Or places in line that stay, or come back; seats of who has left; JWTs that say what is not so.
 
         Or seats, or their numbers, that are somebody else's though they have to be held, or nobody's though
         they need not be; or more seats than options allow, or for whom they keep out; or a line that is none;
@@ -203,7 +236,8 @@ def with_mistake(store: str, broken: str, seed: int) -> Options:
         renewals=broken == "unmarked",
         with_options=broken in _OF_OPTIONS,
         only=_ONLY.get(broken, ()),
-        apis=0 if broken in _ONLY else len(apis.PLANS),
+        copies=_COPIES.get(broken, 1),
+        apis=0 if broken in _WITHOUT_APIS else len(apis.PLANS),
         calm_s=0,
         broken=broken,
         expiries=0,

@@ -37,6 +37,7 @@ class TestSeats:
             ({"names": True}, "a", {"over_limit"}),
             ({"names": True}, "cd", set()),
             ({"includes": True, "reserve": 1}, "d", set()),
+            ({"max_per_user": 1, "max_of_user": 2}, "ab", {"over_limit"}),
         ],
     )
     def test_a_seat_more_than_an_option_allows_is_found(
@@ -47,6 +48,33 @@ class TestSeats:
         for at_s, client in enumerate(clients):
             story.grant(at_s, client)
         assert story.found() == found
+
+    @pytest.mark.parametrize(
+        ("options", "seats", "found"),
+        [
+            ({"max_of_user": 1}, 2, {"over_limit"}),
+            ({"max_of_user": 2, "max_per_user": 1}, 2, set()),
+            ({"max_of_user": 2, "max_per_user": 1}, 3, {"over_limit"}),
+            ({"max_of_user": 0, "max_per_user": 1}, 2, {"over_limit"}),
+            ({"max_of_user": 0, "max_per_user": 2}, 2, set()),
+        ],
+    )
+    def test_a_limit_of_a_user_s_own_comes_before_that_of_each_user(
+        self, options: dict[str, Any], seats: int, found: set[FindingKind]
+    ) -> None:
+        """L16: `c` is of a user that has one, and takes a seat with each session."""
+        story = Story(seats=4, duplicates="none", limits=replace(LOOSE, **options))
+        for at_s in range(seats):
+            story.grant(at_s, "c")
+        assert story.found() == found
+
+    def test_the_clients_of_a_user_share_its_seat_where_seats_are_users_(self) -> None:
+        """L2: `a` and `b` are of one user, and `d` is another, for whom no seat is reserved."""
+        for reserve, found in ((0, set()), (2, {"over_limit"})):
+            story = Story(seats=3, duplicates="user", limits=replace(LOOSE, reserve=reserve))
+            for at_s, client in enumerate("abc"):
+                story.grant(at_s, client)
+            assert story.found() == found
 
     def test_a_session_more_than_a_client_may_have_is_found(self) -> None:
         """L16, where each session has a seat."""

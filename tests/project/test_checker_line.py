@@ -76,9 +76,10 @@ class TestOrder:
     @pytest.mark.parametrize("why", ["late", "unanswered", "options", "disabled", "seats"])
     def test_who_may_have_no_place_any_more_is_not_overtaken(self, why: str) -> None:
         """Or where there may have been a seat more."""
-        story, sid, _ = full()
+        story, sid, other = full()
         story.stand(1, "a", 1)
         story.log_off(2, "c", sid)
+        story.refresh(2.2, "d", other)
         match why:
             case "unanswered":
                 story.ask(2.5, "a", "grant", UNKNOWN, "")
@@ -88,7 +89,7 @@ class TestOrder:
                 story.act(2.5, "disable", client="a")
             case "seats":
                 story.act(2.5, "seats", seats=3)
-        story.grant(6.0 if why == "late" else 3.0, "b")
+        story.grant(11.5 if why == "late" else 3.0, "b")
         assert story.found() == NOTHING
 
     def test_a_reserved_seat_is_not_what_others_wait_for(self) -> None:
@@ -123,13 +124,14 @@ class TestPlaces:
 
     @pytest.mark.parametrize(
         ("positions", "found"),
-        [((2, 2), NOTHING), ((2, 1), NOTHING), ((1, 2), LOST), ((2, 0), LOST)],
+        [((2, 2), NOTHING), ((2, 1), NOTHING), ((1, 2), LOST), ((2, 0), LOST | {"stale_place"})],
     )
     def test_a_place_that_is_lost_or_further_back_is_found(
         self, positions: tuple[int, int], found: set[FindingKind]
     ) -> None:
-        """Between two answers that are near enough."""
+        """Between two answers that are near enough; nobody knows whether `b` has one."""
         story, *_ = full()
+        story.ask(0.5, "b", "grant", UNKNOWN, "", queue=True)
         for at_s, position in enumerate(positions, start=1):
             story.stand(at_s, "a", position)
         assert story.found() == found
@@ -137,20 +139,27 @@ class TestPlaces:
     @pytest.mark.parametrize("why", ["late", "options", "disabled", "priority"])
     def test_one_that_may_have_been_lost_is_no_finding(self, why: str) -> None:
         """Or that others came before, by right."""
-        story, *_ = full(level=3 if why == "priority" else 0)
+        story, first, second = full(level=3 if why == "priority" else 0)
+        story.refresh(0.6, "c", first)
+        story.refresh(0.7, "d", second)
+        story.ask(0.8, "b", "grant", UNKNOWN, "", queue=True)
         story.stand(1, "a", 1)
         if why == "options":
             story.act(1.5, "options", limits=replace(LINE, queue=5))
         if why == "disabled":
             story.act(1.3, "disable", client="a")
             story.act(1.5, "enable", client="a")
-        story.stand(7 if why == "late" else 2, "a", 2)
+        if why == "late":
+            story.refresh(8, "c", first)
+            story.refresh(8, "d", second)
+        story.stand(11.5 if why == "late" else 2, "a", 2)
         assert story.found() == NOTHING
 
     def test_a_grant_that_nobody_answered_may_end_the_place_late(self) -> None:
         """It was asked for before, and decided after the place was taken."""
         story, *_ = full()
         story.ask(0.5, "a", "grant", UNKNOWN, "")
+        story.ask(0.6, "b", "grant", UNKNOWN, "", queue=True)
         story.stand(1, "a", 1)
         story.stand(2, "a", 2)
         assert story.found() == NOTHING

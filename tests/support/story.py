@@ -23,6 +23,8 @@ from chaos.history import (
     JournalRow,
     Kind,
     Limits,
+    LiveRow,
+    Look,
     Operation,
     PoolRow,
     SeatRow,
@@ -46,7 +48,8 @@ class Story:
     """A history that is being written. Clients are `a`, `b`, `c`, `d`; `a` and `b` are of one user.
 
     Where there are `limits`, `d` is of the group `desk`, `a` and `c` of `sales`, `b` of `out`, `a` and `d` of
-    `staff`, and `c` of `first`; the users of `c` and `d` are named. A place in line is kept for ten seconds.
+    `staff`, and `c` of `first`; the users of `c` and `d` are named, and that of `c` is capped. A place in
+    line is kept for ten seconds.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Story:
             first=("c",),
             named=("CC", "DD"),
             line_hold_s=LINE_HOLD_S,
+            capped=("CC",),
         )
         begun = Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,), apis=tuple(apis))
         self.records: list[AnyRecord] = [begun]
@@ -184,6 +188,23 @@ class Story:
         """A grant that is denied with this place in line; 0 is none."""
         outcome = "queued" if position else "all_in_use"
         self.deny(at_s, client, outcome=outcome, queue=True, position=position, **more)
+
+    def leave(self, at_s: float, client: str, after_s: float, *, wait_s: int = 20, **more: Any) -> None:
+        """A grant that waits in line, and whose client closes the connection after so long."""
+        left_us = us(at_s + after_s)
+        self.ask(at_s, client, "grant", "", "", queue=True, wait_s=wait_s, left_us=left_us, **more)
+
+    def remove(self, at_s: float, client: str, *, had: bool = True, **more: Any) -> None:
+        """An administrator takes a place in line away; `had` is whether there was one."""
+        self.act(at_s, "remove_place", client, had=had, **more)
+
+    def look(self, at_s: float, *live: tuple[str, str, float]) -> None:
+        """Somebody looks at the sessions that live; each has its client, and when it began."""
+        rows = tuple(
+            LiveRow(sid=sid, tenant=TENANT, client=client, started_ms=round((EPOCH_S + began_s) * 1000))
+            for sid, client, began_s in live
+        )
+        self.records.append(Look(begun_us=us(at_s), ended_us=us(at_s), pools=(), live=rows))
 
     def log_off(self, at_s: float, client: str, sid: str, *, took_s: float = TOOK_S) -> None:
         """A logoff that gives a seat back."""
