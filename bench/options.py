@@ -1,10 +1,12 @@
 """What a grant takes of a pool with many seats and rules, beside one with few seats and no options.
 
-Two stores with the same clients: a pool with 10 seats in use and no options; and one with a million seats, of
-which all are taken that are not reserved, with 100 rules of 20 groups and a queue. A grant counts for a
-max and a reserve there; with `per_client`, for a limit of its client as well. Batches are committed straight
-away; the two have their turns. What matters is processor time. On SQLite the instructions of Python's machine
-and the loops of SQLite's are counted as well: noise changes neither.
+Two stores with the same clients: a pool with 10 seats in use and no options, which has as many more as a
+batch takes, so that it is at its bound then; and one with a million seats, of which all are taken that are
+not reserved, with 100 rules of 20 groups and a queue. The last kind of batch asks both for one more than
+they can give. A grant counts for a max and a reserve there; with `per_client`, for a limit of its client as
+well. Batches are committed straight away; the two have their turns. What matters is processor time. On
+SQLite the instructions of Python's machine and the loops of SQLite's are counted as well: noise changes
+neither.
 """
 
 import statistics

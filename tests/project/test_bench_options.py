@@ -10,11 +10,11 @@ from bench.stores import Sqlite
 
 # Of what is counted: how many times that of the pool with few seats and no options. Processor time is below.
 INSTRUCTIONS_MAX = {
-    "grant": 1.35,
+    "grant": 1.17,
     "denial": 1.2,
     "renewal": 1.02,
-    "logoff": 1.2,
-    "grant, and one denied": 1.3,
+    "logoff": 1.12,
+    "grant, and one denied": 1.17,
 }
 FEW, MANY = 100, 5_000
 

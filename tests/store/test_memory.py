@@ -257,7 +257,8 @@ def known(store: Store, *names: str) -> dict[str, int] | None:
     """What it would not look up any more."""
     assert isinstance(store, SqliteStore)
     with store.transaction(Purpose.BATCH):
-        return store._memory.counts(LIMITED.id, {*names} or {MAX})
+        found = store._memory.counts(LIMITED.id, {*names} or {MAX})
+        return None if found is None else {what: found[what] for what in names or (MAX,)}
 
 
 def counted(store: Store) -> dict[str, int]:

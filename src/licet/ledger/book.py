@@ -7,7 +7,7 @@ whatever their order. A book decides nothing and does no I/O.
 
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import chain
 
@@ -142,9 +142,10 @@ class Book:
     may be behind them where `rows_lag` (`seat_rows.py`). Where a book does not hold all seats of a pool,
     `others_from_ms` is the moment before which none of the others expires. `counts` say how many seats are
     counted by options of their pool, and `counts_before` how many were: of all that a grant must fit into.
-    What else is counted is not known, and begins with 0. Of a pool in `exceeded`, nothing else that is
-    counted would be above its bound if all grants of the batch got a seat. `places` are the queues of the
-    pools that are asked, lapsed places too. `changes` are what was applied, in order.
+    The latter may have more, where `counted` has the names that are meant. What else is counted is not known,
+    and begins with 0. Of a pool in `exceeded`, nothing else that is counted would be above its bound if all
+    grants of the batch got a seat. `places` are the queues of the pools that are asked, lapsed places too.
+    `changes` are what was applied, in order.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Book:
         rows_lag: bool = False,
         others_from_ms: Mapping[int, int] | None = None,
         counts: Counts | None = None,
+        counted: Mapping[int, Iterable[str]] | None = None,
         exceeded: Mapping[int, AbstractSet[str]] | None = None,
         places: Sequence[Place] = (),
         full: Iterable[int] = (),
@@ -183,12 +185,12 @@ class Book:
         self.rows_lag = rows_lag
         self.others_from_ms = others_from_ms or {}
         self.counts_before: Counts = counts or {}
-        self._counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
-        for pool_id, found in self.counts_before.items():
-            self._counts[pool_id] = Counter(found)
-        # By what `counts` is behind: what seats were counted as, of each pool, that were taken and freed.
-        self._taken: defaultdict[int, list[str]] = defaultdict(list)
-        self._freed: defaultdict[int, list[str]] = defaultdict(list)
+        self._names = counted or {}
+        self._counts: defaultdict[int, Counter[str]] | None = None  # until somebody asks
+        self._moved: dict[int, Counter[str]] = {}
+        # What seats of each pool were counted as that were taken or freed, which is not added to those yet.
+        self._taken: dict[int, list[str]] = {}
+        self._freed: dict[int, list[str]] = {}
         self.exceeded = exceeded or {}
         self.places: dict[SeatKey, Place] = {place.key: place for place in places} if places else {}
         self.changes: list[Change] = []
@@ -198,24 +200,47 @@ class Book:
             self._put(session)
 
     @property
-    def counts(self) -> dict[int, Counter[str]]:
-        """How many seats are counted by options of their pool; added up when it is asked for, in C."""
+    def counts(self) -> defaultdict[int, Counter[str]]:
+        """How many seats are counted by options of their pool. Most batches never ask."""
+        if self._counts is not None and not self._taken and not self._freed:
+            return self._counts
+        moved, counts = self.counts_moved, self._counts
+        if counts is None:
+            counts = self._counts = defaultdict(Counter)
+            for pool_id, before in self.counts_before.items():
+                names = self._names.get(pool_id, before)
+                counts[pool_id] = Counter(dict(zip(names, map(before.__getitem__, names), strict=True)))
+            for pool_id, by in moved.items():
+                counts[pool_id].update(by)
+        return counts
+
+    @property
+    def counts_moved(self) -> dict[int, Counter[str]]:
+        """By how much these counts have grown or shrunk, where any seat was taken or freed."""
         if self._taken:
-            for pool_id, texts in self._taken.items():
-                self._counts[pool_id].update(chain.from_iterable(map(names_counted, texts)))
-            self._taken.clear()
+            self._add_up(self._taken, Counter.update)
         if self._freed:
-            for pool_id, texts in self._freed.items():
-                self._counts[pool_id].subtract(chain.from_iterable(map(names_counted, texts)))
-            self._freed.clear()
-        return self._counts
+            self._add_up(self._freed, Counter.subtract)
+        return self._moved
+
+    def _add_up(self, texts: dict[int, list[str]], add: Callable[[Counter[str], list[str]], None]) -> None:
+        for pool_id, those in texts.items():
+            names = [*chain.from_iterable(map(names_counted, those))]  # in C, as they may be many
+            moved = self._moved.get(pool_id)
+            if moved is None:
+                moved = self._moved[pool_id] = Counter()
+            add(moved, names)
+            if self._counts is not None:
+                add(self._counts[pool_id], names)
+        texts.clear()
 
     def earliest_expiry(self, pool_id: int, what: str = EVERY) -> int | None:
         """When the first seat of a pool expires, of those that are counted so; None where there is none.
 
         It is an earlier moment where that seat may be one that is not in the book.
         """
-        return self._expiries_of(pool_id).first_ms(what)
+        expiries = self._expiries_of(pool_id)
+        return expiries.first_ms(what, self.counts[pool_id]) if what else expiries.first_ms()
 
     def first_to_expire(self, pool_id: int) -> str | None:
         """Whose seat that is, of those in the book."""
@@ -224,11 +249,10 @@ class Book:
         return expiries.first_holder
 
     def _expiries_of(self, pool_id: int) -> Expiries:
-        expiries, counts = self._expiries.get(pool_id), self.counts[pool_id]
+        expiries = self._expiries.get(pool_id)
         if expiries is None:
             expiries = self._expiries[pool_id] = Expiries(
                 {key[1]: seat for key, seat in self.seats.items() if key[0] == pool_id},
-                counts,
                 self.others_from_ms.get(pool_id),
             )
         return expiries
@@ -288,7 +312,7 @@ class Book:
         self._set(seat)
         self.in_use[seat.pool_id] += 1
         if seat.counted:
-            self._taken[seat.pool_id].append(seat.counted)
+            self._taken.setdefault(seat.pool_id, []).append(seat.counted)
         if seat.number:
             self.numbers[seat.pool_id].take(seat.number)
 
@@ -299,7 +323,7 @@ class Book:
             expiries.remove(seat)
         self.in_use[seat.pool_id] -= 1
         if seat.counted:
-            self._freed[seat.pool_id].append(seat.counted)
+            self._freed.setdefault(seat.pool_id, []).append(seat.counted)
         if seat.number and (numbers := self.numbers.get(seat.pool_id)) is not None:
             numbers.give_back(seat.number, freed.number_from_ms)
 

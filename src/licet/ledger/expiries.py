@@ -11,19 +11,23 @@ count says; else the first may be another one, which expires no earlier than `ot
 
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
+from itertools import compress, repeat
+from operator import le
+from types import MappingProxyType
+from typing import Final
 
 from licet.model import Seat
 from licet.options import names_counted
 
 EVERY = ""  # seat, whatever it is counted as
+NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Expiries:
-    """When the seats of one pool expire. `seats` are those of now, by holder; `counts` are the book's own."""
+    """When the seats of one pool expire. `seats` are those of now, by holder."""
 
-    def __init__(self, seats: dict[str, Seat], counts: Mapping[str, int], others_from_ms: int | None) -> None:
+    def __init__(self, seats: dict[str, Seat], others_from_ms: int | None) -> None:
         self._seats = seats
-        self._counts = counts
         self._others_from_ms = others_from_ms
         self._every: list[tuple[int, str]] | None = None
         self._counted: dict[str, list[tuple[int, str]]] = {}
@@ -44,12 +48,15 @@ class Expiries:
         """A seat is free."""
         self._seats.pop(seat.holder, None)
 
-    def first_ms(self, what: str = EVERY) -> int | None:
-        """When the first seat that is counted so expires, or an earlier moment; None where there is none."""
+    def first_ms(self, what: str = EVERY, counts: Mapping[str, int] = NO_COUNTS) -> int | None:
+        """When the first seat that is counted so expires, or an earlier moment; None where there is none.
+
+        `counts` are those of the book by now.
+        """
         if what == EVERY:
             known_ms = self._first_known_ms(self._of_every(), what)
         else:
-            known_ms = self._first_known_ms(self._of_counted(what), what)
+            known_ms = self._first_known_ms(self._of_counted(what, counts), what)
         if self._others_from_ms is None or what in self._whole:
             return known_ms
         return self._others_from_ms if known_ms is None else min(known_ms, self._others_from_ms)
@@ -65,23 +72,24 @@ class Expiries:
             heapify(self._every)
         return self._every
 
-    def _of_counted(self, what: str) -> list[tuple[int, str]]:
+    def _of_counted(self, what: str, counts: Mapping[str, int]) -> list[tuple[int, str]]:
         if what in self._counted or self._are_all_counted:
             return self._counted.get(what, [])
         found: dict[str, list[tuple[int, str]]] = {what: []}
         seats = self._seats.items()
         if not self._counted:
             found[what] = [(it.expires_at_ms, by) for by, it in seats if what in names_counted(it.counted)]
-            counts: Mapping[str, int] = {it: self._counts[it] for it in self._counts.keys() & {what}}
+            counts = {what: counts[what]} if what in counts else {}
         else:
-            self._are_all_counted, counts = True, self._counts
+            self._are_all_counted = True
             for holder, seat in seats:
                 for name in names_counted(seat.counted):
                     found.setdefault(name, []).append((seat.expires_at_ms, holder))
         for heap in found.values():
             heapify(heap)
         # As a seat is taken or freed, both become one more or one less: it stays so.
-        self._whole |= {it for it, count in counts.items() if count <= len(found.get(it, ()))}
+        known = map(len, map(found.get, counts, repeat(())))
+        self._whole.update(compress(counts, map(le, counts.values(), known)))
         self._counted |= found
         return found[what]
 

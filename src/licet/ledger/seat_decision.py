@@ -105,7 +105,8 @@ def decide_seat(  # noqa: C901, PLR0911, PLR0912 - a line a rule, and no call th
         counts = _counts_without(counts, freed)
     for what, at_most in applied.limits:  # L16
         if counts.get(what, 0) >= at_most:
-            until_ms = _until_below(book, pool, limits_reached(applied, counts))
+            reached = [what] if len(applied.limits) == 1 else limits_reached(applied, counts)
+            until_ms = _until_below(book, pool, reached)
             return NotGiven(NoSeatReason.MAX_REACHED, until_ms, rule=rule_of(what))
     room = room_of(pool, now_ms)
     seats = room - book.in_use[pool.id] + len(freed)
@@ -248,6 +249,8 @@ def _waiting(tenant: Tenant, options: PoolOptions, place: Place, now_ms: int) ->
 
 def _until_below(book: Book, pool: Pool, reached: Sequence[str]) -> int | None:
     """When one more seat may fit into all of these limits: of each of them, a seat must have ended."""
+    if len(reached) == 1:
+        return book.earliest_expiry(pool.id, reached[0])
     return max(
         (it for what in reached if (it := book.earliest_expiry(pool.id, what)) is not None), default=None
     )

@@ -5,10 +5,8 @@ here.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import compress, repeat
-from operator import sub
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from msgspec.structs import astuple
@@ -67,7 +65,6 @@ class Saving(NamedTuple, Generic[_Of]):
     holdings: _Of
 
 
-_NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 NO_ROWS: Final[Saving[Sequence[Row]]] = Saving(*[()] * len(Saving._fields))  # nothing to write
 
 
@@ -75,7 +72,7 @@ def rows_of(book: Book) -> Saving[Sequence[Row]]:
     """The net effect of a book's changes, and the journal of them (L11)."""
     writes, folded, before = Writes(book.changes), Folded(book), book.in_use_before
     counted = _numbers_counted(book, writes)
-    up, down = _counts_moved(book, writes) if book.counts else ((), ())
+    up, down = _counts_moved(book, writes)
     # In most batches most kinds have no row: those are not even looped over.
     return Saving(
         sessions_gone=[(sid,) for sid in writes.sessions_gone] if writes.sessions_gone else (),
@@ -152,37 +149,32 @@ def _numbers_counted(book: Book, writes: Writes) -> dict[int, Row]:
     return found
 
 
-def _counts_moved(book: Book, writes: Writes) -> tuple[list[Row], list[Row]]:
+def _counts_moved(book: Book, writes: Writes) -> tuple[Sequence[Row], Sequence[Row]]:
     """The counts that grow: of which pool and what, of which tenant, by how much, and up to how many.
 
     And those that shrink: of which pool and what, and by how much.
     """
+    found = book.counts_moved
+    if not found:
+        return (), ()
     up: list[Row] = []
     down: list[Row] = []
-    for pool_id, counts in book.counts.items():
-        before = book.counts_before.get(pool_id, _NO_COUNTS)
-        # In C, as each grant of a batch may have some of its own.
-        by = [*map(sub, counts.values(), map(before.get, counts, repeat(0)))]
-        moved, more = [*compress(counts, by)], [*filter(None, by)]
-        if not moved:
-            continue
-        if min(more) < 0:
-            found = [*zip(moved, more, strict=True)]
-            down += [(pool_id, what, -less) for what, less in found if less < 0]
-            moved, more = [what for what, it in found if it > 0], [it for _, it in found if it > 0]
+    for pool_id, by in found.items():
+        moved: Mapping[str, int] = by
+        if min(by.values()) <= 0:
+            down += [(pool_id, what, -less) for what, less in by.items() if less < 0]
+            moved = {what: more for what, more in by.items() if more > 0}
         if moved:
-            tenant_id, at_most = _bounds(book, writes, pool_id, moved)
-            up += zip(repeat(pool_id), moved, repeat(tenant_id), more, at_most, strict=False)
+            taken = next(reversed(writes.seats_new.values()))
+            if taken.pool_id != pool_id:
+                taken = next(it for it in writes.seats_new.values() if it.pool_id == pool_id)
+            tenant = book.tenants[taken.tenant_id]
+            options = tenant.options[pool_id]
+            # `limits` have all but `COMMON`. In C, as each grant of a batch may have some of its own.
+            common = room_of(tenant.pools[pool_id], taken.taken_at_ms) - options.reserved
+            at_most = map(options.limits.get, moved, repeat(common))
+            up += zip(repeat(pool_id), moved, repeat(tenant.id), moved.values(), at_most, strict=False)
     return up, down
-
-
-def _bounds(book: Book, writes: Writes, pool_id: int, names: Sequence[str]) -> tuple[int, Iterable[int]]:
-    """The tenant of a pool of which seats were taken, and up to how many may be counted as each of these."""
-    taken = next(it for it in reversed(writes.seats_new.values()) if it.pool_id == pool_id)
-    tenant = book.tenants[taken.tenant_id]
-    options = tenant.options[pool_id]
-    common, limits = room_of(tenant.pools[pool_id], taken.taken_at_ms) - options.reserved, options.limits
-    return tenant.id, map(limits.get, names, repeat(common))  # it has all but `COMMON`
 
 
 def to_session(row: Sequence[Any]) -> Session:

@@ -10,6 +10,7 @@ have few lengths, so that each statement is prepared once per length and then ca
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any
 
@@ -176,6 +177,7 @@ class _Loading:
         self._others_from_ms: dict[int, int] = {}
         self._in_use: dict[int, int] = {}
         self._counts: Counts = {}
+        self._counted: dict[int, AbstractSet[str]] = {}  # of which more than these are known
         self._places: list[Place] = []
 
     def book(self, tenants: Mapping[int, Tenant], *, rows_lag: bool) -> Book:
@@ -209,6 +211,7 @@ class _Loading:
             rows_lag=rows_lag,
             others_from_ms=self._others_from_ms,
             counts=self._counts,
+            counted=self._counted,
             exceeded=need.exceeded(self._counts, self._now_ms) if self._counts else None,
             places=self._places,
         )
@@ -271,11 +274,11 @@ class _Loading:
                 self._add_seats(_COUNTED_EXPIRED, pool_id, self._now_ms)
 
     def _counted_by_options(self, pool_id: int) -> Any:
-        names = self._need.counts.get(pool_id, frozenset())
+        names: AbstractSet[str] = self._need.counts.get(pool_id, frozenset())
         known = self._memory.counts(pool_id, names) if self._knows_counts else None
         queue = pool_id if pool_id in self._need.queues else None
         if known is not None:
-            self._counts[pool_id] = known
+            self._counts[pool_id], self._counted[pool_id] = known, names
             found = self._raw.execute(_COUNTED_AND_WAITING, (pool_id, queue)).fetchone()
         else:
             parameters = (pool_id, queue, _array(names))
@@ -288,7 +291,9 @@ class _Loading:
 
     def _add_counts(self, pool_id: int, names: Iterable[str], counts: dict[str, int]) -> None:
         """Add what was found of these; of what is not counted yet, there is no row."""
-        self._counts.setdefault(pool_id, {}).update({**dict.fromkeys(names, 0), **counts})
+        before = self._counts.get(pool_id, {})
+        known = {what: before[what] for what in self._counted.pop(pool_id, before)}
+        self._counts[pool_id] = {**known, **dict.fromkeys(names, 0), **counts}
 
     def _load_sharing(self, sharing: Sharing) -> None:
         key, limit = sharing.seat_key, sharing.sessions_max
@@ -317,8 +322,7 @@ class _Loading:
                 self._add_counts(pool_id, names, msgspec.json.decode(found[0]))
 
     def _load_counting(self) -> None:
-        found = self._need.counting(self._in_use, self._counts, self._now_ms)
-        if found is not None:
+        if self._counts and (found := self._need.counting(self._in_use, self._counts, self._now_ms)):
             for pool_id, holders in found.holders.items():
                 self._load_held_of(pool_id, [*holders])
             for pool_id, clients in found.own.items():

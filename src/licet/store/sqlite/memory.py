@@ -27,6 +27,7 @@ The rules:
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from operator import add
 from typing import Any, Final
 
 from licet.ledger.again import Again
@@ -72,14 +73,12 @@ class Memory:
         self._counts.clear()
 
     def counts(self, pool_id: int, names: AbstractSet[str]) -> dict[str, int] | None:
-        """How many seats of a pool are counted as these; None where that is not known of each."""
+        """How many seats of a pool are counted as these and as others; None where one of these is not known.
+
+        It is so until the next batch is learnt.
+        """
         known = self._counts.get(pool_id)
-        if known is None:
-            return None
-        try:
-            return dict(zip(names, map(known.__getitem__, names), strict=True))
-        except KeyError:
-            return None
+        return None if known is None or not names <= known.keys() else known
 
     def row(self, key: SeatKey) -> Seat | None:
         """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
@@ -231,13 +230,15 @@ class Memory:
             known.clear()
 
     def _learn_counts(self, book: Book) -> None:
-        for pool_id, counts in book.counts.items():
-            known, before = self._counts.setdefault(pool_id, {}), book.counts_before.get(pool_id, {})
-            if len(before) == len(counts):
-                known.update(counts)
-            else:  # Of what was not known, the book says by how much it has changed.
-                known.update({what: counts[what] for what in before})
-                for what in known.keys() & (counts.keys() - before.keys()):
-                    known[what] += counts[what]
+        for pool_id, before in book.counts_before.items():
+            known = self._counts.setdefault(pool_id, {})
+            if before is not known:
+                known.update(before)
             if len(known) > self._counts_max:
                 known.clear()
+        for pool_id, moved in book.counts_moved.items():
+            if known := self._counts.get(pool_id, {}):
+                # Of what is not known, the book says no more than by how much it has changed.
+                names = moved if moved.keys() <= known.keys() else moved.keys() & known.keys()
+                now = map(add, map(known.__getitem__, names), map(moved.__getitem__, names))
+                known.update(zip(names, now, strict=True))

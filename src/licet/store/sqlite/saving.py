@@ -97,10 +97,12 @@ _WRITES = Saving(
         "INSERT INTO seat_count (pool_id, what, tenant_id, in_use, at_most) VALUES",
         5,
         "ON CONFLICT DO UPDATE SET in_use = in_use + excluded.in_use, at_most = excluded.at_most,"
-        " over = max(0, min(over, in_use + excluded.in_use - excluded.at_most))",
+        " over = CASE over WHEN 0 THEN 0"  # as nearly always
+        " ELSE max(0, min(over, in_use + excluded.in_use - excluded.at_most)) END",
     ),
     counts_down=_BulkOfCounts(
-        "UPDATE seat_count SET in_use = in_use - ?, over = max(0, min(over, in_use - ? - at_most))"
+        "UPDATE seat_count SET in_use = in_use - ?,"
+        " over = CASE over WHEN 0 THEN 0 ELSE max(0, min(over, in_use - ? - at_most)) END"
         " WHERE pool_id = ? AND what IN (VALUES",
         1,
         ")",
