@@ -172,10 +172,12 @@ class TestAFreeSeat:
     """Whatever frees one, it is given to the next who asks."""
 
     def test_another_node_frees_it(self, place: Place, store: PostgresStore, called: list[int]) -> None:
-        """L4."""
+        """L4, L11. What was refused is in no journal."""
+        before = len(rows(store, schema.denial_entry))
         do(place.open(), end(1))
         assert isinstance(do(store, grant(2, 4))[0], Granted)
         assert called == [Refused.WRITER]
+        assert len(rows(store, schema.denial_entry)) == before
 
     def test_another_node_gives_it_to_the_one_who_was_denied(
         self, place: Place, store: PostgresStore
@@ -191,6 +193,17 @@ class TestAFreeSeat:
         assert isinstance(do(store, grant(2, 4))[0], Granted)
         assert [type(it) for it in do(store, grant(2, 5), grant(3, 6))] == [Granted, Denied]
         assert called == []
+
+    def test_who_was_denied_has_one_now_of_which_no_more_is_remembered(self, store: PostgresStore) -> None:
+        """L2. What is remembered of seats is bounded; that a holder has none is not believed for longer."""
+        do(store, end(1))
+        do(store, grant(2, 4))
+        assert isinstance(do(store, grant(3, 5))[0], Denied)
+        remembered = store._writer._wire.raw.memory  # type: ignore[union-attr]
+        assert remembered is not None
+        remembered._seats.clear()
+        remembered._standings.forget()
+        assert isinstance(do(store, grant(2, 6))[0], Granted)
 
     def test_an_administrator_frees_it(self, place: Place, store: PostgresStore, called: list[int]) -> None:
         """No version of the set-up changes by that."""
@@ -256,10 +269,16 @@ class TestHowLong:
         assert told == [-(-it // 1000) for it in left_ms]
         assert len([answer for answer in called if answer > 0]) > 10
 
-    def test_a_seat_that_is_used_on_is_not_the_first_any_more(self, place: Place, called: list[int]) -> None:
+    @pytest.mark.parametrize("renewals_before", [0, 2])
+    def test_a_seat_that_is_used_on_is_not_the_first_any_more(
+        self, place: Place, called: list[int], renewals_before: int
+    ) -> None:
         """By the same node: the next seat is told, not the one that was."""
         store = begun_in_postgres(place, jim_test(pools=(replace(FULL, seats=2),)))
         do(store, grant(1, 1))
+        for _ in range(renewals_before):  # then the next one is granted by what was decided
+            do(store, refresh(1, 1))
+        before = len(called)
         place.clock.advance(seconds=600)
         do(store, grant(4, 2))
         [denied] = do(store, grant(2, 3))
@@ -269,7 +288,7 @@ class TestHowLong:
         [denied] = do(store, grant(2, 4))
         assert isinstance(denied, Denied)
         assert denied.retry_after_s == 1200
-        assert len(called) == 1
+        assert len(called) == before + 1
 
 
 class TestTwoNodes:
