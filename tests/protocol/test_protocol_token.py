@@ -304,6 +304,12 @@ class TestAnswer:
         """RFC 6749 5.2."""
         assert failed(outcome).error == error
 
+    def test_who_asked_while_its_scope_got_other_pools_is_told_to_try_again(self) -> None:
+        """RFC 6749 5.2: a client takes `invalid_scope` for final, and nothing is wrong with its request."""
+        error = failed(ScopeRefused(why="It was changed.", is_outdated=True))
+        assert (error.error, error.status) == ("server_error", 503)
+        assert dict(error.headers) == {b"retry-after": b"1"}
+
     def test_a_session_that_is_not_there_is_told_like_a_token_that_never_was(self) -> None:
         """S33: indistinguishable."""
         with pytest.raises(OAuthError) as never:

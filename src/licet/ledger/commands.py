@@ -124,9 +124,13 @@ class SessionUnknown(Value, frozen=True, kw_only=True, tag=True, array_like=True
 
 
 class ScopeRefused(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The scope asked for cannot be had; `why` may be shown to the client."""
+    """The scope asked for cannot be had; `why` may be shown to the client.
+
+    `is_outdated`: it draws on other pools than when the request was read, and can be had if it is read anew.
+    """
 
     why: str
+    is_outdated: bool = False
 
 
 class Ended(Value, frozen=True, kw_only=True, tag=True, array_like=True):

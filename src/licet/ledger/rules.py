@@ -163,7 +163,8 @@ def _grant(book: Book, grant: Grant, now_ms: int) -> tuple[Outcome, list[Change]
     if isinstance(resolved, ScopeRefused):
         return resolved, []
     if resolved.pool_id != grant.pool_id or resolved.other_pool_ids != grant.other_pool_ids:
-        return ScopeRefused(why="The licence pool of this scope was changed just now; ask again."), []
+        why = "The licence pool of this scope was changed just now; ask again."
+        return ScopeRefused(why=why, is_outdated=True), []
     if grant.pool_id is not None:
         return _grant_seat(book, grant, tenant, client, now_ms)
     session = _new_session(grant, now_ms, expires_at_ms=_session_expiry(tenant, None, 0, now_ms))

@@ -28,6 +28,7 @@ from licet.protocol.errors import (
     invalid_request,
     invalid_scope,
     no_seat,
+    unavailable,
 )
 from licet.protocol.licence_warnings import licence_members
 from licet.protocol.message import Request, Response, answer, required
@@ -121,6 +122,8 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
             return answer(_granted(outcome, tenant, tokens))
         case Denied():
             raise no_seat(outcome, tenant.no_seat_status)
+        case ScopeRefused(is_outdated=True, why=why):  # a client takes `invalid_scope` for final
+            raise unavailable(why)
         case ScopeRefused(why=why):
             raise invalid_scope(why)
         case SessionUnknown():
