@@ -21,7 +21,6 @@ from licet.store.errors import StoreUnavailable
 from licet.units import DAY_MS
 from licet.web.endpoints import Endpoints
 
-FOLD_PAUSE_S: Final = 0.01  # so that 30,000 a second can be folded, with commits in between
 USES_PIECES_MAX: Final = 100  # in one turn; those of a million sessions take some minutes
 SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
 
@@ -75,7 +74,7 @@ class Housekeeping:
 
     async def fold_journal(self) -> None:
         """Fold what happened into the minutes of the journal."""
-        await in_pieces(self._store, self._full(fold_journal, ENTRIES_MAX), pause_s=FOLD_PAUSE_S)
+        await in_pieces(self._store, self._full(fold_journal, ENTRIES_MAX))
 
     async def fold_denials(self) -> None:
         """Fold denials into their minutes."""
