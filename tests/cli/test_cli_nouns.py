@@ -394,7 +394,7 @@ REFUSALS = (  # a line, its standard input, the exit code, and what is said
         "--strict-assertions and --lax-assertions",
     ),
     ("scope set x --read-only", "", 1, "there is no scope x in tenant Jim_Test; there is: all, view"),
-    ("user add XX --no-password --name ''", "", 2, "--name: 1 to 100 characters without control"),
+    ("user add XX --no-password --name ''", "", 2, "--name is empty; give a value"),
     ("user set XX --name X", "", 1, "there is no user XX"),
     ("user enable XX", "", 1, "there is no user XX"),
     ("user remove XX", "", 1, "there is no user XX in tenant Jim_Test; there is: TC"),

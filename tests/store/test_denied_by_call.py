@@ -70,6 +70,23 @@ class TestACall:
         assert store.counted[counters.DENIED + NoSeatReason.ALL_IN_USE] == 5
         assert in_use(store) == 1
 
+    def test_a_connection_that_has_forgotten_what_is_prepared_prepares_each_call_anew(
+        self, store: PostgresStore, called: list[int]
+    ) -> None:
+        """The driver has all forgotten after a ROLLBACK: the call that writes denials, and the other one."""
+        raw = store._writer._wire.raw  # type: ignore[union-attr]
+        raw.execute(b"DEALLOCATE ALL")  # it may be one of a test before
+        raw.prepared_calls.clear()
+        for client, number in ((1, 4), (1, 5), (2, 6)):
+            do(store, grant(client, number))
+        assert len(raw.prepared_calls) == 1
+        raw.execute(b"DEALLOCATE ALL")
+        before = len(called)
+        for client, number in ((2, 7), (1, 8), (2, 9), (2, 10), (1, 11)):
+            do(store, grant(client, number))
+        assert len(raw.prepared_calls) == 2
+        assert len(called) == before + 4  # once the pool is loaded, as its first seat was used on
+
     def test_its_moment_is_the_databases(self, place: Place, store: PostgresStore, called: list[int]) -> None:
         """The node decides for the last moment that it knows of."""
         place.clock.advance(seconds=0.4)

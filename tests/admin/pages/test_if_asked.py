@@ -55,7 +55,7 @@ def test_who_waits_is_told_its_place(pages: Pages) -> None:
     pages.site.grant("c1")
     wait(pages.site, "c3")
     wait(pages.site, "c2")
-    told = "all seats in use. It is number 2 in line, for as long as it asks again in time."
+    told = "no seat of pool full: it is number 2 in line, for as long as it asks again in time."
     assert told in text_of(pages.get(PAGE))
     assert "It may ask again" not in text_of(pages.get(PAGE))  # later than its place lapses
     assert pages.site.get(WHY)["queue_position"] == 2

@@ -93,8 +93,8 @@ def commit_by_call(raw: DriverConnection, memory: Memory, call: Call, rows: Savi
     sent = [argument.encode() for argument in arguments]
     try:
         answer = _call(raw, name, statement, sent)
-    except errors.InvalidSqlStatementName:  # After a ROLLBACK the driver forgets all that is prepared.
-        raw.prepared_calls.clear()
+    except errors.InvalidSqlStatementName:  # After a ROLLBACK the driver had all forgotten that was prepared.
+        raw.prepared_calls.discard(name)
         answer = _call(raw, name, statement, sent)
     value = answer.get_value(0, 0)
     assert value is not None, "the function always answers"

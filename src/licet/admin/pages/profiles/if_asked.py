@@ -86,9 +86,10 @@ def _sentence(why: Why) -> str:
         return f"It would get a seat of pool {why.pool}."
     if why.reason not in set(NoSeatReason):
         return "It would get no token."
-    said = f"It would get no seat of pool {why.pool}: {WHY_DENIED[NoSeatReason(why.reason)]}."
+    said = f"It would get no seat of pool {why.pool}: "
     if why.queue_position:
-        said += f" It is number {why.queue_position:,} in line, for as long as it asks again in time."
-    elif why.retry_after_s is not None:
+        return f"{said}it is number {why.queue_position:,} in line, for as long as it asks again in time."
+    said += f"{WHY_DENIED[NoSeatReason(why.reason)]}."
+    if why.retry_after_s is not None:
         said += f" It may ask again in {minutes(why.retry_after_s * 1000)}."
     return said
