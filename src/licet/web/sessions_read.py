@@ -26,9 +26,6 @@ class Read(NamedTuple):
     seat_number: int = 0
 
 
-NO_SESSION: Final = Read(0, None)
-
-
 class Uses:
     """The last use of each session since uses were written down."""
 

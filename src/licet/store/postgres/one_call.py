@@ -93,7 +93,7 @@ def commit_by_call(raw: DriverConnection, memory: Memory, call: Call, rows: Savi
     sent = [argument.encode() for argument in arguments]
     try:
         answer = _call(raw, name, statement, sent)
-    except errors.InvalidSqlStatementName:  # After a ROLLBACK the driver had all forgotten that was prepared.
+    except errors.InvalidSqlStatementName:  # A ROLLBACK of the driver may have dropped it.
         raw.prepared_calls.discard(name)
         answer = _call(raw, name, statement, sent)
     value = answer.get_value(0, 0)
