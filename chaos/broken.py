@@ -20,7 +20,8 @@
 - `staying`: a place stays in line, also when its client does not come back.
 - `returning`: whose place an administrator took away, has the same one again when it asks.
 - `ghostly`: a request that waits in line goes on when its client has left.
-- `keeping`: a seat that was being granted to who has left is not given back.
+- `keeping`: a seat that was being granted to who has left is not given back. Whoever waits is answered a
+  moment late, so that more have left by then.
 - `misnaming`: a JWT says that its seat is counted for somebody else.
 - `enduring`: a JWT lives longer than it may.
 - `deaf`: a request that waits in line is never answered with a denial.
@@ -31,6 +32,7 @@
 Each takes away what would stand behind it in the tables, so that only the checker is left to see it.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -60,13 +62,14 @@ from licet.store.sqlite import connecting
 from licet.store.sqlite import store as sqlite
 from licet.store.sqlite.memory import Memory
 from licet.web.waiter import Waiter
-from licet.web.waiting import WaitingRequests
+from licet.web.waiting import Submit, WaitingRequests
 
 HASTY, BLIND = "hasty", "blind"
 STALE_S = 0.3
 FORGETS_EVERY = 40  # commits
 CLINGS_MS = 10_000
 ENDURES_MS = 20_000
+LATE_S = 0.3
 
 
 def break_it(name: str) -> None:
@@ -325,9 +328,20 @@ def _serve_the_gone() -> None:
 
 
 def _give_nothing_back() -> None:
+    truly = WaitingRequests._waited
+
     async def give_back(*_: object) -> None: ...
 
+    async def waited(waiting: WaitingRequests, waiter: Waiter, submit: Submit) -> Outcome:
+        async def submit_late(command: Command) -> Outcome:
+            outcome = await submit(command)
+            await asyncio.sleep(LATE_S)
+            return outcome
+
+        return await truly(waiting, waiter, submit_late)
+
     WaitingRequests._give_back = give_back  # type: ignore[method-assign,assignment]
+    WaitingRequests._waited = waited  # type: ignore[method-assign,assignment]
 
 
 def _name_another() -> None:

@@ -95,6 +95,7 @@ class Walk:
         self._served_by_us = 0  # until when a grant may be given a seat, or an administrator take the place
         # Requests for a place: when it was asked for, and by when it was taken at the latest.
         self._open: list[tuple[int, int]] = []
+        self._served: list[Operation] = []  # which end what was asked for before them
         self._removals: list[Action] = []
         self._ends: list[int] = []  # when something was begun that may end the place
         self._may_since: dict[int, int] = {}  # of each grant, by its identity
@@ -125,6 +126,7 @@ class Walk:
 
     def _step(self, grant: Operation) -> None:
         asked_us = _asked_us(grant)
+        self._end_what_was_served(asked_us)
         if grant.queue:
             by_us = self._faults.by_us(grant) if grant.is_unknown else grant.received_us
             self._open.append((asked_us, by_us))
@@ -136,10 +138,19 @@ class Walk:
             self._cut(asked_us)
             self._served_by_us = max(self._served_by_us, grant.received_us)
             if grant.outcome == "granted":
-                # Who is served waits no more; what nobody answered may still be done.
-                self._open = [it for it in self._open if it[1] > grant.received_us]
+                self._served.append(grant)
         elif grant.queue and grant.outcome in DENIALS and asked_us > self._served_by_us:
             self._stand(grant, asked_us)
+
+    def _end_what_was_served(self, by_us: int) -> None:
+        """Who is served waits no more, once it is answered; what nobody answered may still be done.
+
+        Where a place is a user's, another client of the user may ask, and still have it, meanwhile.
+        """
+        for served in [it for it in self._served if it.received_us <= by_us]:
+            self._served.remove(served)
+            own = _asked_us(served), served.received_us
+            self._open = [it for it in self._open if it[1] > served.sent_us and it != own]
 
     def _since_us(self, decided_us: int) -> int:
         """Since when the place may have been theirs that was decided on then, or later."""

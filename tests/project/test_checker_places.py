@@ -272,3 +272,29 @@ class TestPlacesOfUsers:
         story.ask(1.6, "a", "grant", "queued", "", 3, queue=True, position=2, wait_s=3, in_use=2, seats=2)
         story.log_off(3, "b", story.grant(2, "b", queue=True))
         assert story.found() == NOTHING
+
+    def test_a_place_is_there_until_who_is_served_is_served(self) -> None:
+        """`a` asks while `b` waits, and has the place that it took before `c` took its own."""
+        story = Story(seats=1, duplicates="user", limits=LINE)
+        sid = story.grant(0, "d")
+        story.stand(1, "a", 1, in_use=1, seats=1)
+        story.stand(2, "c", 2, in_use=1, seats=1)
+        story.stand(4, "a", 1, in_use=1, seats=1)
+        story.log_off(5.9, "d", sid)
+        story.grant(3, "b", queue=True, wait_s=3, took_s=3)
+        assert story.found() == NOTHING
+
+    @pytest.mark.parametrize(("position", "found"), [(2, NOTHING), (1, {"overtaken"})])
+    def test_a_place_that_comes_after_a_seat_is_a_new_one(
+        self, position: int, found: set[FindingKind]
+    ) -> None:
+        """`b` is served and gives its seat back, which `d` may have; `a` comes again behind `c`."""
+        story = Story(seats=1, duplicates="user", limits=LINE)
+        sid = story.grant(0, "d")
+        story.stand(1, "a", 1, in_use=1, seats=1)
+        story.stand(2, "c", 2, in_use=1, seats=1)
+        story.log_off(2.9, "d", sid)
+        story.log_off(4, "b", story.grant(3, "b", queue=True))
+        story.lose(4.1, "d")
+        story.stand(5, "a", position, in_use=1, seats=1)
+        assert story.found() == found
