@@ -355,6 +355,7 @@ class TestPlans:
             "ix_session_expires_at_ms",
             *["ix_session_user_seat"] * 2,
             *["pk_seat"] * 2,
+            "pk_seat_count",
             *["pk_seat_free"] * 2,
             "uq_session_sid",
         ]
@@ -379,6 +380,12 @@ class TestPlans:
         looks_up_by_key(plan)
         plan = explained(lonely, load_statements.OF_NUMBERED_GRANTS, asked)
         assert indexes_of(plan) == [*seats, *["pk_seat_free"] * 2]
+        looks_up_by_key(plan)
+        plan = explained(lonely, load_statements.OF_GRANTS_WITH_OPTIONS, asked)
+        assert indexes_of(plan) == [*seats, "pk_seat_count"]
+        looks_up_by_key(plan)
+        plan = explained(lonely, load_statements.OF_NUMBERED_GRANTS_WITH_OPTIONS, asked)
+        assert indexes_of(plan) == [*seats, "pk_seat_count", *["pk_seat_free"] * 2]
         looks_up_by_key(plan)
 
     @pytest.mark.parametrize("is_analyzed", [False, True])

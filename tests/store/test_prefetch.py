@@ -27,7 +27,7 @@ from licet.store.rows import rows_of
 from licet.store.sqlite import book as sqlite_book
 from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh
 from support.kinds import KINDS, Place
-from support.loading import STATEMENTS, same_by_smaller_statement
+from support.loading import STATEMENTS, changed, same_by_smaller_statement
 from support.many import few
 from support.signed_pools import put_licences, text_of, trust
 from support.whole_book import Everything
@@ -348,17 +348,17 @@ class Omission(NamedTuple):
         if self.both is not None:
             name, *texts = self.both
             for module in (sqlite_book, postgres_book):
-                patch.setattr(module, name, _changed(getattr(module, name), *texts))
+                patch.setattr(module, name, changed(getattr(module, name), *texts))
         if self.sqlite is not None:
             name, *texts = self.sqlite
-            patch.setattr(sqlite_book, name, _changed(getattr(sqlite_book, name), *texts))
+            patch.setattr(sqlite_book, name, changed(getattr(sqlite_book, name), *texts))
         if self.postgres is not None:
             name, *texts = self.postgres
             assert texts[0] in load_statements.PARTS[name]
             for statement, parts in STATEMENTS.items():
                 of_statement = dict(parts)
                 if name in parts and texts[0] in parts[name]:
-                    of_statement[name] = _changed(parts[name], *texts)
+                    of_statement[name] = changed(parts[name], *texts)
                 patch.setattr(load_statements, statement, load_statements.statement_of(of_statement))
 
 
@@ -370,11 +370,6 @@ def _without(attribute: str) -> Callable[[Need, Sequence[Command], Mapping[int, 
         setattr(need, attribute, type(getattr(need, attribute))())
 
     return begin_without
-
-
-def _changed(statement: str, before: str, after: str) -> str:
-    assert before in statement
-    return statement.replace(before, after)
 
 
 def oldest(_: Need, client_key: int, live: int) -> int:
@@ -425,6 +420,11 @@ def exceeded(need: Need, counts: Counts, _: int) -> dict[int, set[str]]:
     return {pool_id: set() for pool_id in counts}
 
 
+def _explains(*_: object) -> bool:
+    """Nothing."""
+    return False
+
+
 def waiting(*_: object) -> dict[int, set[str]]:
     """Nothing of those who wait."""
     return {}
@@ -444,7 +444,7 @@ OMISSIONS = {
     "counts of those who wait": Omission(method=waiting),
     "queues": Omission("queues"),
     "queues of a sweep": Omission(both=("_LAPSED", "WHERE", NOTHING)),
-    "explained": Omission("explained"),
+    "explained by what is counted": Omission(method=_explains),
     "renewed": Omission("renewed"),
     "ended": Omission("ended"),
     "rooms": Omission("rooms"),

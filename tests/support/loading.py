@@ -14,7 +14,15 @@ STATEMENTS = {
     "WHOLE": load_statements.PARTS,
     "OF_GRANTS": load_statements.GRANTS,
     "OF_NUMBERED_GRANTS": load_statements.NUMBERED_GRANTS,
+    "OF_GRANTS_WITH_OPTIONS": load_statements.GRANTS_WITH_OPTIONS,
+    "OF_NUMBERED_GRANTS_WITH_OPTIONS": load_statements.NUMBERED_GRANTS_WITH_OPTIONS,
 }
+
+
+def changed(statement: str, before: str, after: str) -> str:
+    """The statement with another text instead of one that it has."""
+    assert before in statement
+    return statement.replace(before, after)
 
 
 def same_by_smaller_statement(

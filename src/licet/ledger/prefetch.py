@@ -94,9 +94,6 @@ class Need:
         # queues: pools of which the whole queue is needed, lapsed places too (L19).
         self.queues: set[int] = set()
 
-        # explained: pools of which an option may deny a seat: then those that expire first are needed.
-        self.explained: set[int] = set()
-
         # crowded: seats, and for which client, of which a session may begin and end in this batch.
         #   Grant(A, pool 1), 3 times  crowded = {(1, (1, "client:A"))}: the third ends the first
         #   Grant(A, pool 1) of S4, End(S4)      the same; no client can ask for it, as it learns of S4 later
@@ -172,8 +169,6 @@ class Need:
     def _begin(self, tenant: Tenant, pool_id: int, options: PoolOptions) -> list[Applied]:
         """Begin to collect what applies to those who ask a pool with options."""
         self._tenant_of[pool_id], self._options[pool_id] = tenant.id, options
-        if options.counts or options.queue:
-            self.explained.add(pool_id)
         if options.queue:
             self.queues.add(pool_id)
         applied: list[Applied] = []
@@ -257,7 +252,7 @@ class Need:
         seat may still be another one, the answer is the moment before which none of those expires.
 
         One seat of pool 1 is in use: `Grant(A, pool 1)` needs none of them. Two are: it needs 1, or 2 where
-        one of them is that of `A`; and `SPARE` more. Those that are `explained` may deny before.
+        one of them is that of `A`; and `SPARE` more. Where options may deny, it needs them before that.
         """
         found = Counter(pool_id for pool_id, _ in held)
         return {
@@ -266,7 +261,7 @@ class Need:
             if pool_id in in_use
             and (
                 in_use[pool_id] + grants > room_of(self._pools[pool_id], now_ms)
-                or (pool_id in self.explained and self._may_explain(pool_id, counts, now_ms))
+                or (pool_id in self._options and self._may_explain(pool_id, counts, now_ms))
             )
         }
 
@@ -342,21 +337,40 @@ class Need:
         return exceeded
 
     def _may_explain(self, pool_id: int, counts: Counts, now_ms: int) -> bool:
-        """Whether an option may deny a grant of this pool: where a count comes to its bound in this batch.
-
-        The numbers of a signed pool may be on hold for others, of whom the line may be too.
-        """
-        pool, options = self._pools[pool_id], self._options[pool_id]
-        if pool.signed is not None:
-            return True
+        """Whether an option may deny a grant of this pool: where a count comes to its bound in this batch."""
         exceeded = self._exceeded_then(pool_id, counts, now_ms)
-        if any(map(is_limit, exceeded)):
+        if COMMON in exceeded and len(exceeded) > 1:
             return True
-        if COMMON not in exceeded:
-            return False
-        # A seat that none of the reserves of its client may have: each may, where it has one with room.
-        is_any_full = len(exceeded) > 1 or room_of(pool, now_ms) < options.reserved
-        return is_any_full or not all(map(_RESERVES, self._applied[pool_id]))
+        return any(self._explains(pool_id, what, now_ms) for what in exceeded)
+
+    def _explains(self, pool_id: int, what: str, now_ms: int) -> bool:
+        """Whether an option may deny a grant of this pool, as soon as this alone is above its bound.
+
+        A limit may. The common seats may where one is asked for that no reserve of its client may have.
+        """
+        if what != COMMON:
+            return is_limit(what)
+        is_cut = room_of(self._pools[pool_id], now_ms) < self._options[pool_id].reserved
+        return is_cut or not all(map(_RESERVES, self._applied[pool_id]))
+
+    def bounds(self, now_ms: int) -> list[tuple[int, str, int, bool]]:
+        """What `earliest` asks of the counts, for a store that finds them and the seats at once.
+
+        Of each of `counts` its pool, its name, more than how many before this batch are too many, and whether
+        that alone may deny. The common seats may as well where anything else of the pool is too much.
+        """
+        found: list[tuple[int, str, int, bool]] = []
+        for pool_id, names in self.counts.items():
+            asked, options, pool = self._asked[pool_id], self._options[pool_id], self._pools[pool_id]
+            limits = options.limits
+            for what in names:
+                most, may_deny = limits.get(what, SEATS_MAX), self._explains(pool_id, what, now_ms)
+                if what == COMMON and options.reserved:
+                    most = room_of(pool, now_ms) - options.reserved
+                    if pool.signed is not None:  # The time may make them fewer.
+                        most, may_deny = -SEATS_MAX, True
+                found.append((pool_id, what, most - asked[what], may_deny))
+        return found
 
     def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:
         """How many seats of a signed pool that is asked may be in use, and until when that counts.

@@ -21,7 +21,6 @@ from licet.store.postgres import load_statements
 from licet.store.postgres.arrays import numbers
 from licet.store.postgres.book import Loaded, load_used, parameters, tenants_of_expired
 from licet.store.postgres.connection import Doubtful, DriverConnection, Wire
-from licet.store.postgres.counts import load_options
 from licet.store.postgres.memory import NOBODY, Memory
 from licet.store.postgres.one_call import CAN_CALL, Call, Refused, commit_by_call
 from licet.store.postgres.saving import look, save
@@ -185,7 +184,6 @@ class Batch:
         statement = load_statements.WHOLE if raw.whole_loads else load_statements.statement_for(need)
         cursor = statement.ask(raw, parameters(need, locked=locked, least_ms=self._clock.heard_ms))
         asked_used = load_used(raw, need)
-        asked_options = load_options(raw, need)
         unfolded = look(raw) if self._unfolded.must_look else None
         can_call = None if raw.is_known else raw.execute(CAN_CALL)
         # Not by leaving the pipeline: after what that sends, the database would not notice that this node is
@@ -206,14 +204,13 @@ class Batch:
             tenants = self._tenants.refresh(self._ask, loaded.version)
             need, pipeline = Need(self._commands, tenants), None
             loaded = self._load_again(need, used)
-            asked_options = load_options(raw, need)
         elif need.is_of_grants:
             must_end_one = loaded.must_end_one(need)
             if must_end_one and statement is not load_statements.WHOLE:
                 loaded = self._load_again(need, used)
                 pipeline.sync()  # as above
             raw.whole_loads = _WHOLE_LOADS if must_end_one else max(0, raw.whole_loads - 1)
-        if loaded.add_options(raw, need, locked, asked_options) and pipeline is not None:
+        if loaded.add_options(raw, need, locked) and pipeline is not None:
             pipeline.sync()  # as above
         return loaded.book(tenants, need)
 

@@ -25,12 +25,13 @@ from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
 from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
-from licet.store.postgres.counts import load_counts
 from licet.store.postgres.load_statements import (
     CLIENT,
+    COUNT,
     COUNTED_AS,
     EARLY,
     EXPIRED,
+    IN_LINE,
     MOMENT,
     NOW,
     NOW_MS,
@@ -90,6 +91,13 @@ _LAPSED = (
     f"SELECT {PLACE} FROM queue_place WHERE until_ms <= %s"
     " AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s::bigint[])) ORDER BY until_ms LIMIT %s"
 )
+_COUNTS = b"""
+SELECT found.pool_id, found.what, found.in_use
+FROM unnest(%s::bigint[], %s::text[]) AS asked (pool_id, what)
+CROSS JOIN LATERAL (
+  SELECT * FROM seat_count AS it WHERE it.pool_id = asked.pool_id AND it.what = asked.what OFFSET 0
+) AS found
+"""
 _ASSERTIONS = """
 SELECT used.client_key, used.jti
 FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS asked (tenant_id, client_key, jti)
@@ -111,6 +119,7 @@ def parameters(
     named = need.renewed | need.ended
     crowded = [(client_key, *key) for client_key, key in need.crowded]
     at_ms = least_ms if now_ms is None else now_ms
+    bounds = need.bounds(at_ms)
     rooms = [need.room(key, at_ms) if key in need.numbers else (UNSIGNED, 0) for key in need.grants]
     return {
         "now_ms": now_ms,
@@ -129,7 +138,11 @@ def parameters(
         "rooms_of_pools": numbers(room for room, _ in rooms),
         "rooms_until": numbers(until_ms for _, until_ms in rooms),
         "numbers": numbers(need.numbers.get(key, 0) for key in need.grants),
-        "explained": flags(key in need.explained for key in need.grants),
+        "count_pools": numbers(pool_id for pool_id, _, _, _ in bounds),
+        "count_names": texts(what for _, what, _, _ in bounds),
+        "count_bounds": numbers(bound for _, _, bound, _ in bounds),
+        "explaining": flags(may_explain for _, _, _, may_explain in bounds),
+        "queues": numbers(need.queues),
         "with_hold": numbers(need.pools_with_hold()),
         "crowded": numbers(client_key for client_key, _, _ in crowded),
         "crowded_pools": numbers(pool_id for _, pool_id, _ in crowded),
@@ -188,19 +201,13 @@ class Loaded:
         raw: DriverConnection,
         need: Need,
         locked: Collection[int] | None,
-        asked: Iterable[tuple[Any, ...]],
     ) -> bool:
-        """Add what is counted and who waits, as `asked` with `load_options`, and what follows from that.
+        """Add what follows from what options count, and from who waits in line.
 
         `locked` are the tenants of the batch, None for all. Whether anything had to be asked for.
         """
-        for row in asked:
-            if row[3] is None:
-                self._counts.setdefault(row[0], {})[row[1]] = row[2]
-            else:
-                self._places.append(to_place(row))
         if waiting := need.waiting(self._places):
-            for row in load_counts(raw, waiting):
+            for row in _load_counts(raw, waiting):
                 self._counts.setdefault(row[0], {})[row[1]] = row[2]
         if need.sweep:
             tenants = None if locked is None else numbers(locked)
@@ -243,12 +250,8 @@ class Loaded:
     def _add(self, kind: int, row: list[Any]) -> None:
         if kind in {SEAT_ROW, EARLY}:
             self._add_seat(row, is_early=kind == EARLY)
-        elif kind == POOL:
-            self._in_use[row[4]] = row[6]
-            if row[1] >= 0:
-                self._numbered.append((row[4], row[7], row[8]))
-        elif kind == NUMBER:
-            self._free.setdefault(row[4], []).append((row[6], row[8]))
+        elif kind in {POOL, NUMBER, COUNT, IN_LINE}:
+            self._add_of_pool(kind, row)
         elif kind == CLIENT:
             self._live_sessions[row[2]] = row[6]
         elif kind == MOMENT:
@@ -262,6 +265,26 @@ class Loaded:
             session = self._sessions[row[0]] = to_session(row)
             if kind == OLDEST:
                 self._started.setdefault(session.client_key, []).append(session.sid)
+
+    def _add_of_pool(self, kind: int, row: list[Any]) -> None:
+        pool_id = row[4]
+        if kind == NUMBER:
+            self._free.setdefault(pool_id, []).append((row[6], row[8]))
+        elif kind == COUNT:
+            self._counts.setdefault(pool_id, {})[row[5]] = row[6]
+        elif kind == IN_LINE:
+            _, tenant_id, client_key, level, _, holder, *moments = row[:-1]
+            self._places.append(to_place((pool_id, holder, tenant_id, client_key, int(level), *moments)))
+        else:
+            self._in_use[pool_id] = row[6]
+            if row[1] >= 0:
+                self._numbered.append((pool_id, row[7], row[8]))
+
+
+def _load_counts(raw: DriverConnection, names: Mapping[int, Collection[str]]) -> Iterable[tuple[Any, ...]]:
+    pairs = [(pool_id, what) for pool_id, of_pool in names.items() for what in of_pool]
+    asked = [numbers(pool_id for pool_id, _ in pairs), texts(what for _, what in pairs)]
+    return raw.execute(_COUNTS, asked, prepare=True, binary=True)
 
 
 def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:

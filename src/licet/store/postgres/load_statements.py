@@ -20,6 +20,7 @@ from psycopg import Cursor, RawCursor
 
 from licet.ledger.holders import CLIENT_HOLDER, USER_HOLDER
 from licet.ledger.prefetch import EVER_MS, SPARE, Need
+from licet.options import COMMON
 from licet.store.postgres.arrays import seat_of
 from licet.store.postgres.connection import DriverConnection
 from licet.store.rows import SESSION
@@ -27,7 +28,7 @@ from licet.store.rows import SESSION
 NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 # Rows of several kinds have one shape, that of a session with `kind` before it.
-MOMENT, NAMED, OLDEST, EXPIRED, SEAT_ROW, EARLY, POOL, CLIENT, NUMBER, WRITER = range(10)
+MOMENT, NAMED, OLDEST, EXPIRED, SEAT_ROW, EARLY, POOL, CLIENT, NUMBER, WRITER, COUNT, IN_LINE = range(12)
 
 # A part with OFFSET 0 is evaluated by itself for each row before it, so that all its conditions on a row can
 # use the index. `now` is a value that is known before.
@@ -82,15 +83,16 @@ LEFT JOIN LATERAL (
 
 _ASKED_POOLS = """unnest(
     %(pools)s::bigint[], %(grants)s::integer[], %(rooms_of_pools)s::bigint[], %(rooms_until)s::bigint[],
-    %(numbers)s::integer[], %(explained)s::boolean[]
+    %(numbers)s::integer[]
   )"""
 
 
-def _counted(asked: str) -> str:
+def _counted(asked: str, *, has_options: bool) -> str:
     """The pools that are asked, with what is known of them."""
+    may_explain = "pool.id IN (SELECT pool_id FROM explained)" if has_options else "false"
     return f"""
   SELECT pool.id, pool.in_use, pool.numbers_used, pool.numbers_from_ms, asked.numbers, asked.room,
-    asked.may_explain OR pool.in_use + asked.grants > CASE
+    {may_explain} OR pool.in_use + asked.grants > CASE
       WHEN asked.room < 0 THEN pool.seats WHEN {NOW} < asked.room_until_ms THEN asked.room ELSE 0
     END AS may_deny
   FROM {asked}
@@ -140,17 +142,32 @@ PARTS = {
     UNION SELECT * FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[])
   ) AS asked (pool_id, holder)
   CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
-    "counted": _counted(f"""(
+    "counts": """
+  SELECT asked.*, found.in_use::bigint AS in_use
+  FROM unnest(
+    %(count_pools)s::bigint[], %(count_names)s::text[], %(count_bounds)s::bigint[], %(explaining)s::boolean[]
+  ) AS asked (pool_id, what, bound, may_explain)
+  LEFT JOIN LATERAL (
+    SELECT in_use FROM seat_count AS it WHERE it.pool_id = asked.pool_id AND it.what = asked.what OFFSET 0
+  ) AS found ON true""",
+    "places": "SELECT * FROM queue_place WHERE pool_id = ANY(%(queues)s::bigint[])",
+    "explained": f"""
+  SELECT pool_id FROM counts WHERE coalesce(in_use, 0) > bound GROUP BY pool_id
+  HAVING bool_or(may_explain) OR (bool_or(what = '{COMMON}') AND count(*) > 1)""",
+    "counted": _counted(
+        f"""(
     SELECT pool_id, sum(grants) AS grants, max(room) AS room, max(room_until_ms) AS room_until_ms,
-      max(numbers) AS numbers, bool_or(may_explain) AS may_explain
+      max(numbers) AS numbers
     FROM (
-      SELECT pool_id, 0 AS grants, {UNSIGNED} AS room, 0 AS room_until_ms, 0 AS numbers, false AS may_explain
+      SELECT pool_id, 0 AS grants, {UNSIGNED} AS room, 0 AS room_until_ms, 0 AS numbers
         FROM touched WHERE ending
-      UNION ALL SELECT id, 0, {UNSIGNED}, 0, 0, false FROM sweep_pools
-      UNION ALL SELECT pool_id, 0, {UNSIGNED}, 0, 0, false FROM sweep WHERE pool_id IS NOT NULL
+      UNION ALL SELECT id, 0, {UNSIGNED}, 0, 0 FROM sweep_pools
+      UNION ALL SELECT pool_id, 0, {UNSIGNED}, 0, 0 FROM sweep WHERE pool_id IS NOT NULL
       UNION ALL SELECT * FROM {_ASKED_POOLS}
     ) AS every GROUP BY pool_id
-  ) AS asked"""),
+  ) AS asked""",
+        has_options=True,
+    ),
     "counted_expired": f"""
   SELECT seat.* FROM counted CROSS JOIN LATERAL (
     SELECT * FROM seat WHERE pool_id = counted.id AND expires_at_ms <= {NOW} ORDER BY expires_at_ms OFFSET 0
@@ -208,24 +225,35 @@ SEAT_SAID = (
 COUNTED_AS = "CASE WHEN seat.counted <> '' THEN convert_to(seat.counted, 'UTF8') END"
 
 # The same for a batch of grants: what a part of the whole has that comes of sessions which end is left out.
+_ASKED = f"{_ASKED_POOLS} AS asked (pool_id, grants, room, room_until_ms, numbers)"
 GRANTS = {
     "moment": PARTS["moment"],
     "rooms": PARTS["rooms"],
     "held": f"""
   SELECT seat.* FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[]) AS asked (pool_id, holder)
   CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
-    "counted": _counted(
-        f"{_ASKED_POOLS} AS asked (pool_id, grants, room, room_until_ms, numbers, may_explain)"
-    ),
+    "counted": _counted(_ASKED, has_options=False),
     "counted_expired": PARTS["counted_expired"],
     "earliest": PARTS["earliest"],
 }
 NUMBERED_GRANTS = GRANTS | {"numbers": PARTS["numbers"]}
+_OF_OPTIONS = {name: PARTS[name] for name in ("counts", "places", "explained")}
+_COUNTED = {"counted": _counted(_ASKED, has_options=True)}
+GRANTS_WITH_OPTIONS = _OF_OPTIONS | GRANTS | _COUNTED
+NUMBERED_GRANTS_WITH_OPTIONS = _OF_OPTIONS | NUMBERED_GRANTS | _COUNTED
 
 # The rows that come of a part, and of which kind they are; a part may be of no statement.
 _SEATS = (("held", SEAT_ROW), ("counted_expired", SEAT_ROW), ("earliest", EARLY))
 _SESSIONS = (("named", NAMED), ("sharing", NAMED), ("oldest", OLDEST), ("sweep", EXPIRED))
 _NUMBERS = f"SELECT {NUMBER}, NULL, NULL, NULL, NULL, pool_id, NULL, number, NULL, from_ms, NULL FROM numbers"
+_COUNTS = (
+    f"SELECT {COUNT}, NULL, NULL, NULL, NULL, pool_id, what, in_use, NULL, NULL, NULL FROM counts"
+    " WHERE in_use IS NOT NULL"
+)
+_PLACES = (
+    f"SELECT {IN_LINE}, NULL, tenant_id, client_key, level::text, pool_id, holder, number, since_ms,"
+    " until_ms, NULL FROM places"
+)
 _OF_EVERY = (
     (
         f"SELECT {POOL}, NULL, room, NULL, NULL, id, NULL, in_use, numbers_used, numbers_from_ms, NULL"
@@ -265,6 +293,7 @@ def statement_of(parts: Mapping[str, str]) -> Statement:
     seats = " UNION ALL ".join(f"SELECT {kind} AS kind, * FROM {name}" for name, kind in _SEATS)
     rows = [f"SELECT {kind}, {SESSION} FROM {name}" for name, kind in _SESSIONS if name in parts]
     rows += [_NUMBERS] if "numbers" in parts else []
+    rows += [_COUNTS, _PLACES] if "counts" in parts else []
     rows = [
         *rows,
         f"SELECT seat.kind, {COUNTED_AS}, {SEAT_SAID} FROM ({seats}) AS seat {SAID}",
@@ -284,10 +313,14 @@ UNION ALL {" UNION ALL ".join(rows)}
 WHOLE = statement_of(PARTS)
 OF_GRANTS = statement_of(GRANTS)
 OF_NUMBERED_GRANTS = statement_of(NUMBERED_GRANTS)
+OF_GRANTS_WITH_OPTIONS = statement_of(GRANTS_WITH_OPTIONS)
+OF_NUMBERED_GRANTS_WITH_OPTIONS = statement_of(NUMBERED_GRANTS_WITH_OPTIONS)
 
 
 def statement_for(need: Need) -> Statement:
     """The smallest statement for what is needed, if no client has to end a session (L8)."""
     if not need.is_of_grants:
         return WHOLE
+    if need.counts:
+        return OF_NUMBERED_GRANTS_WITH_OPTIONS if need.numbers else OF_GRANTS_WITH_OPTIONS
     return OF_NUMBERED_GRANTS if need.numbers else OF_GRANTS

@@ -49,7 +49,6 @@ from licet.store.postgres import load_statements
 from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
 from licet.store.postgres.book import Loaded, load_used, parameters, read_live
 from licet.store.postgres.connection import DriverConnection, Link, Wire
-from licet.store.postgres.counts import load_options
 from licet.store.postgres.saving import save
 from licet.store.postgres.watcher import CHANNEL, Watcher
 from licet.store.snapshots import Ask, Tenants, read_version
@@ -343,7 +342,7 @@ class _Change:
         need = Need(commands, tenants)
         asked = parameters(need, locked=None, least_ms=0, now_ms=self.now_ms)
         loaded = Loaded(load_statements.WHOLE.ask(self._raw, asked), load_used(self._raw, need))
-        loaded.add_options(self._raw, need, None, load_options(self._raw, need))
+        loaded.add_options(self._raw, need, None)
         return loaded.book(tenants, need)
 
     def save(self, book: Book) -> None:
