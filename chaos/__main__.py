@@ -10,14 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos.attack import HEAD, forged, line_of
-from chaos.attacked_servers import clones, primaries, rows
+from chaos.attacks.forged import HEAD, forged, line_of
+from chaos.attacks.servers import clones, primaries, rows
 from chaos.campaign import PART, make_many
-from chaos.checker import check
+from chaos.checks.checker import check
 from chaos.history import read_history
-from chaos.previous import NoHistory, unpack
 from chaos.report import summary
 from chaos.run import Options, Run
+from chaos.site.previous import NoHistory, unpack
 from chaos.upgrade import Upgrade
 
 ATTACKS = {"forged": forged, "clones": clones, "primaries": primaries, "rows": rows}
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--share", type=float, default=1.0, help="of the clients, how many take part")
     run.add_argument("--fault", action="append", default=[], help="a kind of fault; all without it")
-    run.add_argument("--broken", default="", help="a mistake of chaos.broken in every node")
+    run.add_argument("--broken", default="", help="a mistake of chaos.site.mistakes in every node")
     run.add_argument("--keep", type=Path, help="where the history is to stay")
     upgrade = verbs.add_parser("upgrade", help="upgrade from the version before, node by node, under faults")
     upgrade.add_argument("--seed", type=int, default=0)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.checker import Report, check
+from chaos.checks.checker import Report, check
+from chaos.checks.holders import DENIALS
 from chaos.history import read_history
-from chaos.holders import DENIALS
 from chaos.report import summary
 from chaos.run import Options, Run
 

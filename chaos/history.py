@@ -16,6 +16,9 @@ import msgspec
 # The outcome of an operation that was not answered, or answered with 503: it may have been done.
 UNKNOWN = ""
 UNAVAILABLE = "unavailable"
+FOREVER = 1 << 62  # an instant that never comes
+POOL = "full"  # the pool of each tenant
+ACCESS_TTL_S_MAX = 60  # of the tokens of signed pools: the least that can be signed
 
 Kind = Literal["grant", "refresh", "logoff", "revoke", "introspect", "call"]
 ActionKind = Literal[

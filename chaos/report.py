@@ -1,8 +1,8 @@
 """What a run was and what was found in it, for a reader."""
 
-from chaos.checker import Report
-from chaos.findings import KINDS
-from chaos.holders import DENIALS
+from chaos.checks.checker import Report
+from chaos.checks.findings import KINDS
+from chaos.checks.holders import DENIALS
 
 _TEXTS = {
     "over_issued": "seats issued twice",

@@ -15,21 +15,21 @@ from typing import IO
 
 import msgspec
 
-from chaos.administrator import PAUSE_S, Administrator
-from chaos.apis import PLANS, apis
-from chaos.broken import BLIND, HASTY
-from chaos.databases import Database, SqliteDatabase, forking_popen
-from chaos.expiry import FULL_S, SHORT_S, ExpirySite, make_expiry_site, measure_expiry
+from chaos.administration.administrator import PAUSE_S, Administrator
+from chaos.administration.removing import AdminApi
+from chaos.faults.nemesis import Nemesis, NodeFaults, SqliteFaults
+from chaos.faults.postgres import PostgresFaults
 from chaos.history import ApiPlan, Begun, Figure, Writer, now_us
-from chaos.load import Count, Spec
-from chaos.nemesis import Nemesis, NodeFaults, SqliteFaults
-from chaos.nodes import PATIENCE_S, Node
-from chaos.postgres_faults import PostgresFaults
-from chaos.postgres_site import PostgresDatabase
-from chaos.removing import AdminApi
-from chaos.site import Made, TenantSite, make_site, plan
-from chaos.tables import final
-from chaos.vendor import Vendor
+from chaos.load.expiry import FULL_S, SHORT_S, ExpirySite, make_expiry_site, measure_expiry
+from chaos.load.load import Count, Spec
+from chaos.site.apis import PLANS, apis
+from chaos.site.databases import Database, SqliteDatabase, forking_popen
+from chaos.site.mistakes import BLIND, HASTY
+from chaos.site.nodes import PATIENCE_S, Node
+from chaos.site.plans import Made, TenantSite, make_site, plan
+from chaos.site.postgres import PostgresDatabase
+from chaos.site.tables import final
+from chaos.site.vendor import Vendor
 
 REPORT_EVERY_S = 5.0
 LOOK_EVERY_S = 0.05
@@ -48,9 +48,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `between` is how many operations are done at least after each turn, however long they take: so a busy
     machine, that does little, does not spend all that it has on starting again what died.
 
-    `renewals` has the load be mostly renewals (`chaos.load`).
+    `renewals` has the load be mostly renewals (`chaos.load.load`).
 
-    `with_options` has clients ask for seats of pools with options alone (`chaos.limits`), and call one API.
+    `with_options` has clients ask for seats of pools with options alone, and call one API.
 
     `copies` is how many tenants there are of each kind that is not signed: with more, more is asked at once,
     and a batch is larger. `only` names the kinds that take part; none is all. `is_forked` is whether nodes
@@ -89,7 +89,7 @@ class LoadProcess:
         path.write_bytes(msgspec.json.encode(spec))
         self.history = Path(spec.history)
         self.count = Count()
-        command = [sys.executable, "-m", "chaos.load", str(path)]
+        command = [sys.executable, "-m", "chaos.load.load", str(path)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         self._reading = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)

@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from chaos.databases import Database
+from chaos.faults.nemesis import Nemesis
 from chaos.history import Fault, Writer, now_us
-from chaos.nemesis import Nemesis
-from chaos.nodes import PATIENCE_S, Node
 from chaos.run import Options, Run
+from chaos.site.databases import Database
+from chaos.site.nodes import PATIENCE_S, Node
 
 FAULTS = ("kill", "kill all", "kill committer", "pause", "pause committer")
 REPLACED = "replaced"

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos import apis, nodes
-from chaos.attack import HOLD_S, Figures, Told, entry_of, forged, line_of
-from chaos.attacked_servers import clones, primaries, rows
+from chaos.attacks.forged import HOLD_S, Figures, Told, entry_of, forged, line_of
+from chaos.attacks.servers import clones, primaries, rows
+from chaos.site import apis, nodes
 from support.nursery import has_forked
 
 if TYPE_CHECKING:

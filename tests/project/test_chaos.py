@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos import apis, nodes
-from chaos.checker import Report, check
-from chaos.claims import AGREE
-from chaos.findings import FindingKind
+from chaos.checks.checker import Report, check
+from chaos.checks.claims import AGREE
+from chaos.checks.findings import FindingKind
+from chaos.checks.limits import OWN
+from chaos.checks.line import LEFT, ORDER
 from chaos.history import read_history
-from chaos.limits import OWN
-from chaos.line import LEFT, ORDER
 from chaos.report import summary
 from chaos.run import Options, Run
+from chaos.site import apis, nodes
 from support.nursery import has_forked
 
 SEED = 20_261_124

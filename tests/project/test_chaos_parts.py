@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import apis, nodes
 from chaos.campaign import PARTS, Part, in_all, make_many, read_parts
 from chaos.run import Options
+from chaos.site import apis, nodes
 from support.nursery import has_forked
 
 OPTIONS = Options(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos.findings import FindingKind
+from chaos.checks.findings import FindingKind
 from support.story import TOOK_S, Story
 
 if TYPE_CHECKING:

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chaos.findings import FindingKind
-from chaos.history import ApiPlan, Claims
-from chaos.vendor import POOL
+from chaos.checks.findings import FindingKind
+from chaos.history import POOL, ApiPlan, Claims
 from support.story import ACCESS_S, Story
 
 SAID = Claims(

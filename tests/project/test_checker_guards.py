@@ -2,8 +2,8 @@
 
 import pytest
 
-from chaos.checker import check
-from chaos.findings import FindingKind
+from chaos.checks.checker import check
+from chaos.checks.findings import FindingKind
 from chaos.history import ApiPlan
 from support.story import Story
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chaos.findings import FindingKind
+from chaos.checks.findings import FindingKind
 from chaos.history import CountRow, Done, Final, Limits, LineRow, Look
 from support.story import TENANT, Story, us
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chaos.findings import FindingKind
+from chaos.checks.findings import FindingKind
+from chaos.checks.times import Faults, StoreClock
 from chaos.history import UNKNOWN, Fault, Limits, Operation
-from chaos.times import Faults, StoreClock
 from support.story import Story, us
 
 LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=9)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from chaos.checker import check
-from chaos.findings import FindingKind
+from chaos.checks.checker import check
+from chaos.checks.findings import FindingKind
+from chaos.checks.line import AGAIN, ORDER
 from chaos.history import UNKNOWN, Done, HolderKind, Limits
-from chaos.line import AGAIN, ORDER
 from support.story import Story, us
 
 LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=2)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from chaos.checker import check
-from chaos.findings import FindingKind
+from chaos.checks.checker import check
+from chaos.checks.findings import FindingKind
 from chaos.history import Figure, Final, Look, PoolRow, SeatRow, SessionRow, Writer, read_history
 from support.story import EPOCH_S, TENANT, Story, finished, us
 

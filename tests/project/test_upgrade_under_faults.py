@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos.checker import check
+from chaos.checks.checker import check
 from chaos.history import read_history
-from chaos.previous import COMMIT, ROOT, VERSION, NoHistory, unpack
 from chaos.report import summary
 from chaos.run import Options
+from chaos.site.previous import COMMIT, ROOT, VERSION, NoHistory, unpack
 from chaos.upgrade import REPLACED, Upgrade
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from chaos.checker import check
-from chaos.findings import FindingKind
+from chaos.checks.checker import check
+from chaos.checks.findings import FindingKind
 from chaos.history import (
     Action,
     ActionKind,

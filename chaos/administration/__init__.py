@@ -1,0 +1,1 @@
+"""The administration: changes that an administrator makes while the load runs."""

@@ -1,0 +1,231 @@
+"""What guards that count did: one holder a number at a time, and no live token refused.
+
+A guard lets another holder in with a number if its token is newer by the hold than the newest one before, or
+if nobody of the holder before was let in for the hold. So of two holders that were let in within a hold, the
+later one must have come with a token that is newer by the hold. Two APIs that share a memory may differ for
+`overlap_s` at a hand-over.
+
+A live token may be refused only where nobody could be asked, because something was broken, or the node that
+a guard asks left others without an answer as well, as a busy machine may make it; or for some seconds after a
+licence that gives its number, as a guard fetches licences every ten seconds at most before it refuses a
+request for want of one.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from chaos.checks.findings import Findings
+from chaos.checks.lives import Life, Lives
+from chaos.checks.signed import Signed
+from chaos.checks.times import ALLOWANCE_US, LATE_US, Faults, Spans
+from chaos.history import ACCESS_TTL_S_MAX, UNKNOWN, Action, ApiPlan, Begun, Operation
+
+SECOND_US = 1_000_000
+OVER = "calls with the token of a session that was over, and that had to be refused"
+OVER_JWT = "calls with a JWT that had expired, and that had to be refused"
+REMEMBERED_US = 5 * SECOND_US  # how long introspection is remembered at most
+LOOK_AGAIN_US = 10 * SECOND_US
+FETCH_US = 7 * SECOND_US  # until a guard that could not ask has asked again, with its time-out
+CLOCKS_S = 300  # by how much clocks may differ
+LICENCE_REASONS = frozenset({"beyond_licence", "licence_over", "wrong_pool"})
+
+
+class Entry(NamedTuple):
+    """Somebody who was let in, or may have been."""
+
+    holder: str
+    issued_s: int
+    api: int
+    operation: Operation
+
+
+def check_calls(  # noqa: PLR0917 - what all checks are given
+    lives: Lives,
+    signed: Signed,
+    operations: Iterable[Operation],
+    actions: Sequence[Action],
+    begun: Begun,
+    faults: Faults,
+    findings: Findings,
+) -> None:
+    """Find who was let in beside another, or after a logoff, and whose live token was refused."""
+    let_in: dict[tuple[int | str, int], list[Entry]] = defaultdict(list)
+    refusals = _Refusals(lives, signed, actions, faults, findings, begun.nodes)
+    for operation in operations:
+        if operation.kind != "call" or (life := lives.by_sid.get(operation.sid)) is None:
+            continue
+        findings.checked["calls that were let in"] += operation.outcome == "let_in"
+        if operation.outcome in {"let_in", UNKNOWN}:
+            if life.number:
+                group = _group(begun.apis, operation.node)
+                entry = Entry(life.holder, operation.issued_ms // 1000, operation.node, operation)
+                let_in[group, life.number].append(entry)
+        else:
+            refusals.check(operation, life)
+        if operation.outcome != UNKNOWN:
+            _must_not_be_over(lives, life, operation, findings)
+    for (_, number), entries in sorted(let_in.items(), key=str):
+        overlap_us = round(begun.apis[entries[0].api].overlap_s * SECOND_US)
+        _check_number(lives, number, entries, overlap_us, findings)
+
+
+def _group(apis: Sequence[ApiPlan], api: int) -> int | str:
+    """Which APIs count together."""
+    return apis[api].memory if apis[api].overlap_s else api
+
+
+def _must_not_be_over(lives: Lives, life: Life, operation: Operation, findings: Findings) -> None:
+    expired_us = operation.token_received_us + lives.plan.access_ttl_s * SECOND_US + ALLOWANCE_US
+    # A JWT is good until it expires, as nobody tells of a logoff; an introspection is remembered.
+    ended_us = expired_us if lives.plan.is_jwt else life.ended_us + REMEMBERED_US + ALLOWANCE_US
+    if operation.sent_us <= min(expired_us + (0 if lives.plan.is_jwt else REMEMBERED_US), ended_us):
+        return
+    if operation.outcome == "let_in":
+        findings.add("undone_logoff", f"{life.sid} was let in, and is over", operation)
+    findings.checked[OVER_JWT if lives.plan.is_jwt else OVER] += 1
+
+
+class _Refusals:
+    """Whether each is one that may be."""
+
+    def __init__(  # noqa: PLR0917 - what all checks are given
+        self,
+        lives: Lives,
+        signed: Signed,
+        actions: Sequence[Action],
+        faults: Faults,
+        findings: Findings,
+        nodes: int,
+    ) -> None:
+        self._nodes = nodes
+        # A node that does not know yet that a client is enabled again says that its tokens are inactive.
+        self._shut = {
+            it.client_id: Spans(
+                [one for one in actions if one.client == it.client_id], "disable", "enable", faults
+            )
+            for it in lives.plan.clients
+        }
+        self._lives = lives
+        self._signed = signed
+        self._faults = faults
+        self._findings = findings
+        self._access_us = lives.plan.access_ttl_s * SECOND_US
+        if lives.plan.is_jwt:  # whose end is a whole second
+            self._access_us -= SECOND_US
+
+    def check(self, operation: Operation, life: Life) -> None:
+        """One refusal."""
+        ran_out_us = operation.token_sent_us + self._access_us - ALLOWANCE_US
+        must_live = life.must_live(operation.sent_us, operation.received_us)
+        may_be_shut = self._shut[life.client].touch(operation.sent_us, operation.received_us)
+        if not must_live or may_be_shut or operation.received_us > ran_out_us:
+            self._findings.checked["calls refused with a token that may be over"] += 1
+            return
+        match operation.outcome:
+            case "unavailable" if self._is_broken(operation):
+                self._findings.checked["calls refused as nobody could be asked"] += 1
+            case reason if reason in LICENCE_REASONS and self._is_news(operation, life):
+                self._findings.checked["calls refused within ten seconds of a licence"] += 1
+            case outcome:
+                self._findings.add(
+                    "refused_live", f"{life.sid} must live, and was answered {outcome}", operation
+                )
+
+    def _is_broken(self, operation: Operation) -> bool:
+        window = operation.sent_us - FETCH_US, operation.received_us
+        node = operation.node % self._nodes  # as `apis` has them ask
+        return self._faults.touch(*window) or self._faults.was_silent(node, *window)
+
+    def _is_news(self, operation: Operation, life: Life) -> bool:
+        """Whether a guard may have fetched licences last when there were fewer."""
+        known_us = operation.sent_us - LOOK_AGAIN_US - FETCH_US
+        if self._faults.touch(known_us, operation.received_us):
+            return True
+        return not life.number or min(self._signed.between(known_us, operation.received_us)) < life.number
+
+
+def _check_number(
+    lives: Lives, number: int, entries: list[Entry], overlap_us: int, findings: Findings
+) -> None:
+    """Find two holders of a number within a hold, and more hand-overs than the bound."""
+    hold_s = lives.plan.hold_s
+    for before, then in beside(entries, hold_s, overlap_us=overlap_us, after_us=overlap_us):
+        text = f"number {number} was {then.holder}'s beside {before.holder}"
+        findings.add("two_holders", text, before.operation, then.operation)
+    overs = hand_overs(entries)
+    findings.checked["hand-overs of a number at a guard"] += max(0, len(overs) - 1)
+    if (found := beyond_bound(overs, hold_s, ACCESS_TTL_S_MAX)) is not None:
+        text = f"number {number} changed hands too often"
+        findings.add("two_holders", text, *(it.operation for it in found))
+
+
+def beside(
+    entries: Sequence[Entry], hold_s: int, *, overlap_us: int, after_us: int
+) -> Iterator[tuple[Entry, Entry]]:
+    """Who was let in within a hold of another, and without a token that is newer by the hold.
+
+    `entries` are of one number and one memory, in the order in which they were sent. `overlap_us` is how long
+    APIs of it may trust what they remember; who was let in sooner than `after_us` behind is left out.
+    """
+    hold_us = hold_s * SECOND_US
+    certain = _certain(entries)
+    received = [it.operation.received_us for it in certain]
+    own: dict[str, list[Entry]] = defaultdict(list)
+    for it in entries:
+        own[it.holder].append(it)
+    for then in certain:
+        first = bisect_left(received, then.operation.received_us - hold_us)
+        for before in certain[first : bisect_left(received, then.operation.sent_us - after_us)]:
+            is_within = before.operation.sent_us > then.operation.received_us - hold_us + overlap_us
+            if before.holder == then.holder or not is_within:
+                continue
+            least_s = before.issued_s + hold_s
+            took_over = _took_over(own[then.holder], before, then, least_s, overlap_us)
+            if then.issued_s < least_s and not took_over:
+                yield before, then
+
+
+def hand_overs(entries: Sequence[Entry]) -> list[Entry]:
+    """The holders of a number that certainly came one after the other, each with its first call."""
+    overs: list[Entry] = []
+    for entry in _certain(entries):
+        if not overs or (
+            entry.holder != overs[-1].holder and entry.operation.sent_us > overs[-1].operation.received_us
+        ):
+            overs.append(entry)
+    return overs
+
+
+def beyond_bound(overs: Sequence[Entry], hold_s: int, access_ttl_s_max: int) -> tuple[Entry, Entry] | None:
+    """Between which two there were more than 1 + (2 W + access_ttl_max + 600) / hold in W seconds, if any."""
+    least, least_at = 0.0, overs[0] if overs else None
+    for at, entry in enumerate(overs):
+        # How many more there were from then to here than two in a hold.
+        above = at - 2 * entry.operation.received_us / SECOND_US / hold_s - least
+        if least_at is not None and at and above > (access_ttl_s_max + 2 * CLOCKS_S) / hold_s:
+            return least_at, entry
+        own = at - 2 * entry.operation.sent_us / SECOND_US / hold_s
+        if not at or own < least:
+            least, least_at = own, entry
+    return None
+
+
+def _certain(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that were answered, in that order."""
+    answered = (it for it in entries if it.operation.received_us)
+    return sorted(answered, key=lambda it: it.operation.received_us)
+
+
+def _took_over(own: list[Entry], before: Entry, then: Entry, least_s: int, overlap_us: int) -> bool:
+    """Whether a holder may have taken the number, with a token that was new enough, between these two."""
+    from_us, until_us = before.operation.sent_us - overlap_us, then.operation.received_us
+    first = bisect_left(own, from_us - LATE_US, key=lambda it: it.operation.sent_us)
+    for it in own[first:]:
+        if it.operation.sent_us > until_us:
+            break
+        is_after = not it.operation.received_us or it.operation.received_us >= from_us
+        if it.issued_s >= least_s and is_after:
+            return True
+    return False

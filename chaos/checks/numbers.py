@@ -1,0 +1,97 @@
+"""The numbers of seats of a signed pool: nobody gets one before another's hold of it is over (L13, L18).
+
+So nobody is denied one that cannot have been anybody's, nor been held for its last token. A number may be
+held though its seat is gone: where a step of the licences cut the seat. The step cuts it when it is known,
+and a renewal that comes before it lengthens nothing; so it may never have come.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
+
+from chaos.checks.findings import Findings
+from chaos.checks.lives import Lives
+from chaos.checks.signed import Signed
+from chaos.history import Final, Operation
+
+ISSUING = frozenset({"grant", "refresh"})
+_UNKNOWN = 0  # as a number
+
+
+def check_numbers(lives: Lives, signed: Signed, operations: Iterable[Operation], findings: Findings) -> None:
+    """Find tokens of different holders of a number that were issued less than a hold apart."""
+    issued: dict[int, list[tuple[int, str, Operation]]] = defaultdict(list)
+    most = max(signed.values)
+    for operation in operations:
+        life = lives.by_sid.get(operation.sid)
+        if life is None or not life.number:
+            continue
+        if operation.number not in {0, life.number}:
+            findings.add("early_number", f"{life.sid} has number {life.number} as well", operation)
+        if operation.kind in ISSUING and operation.outcome == "granted" and operation.issued_ms:
+            issued[life.number].append((operation.issued_ms, life.holder, operation))
+        if operation.number > most:
+            findings.add("early_number", f"no licence has as many as {operation.number} seats", operation)
+    hold_ms = lives.plan.hold_s * 1000
+    for number, of_one in issued.items():
+        of_one.sort(key=lambda it: it[0])
+        for (before_ms, before, first), (then_ms, then, second) in pairwise(of_one):
+            if before == then:
+                continue
+            findings.checked["hand-overs of a number by Licet"] += 1
+            if then_ms - before_ms < hold_ms:
+                text = f"number {number} of {before} was {then}'s after {then_ms - before_ms} ms"
+                findings.add("early_number", text, first, second)
+
+
+def check_numbers_at_the_end(lives: Lives, final: Final, findings: Findings) -> None:
+    """Find seats in the tables with another number than their sessions were told, or with the same one."""
+    seats = {it.holder: it.number for it in final.seats if it.tenant == lives.plan.name}
+    numbers = [*seats.values()]
+    if len(set(numbers)) < len(numbers) or 0 in numbers:
+        findings.add("tables", f"{lives.plan.name}: seats have the numbers {sorted(numbers)}")
+    for row in final.sessions:
+        life = lives.by_sid.get(row.sid)
+        if life is None or not life.number or row.expires_at_ms <= final.now_ms:
+            continue
+        if seats.get(life.holder) != life.number:
+            text = f"{life.sid} was told number {life.number}, and its seat has {seats.get(life.holder)}"
+            findings.add("tables", text)
+
+
+class TakenNumbers:
+    """When each number may have been somebody's, or been held for its last token, however its seat ended."""
+
+    def __init__(self, lives: Lives) -> None:
+        spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for of_holder in lives.may_hold().values():
+            for from_us, until_us, life in of_holder:
+                spans[life.number if life is not None else _UNKNOWN].append((from_us, until_us))
+        unknown = spans.pop(_UNKNOWN, [])
+        self._unknown_from = sorted(from_us for from_us, _ in unknown)
+        self._unknown_until = sorted(until_us for _, until_us in unknown)
+        # Of each number in their order: when it may have been taken, and until when it may have been then.
+        self._from: dict[int, list[int]] = {}
+        self._reach: dict[int, list[int]] = {}
+        for number, of_one in spans.items():
+            of_one.sort()
+            self._from[number] = [from_us for from_us, _ in of_one]
+            self._reach[number] = [*accumulate((until_us for _, until_us in of_one), max)]
+
+    def may_be_all(self, most: int, from_us: int, until_us: int) -> bool:
+        """Whether all numbers up to this one may have been taken or held at moments between these."""
+        return most - len(self.free(most, from_us, until_us)) + self.unknown(from_us, until_us) >= most
+
+    def free(self, most: int, from_us: int, until_us: int) -> list[int]:
+        """The numbers up to this one that nobody is known to may have had at a moment between these."""
+        return [number for number in range(1, most + 1) if not self._may_be(number, from_us, until_us)]
+
+    def unknown(self, from_us: int, until_us: int) -> int:
+        """How many may have had a number between these that nobody was told."""
+        begun = bisect_right(self._unknown_from, until_us)
+        return begun - bisect_left(self._unknown_until, from_us)
+
+    def _may_be(self, number: int, from_us: int, until_us: int) -> bool:
+        begun = bisect_right(self._from.get(number, ()), until_us)
+        return begun > 0 and self._reach[number][begun - 1] >= from_us

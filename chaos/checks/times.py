@@ -1,0 +1,225 @@
+"""What was true of the set-up when, as far as anybody outside can know: between may and must.
+
+An action counts from its beginning, because it may have been done at once, and is over for certain only when
+one that undoes it is done. What nobody answered may be done as late as `late_us` says.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+from msgspec.structs import replace
+
+from chaos.history import FOREVER, Action, ActionKind, Fault, Operation
+
+# How far the clocks of store and history may go apart in a session's life, and how long what was read of one
+# may wait until it is compared: a guess, far above what two readings on one machine differ by.
+ALLOWANCE_US = 250_000
+# Until what nobody answered is done or never will be, of the time in which all is whole: above every time-out
+# of Licet. What waits in a node goes on waiting while something is broken.
+LATE_US = 10_000_000
+# In which a change of the set-up counts on all nodes: the second that is promised, and half for a machine
+# whose processors are all busy.
+STALE_US = 1_500_000
+
+# In which the server has seen for certain that a client left, and has given back what it was giving to it.
+LEFT_US = 4_000_000
+
+T = TypeVar("T")
+
+
+class Faults:
+    """When something was broken, and when a node left somebody without an answer though nothing was.
+
+    A machine whose processors are all busy may do that to a node: its store's lock is not to be had in time.
+    """
+
+    def __init__(self, faults: Iterable[Fault], operations: Iterable[Operation] = ()) -> None:
+        self._silent: dict[int, list[int]] = defaultdict(list)  # of each node, in which order they were sent
+        for operation in operations:
+            if operation.is_unknown and operation.kind != "call" and not operation.left_us:
+                insort(self._silent[operation.node], operation.sent_us)
+        self._begun: list[int] = []
+        self._ended: list[int] = []
+        for fault in sorted(faults, key=lambda struck: struck.begun_us):
+            if self._ended and fault.begun_us <= self._ended[-1] + STALE_US:
+                self._ended[-1] = max(self._ended[-1], fault.ended_us)
+            else:
+                self._begun.append(fault.begun_us)
+                self._ended.append(fault.ended_us)
+
+    def whole_us(self, at_us: int) -> int:
+        """When all was whole again that was broken at this moment, or within moments of it."""
+        at = bisect_right(self._begun, at_us + STALE_US) - 1
+        return max(at_us, self._ended[at]) if at >= 0 and self._ended[at] >= at_us else at_us
+
+    def touch(self, from_us: int, until_us: int) -> bool:
+        """Whether something was broken at some moment between these, or within moments of it."""
+        at = bisect_right(self._begun, until_us + STALE_US) - 1
+        return at >= 0 and self._ended[at] >= from_us - STALE_US
+
+    def was_silent(self, node: int, from_us: int, until_us: int) -> bool:
+        """Whether a node left a request unanswered, or had no store, that was sent between these."""
+        sent = self._silent[node]
+        return bisect_left(sent, from_us) < bisect_right(sent, until_us)
+
+    def late_us(self, at_us: int) -> int:
+        """Until when something asked for at this moment may be done, if nobody answered it."""
+        left_us = LATE_US
+        first = bisect_left(self._ended, at_us)
+        for begun_us, ended_us in zip(self._begun[first:], self._ended[first:], strict=True):
+            if at_us + left_us < begun_us - STALE_US:
+                break
+            left_us -= max(0, begun_us - STALE_US - at_us)
+            at_us = max(at_us, ended_us)
+        return at_us + left_us
+
+    def by_us(self, grant: Operation) -> int:
+        """Until when a grant that nobody answered may be given a seat."""
+        if not grant.left_us:
+            return self.late_us(grant.due_us)
+        seen_us = grant.left_us + LEFT_US
+        return seen_us if self.is_noticed(grant) else self.late_us(seen_us)
+
+    def is_noticed(self, grant: Operation) -> bool:
+        """Whether its node can have been prevented by nothing from seeing that its client left."""
+        window = grant.left_us - LEFT_US, grant.left_us + LEFT_US
+        return not self.touch(*window) and not self.was_silent(grant.node, *window)
+
+    def known_us(self, at_us: int) -> int:
+        """When every node knows of a change of the set-up that was made by this moment."""
+        return self.whole_us(at_us) + STALE_US
+
+
+class StoreClock:
+    """How far the store's clock is ahead of the history's, as far as the answers of a tenant tell."""
+
+    def __init__(self) -> None:
+        self._least_us, self._most_us = -FOREVER, FOREVER
+
+    def learn(self, operation: Operation) -> None:
+        """Each token was issued after it was asked for, and before it was there."""
+        if operation.kind in {"grant", "refresh"} and operation.issued_ms and operation.outcome == "granted":
+            issued_us = operation.issued_ms * 1000
+            exactly_us = 1000 if operation.claims is None else 1_000_000  # a JWT has whole seconds
+            self._least_us = max(self._least_us, issued_us - operation.received_us)
+            self._most_us = min(self._most_us, issued_us + exactly_us - operation.sent_us)
+
+    def span_us(self, at_ms: int) -> tuple[int, int] | None:
+        """From and until when it may have been this moment of the store; None where its clock was moved."""
+        if not -FOREVER < self._least_us <= self._most_us < FOREVER:
+            return None
+        at_us = at_ms * 1000
+        return at_us - self._most_us - ALLOWANCE_US, at_us + 1000 - self._least_us + ALLOWANCE_US
+
+    def settled(self, operation: Operation, faults: Faults) -> Operation:
+        """A grant whose answer was put off, sent when it may have been decided at the earliest.
+
+        It stays as it is where clocks were moved, or something was broken meanwhile.
+        """
+        if not operation.wait_s:
+            return operation
+        asked_us = sent_us = operation.sent_us
+        is_known = operation.outcome == "granted" and self._least_us <= self._most_us
+        if is_known and not faults.touch(asked_us, operation.received_us):
+            sent_us = max(sent_us, operation.issued_ms * 1000 - self._most_us - ALLOWANCE_US)
+        return replace(operation, sent_us=sent_us, asked_us=asked_us)
+
+
+class Settings(Generic[T]):
+    """What a setting may have been when; `changes` are the actions that changed it, and to what."""
+
+    def __init__(self, first: T, changes: Iterable[tuple[Action, T]]) -> None:
+        found = sorted(changes, key=lambda change: change[0].begun_us)
+        ordered = [action for action, _ in found]
+        self._values = [first, *(value for _, value in found)]
+        self._from = [0, *(action.begun_us for action in ordered)]
+        self._until = [self._undone_us(0, ordered)]
+        self._until += [
+            self._undone_us(action.ended_us, ordered[at:]) for at, action in enumerate(ordered, start=1)
+        ]
+
+    def between(self, from_us: int, until_us: int) -> set[T]:
+        """All that it may have been at some moment between these."""
+        first = bisect_left(self._until, from_us)
+        return {*self._values[first : bisect_right(self._from, until_us)]}
+
+    @staticmethod
+    def _undone_us(ended_us: int, later: Sequence[Action]) -> int:
+        """When something else was set for certain."""
+        of_later = (
+            action.ended_us for action in later if action.done == "done" and action.begun_us >= ended_us
+        )
+        return min(of_later, default=FOREVER)
+
+
+class Seats(Settings[int]):
+    """How many seats a pool may have had when."""
+
+    def __init__(self, first: int, actions: Sequence[Action]) -> None:
+        super().__init__(first, ((action, action.seats) for action in actions if action.kind == "seats"))
+
+    def most(self, from_us: int, until_us: int) -> int:
+        """The most that it may have had at any moment between these."""
+        return max(self.between(from_us, until_us))
+
+    def least(self, from_us: int, until_us: int) -> int:
+        """The fewest that it may have had at any moment between these."""
+        return min(self.between(from_us, until_us))
+
+    def may_be(self, seats: int, from_us: int, until_us: int) -> bool:
+        """Whether it may have had so many at some moment between these."""
+        return seats in self.between(from_us, until_us)
+
+    @property
+    def most_ever(self) -> int:
+        """The most that it may ever have had."""
+        return max(self._values)
+
+    @property
+    def least_ever(self) -> int:
+        """The fewest that it may ever have had."""
+        return min(self._values)
+
+
+class Spans:
+    """The spans of time in which something may have been so, of one client."""
+
+    def __init__(
+        self, actions: Iterable[Action], begins: ActionKind, ends: ActionKind, faults: Faults
+    ) -> None:
+        self._spans: list[tuple[int, int]] = []
+        begun_us: int | None = None
+        for action in sorted(actions, key=lambda done: done.begun_us):
+            if action.kind == begins and begun_us is None:
+                begun_us = action.begun_us
+            elif action.kind == ends and action.done == "done" and begun_us is not None:
+                self._spans.append((begun_us, faults.known_us(action.ended_us)))
+                begun_us = None
+        if begun_us is not None:
+            self._spans.append((begun_us, FOREVER))
+
+    def touch(self, from_us: int, until_us: int) -> bool:
+        """Whether it may have been so at some moment between these."""
+        return any(begun_us <= until_us and from_us <= ended_us for begun_us, ended_us in self._spans)
+
+
+class Shut:
+    """When a client was disabled for certain."""
+
+    def __init__(self, actions: Iterable[Action]) -> None:
+        self._spans: list[tuple[int, int]] = []
+        since_us: int | None = None
+        for action in sorted(actions, key=lambda done: done.begun_us):
+            if action.kind == "disable" and action.done == "done":
+                since_us = action.ended_us
+            elif action.kind == "enable" and since_us is not None:
+                self._spans.append((since_us, action.begun_us))
+                since_us = None
+        if since_us is not None:
+            self._spans.append((since_us, FOREVER))
+
+    def cover(self, from_us: int, until_us: int) -> bool:
+        """Whether it was so all the time between these."""
+        return any(begun_us <= from_us and until_us <= ended_us for begun_us, ended_us in self._spans)

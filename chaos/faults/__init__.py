@@ -1,0 +1,1 @@
+"""The faults: what the nemesis breaks, in nodes, in their stores, and in the network between them."""

@@ -1,0 +1,320 @@
+"""What a run is about: tenants of few seats, and many clients that want them.
+
+Each tenant is of another kind: its holders are clients, users or sessions (L2), its sessions live seconds or
+twenty minutes (L3), its clients may have few of them (L8). Every client has two secrets, of which an
+administrator takes one away and gives it back, so that the load knows both from the start. Three pools are
+signed by a vendor, with references and with JWTs; before APIs stand guards that count their seats again.
+
+A run of options has other kinds alone, each with a line: one whose pool reserves, limits, excludes and
+includes, one that counts by session, one for named users, two that are signed, one of these with JWTs, one
+whose options are for users with four clients each, one whose seats are users' (L2), one that has nothing but
+the line, and priorities in it, and one with few seats and a line that nobody changes.
+"""
+
+import msgspec
+from msgspec.structs import replace
+
+from chaos.history import POOL, ApiPlan, Begun, ClientPlan, HolderKind, Limits, TenantPlan
+from chaos.site.vendor import Vendor, first
+from licet.accounts.administrators import changing as changing_accounts
+from licet.credentials.generated import ApiKeys, ClientSecrets, NewClientSecret
+from licet.credentials.keyring import Keyring
+from licet.model import Duplicates, Role, TokenFormat
+from licet.options import Priority, Share
+from licet.setup.change import SetupChange, changing
+from licet.setup.licences import install, trust
+from licet.setup.tenant import TenantSetup
+from licet.store.contract import Store
+
+ACTOR = "chaos"
+ASKER = "Asker"  # introspects; no administrator touches it
+SECRETS = 2
+
+_Kind = tuple[str, int, HolderKind, int, int, int, int, int, int]
+# Name, seats, who holds one, lives of a session and of a token in seconds, clients, users, sessions of each,
+# hold in seconds. Of a signed pool, the seats are those that are signed.
+_TENANTS: tuple[_Kind, ...] = (
+    ("Client", 6, "client", 20, 10, 60, 60, 100, 0),
+    ("User", 5, "user", 8, 4, 60, 20, 6, 0),
+    ("Session", 8, "none", 5, 5, 60, 60, 3, 0),
+    ("Short", 4, "client", 2, 1, 50, 50, 2, 0),
+    ("Long", 10, "client", 1200, 600, 40, 40, 4, 0),
+    ("Crowd", 3, "client", 6, 3, 60, 60, 5, 0),
+    ("Held", 6, "client", 3, 2, 20, 20, 3, 2),
+)
+_SIGNED: tuple[_Kind, ...] = (
+    ("SignedClient", 12, "client", 10, 5, 30, 30, 3, 2),
+    ("SignedUser", 8, "user", 8, 4, 40, 20, 4, 3),
+    ("SignedJwt", 12, "client", 8, 3, 30, 30, 3, 3),
+)
+_JWT = frozenset({"SignedJwt", "LimitedJwt"})
+# Those whose pools have options: mostly 64 clients, two of each user, on seats that its options share out.
+LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12, includes=True, level=3)
+_LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=40, level=3)
+_LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line is kept, in seconds
+    (("Limited", 10, "client", 8, 4, 64, 32, 100, 0), LIMITS, 5),
+    (("LimitedLine", 10, "client", 8, 4, 64, 64, 100, 0), _LINE, 30),
+    (
+        ("LimitedSession", 12, "none", 6, 4, 64, 32, 100, 0),
+        replace(LIMITS, max=3, max_per_user=3, max_per_client=2),
+        20,
+    ),
+    (
+        ("LimitedNamed", 6, "client", 8, 4, 24, 12, 100, 0),
+        replace(LIMITS, reserve=1, includes=False, names=True, max_per_user=2, queue=6),
+        20,
+    ),
+    (
+        ("LimitedSigned", 10, "client", 8, 4, 64, 32, 100, 2),
+        replace(LIMITS, includes=False, max_per_user=2),
+        20,
+    ),
+    (
+        ("LimitedJwt", 10, "client", 8, 3, 48, 24, 100, 3),
+        replace(LIMITS, includes=False, max=3, max_per_user=1),
+        20,
+    ),
+    (
+        ("LimitedUser", 10, "client", 8, 4, 64, 16, 100, 0),
+        replace(LIMITS, includes=False, max=4, max_per_user=2, max_of_user=1),
+        20,
+    ),
+    (
+        ("LimitedByUser", 8, "user", 8, 4, 64, 20, 100, 0),
+        replace(LIMITS, includes=False, max=3, max_per_user=0),
+        20,
+    ),
+    (("LimitedFew", 3, "client", 30, 15, 32, 32, 100, 0), replace(_LINE, level=1), 20),
+)
+_SIGNED_NAMES = frozenset({"LimitedSigned", "LimitedJwt"})
+_BY_USERS = frozenset({"LimitedUser", "LimitedByUser"})
+_STEADY = frozenset({"LimitedFew"})
+# Of the clients, and of the users.
+_DESK, _SALES, _OUT, _FIRST = slice(4), slice(2, 18), slice(-4, None), slice(12, 24)
+_STAFF, _NAMED = slice(2, -8), slice(5)
+_DESK_USERS, _SALES_USERS, _OUT_USERS, _FIRST_USERS = slice(2), slice(1, 6), slice(-1, None), slice(5, 8)
+_CAPPED = slice(5, 8)  # some of `sales`, and some of nothing
+
+
+class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
+    """A client as the load knows it: its secrets, any of which may not work at a time."""
+
+    client_id: str
+    secrets: tuple[str, ...]
+
+
+class TenantSite(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant as the load knows it."""
+
+    name: str
+    session_ttl_s: int
+    clients: tuple[ClientSite, ...]
+    asker_secret: str
+    is_signed: bool = False
+    is_jwt: bool = False
+    has_line: bool = False
+    is_steady: bool = False
+    line_hold_s: int = 0
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """A site that was made: for the load; for the administrator each client's secrets, and an API key."""
+
+    tenants: tuple[TenantSite, ...]
+    secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]]
+    vendor: Vendor
+    operator_key: str
+
+
+def plan(
+    seed: int,
+    store: str,
+    nodes: int,
+    *,
+    share: float = 1.0,
+    copies: int = 1,
+    apis: tuple[ApiPlan, ...] = (),
+    with_options: bool = False,
+    only: tuple[str, ...] = (),
+) -> Begun:
+    """The plan of a run; `share` is how many of the clients take part, `copies` the tenants of each kind.
+
+    `with_options` has only tenants whose pools have options, `only` has those of these kinds.
+    """
+    if with_options:
+        limited = tuple(
+            _limited(_copied(kind, copy), share, limits, line_hold_s)
+            for copy in range(copies)
+            for kind, limits, line_hold_s in _LIMITED
+            if not only or kind[0] in only
+        )
+        return Begun(seed=seed, store=store, nodes=nodes, tenants=limited, apis=apis)
+    kinds = [kind for kind in _TENANTS if not only or kind[0] in only]
+    tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in kinds]
+    tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED if not only or kind[0] in only]
+    return Begun(seed=seed, store=store, nodes=nodes, tenants=tuple(tenants), apis=apis)
+
+
+def _copied(kind: _Kind, copy: int) -> _Kind:
+    """The first tenant of a kind has its name, the others a number as well."""
+    return (f"{kind[0]}-{copy}" if copy else kind[0], *kind[1:])
+
+
+def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> TenantPlan:
+    name, seats, duplicates, session_ttl_s, access_ttl_s, clients, users, sessions_max, hold_s = kind
+    return TenantPlan(
+        name=name,
+        seats=seats,
+        duplicates=duplicates,
+        session_ttl_s=session_ttl_s,
+        access_ttl_s=access_ttl_s,
+        hold_s=hold_s,
+        signed=seats if is_signed else 0,
+        is_jwt=name.partition("-")[0] in _JWT,
+        clients=tuple(
+            ClientPlan(client_id=f"{name}{number}", user=f"{number % users:03}", sessions_max=sessions_max)
+            for number in range(max(seats + 2, round(clients * share)))
+        ),
+    )
+
+
+def _limited(kind: _Kind, share: float, limits: Limits, line_hold_s: int) -> TenantPlan:
+    """With options, for groups of its clients, or of its users."""
+    name = kind[0].partition("-")[0]
+    plan = _tenant_plan(kind, share, is_signed=name in _SIGNED_NAMES)
+    names = tuple(client.client_id for client in plan.clients)
+    users = tuple(dict.fromkeys(client.user for client in plan.clients))
+    plan = replace(plan, limits=limits, line_hold_s=line_hold_s, is_steady=name in _STEADY)
+    if name in _BY_USERS:
+
+        def clients_of(some: slice) -> tuple[str, ...]:
+            return tuple(client.client_id for client in plan.clients if client.user in users[some])
+
+        return replace(
+            plan,
+            by_users=True,
+            desk=clients_of(_DESK_USERS),
+            sales=clients_of(_SALES_USERS),
+            out=clients_of(_OUT_USERS),
+            first=clients_of(_FIRST_USERS),
+            capped=users[_CAPPED] if limits.max_of_user else (),
+        )
+    return replace(
+        plan,
+        desk=names[_DESK],
+        sales=names[_SALES],
+        out=names[_OUT],
+        staff=names[_STAFF],
+        first=names[_FIRST],
+        named=users[_NAMED],
+    )
+
+
+def set_options(tenant: TenantSetup, plan: TenantPlan, limits: Limits) -> None:
+    """Give the pool of a tenant these options."""
+    tenant.set_pool(
+        POOL,
+        reserve=(Share(who="group:desk", seats=limits.reserve),) if limits.reserve else (),
+        max=_max_of(plan, limits),
+        max_per_user=limits.max_per_user or None,
+        max_per_client=limits.max_per_client or None,
+        exclude=("group:out",) if limits.excludes else (),
+        include=("group:staff",) if limits.includes else (),
+        named=plan.named if limits.names else (),
+        priority=(Priority(who="group:first", level=limits.level),) if limits.level else (),
+        queue=limits.queue,
+        queue_hold_s=plan.line_hold_s,
+    )
+
+
+def _max_of(plan: TenantPlan, limits: Limits) -> tuple[Share, ...]:
+    of_group = (Share(who="group:sales", seats=limits.max),) if limits.max else ()
+    each = plan.capped if limits.max_of_user else ()
+    return (*of_group, *(Share(who=f"user:{user}", seats=limits.max_of_user) for user in each))
+
+
+def make_site(store: Store, keyring: Keyring, begun: Begun, vendor: Vendor) -> Made:
+    """Put the tenants of a plan into a store, and what the vendor has signed for them.
+
+    Raises StoreUnavailable.
+    """
+    generating = ClientSecrets(keyring.pepper)
+    secrets = {
+        (tenant.name, client.client_id): tuple(generating.generate() for _ in range(SECRETS))
+        for tenant in begun.tenants
+        for client in tenant.clients
+    }
+    askers = {tenant.name: generating.generate() for tenant in begun.tenants}
+    with changing(store, ACTOR) as change:
+        for tenant in begun.tenants:
+            _add(change, tenant, secrets, askers[tenant.name])
+    with changing(store, ACTOR) as change:
+        trust(change, vendor.file)
+        for tenant in begun.tenants:
+            if tenant.signed:
+                install(change, tenant.name, vendor.file_of(tenant, first(tenant)))
+    operator_key = ApiKeys(keyring.pepper).generate()
+    with changing_accounts(store, ACTOR) as accounts:
+        accounts.add_api_key(ACTOR, operator_key, role=Role.OPERATOR)
+    return Made(
+        tenants=tuple(_tenant_site(plan, secrets, askers[plan.name].secret) for plan in begun.tenants),
+        secrets=secrets,
+        vendor=vendor,
+        operator_key=operator_key.key,
+    )
+
+
+def _add(
+    change: SetupChange,
+    plan: TenantPlan,
+    secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]],
+    asker: NewClientSecret,
+) -> None:
+    tenant = change.add_tenant(
+        plan.name,
+        seats=plan.seats,
+        session_ttl_s=plan.session_ttl_s,
+        access_ttl_s=plan.access_ttl_s,
+        token_format=TokenFormat.JWT if plan.is_jwt else TokenFormat.REFERENCE,
+    )
+    tenant.set_pool(POOL, duplicates=Duplicates(plan.duplicates), hold_s=0 if plan.signed else plan.hold_s)
+    for initials in dict.fromkeys(client.user for client in plan.clients):
+        tenant.add_user(initials)
+    for client in plan.clients:
+        own = secrets[plan.name, client.client_id]
+        tenant.add_client(client.client_id, own[0], user=client.user, sessions_max=client.sessions_max)
+        for secret in own[1:]:
+            tenant.add_secret(client.client_id, secret)
+    if plan.limits is not None:
+        user_of = {client.client_id: client.user for client in plan.clients}
+        for name in ("desk", "sales", "out", "staff", "first"):
+            members = frozenset[str](getattr(plan, name))
+            if plan.by_users:
+                tenant.add_group(name, users=frozenset(user_of[client] for client in members))
+            else:
+                tenant.add_group(name, clients=members)
+        set_options(tenant, plan, plan.limits)
+    tenant.add_user("API")
+    tenant.add_client(ASKER, asker, user="API", introspects=True)
+
+
+def _tenant_site(
+    plan: TenantPlan, secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]], asker_secret: str
+) -> TenantSite:
+    return TenantSite(
+        name=plan.name,
+        session_ttl_s=plan.session_ttl_s,
+        clients=tuple(
+            ClientSite(
+                client_id=client.client_id,
+                secrets=tuple(secret.secret for secret in secrets[plan.name, client.client_id]),
+            )
+            for client in plan.clients
+        ),
+        asker_secret=asker_secret,
+        is_signed=plan.signed > 0,
+        is_jwt=plan.is_jwt,
+        has_line=plan.limits is not None,
+        is_steady=plan.is_steady,
+        line_hold_s=plan.line_hold_s,
+    )

@@ -1,0 +1,234 @@
+"""PostgreSQL for a run: a primary, a synchronous standby, and a network of ours between them and the nodes.
+
+The two servers have a place each, A and B, with a port that stays. A node reaches both through proxies of its
+own, by a URL that names both; whichever takes writes is the one it works with. After a failover the place of
+the one that is gone gets a new standby of the other. Administrators come without a proxy.
+"""
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chaos.history import now_us
+from chaos.site.databases import tests_postgres
+from chaos.site.network import Network, Proxy
+from chaos.site.nodes import free_port, wait_until
+from chaos.site.processes import signal_all, with_children
+from licet.clock import SystemClock
+from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.store.contract import Store
+from licet.store.errors import StoreUnavailable
+from licet.store.opening import StoreAt
+
+if TYPE_CHECKING:
+    from support.postgres import Postgres
+
+DATABASE = "licet"
+PLACES = 2
+_MOVABLE_CLOCK = (
+    "CREATE SCHEMA moved",
+    "CREATE TABLE moved.clock (ahead interval NOT NULL)",
+    "INSERT INTO moved.clock VALUES (interval '0')",
+    """CREATE FUNCTION moved.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+    AS 'SELECT pg_catalog.clock_timestamp() + ahead FROM moved.clock'""",
+    f"ALTER DATABASE {DATABASE} SET search_path = moved, public, pg_catalog",
+    "ALTER FUNCTION licet_commit SET search_path = moved, public, pg_catalog",
+)
+_STANDBY = "standby"  # what it calls itself, and what the primary waits for
+
+
+class PostgresDatabase:
+    """Two servers, one of them primary, and the ways of so many nodes to them."""
+
+    name = "postgres"
+
+    def __init__(self, directory: Path, nodes: int, *, with_standby: bool = True) -> None:
+        self.data = directory / "data"
+        self.data.mkdir(mode=0o700)
+        self.keyring = new_keyring(SystemClock().now_ms())
+        write_keyring(self.data / FILE_NAME, self.keyring)
+        self._kind = tests_postgres()
+        self._ports = [free_port() for _ in range(PLACES)]
+        self.primary = 0  # which place has it
+        self.has_standby = False
+        self.servers: list[Postgres | None] = [None] * PLACES
+        self.ways: list[list[Proxy]] = []
+        self._nodes = nodes
+        self._with_standby = with_standby
+        self._opened = ExitStack()
+
+    def start(self) -> None:
+        """Make both servers, and the ways to them."""
+        for place in range(PLACES):
+            self._opened.callback(self._remove, place)
+        self.servers[0] = self._kind(port=self._ports[0])
+        self._first().create_database(DATABASE)
+        network = self._opened.enter_context(Network())
+        for _ in range(self._nodes + 1):  # the last are those of administrators
+            self.ways.append([network.proxy(port) for port in self._ports])
+        self._opened.callback(self._close_ways)
+        if self._with_standby:
+            self.add_standby()
+
+    def make_tables(self) -> None:
+        """Those of this version."""
+        self._at().open(SystemClock(), create=True).close()
+
+    def variables(self, node: int) -> Mapping[str, str]:
+        """A node's own way to both servers; -1 is an administrator's."""
+        ports = [way.port for way in self.ways[node]]
+        hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+        return {"LICET_DATA": str(self.data), "LICET_STORE": f"postgresql://postgres@{hosts}/{DATABASE}"}
+
+    def open(self) -> Store:
+        """The store, as somebody beside the nodes has it."""
+        return self._at().open(SystemClock())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock that every change of the set-up needs, if it can be had."""
+        with ExitStack() as stack:
+            with suppress(StoreUnavailable):
+                store = stack.enter_context(closing(self.open()))
+                stack.enter_context(store.transaction())
+            yield
+            with suppress(StoreUnavailable):
+                stack.close()
+
+    def _at(self) -> StoreAt:
+        return StoreAt(self.data, self.variables(-1)["LICET_STORE"])
+
+    def _first(self) -> "Postgres":
+        server = self.servers[self.primary]
+        assert server is not None
+        return server
+
+    def add_standby(self) -> None:
+        """Fill the other place with a standby, and have commits wait for it from then on."""
+        place = 1 - self.primary
+        self._remove(place)
+        primary = self._first()
+        self.servers[place] = self._kind.standby_of(
+            primary, port=self._ports[place], synchronous_standby_names=""
+        )
+        primary.configure(synchronous_standby_names=_STANDBY)
+        primary.reload()
+        wait_until(self.is_synchronous, "the standby to follow")
+        self.has_standby = True
+        for ways in self.ways:
+            ways[place].reopen()
+
+    def is_synchronous(self) -> bool:
+        """Whether the primary has a standby that commits wait for."""
+        found = self._first().execute("SELECT sync_state FROM pg_stat_replication")
+        return any(state == "sync" for (state,) in found)
+
+    def promote(self, *, silently: bool) -> int | None:
+        """Promote the standby; return when it was ordered, in microseconds. None when there is none.
+
+        Nobody comes to the old one any more: two primaries are two licences. Who tries gets no answer, as of
+        a machine that is gone, or is refused, as by one on which nobody listens.
+        """
+        old, place = self.primary, 1 - self.primary
+        standby = self.servers[place]
+        if not self.has_standby or standby is None:
+            return None
+        for ways in self.ways:
+            ways[old].shut(silently=silently)
+        signal_all(self.pids(place), signal.SIGCONT)
+        self.has_standby = False
+        at_us = now_us()
+        standby.promote()
+        self.primary = place
+        return at_us
+
+    def crash(self) -> None:
+        """The primary dies as in a power cut."""
+        signal_all(self.pids(self.primary), signal.SIGKILL)
+
+    def mend(self) -> None:
+        """Start the primary if it does not run, and see that it has a standby."""
+        primary = self._first()
+        if not self.pids(self.primary):
+            self._forget_pid(primary)
+            primary.start()
+        wait_until(self.answers, "the primary to answer")
+        if self._with_standby:
+            if not self.has_standby:
+                self.add_standby()
+            wait_until(self.is_synchronous, "the standby to follow")
+
+    def answers(self) -> bool:
+        """Whether the primary takes connections."""
+        with suppress(Exception):
+            return bool(self._first().execute("SELECT 1"))
+        return False
+
+    def pids(self, place: int, server: "Postgres | None" = None) -> list[int]:
+        """The processes of the server at a place."""
+        server = server or self.servers[place]
+        if server is None:
+            return []
+        try:
+            pid = server.pid
+        except FileNotFoundError:
+            return []
+        # A number that is somebody else's by now is left alone.
+        name = Path(f"/proc/{pid}/comm")
+        is_ours = name.exists() and name.read_text(encoding="ascii").startswith("postgres")
+        return with_children(pid) if is_ours else []
+
+    def look_away(self) -> None:
+        """Take the check away that stands behind the ledger."""
+        self._first().execute("ALTER TABLE pool DROP CONSTRAINT ck_pool_in_use", DATABASE)
+
+    def make_clock_movable(self) -> None:
+        """Have connections that begin from now on read a clock that can be moved: it hides the true one."""
+        for statement in _MOVABLE_CLOCK:
+            self._first().execute(statement, DATABASE)
+
+    def move_clock(self, seconds: float) -> None:
+        """Put that clock so far ahead of the true one."""
+        self._first().execute(f"UPDATE moved.clock SET ahead = interval '{seconds} seconds'", DATABASE)
+
+    @contextmanager
+    def paused(self, place: int) -> Iterator[None]:
+        """A server stands still with all that it has."""
+        pids = self.pids(place)
+        signal_all(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            signal_all(pids, signal.SIGCONT)
+
+    def ways_of(self, nodes: Sequence[int], place: int | None = None) -> list[Proxy]:
+        """The ways of these nodes, to one place or to both."""
+        return [
+            way
+            for node in nodes
+            for number, way in enumerate(self.ways[node])
+            if place is None or number == place
+        ]
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._opened.close()
+
+    def _close_ways(self) -> None:
+        for way in self.ways_of(range(len(self.ways))):
+            way.close()
+
+    def _remove(self, place: int) -> None:
+        """End the server at a place, however it is, with all that it has."""
+        server, self.servers[place] = self.servers[place], None
+        if server is not None:
+            signal_all(self.pids(place, server), signal.SIGKILL)
+            self._forget_pid(server)
+            server.close()
+
+    @staticmethod
+    def _forget_pid(server: "Postgres") -> None:
+        """A server that died left a file with its process id, which another process may have by now."""
+        (server.data / "postmaster.pid").unlink(missing_ok=True)
