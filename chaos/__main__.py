@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos.attacks.forged import HEAD, forged, line_of
+from chaos.attacks.figures import HEAD, line_of
+from chaos.attacks.forged import forged
 from chaos.attacks.servers import clones, primaries, rows
 from chaos.campaign import PART, make_many
 from chaos.checks.checker import check

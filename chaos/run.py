@@ -5,23 +5,23 @@ Everything is on 127.0.0.1 and ends by itself; what was started is ended by its 
 
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from chaos.administration.administrator import PAUSE_S, Administrator
 from chaos.administration.removing import AdminApi
-from chaos.faults.nemesis import Nemesis, NodeFaults, SqliteFaults
+from chaos.faults.nemesis import Nemesis
+from chaos.faults.nodes import NodeFaults
 from chaos.faults.postgres import PostgresFaults
+from chaos.faults.sqlite import SqliteFaults
 from chaos.history import ApiPlan, Begun, Figure, Writer, now_us
 from chaos.load.expiry import FULL_S, SHORT_S, ExpirySite, make_expiry_site, measure_expiry
-from chaos.load.load import Count, Spec
+from chaos.load.process import LoadProcess, Spec
 from chaos.site.apis import PLANS, apis
 from chaos.site.databases import Database, SqliteDatabase, forking_popen
 from chaos.site.mistakes import BLIND, HASTY
@@ -48,7 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `between` is how many operations are done at least after each turn, however long they take: so a busy
     machine, that does little, does not spend all that it has on starting again what died.
 
-    `renewals` has the load be mostly renewals (`chaos.load.load`).
+    `renewals` has the load be mostly renewals (`chaos.load.clients`).
 
     `with_options` has clients ask for seats of pools with options alone, and call one API.
 
@@ -80,45 +80,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     calm_s: float = 30.0
     expiries: int = 5
     is_quiet: bool = False
-
-
-class LoadProcess:
-    """A process of the load, and its latest report."""
-
-    def __init__(self, spec: Spec, path: Path) -> None:
-        path.write_bytes(msgspec.json.encode(spec))
-        self.history = Path(spec.history)
-        self.count = Count()
-        command = [sys.executable, "-m", "chaos.load.load", str(path)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        self._reading = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
-        self._reading.start()
-
-    def quiet(self) -> None:
-        """Have it finish, and return when it has.
-
-        Raises RuntimeError when it died before.
-        """
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(b"quiet\n")
-            self._process.stdin.close()
-        if self._process.wait(PATIENCE_S):
-            raise RuntimeError("the load died")
-
-    def kill(self) -> None:
-        """Let nothing run on."""
-        self._process.kill()
-        self._process.wait(PATIENCE_S)
-        self._reading.join(PATIENCE_S)
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-    def _read(self, lines: IO[bytes]) -> None:
-        with lines:
-            for line in lines:
-                self.count = msgspec.json.decode(line, type=Count)
 
 
 class Run:

@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from chaos.attacks.forged import HOLD_S, SEATS, Apis, Figures, Told, apis
+from chaos.attacks.apis import Apis, apis
+from chaos.attacks.figures import HOLD_S, SEATS, Figures, Told
 from chaos.checks.guards import Entry
 from chaos.history import Begun, ClientPlan, Operation, TenantPlan, read_history
-from chaos.load.load import Spec as LoadSpec
-from chaos.run import LoadProcess
+from chaos.load.process import LoadProcess
+from chaos.load.process import Spec as LoadSpec
 from chaos.site.databases import SqliteDatabase, tests_postgres
 from chaos.site.guarded_api import GuardedTenant
 from chaos.site.nodes import Node

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos.attacks.forged import HOLD_S, Figures, Told, entry_of, forged, line_of
+from chaos.attacks.figures import HOLD_S, Figures, Told, entry_of, line_of
+from chaos.attacks.forged import forged
 from chaos.attacks.servers import clones, primaries, rows
 from chaos.site import apis, nodes
 from support.nursery import has_forked

@@ -1,0 +1,72 @@
+"""A process of the load, as whoever starts it has it: its orders, and what it reports each moment."""
+
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from chaos.site.nodes import PATIENCE_S
+from chaos.site.plans import TenantSite
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """The orders for a process of the load: its number, the nodes, and the clients that it plays."""
+
+    seed: int
+    ports: tuple[int, ...]
+    tenants: tuple[TenantSite, ...]
+    history: str
+    actors_per_client: int = 1
+    apis: tuple[int, ...] = ()
+    renewals: bool = False
+
+
+class Count(msgspec.Struct, kw_only=True):
+    """What a process of the load has done so far."""
+
+    operations: int = 0
+    granted: int = 0
+    unknown: int = 0
+
+
+class LoadProcess:
+    """A process of the load, and its latest report."""
+
+    def __init__(self, spec: Spec, path: Path) -> None:
+        path.write_bytes(msgspec.json.encode(spec))
+        self.history = Path(spec.history)
+        self.count = Count()
+        command = [sys.executable, "-m", "chaos.load", str(path)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self._reading = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reading.start()
+
+    def quiet(self) -> None:
+        """Have it finish, and return when it has.
+
+        Raises RuntimeError when it died before.
+        """
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(b"quiet\n")
+            self._process.stdin.close()
+        if self._process.wait(PATIENCE_S):
+            raise RuntimeError("the load died")
+
+    def kill(self) -> None:
+        """Let nothing run on."""
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+        self._reading.join(PATIENCE_S)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _read(self, lines: IO[bytes]) -> None:
+        with lines:
+            for line in lines:
+                self.count = msgspec.json.decode(line, type=Count)

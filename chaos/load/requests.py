@@ -1,0 +1,160 @@
+"""The requests of a client: to which node each goes, and what is noted of it.
+
+Every second tenant has a node that nearly all of its requests go to, so that what a node remembers of it is
+of use, and wrong if somebody else has written since; those of the others go to any.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext, suppress
+
+from chaos.history import Kind, Operation, Writer, now_us
+from chaos.load.leaving import Leavers
+from chaos.load.outcomes import Held, outcome_of, seat_of, sid_in
+from chaos.load.process import Count, Spec
+from chaos.load.wire import PATIENCE_S, SWEEP_S, Answer, Line, basic, claims_of, post
+from chaos.site.plans import ClientSite, TenantSite
+
+WAIT_MORE_S = 7.5  # that long, and as long as for any, it waits for an answer that was put off
+UNREACHED_S = 0.1
+UNANSWERED_S = 6.0  # how long who was not answered waits at most: who asks on at once, asks mostly in vain
+CALL_S = 6.0  # more than its guard takes to find out that nobody answers
+REFUSED_S, REFUSED_IN_LINE_S = 0.4, 3.0  # how long a client waits at most whose secret was refused
+AT_HOME = 0.95  # of the requests of a tenant that has one node for its own, as a proxy by path gives it
+
+
+class Target:
+    """What the clients of one process share: the nodes and APIs that they ask, and the history of that."""
+
+    def __init__(self, spec: Spec, writer: Writer) -> None:
+        self.count = Count()
+        self.over = asyncio.Event()
+        self.nodes = [Line(port) for port in spec.ports]
+        self.apis = [Line(port) for port in spec.apis]
+        self._writer = writer
+
+    @asynccontextmanager
+    async def swept(self) -> AsyncIterator[None]:
+        """Give up what is not answered in time, from the beginning of a block to its end."""
+
+        async def sweep() -> None:
+            while True:
+                for line in self.nodes:
+                    line.sweep(PATIENCE_S)
+                for line in self.apis:
+                    line.sweep(CALL_S)
+                await asyncio.sleep(SWEEP_S)
+
+        sweeping = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+
+    def note(self, operation: Operation) -> None:
+        """Keep what was asked and answered."""
+        self._writer.write(operation)
+        self.count.operations += 1
+        self.count.granted += operation.kind == "grant" and operation.outcome == "granted"
+        self.count.unknown += operation.is_unknown
+
+
+class Requests:
+    """Those of one client, one at a time. `at_home` is what share goes to the node `home`, if it has one."""
+
+    def __init__(
+        self,
+        target: Target,
+        tenant: TenantSite,
+        client: ClientSite,
+        dice: random.Random,
+        *,
+        home: int | None,
+        leavers: Leavers,
+    ) -> None:
+        self.at_home = AT_HOME
+        self._target = target
+        self._tenant = tenant.name
+        self._is_jwt = tenant.is_jwt
+        self._has_line = tenant.has_line
+        self._client = client.client_id
+        self._secrets = [basic(client.client_id, secret) for secret in client.secrets]
+        self._dice = dice
+        self._home = home
+        self.leavers = leavers
+
+    async def ask(
+        self,
+        kind: Kind,
+        endpoint: str,
+        form: dict[str, str] | None,
+        *,
+        held: Held | None = None,
+        licensed: bool = False,
+        by_access: bool = False,
+        authorization: str = "",
+        wait_s: int = 0,
+    ) -> tuple[Operation, Answer | None]:
+        """Ask a node, or an API, whichever can be reached, and keep what it answered."""
+        path = f"{self._tenant}/{endpoint}" if endpoint else self._tenant
+        request = post(path, authorization or self._secrets[0], form, wait_s)
+        patience_s = wait_s + WAIT_MORE_S if wait_s else 0.0
+        lines = self._target.nodes if endpoint else self._target.apis
+        is_at_home = endpoint and self._home is not None and self._dice.random() < self.at_home
+        node = self._home if is_at_home and self._home is not None else self._dice.randrange(len(lines))
+        while not lines[node].has_room or (connection := await lines[node].take(patience_s)) is None:
+            await asyncio.sleep(self._dice.uniform(1, 3) * UNREACHED_S)
+            node = self._dice.randrange(len(lines))
+        sent_us = now_us()
+        with self.leavers.wait(connection, wait_s) if wait_s else nullcontext():
+            answer = await connection.ask(request)
+        received_us = now_us()
+        lines[node].give_back(connection)
+        issued_ms, number = seat_of(answer, held)
+        operation = Operation(
+            kind=kind,
+            sent_us=sent_us,
+            received_us=received_us if answer else 0,
+            lost_us=0 if answer else received_us,
+            node=node,
+            tenant=self._tenant,
+            client=self._client,
+            licensed=held.licensed if held else licensed,
+            outcome=outcome_of(kind, answer, held),
+            status=answer.status if answer else 0,
+            sid=held.sid if held else sid_in(answer),
+            token_sent_us=held.sent_us if held and by_access else 0,
+            token_received_us=held.received_us if held and by_access else 0,
+            seats=answer.said.seats if answer else 0,
+            in_use=answer.said.in_use if answer else 0,
+            released=answer.said.seat_released if answer else False,
+            issued_ms=issued_ms,
+            number=number,
+            queue=form is not None and "queue" in form,
+            position=answer.said.queue_position if answer else 0,
+            wait_s=wait_s,
+            left_us=connection.left_us,
+            claims=claims_of(answer.said.access_token) if answer and self._is_jwt else None,
+        )
+        self._target.note(operation)
+        if operation.outcome == "invalid_client":  # Perhaps this secret was taken away just now.
+            self._secrets.reverse()
+            await self.pause(self._dice.random() * (REFUSED_IN_LINE_S if self._has_line else REFUSED_S))
+        elif operation.left_us:
+            await self.pause(self.leavers.away_s())
+        elif operation.is_unknown:
+            await self.pause(self._dice.random() * UNANSWERED_S)
+        return operation, answer
+
+    async def pause(self, seconds: float) -> None:
+        """Be silent for so long, or until the load is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._target.over.wait(), seconds)
+
+
+def home_of(at: int, spec: Spec) -> int | None:
+    """The node that nearly all requests of a tenant go to; every second one has none, but where all renew."""
+    if spec.renewals:
+        return at % len(spec.ports)
+    return at // 2 % len(spec.ports) if at % 2 else None
