@@ -9,31 +9,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import (
-    callgrind,
-    flood,
-    neighbours,
-    options,
-    overhead,
-    page,
-    passwords_flood,
-    scale,
-    sessions,
-    signed,
-    start,
-)
-from bench.callgrind import NoValgrind
-from bench.counting import calibrate, count
-from bench.flames import NoPySpy, draw
-from bench.guard import LOSS_MAX, Baseline, report
-from bench.made import made, simulate_anew
-from bench.neighbour_counts import count_neighbours
-from bench.run import Options, run
-from bench.scenarios import ROUNDS_MAX, SCENARIOS
-from bench.stores import KINDS, kinds
-from bench.tenants import CLIENTS_MANY
-from bench.work import KINDS as REQUESTS
-from bench.wrk import NoWrk
+from bench.counted import callgrind, options, overhead, sessions, signed
+from bench.counted.callgrind import NoValgrind
+from bench.counted.counting import calibrate, count
+from bench.counted.guard import LOSS_MAX, Baseline, report
+from bench.counted.neighbour_counts import count_neighbours
+from bench.counted.work import KINDS as REQUESTS
+from bench.measured.stores import KINDS, kinds
+from bench.measured.tenants import CLIENTS_MANY
+from bench.pages import page
+from bench.pages.made import made, simulate_anew
+from bench.timed import flood, neighbours, passwords_flood, scale, start
+from bench.timed.flames import NoPySpy, draw
+from bench.timed.run import Options, run
+from bench.timed.scenarios import ROUNDS_MAX, SCENARIOS
+from bench.timed.wrk import NoWrk
 
 RESULTS = Path(__file__).parent / "results"
 

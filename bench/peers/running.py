@@ -18,8 +18,8 @@ from typing import IO, Any, Protocol
 
 import httpx
 
+from bench.measured.stores import postgres_class
 from bench.peers.contract import Row, Work
-from bench.stores import postgres_class
 
 
 def installed_in(variables: Mapping[str, str]) -> Path:

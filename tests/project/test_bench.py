@@ -11,14 +11,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import counting, guard, overhead, signed
-from bench.made import made
-from bench.neighbour_counts import count_neighbours
-from bench.scenarios import Row, events
-from bench.svg import Bar, Line, bars, lines
-from bench.wire import Request, form
-from bench.work import KINDS
-from bench.wrk import read_report
+from bench.counted import counting, guard, overhead, signed
+from bench.counted.neighbour_counts import count_neighbours
+from bench.counted.work import KINDS
+from bench.measured.wire import Request, form
+from bench.pages.made import made
+from bench.pages.svg import Bar, Line, bars, lines
+from bench.timed.scenarios import Row, events
+from bench.timed.wrk import read_report
 from licet.lanes.commit import commit
 from support.many import few
 from support.paths import ROOT
@@ -79,7 +79,7 @@ def test_a_quarter_more_work_in_python_is_a_loss(
     drift = {it.name: it.change for it in now}
     # A quarter more than was written down, whatever has been gained or lost since.
     more = (0.25 - drift["instructions"]) * then.instructions
-    monkeypatch.setattr("bench.work.commit", _with_more_work(commit, round(more)))
+    monkeypatch.setattr("bench.counted.work.commit", _with_more_work(commit, round(more)))
     compared, losses = _compare("grant", tmp_path)
     assert [it.name for it in losses] == ["instructions"]
     assert 0.23 < losses[0].change < 0.27
@@ -87,7 +87,7 @@ def test_a_quarter_more_work_in_python_is_a_loss(
 
 
 def test_reading_a_table_through_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.work.PREPARE", ["DROP INDEX ix_session_client_key_expires_at_ms"])
+    monkeypatch.setattr("bench.counted.work.PREPARE", ["DROP INDEX ix_session_client_key_expires_at_ms"])
     _, losses = _compare("limit", tmp_path)
     assert "sqlite_loops" in [it.name for it in losses]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from bench import options
-from bench.options import Pair
-from bench.stores import Sqlite
+from bench.counted import options
+from bench.counted.options import Pair
+from bench.measured.stores import Sqlite
 
 # Of what is counted: how many times that of the pool with few seats and no options. Processor time is below.
 INSTRUCTIONS_MAX = {

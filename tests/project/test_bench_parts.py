@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench import floods, pythons
-from bench.flood import KEPT_LEAST, LIMITED
-from bench.passwords_flood import LIMITED as PASSWORDS_LIMITED
+from bench.measured import pythons
+from bench.timed import floods
+from bench.timed.flood import KEPT_LEAST, LIMITED
+from bench.timed.passwords_flood import LIMITED as PASSWORDS_LIMITED
 
 STORES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 OPEN = "without limits on failed attempts"

@@ -14,17 +14,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench import page, peers
-from bench.cells import Length, measure
-from bench.contenders import Cell
-from bench.peering import OnPeer, RunningPeer, asked, installed, running, start_all
+from bench import peers
+from bench.measured.targets import FLOOR, Target
+from bench.measured.wire import Answer
+from bench.pages import page
 from bench.peers.contract import Peer, Row, Work, Works, client_name, form_rows, grant_rows, granted, live
 from bench.peers.running import INSTALLED, installed_in, postgres
-from bench.run import Run
-from bench.scenarios import SCENARIOS, WrongAnswer
-from bench.targets import FLOOR, Target
-from bench.wire import Answer
-from bench.wrk import Round
+from bench.timed.cells import Length, measure
+from bench.timed.contenders import Cell
+from bench.timed.peering import OnPeer, RunningPeer, asked, installed, running, start_all
+from bench.timed.run import Run
+from bench.timed.scenarios import SCENARIOS, WrongAnswer
+from bench.timed.wrk import Round
 
 TARGET = Target("a peer", "http://127.0.0.1:1", [])
 ROUND = Round(answers=10, seconds=1.0, rate=10.0, p50_ms=1.0, p99_ms=2.0, refused=0, broken=0, wrk_cpu_s=0.1)
@@ -63,7 +64,7 @@ def test_a_process_that_has_the_number_of_one_that_ended_is_left_alone(
     """Numbers come round, and nobody else's process may be stopped."""
     with _process() as process:
         peer = _running(target=TARGET._replace(roots=[process.pid]))
-        monkeypatch.setattr("bench.peering._began", lambda _pid: "later")
+        monkeypatch.setattr("bench.timed.peering._began", lambda _pid: "later")
         peer.stand_still()
         process.send_signal(signal.SIGTERM)
         assert os.WIFSIGNALED(_change_of(process))
@@ -201,7 +202,7 @@ def test_a_peer_that_has_died_leaves_and_the_others_go_on(
             raise fault
         return _load(url, rows, **more)
 
-    monkeypatch.setattr("bench.cells.wrk.load", load)
+    monkeypatch.setattr("bench.timed.cells.wrk.load", load)
     dead = _Contender("dead")
     found = measure(
         Cell(SCENARIOS["introspect"], 32, many=True),
@@ -225,7 +226,7 @@ def test_a_peer_that_leaves_a_cell_is_in_the_result_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever has no figures must not go without a word."""
-    monkeypatch.setattr("bench.cells.wrk.load", _load)
+    monkeypatch.setattr("bench.timed.cells.wrk.load", _load)
     wrong = _Contender("wrong", fault=WrongAnswer("wrong: 500"))
     found = measure(
         Cell(SCENARIOS["introspect"], 32, many=True),
@@ -247,7 +248,7 @@ def test_a_round_happens_in_its_contenders_turn_and_is_as_long_as_it_needs(
         told.append((rows.stem, seconds, slow.turns[-1:]))
         return _load(url, rows, seconds=seconds, **more)
 
-    monkeypatch.setattr("bench.cells.wrk.load", load)
+    monkeypatch.setattr("bench.timed.cells.wrk.load", load)
     measure(
         Cell(SCENARIOS["introspect"], 32, many=True),
         {FLOOR: _Contender(FLOOR), "slow": slow},

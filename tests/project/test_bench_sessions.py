@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from bench import sessions, sessions_page
-from bench.counting import Loops, counting_loops
-from bench.direct import Direct, Taken
-from bench.loading import Loaded
-from bench.sessions import Desk
-from bench.stores import POSTGRES, SQLITE, Sqlite, kinds
+from bench.counted import sessions
+from bench.counted.counting import Loops, counting_loops
+from bench.counted.direct import Direct, Taken
+from bench.counted.sessions import Desk
+from bench.measured.loading import Loaded
+from bench.measured.stores import POSTGRES, SQLITE, Sqlite, kinds
+from bench.pages import sessions_page
 from licet.ledger.commands import Command, Denied, Granted
 from licet.store.errors import StoreUnavailable
 

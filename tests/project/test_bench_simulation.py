@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bench.made import is_simulated
-from bench.paper import MISS_MAX, Need, closed, need, shards
-from bench.simulate import Costs, Shard, simulate
+from bench.pages.made import is_simulated
+from bench.simulation.paper import MISS_MAX, Need, closed, need, shards
+from bench.simulation.simulate import Costs, Shard, simulate
 from support.paths import ROOT
 
 RESULTS = ROOT / "bench" / "results"

@@ -1,0 +1,1 @@
+"""Makes what the documentation says of the results that are kept, and their charts."""

@@ -1,0 +1,272 @@
+"""What is asked in a measurement, what a right answer to it is, and what it must leave in the journal.
+
+A scenario makes the rows that a round sends in turn, over and over. A row is a request and what it must have
+been written down as. A round may need sessions of its own first: `Desk` makes them, out of the measured time.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from itertools import chain, cycle, islice
+from typing import Any, Literal, NamedTuple
+
+from bench.measured.tenants import (
+    COMING,
+    EACH,
+    LIMITED,
+    LIMITED_SINGLE,
+    MANY,
+    PASSWORD,
+    SCARCE,
+    Held,
+    Site,
+    single,
+)
+from bench.measured.wire import Answer, Request, ask_all
+
+Event = Literal["granted", "denied", "ended", ""]
+
+MIXED = ("introspect",) * 70 + ("refresh",) * 15 + ("grant",) * 10 + ("logoff",) * 5
+ROUNDS_MAX = 8  # of a cell, its first one included: so often there are clients whose password nobody saw
+_STRIDE = 7919  # a prime: clients come in an order that is not the tables', each once
+_MIX_STRIDE = 37  # and so do the kinds of a mix
+
+
+class Row(NamedTuple):
+    """A request, and what the journal calls it."""
+
+    request: Request
+    event: Event = ""
+
+
+class Desk(NamedTuple):
+    """What a scenario works with: a set-up, tokens of its sessions, and a server that has them.
+
+    `many` is whether each of many clients asks, or one. `number` counts the rounds; `expected` is how many
+    requests this one may send.
+    """
+
+    site: Site
+    held: dict[str, list[Held]]
+    url: str
+    many: bool
+    number: int
+    expected: int
+    made: list[int]  # how many sessions it began, one number for each time
+
+    def tenant(self, many: str = MANY) -> str:
+        """Whose clients ask."""
+        return many if self.many else single(self.number)
+
+    def clients(self, tenant: str) -> list[int]:
+        """The clients of a tenant, in the order in which they ask."""
+        count = self.site.plans[tenant].clients
+        return [number * _STRIDE % count for number in range(count)]
+
+    def new_sessions(self, tenant: str, count: int) -> list[str]:
+        """The access tokens of so many new sessions."""
+        clients = islice(cycle(self.clients(tenant)), count)
+        answers = ask_all(self.url, [self.site.grant(tenant, number) for number in clients])
+        self.made.append(len(answers))
+        return [json.loads(answer.body)["access_token"] for answer in answers]
+
+
+Rows = Callable[[Desk], list[Row]]
+
+
+class Scenario(NamedTuple):
+    """`rows` of a round; `is_right` of an answer's status and content; `title` for people."""
+
+    name: str
+    title: str
+    rows: Rows
+    is_right: Callable[[int, dict[str, Any]], bool]
+    with_one: bool = True  # whether one client can ask alone
+    is_refused: bool = False  # whether every answer is a refusal
+    rows_once: float = 0.0  # of the rows, what share may be sent in a round; 0 is all, over and over
+    connections_max: int = 0  # with more of them the server refuses some, as it should; 0 is any number
+
+
+def _grants(desk: Desk, tenant: str, **wanted: str) -> list[Row]:
+    return [Row(desk.site.grant(tenant, client, **wanted), "granted") for client in desk.clients(tenant)]
+
+
+def _grant(desk: Desk) -> list[Row]:
+    return _grants(desk, desk.tenant())
+
+
+def _seat(desk: Desk) -> list[Row]:
+    return _grants(desk, desk.tenant(), scope=EACH)
+
+
+def _view(desk: Desk) -> list[Row]:
+    return _grants(desk, desk.tenant(), scope="view")
+
+
+def _limit(desk: Desk) -> list[Row]:
+    return _grants(desk, LIMITED if desk.many else LIMITED_SINGLE)
+
+
+def _password(desk: Desk) -> list[Row]:
+    """Each client once in a run of a server: those of later rounds come after those of earlier ones."""
+    rows = _grants(desk, desk.tenant(), password=PASSWORD)
+    first = desk.number * len(rows) // ROUNDS_MAX
+    return [*rows[first:], *rows[:first]]
+
+
+def _denial(desk: Desk) -> list[Row]:
+    tenant = desk.tenant()
+    return [Row(desk.site.grant(tenant, client, scope=SCARCE), "denied") for client in desk.clients(tenant)]
+
+
+def _refresh(desk: Desk) -> list[Row]:
+    tenant = desk.tenant()
+    held = desk.held[tenant]
+    return [Row(desk.site.refresh(tenant, client, held[client].refresh)) for client in desk.clients(tenant)]
+
+
+def _introspect(desk: Desk) -> list[Row]:
+    tenant = desk.tenant()
+    held = desk.held[tenant]
+    return [Row(desk.site.introspect(tenant, held[client].access)) for client in desk.clients(tenant)]
+
+
+def _verify(desk: Desk) -> list[Row]:
+    tenant = desk.tenant()
+    held = desk.held[tenant]
+    return [Row(desk.site.verify(tenant, held[client].access)) for client in desk.clients(tenant)]
+
+
+def _logoff(desk: Desk) -> list[Row]:
+    """Grants and logoffs in turn: as many seats are given back as are taken."""
+    tenant = desk.tenant(COMING)
+    grants = cycle(_grants(desk, tenant))
+    return list(chain.from_iterable(zip(grants, _ends(desk, tenant, 0.5), strict=False)))
+
+
+def _ends(desk: Desk, tenant: str, share: float) -> list[Row]:
+    tokens = desk.new_sessions(tenant, int(desk.expected * share) + 100)
+    return [Row(desk.site.logoff(tenant, token), "ended") for token in tokens]
+
+
+def _mixed(desk: Desk) -> list[Row]:
+    """As MIXED says; the logoffs are of sessions of other clients, and each is of another one."""
+    ends = _ends(desk, desk.tenant(COMING), MIXED.count("logoff") / len(MIXED))
+    kinds = {
+        "introspect": cycle(_introspect(desk)),
+        "refresh": cycle(_refresh(desk)),
+        "grant": cycle(_grant(desk)),
+    }
+    order = [MIXED[number * _MIX_STRIDE % len(MIXED)] for number in range(len(MIXED))]
+    rows: list[Row] = []
+    left = iter(ends)
+    for kind in cycle(order):
+        row = next(left, None) if kind == "logoff" else next(kinds[kind])
+        if row is None:
+            return rows
+        rows.append(row)
+    raise AssertionError("a mix has logoffs")
+
+
+def _is_grant(status: int, content: dict[str, Any]) -> bool:
+    is_token = str(content.get("access_token")).startswith("lca_") and content.get("token_type") == "Bearer"
+    is_whole = str(content.get("refresh_token")).startswith("lcr_") and int(content.get("expires_in", 0)) > 0
+    return status == HTTPStatus.OK and is_token and is_whole
+
+
+def _is_grant_of(scope: str) -> Callable[[int, dict[str, Any]], bool]:
+    return lambda status, content: _is_grant(status, content) and content.get("scope") == scope
+
+
+def _is_live(status: int, content: dict[str, Any]) -> bool:
+    return status == HTTPStatus.OK and content.get("active") is True and content.get("scope") == "all"
+
+
+def _is_passed(status: int, content: dict[str, Any]) -> bool:
+    return status == HTTPStatus.NO_CONTENT and not content
+
+
+def _is_logoff(status: int, content: dict[str, Any]) -> bool:
+    return status == HTTPStatus.OK and content.get("logged_off") is True
+
+
+def _is_denial(status: int, content: dict[str, Any]) -> bool:
+    is_denial = content.get("reason") == "all_in_use" and content.get("pool") == SCARCE
+    return status == HTTPStatus.BAD_REQUEST and is_denial and content.get("seats") == 1
+
+
+def _is_of_pair(status: int, content: dict[str, Any]) -> bool:
+    return _is_grant(status, content) or _is_logoff(status, content)
+
+
+def _is_of_mix(status: int, content: dict[str, Any]) -> bool:
+    return _is_of_pair(status, content) or _is_live(status, content)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("grant", "grant `all`, of a client that has its seat", _grant, _is_grant_of("all")),
+        Scenario("seat", "grant that takes a seat, every time", _seat, _is_grant_of(EACH)),
+        Scenario("view", "grant `view`, which needs no seat", _view, _is_grant_of("view")),
+        Scenario("limit", "grant that also ends the client's oldest session", _limit, _is_grant_of("all")),
+        Scenario("refresh", "refresh", _refresh, _is_grant_of("all")),
+        Scenario("introspect", "introspection", _introspect, _is_live),
+        Scenario("verify", "a proxy asks whether a request may pass", _verify, _is_passed),
+        Scenario(
+            "logoff",
+            "grant that takes a seat, and logoff that gives it back",
+            _logoff,
+            _is_of_pair,
+            rows_once=1,
+        ),
+        Scenario("denial", "grant on a full pool: denied", _denial, _is_denial, is_refused=True),
+        Scenario(
+            "password",
+            "grant by a password first seen",
+            _password,
+            _is_grant_of("all"),
+            with_one=False,
+            rows_once=1 / ROUNDS_MAX,
+            connections_max=128,  # one address may have 256 passwords waiting, a round before included
+        ),
+        Scenario(
+            "mixed", "70 introspections, 15 refreshes, 10 grants, 5 logoffs", _mixed, _is_of_mix, rows_once=1
+        ),
+    )
+}
+
+
+class WrongAnswer(Exception):
+    """An answer was not what it must be: the figures are worth nothing."""
+
+
+class TooFewRows(Exception):
+    """A server was faster than expected, and was sent again what may be sent once only."""
+
+
+def check_answers(scenario: Scenario, answers: Sequence[Answer]) -> None:
+    """Return if these answers are right, and no two are of one new session.
+
+    Raises WrongAnswer.
+    """
+    tokens: Counter[str] = Counter()
+    for answer in answers:
+        content = json.loads(answer.body or b"{}")
+        if not scenario.is_right(answer.status, content):
+            raise WrongAnswer(f"{scenario.name}: {answer.status} {answer.body[:300]!r}")
+        tokens[str(content.get("access_token"))] += 1
+    tokens.pop("None", None)
+    if scenario.name in {"grant", "seat", "view", "limit", "password"} and len(tokens) != len(answers):
+        raise WrongAnswer(f"{scenario.name}: {len(answers)} answers have {len(tokens)} tokens")
+
+
+def events(rows: Sequence[Row], sent: int) -> Counter[str]:
+    """What the first so many requests must be written down as; the rows come round."""
+    rounds, rest = divmod(max(0, sent), len(rows))
+    found: Counter[str] = Counter(
+        {key: count * rounds for key, count in Counter(row.event for row in rows).items()}
+    )
+    found.update(row.event for row in rows[:rest])
+    return found
