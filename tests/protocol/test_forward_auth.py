@@ -317,3 +317,31 @@ class TestQuery:
 def test_the_headers_of_a_yes_are_its_own_and_need_not_be_kept() -> None:
     """They name a session: a listener that kept the heads of answers would lose those that come again."""
     assert answered(asked((ORIGINAL, "GET"))).is_own
+
+
+@given(
+    lines=st.lists(
+        st.tuples(
+            st.sampled_from([ORIGINAL, FORWARDED, "X-HTTP_Method", "Sec-WebSocket-Key", "X-Other"]),
+            st.sampled_from(["GET", "HEAD", "POST", "get", "", "G" * 4000]),
+        ),
+        max_size=4,
+    ),
+    method=st.sampled_from(["GET", "HEAD", "POST"]),
+    below=st.booleans(),
+)
+def test_what_is_kept_of_a_request_is_short_and_decides_as_the_request(
+    lines: list[tuple[str, str]], method: str, *, below: bool
+) -> None:
+    """Whoever has a live token may have many requests kept, with any headers."""
+    question = asked(*lines, method=method, below=below)
+    kept = question.kept()
+    assert sum(len(name) + len(value) for name, value in kept.headers) < 30
+
+    def answer(question: forward_auth.Asked) -> object:
+        try:
+            return answered(question, "view")
+        except OAuthError as error:
+            return error.error
+
+    assert answer(kept) == answer(question)

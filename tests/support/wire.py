@@ -47,3 +47,7 @@ class Wire:
         headers = parse_headers(self._file)
         body = self._file.read(int(headers.get("content-length", 0)))
         return Answer(int(line.split()[1]), headers, body)
+
+    def rest(self) -> bytes:
+        """All that comes until the connection ends."""
+        return self._file.read()

@@ -8,11 +8,14 @@ from msgspec.structs import replace
 
 from licet.credentials.keyring import new_keyring
 from licet.credentials.tokens import Tokens
+from licet.lanes.contract import QueueFull
+from licet.model import Session
 from licet.protocol.errors import OAuthError
-from licet.web.endpoints import Endpoints
+from licet.web.endpoints import SCOPES_KEPT_MAX, Endpoints
 from licet.web.known_headers import KnownHeaders
+from licet.web.request import Repetition
 from support.authenticating import PASSWORD, SECRET, SECRETS, TENANT, Desk, client, kept
-from support.examples import jim_test
+from support.examples import jim_test, sid
 from support.exchanges import Whole
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +30,14 @@ def basic(client_id: str, secret: str, scheme: str = "Basic ") -> bytes:
 RIGHT = basic(CLIENT, SECRET.secret)
 
 
+class Full:
+    """In the place of what commits: a queue without room."""
+
+    async def submit(self, _: object) -> None:
+        """Take nothing."""
+        raise QueueFull
+
+
 class Site:
     """The endpoints with a set-up that can be changed; a revocation of an unknown token needs no store."""
 
@@ -34,13 +45,14 @@ class Site:
         self.desk = Desk()
         self.tenants = {TENANT.name: TENANT}
         nobody = cast("Any", None)
-        self._endpoints = Endpoints(
+        self._tokens = Tokens(new_keyring(0))
+        self.endpoints = Endpoints(
             clock=self.desk.clock,
             find_tenant=self.tenants.get,
-            commits=nobody,
+            commits=cast("Any", Full()),
             reads=nobody,
             authenticator=self.desk.authenticator,
-            tokens=Tokens(new_keyring(0)),
+            tokens=self._tokens,
             public_url="",
             waiting=nobody,
         )
@@ -50,7 +62,7 @@ class Site:
         exchange = Whole(f"/{tenant}/revoke", method="POST", form=form, authorization=header)
         exchange.tenant = tenant
         try:
-            response = await self._endpoints.revoke(exchange)
+            response = await self.endpoints.revoke(exchange)
         except OAuthError as error:
             return error.error
         return str(response.status)
@@ -59,6 +71,22 @@ class Site:
         """Another snapshot, in which the client has changed."""
         changed = replace(TENANT.clients[CLIENT], **changes)
         self.tenants[TENANT.name] = replace(TENANT, clients={**TENANT.clients, CLIENT: changed})
+
+    def refresh_token(self) -> bytes:
+        """Of a session that no store has to know."""
+        session = Session(
+            sid=sid(1),
+            tenant_id=TENANT.id,
+            client_key=TENANT.clients[CLIENT].key,
+            scope="view",
+            pool_id=None,
+            holder=None,
+            started_at_ms=0,
+            renewed_at_ms=0,
+            expires_at_ms=1,
+            address="",
+        )
+        return self._tokens.refresh(session).encode()
 
     def knows(self, header: bytes = RIGHT) -> bool:
         """Whether the header is remembered."""
@@ -204,3 +232,27 @@ def _add(known: KnownHeaders, client_id: str) -> None:
     asking = client(1, client_id, secrets=(kept(SECRET.secret_id, SECRET.hash),))
     tenant = jim_test(clients=(asking,))
     known.add(basic(client_id, SECRET.secret), tenant, asking, SECRET.secret, asking.secrets[0])
+
+
+class Keeping(Whole):
+    """A request that knows whether it was kept."""
+
+    is_kept = False
+
+    def keep(self, _: Repetition) -> None:
+        """It is."""
+        self.is_kept = True
+
+
+@pytest.mark.parametrize(("names", "is_kept"), [(SCOPES_KEPT_MAX, True), (SCOPES_KEPT_MAX + 1, False)])
+async def test_a_refresh_that_names_many_scopes_is_not_kept(site: Site, names: int, *, is_kept: bool) -> None:
+    """A client may name hundreds, which need not exist: it must not decide how much memory is kept for it."""
+    form = b"grant_type=refresh_token&refresh_token=%b&scope=%b" % (
+        site.refresh_token(),
+        b"+".join(b"s%d" % number for number in range(names)),
+    )
+    exchange = Keeping(f"/{TENANT.name}/token", method="POST", form=form, authorization=RIGHT)
+    exchange.tenant = TENANT.name
+    with pytest.raises(QueueFull):
+        await site.endpoints.token(exchange)
+    assert exchange.is_kept == is_kept

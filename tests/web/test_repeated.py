@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from licet.web.http.repeated import ENTRIES_MAX, REQUEST_BYTES_MAX, RepeatedRequests
+from licet.web.http.repeated import ENTRIES_MAX, KEPT_BYTES_MAX, REQUEST_BYTES_MAX, RepeatedRequests
+from licet.web.request import Headers
 from support.exchanges import Whole
 from support.listening import PatientProtocol, Server, get, post
 from support.treatments import AnsweredBefore, Application
@@ -179,6 +180,37 @@ def test_the_memory_is_bounded_and_the_oldest_goes_first() -> None:
     assert len(repeated) == 3
     assert [number for number in range(5) if repeated.find(repeated.name(b"%d" % number))] == [2, 3, 4]
     assert ENTRIES_MAX < 10**6
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/T/verify/" + "x" * KEPT_BYTES_MAX, []),
+        ("/T/verify/\N{OLD PERSIAN NUMBER ONE}" + "x" * (KEPT_BYTES_MAX // 4), []),
+        ("/T/verify", [(b"x-forwarded-for", b"x" * KEPT_BYTES_MAX)]),
+        ("/T/verify", [(b"x-forwarded-for", b"%d" % number) for number in range(100)]),
+    ],
+    ids=["a long path", "wide characters", "a long header", "many headers"],
+)
+def test_a_request_of_which_much_would_be_kept_is_not_remembered(path: str, fields: Headers) -> None:
+    """A client with a live token fills all entries; it must not decide how large they are."""
+    repeated, exchange = RepeatedRequests(), Whole(path)
+    exchange.headers = fields
+    repeated.add(b"name", exchange, "127.0.0.1", AnsweredBefore(Application(), {}))
+    assert not len(repeated)
+
+
+def test_a_request_that_came_through_two_proxies_is_remembered() -> None:
+    """With a path as of an API, and the headers of a trace."""
+    repeated, exchange = RepeatedRequests(), Whole("/Customer/verify/" + "x" * 200)
+    exchange.headers = [
+        (b"x-forwarded-for", b"2001:db8::1:2:3:4, 192.0.2.10"),
+        (b"x-forwarded-proto", b"https"),
+        (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        (b"tracestate", b"vendor=0123456789abcdef"),
+    ]
+    repeated.add(b"name", exchange, "127.0.0.1", AnsweredBefore(Application(), {}))
+    assert len(repeated) == 1
 
 
 def test_two_servers_name_the_same_bytes_differently() -> None:

@@ -34,6 +34,10 @@ _NEVER_IN_ITS_QUERY = frozenset({"access_token"})
 
 _VISIBLE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}"  # beside what `quote` never changes; % is not among them
 
+# Instead of all headers of a request that is kept.
+_AS_SAFE: Sequence[Header] = ((b"x-original-method", b"GET"),)
+_AS_NOT_SAFE: Sequence[Header] = ((b"x-original-method", b""),)
+
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _SEND_ONE = "Send an access token: Authorization: Bearer."
 _NOT_LIVE = "The access token is not live; get a new one."
@@ -48,9 +52,9 @@ class Asked(Value, frozen=True, kw_only=True):
     is_below: bool
 
     def kept(self) -> "Asked":
-        """The same without what might be a secret: only with the headers that decide."""
-        deciding = [field for field in self.headers if _decides(field[0])]
-        return Asked(method=self.method, query=b"", headers=deciding, is_below=self.is_below)
+        """The same without what might be a secret or long: one header that decides as all of them do."""
+        headers = _AS_SAFE if _is_safe(self) else _AS_NOT_SAFE
+        return Asked(method=self.method, query=b"", headers=headers, is_below=self.is_below)
 
 
 def read(asked: Asked, authorization: bytes | None, tenant: Tenant | None, tokens: Tokens) -> AccessToken:

@@ -28,6 +28,8 @@ from licet.web.request import Exchange, ReadRequest
 from licet.web.sessions_read import Read, Uses
 from licet.web.waiting import WaitingRequests
 
+SCOPES_KEPT_MAX = 8  # of a refresh that is kept: whether its session has them, is not known when it is read
+
 
 class Endpoints:
     """The endpoints. `tokens` is replaced when the keys change; `uses` are for upkeep to write down.
@@ -64,7 +66,7 @@ class Endpoints:
         if isinstance(command, Grant) and command.queue:
             if wait_s := prefer.wait_s(exchange.headers):
                 return await self._token_in_time(request, command, tenant, client, exchange, wait_s)
-        else:
+        elif isinstance(command, Grant) or len(command.scope or ()) <= SCOPES_KEPT_MAX:
             self._keep(exchange, self._by_secret(exchange, tenant, TokenRequest(self, command)))
         outcome = await self.commits.submit(command)
         return token.respond(outcome, tenant, self.tokens)

@@ -11,16 +11,20 @@ same token all day. The rules:
 - Only an endpoint can have a request remembered (`Exchange.keep`), once the client has authenticated, or has
   shown a live token: nobody else can fill the memory. What it keeps is a hint: it says at each repetition
   whether it still holds, and where it does not, the bytes are parsed as ever.
-- There are `entries_max`; the oldest goes first.
+- There are at most `entries_max`; the oldest goes first. A request of which more than `KEPT_BYTES_MAX` would
+  be kept is not remembered: a client must not decide how much memory an entry takes.
 """
 
 import secrets
+import sys
 from hashlib import blake2b
+from itertools import chain
 from typing import Final, NamedTuple
 
 from licet.web.request import Exchange, Headers, Repetition
 
-ENTRIES_MAX: Final = 50_000  # some 70 MB, where all are questions about sessions
+ENTRIES_MAX: Final = 50_000  # some 70 MB, where all are questions about sessions; 200 MB at worst
+KEPT_BYTES_MAX: Final = 1024  # of the path and headers of an entry: a long path, with what two proxies add
 REQUEST_BYTES_MAX: Final = 4096  # of a request that is looked up: as of a token with what two proxies add
 _DIGEST_BYTES: Final = 32
 
@@ -62,10 +66,13 @@ class RepeatedRequests:
         return self._entries.get(name)
 
     def add(self, name: bytes, exchange: Exchange, peer: str, repetition: Repetition) -> None:
-        """Remember a request that came from this peer."""
+        """Remember a request that came from this peer, unless too much of it would be kept."""
+        kept = [field for field in exchange.headers if field[0] in _KEPT_HEADERS]
+        # Their true sizes: a character of a path may take four bytes, and a short header takes a hundred.
+        if sum(map(sys.getsizeof, chain((exchange.path,), *kept))) > KEPT_BYTES_MAX:
+            return
         while len(self._entries) >= self._entries_max:
             del self._entries[next(iter(self._entries))]
-        kept = [field for field in exchange.headers if field[0] in _KEPT_HEADERS]
         self._entries[name] = Repeated(
             exchange.method, exchange.path, kept, peer, exchange.address, exchange.scheme, repetition
         )
