@@ -26,8 +26,8 @@ test: tools ## install what the tests need, then run them all, three at a time
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 tools: $(VENV)/dev.stamp ## Chromium, nginx, Apache and HAProxy for the tests, where missing and to be had
-	@PYTHONPATH=tests $(BIN)/python -m support.browser
-	@PYTHONPATH=tests $(BIN)/python -m support.proxies
+	@PYTHONPATH=tests $(BIN)/python -m support.admin.browser
+	@PYTHONPATH=tests $(BIN)/python -m support.server.proxies
 
 test-wide: tools ## every page of the dashboard and every how-to, and more kills: what is too much for each time
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m wide

@@ -13,8 +13,8 @@ from licet.admin.pages.setup.connect import connect
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the tests' own server
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from support.running import RunningServer
-from support.signing import Signer
+from support.server.running import RunningServer
+from support.web.signing import Signer
 
 CLIENT_ID = "+ %41&=é'\"\\$x"
 PATIENCE_S = 60.0

@@ -18,10 +18,10 @@ from interop.guarding import Built
 from licet.cli.run.demo import PASSWORD
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the tests' own server, and its vendor
-from support.licensed import BUILT, INSTALLATION, LicensedTenant
-from support.running import RunningServer
-from support.signed_pools import vendor_file
-from support.vendors import TestVendor
+from support.guard.licensed import BUILT, INSTALLATION, LicensedTenant
+from support.licences.signed_pools import vendor_file
+from support.licences.vendors import TestVendor
+from support.server.running import RunningServer
 from support.waiting import until
 
 PATIENCE_S = 30.0

@@ -16,7 +16,7 @@ from interop.guarding import PATIENCE_S, Built
 from licet.guard.coverage import read_all
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the vendor of the vectors
-from support.guard_vectors import PLACE, VENDOR
+from support.guard.guard_vectors import PLACE, VENDOR
 
 VECTORS = Path(__file__).parent.parent / "docs" / "reference" / "guard-vectors.json"
 pytestmark = pytest.mark.timeout(900)  # a cold build fetches what it needs

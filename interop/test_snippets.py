@@ -32,7 +32,7 @@ from licet.model import GrantType
 from licet.setup.change import end_sessions
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the tests' own server, with its clock
-from support.running import RunningServer
+from support.server.running import RunningServer
 
 SNIPPETS = Path(__file__).parent / "snippets"
 SECRET = "a secret"

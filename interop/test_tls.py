@@ -22,8 +22,8 @@ from interop.manifest import Manifest
 from licet.cli.run.demo import PASSWORD
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))  # the tests' own server, and its certificate
-from support.certificates import Pair, put
-from support.running import RunningServer
+from support.server.running import RunningServer
+from support.web.certificates import Pair, put
 
 CONFIGURATION = HERE / "resource_servers" / "openidc" / "apache.conf"
 PATIENCE_S = 30.0

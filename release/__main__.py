@@ -98,7 +98,7 @@ def version_to_release(repository: Path) -> str:
     if not (repository / recording).exists():
         raise Refused(
             "what this version says to its store is not recorded, so that no later one is tried with it;"
-            f" record it: .venv/bin/python tests/support/statements.py > {recording}"
+            f" record it: .venv/bin/python tests/support/store/statements.py > {recording}"
         )
     if run(["git", "tag", "--list", f"v{version}"], repository):
         raise Refused(f"the tag v{version} exists; raise the version in pyproject.toml")

@@ -20,23 +20,24 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.postgres import batch
 from licet.store.postgres.one_call import commit_by_call
 from licet.store.postgres.store import PostgresStore
-from support import command_trees, made_once, setup_site, statement_cache, template_cache, tls_context
-from support.calling import ManualTiming, Program, Tasks, Threads, TokenSite
 from support.examples import add_tenant, jim_test
-from support.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
+from support.guard.calling import ManualTiming, Program, Tasks, Threads, TokenSite
 from support.many import EXAMPLES_FEW, EXAMPLES_MAX
-from support.postgres import Postgres
-from support.running import PATIENCE_S, RunningServer
-from support.served_tenant import AWAY, ServedTenant
-from support.setup_site import Site
-from support.store_site import START_MS, begin
-from support.with_empty_store import EMPTY, postgres_with_empty_store
+from support.once import command_trees, made_once, statement_cache, template_cache, tls_context
+from support.server.running import PATIENCE_S, RunningServer
+from support.server.served_tenant import AWAY, ServedTenant
+from support.store import setup_site
+from support.store.kinds import KINDS, Place, PostgresPlaces, SqlitePlaces
+from support.store.postgres import Postgres
+from support.store.setup_site import Site
+from support.store.store_site import START_MS, begin
+from support.store.with_empty_store import EMPTY, postgres_with_empty_store
 
 if TYPE_CHECKING:
-    from support.browser import Browser
-    from support.cli_site import Desk
-    from support.listening import Server
-    from support.sign_in_gate import Gate, Open
+    from support.admin.browser import Browser
+    from support.admin.sign_in_gate import Gate, Open
+    from support.cli.cli_site import Desk
+    from support.web.listening import Server
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
 _MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
@@ -284,8 +285,8 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator["Browser"]:
-    """A Chromium that all tests of pages share; see support/browser.py."""
-    from support import browser  # noqa: PLC0415 - it takes a while, and most tests need none
+    """A Chromium that all tests of pages share; see support/admin/browser.py."""
+    from support.admin import browser  # noqa: PLC0415 - it takes a while, and most tests need none
 
     with browser.opened() as opened:
         yield opened
@@ -301,7 +302,7 @@ def browser(chromium: "Browser") -> Iterator["Browser"]:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory for the command line. A file whose tests begin with more has a `made` of its own."""
-    from support.cli_site import new_desk  # noqa: PLC0415 - the command line, which few of the rooms need
+    from support.cli.cli_site import new_desk  # noqa: PLC0415 - the command line, which few of the rooms need
 
     return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
 
@@ -309,7 +310,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def desk(made: Path, tmp_path: Path) -> "Desk":
     """A copy of it, for one test."""
-    from support.cli_site import copy_of  # noqa: PLC0415 - as above
+    from support.cli.cli_site import copy_of  # noqa: PLC0415 - as above
 
     return copy_of(made, tmp_path)
 
@@ -317,7 +318,7 @@ def desk(made: Path, tmp_path: Path) -> "Desk":
 @pytest.fixture(scope="module", params=["direct", "asgi"])
 def patient(request: pytest.FixtureRequest) -> Iterator["Server"]:
     """Each HTTP listener with the time-outs of production, and nothing of Licet behind it."""
-    from support import listening  # noqa: PLC0415 - for some of the tests of connections
+    from support.web import listening  # noqa: PLC0415 - for some of the tests of connections
 
     is_direct = request.param == "direct"
     with listening.Server(
@@ -329,7 +330,7 @@ def patient(request: pytest.FixtureRequest) -> Iterator["Server"]:
 @pytest.fixture(scope="module")
 def streaming() -> Iterator["Server"]:
     """The HTTP listener whose answers may be streams."""
-    from support import listening  # noqa: PLC0415 - as above
+    from support.web import listening  # noqa: PLC0415 - as above
 
     with listening.Server(listening.PatientAsgiProtocol) as server:
         yield server
@@ -338,7 +339,7 @@ def streaming() -> Iterator["Server"]:
 @pytest.fixture
 async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterator["Open"]:
     """What makes the gate of the admin listener, by which administrators sign in."""
-    from support.sign_in_gate import gates  # noqa: PLC0415 - the admin listener, which few of the rooms need
+    from support.admin.sign_in_gate import gates  # noqa: PLC0415 - the admin listener, which few of the rooms need
 
     async with gates(sqlite_places.make(tmp_path, setup_site.START_MS)) as make:
         yield make

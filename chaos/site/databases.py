@@ -20,7 +20,7 @@ from licet.store.sqlite.store import SqliteStore
 if TYPE_CHECKING:
     import subprocess
 
-    from support.postgres import Postgres
+    from support.store.postgres import Postgres
 
 
 def tests_on_path() -> None:
@@ -33,7 +33,7 @@ def tests_on_path() -> None:
 def tests_postgres() -> "type[Postgres]":
     """The PostgreSQL that the tests run on."""
     tests_on_path()
-    from support.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
+    from support.store.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
 
     return Postgres
 
@@ -41,7 +41,7 @@ def tests_postgres() -> "type[Postgres]":
 def forking_popen() -> "type[subprocess.Popen[bytes]]":
     """What starts a program as `Popen` does, but forked from a process that has imported what it needs."""
     tests_on_path()
-    from support.nursery import Program  # noqa: PLC0415 - it is on the path only now
+    from support.server.nursery import Program  # noqa: PLC0415 - it is on the path only now
 
     return Program
 

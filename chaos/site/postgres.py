@@ -23,7 +23,7 @@ from licet.store.errors import StoreUnavailable
 from licet.store.opening import StoreAt
 
 if TYPE_CHECKING:
-    from support.postgres import Postgres
+    from support.store.postgres import Postgres
 
 DATABASE = "licet"
 PLACES = 2

@@ -16,8 +16,8 @@ from licet.setup.change import changing as changing_setup
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 KEYS = ApiKeys(b"p" * 32)
 OTHER = "Other"

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from licet.admin.http import CONNECTIONS_MAX, AdminHttpProtocol
-from support.connecting import Wire, flooded_from, in_loop, served
-from support.running import PATIENCE_S, RunningServer
+from support.server.connecting import Wire, flooded_from, in_loop, served
+from support.server.running import PATIENCE_S, RunningServer
 
 HASTE_S = 0.05
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n"

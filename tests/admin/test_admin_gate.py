@@ -10,9 +10,9 @@ from licet.admin.context import THREADS, WAITING_MAX
 from licet.admin.gate import BODY_BYTES_MAX, Gate
 from licet.admin.problems import Problem
 from licet.store.errors import StoreUnavailable
-from support.admin_site import API, URL, AdminSite, mistakes, problem
-from support.kinds import SqlitePlaces
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import API, URL, AdminSite, mistakes, problem
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 POLICY = {
     "default-src": "'none'",

@@ -17,9 +17,9 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.server.upkeep import LOOK_EVERY_S
 from licet.store.opening import SQLITE_NAME
-from support.command_line import run
-from support.running import PATIENCE_S, RunningServer
-from support.wire import Wire
+from support.cli.command_line import run
+from support.server.running import PATIENCE_S, RunningServer
+from support.server.wire import Wire
 
 API = "/api/v1"
 

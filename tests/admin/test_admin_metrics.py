@@ -19,7 +19,7 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.store.opening import SQLITE_NAME
 from licet.telemetry.metrics import Page
-from support.running import PATIENCE_S, RunningServer
+from support.server.running import PATIENCE_S, RunningServer
 from support.waiting import until
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from licet.credentials.generated import ApiKeys
 from licet.journal.failures import FailureFilter, failures
 from licet.model import FailureCause, Role
 from licet.store import schema
-from support.setup_site import JIM, START_MS
-from support.sign_in_gate import HERE, PASSWORD, PEPPER, Gate, Open
+from support.admin.sign_in_gate import HERE, PASSWORD, PEPPER, Gate, Open
+from support.store.setup_site import JIM, START_MS
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ from urllib.parse import quote
 import pytest
 
 from licet.setup.change import changing
-from support.admin_site import AdminSite, mistakes
-from support.dashboard import DashboardSite, Reader
-from support.filling import send
-from support.kinds import Place
-from support.older_names import rename
-from support.pages import text_of
-from support.setup_site import ADA, JIM, START_MS
+from support.admin.admin_site import AdminSite, mistakes
+from support.admin.dashboard import DashboardSite, Reader
+from support.admin.filling import send
+from support.admin.pages import text_of
+from support.store.kinds import Place
+from support.store.older_names import rename
+from support.store.setup_site import ADA, JIM, START_MS
 
 HERE = "?tenant=Jim_Test"
 CLIENTS = f"/tenants/{JIM}/clients"

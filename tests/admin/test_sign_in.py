@@ -11,8 +11,7 @@ from licet.model import InvalidValue, Role
 from licet.store import schema
 from licet.store.errors import StoreUnavailable
 from licet.store.sqlite.store import SqliteStore
-from support.setup_site import START_MS
-from support.sign_in_gate import (
+from support.admin.sign_in_gate import (
     HERE,
     NEW,
     OLD_HASH,
@@ -24,6 +23,7 @@ from support.sign_in_gate import (
     Gate,
     Open,
 )
+from support.store.setup_site import START_MS
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from licet.accounts.administrators import changing
 from licet.admin.authentication import TooManyAttempts
 from licet.lanes.hashing import ADMINS_WAITING_MAX
 from licet.model import Role
-from support.sign_in_gate import HERE, OLD_HASH, PASSWORD, PATIENCE_S, THERE, Open
+from support.admin.sign_in_gate import HERE, OLD_HASH, PASSWORD, PATIENCE_S, THERE, Open
 
 pytestmark = pytest.mark.anyio
 

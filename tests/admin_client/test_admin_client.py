@@ -25,10 +25,10 @@ from licet.admin_client import (
 from licet.admin_client.answers.nouns import Consequences
 from licet.admin_client.answers.pools import Pool
 from licet.admin_client.answers.reports import EventEntry, JournalEntry
-from support.admin_site import OTHER, URL, AdminSite
-from support.kinds import SqlitePlaces
+from support.admin.admin_site import OTHER, URL, AdminSite
 from support.paths import DOCS
-from support.setup_site import JIM, START_MS
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 PACKAGE = Path(licet.admin_client.__file__).parent
 KEY = "lck_0123"

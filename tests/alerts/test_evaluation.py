@@ -12,9 +12,9 @@ from licet.alerts.webhooks import changing
 from licet.setup.change import changing as changing_setup
 from licet.store import schema
 from licet.store.errors import StoreUnavailable
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS
-from support.watched import URL, Watched
+from support.alerts.watched import URL, Watched
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS
 
 QUIET_S = QUIET_MS / 1000
 

@@ -13,9 +13,9 @@ from licet.model import EXPIRES
 from licet.setup.change import changing
 from licet.store import schema
 from licet.units import MINUTE_MS
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS
-from support.watched import Watched
+from support.alerts.watched import Watched
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS
 
 QUEUE_FULL = "pool.queue_full"
 HOLD_S = 300

@@ -14,9 +14,9 @@ from licet.model import ALERTS, EXPIRES
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS
-from support.watched import Watched
+from support.alerts.watched import Watched
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS
 
 DAY_MS = 86_400_000
 DAY_S = 86_400

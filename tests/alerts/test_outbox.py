@@ -26,8 +26,8 @@ from licet.setup.change import changing as changing_setup
 from licet.store import schema
 from licet.store.contract import Purpose
 from licet.store.errors import NotFound, StillInUse
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 URL = "https://alerts.example.com/hooks/s3cret"
 

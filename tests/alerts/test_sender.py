@@ -15,11 +15,11 @@ from licet.credentials.webhook_signatures import WebhookSecrets
 from licet.setup.change import changing as changing_setup
 from licet.setup.licences import install, trust
 from licet.store import schema
-from support.kinds import Place, SqlitePlaces
-from support.receiver import Handler, Receiver, says
-from support.sending import SECRETS, Sender, post
-from support.setup_site import ADA, JIM, START_MS
-from support.signed_pools import file_of, text_of, the_vendor, vendor_file
+from support.alerts.receiver import Handler, Receiver, says
+from support.alerts.sending import SECRETS, Sender, post
+from support.licences.signed_pools import file_of, text_of, the_vendor, vendor_file
+from support.store.kinds import Place, SqlitePlaces
+from support.store.setup_site import ADA, JIM, START_MS
 
 NOW_S = START_MS // 1000
 NEW_YEAR_MS = 1_767_225_600_000  # 2026-01-01

@@ -21,12 +21,12 @@ from licet.seat_sources import SOURCES_MAX, addresses, counted_addresses, most_a
 from licet.setup.change import changing
 from licet.store import schema
 from licet.units import DAY_MS
-from support.cli_site import Desk
-from support.dashboard import DashboardSite
-from support.kinds import Place
-from support.running import PATIENCE_S
-from support.setup_site import ADA, JIM, START_MS
-from support.watched import Watched
+from support.admin.dashboard import DashboardSite
+from support.alerts.watched import Watched
+from support.cli.cli_site import Desk
+from support.server.running import PATIENCE_S
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS
 
 PASSWORD = "password"
 MORE = SOURCES_MAX + 1

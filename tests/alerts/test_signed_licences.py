@@ -15,10 +15,10 @@ from licet.model import EXPIRES
 from licet.setup.change import changing
 from licet.setup.licences import distrust, install, remove, trust
 from licet.store import schema
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS
-from support.signed_pools import file_of, text_of, the_vendor, vendor_file
-from support.watched import Watched
+from support.alerts.watched import Watched
+from support.licences.signed_pools import file_of, text_of, the_vendor, vendor_file
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS
 
 NOW_S = START_MS // 1000
 DAY_S = 86_400

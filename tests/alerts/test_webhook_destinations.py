@@ -16,11 +16,11 @@ from licet.model import InvalidValue
 from licet.networks import METADATA, is_public, is_within
 from licet.settings.load import load_settings
 from licet.setup.change import changing as changing_setup
-from support.admin_site import OTHER, AdminSite, mistakes
-from support.kinds import SqlitePlaces
-from support.receiver import Receiver
-from support.sending import Sender, post
-from support.setup_site import ADA, START_MS
+from support.admin.admin_site import OTHER, AdminSite, mistakes
+from support.alerts.receiver import Receiver
+from support.alerts.sending import Sender, post
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import ADA, START_MS
 
 WHO = "owner of Other"
 

@@ -9,8 +9,8 @@ from licet.accounts import administrators
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from support.browser import Browser
-from support.dashboard import DashboardSite
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite
 
 PAGE = "/api/v1/docs"
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from support.browser import PHONE, Browser, sign_in
-from support.dashboard import PASSWORD, DashboardSite, fill
+from support.admin.browser import PHONE, Browser, sign_in
+from support.admin.dashboard import PASSWORD, DashboardSite, fill
 from support.many import few
-from support.running import PASSWORD_HASH
+from support.server.running import PASSWORD_HASH
 
 CLIENTS = {"Desk": "DE", "Phone": "PH", "Robot": "RO"}
 TENANTS = ("Watch", "List", "Choose", "Keys", "Twice", "Late", "Fading")

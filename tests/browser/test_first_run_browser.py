@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from support.browser import Browser
-from support.dashboard import DashboardSite
-from support.running import PATIENCE_S
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite
+from support.server.running import PATIENCE_S
 
 
 @pytest.fixture(scope="module")

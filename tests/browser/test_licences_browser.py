@@ -7,11 +7,11 @@ import pytest
 from playwright.sync_api import expect
 
 from licet.model import SEATS_MAX
-from support.browser import Browser
-from support.dashboard import DashboardSite
-from support.licensed_site import DAY_S, days, file_of, put, signed, trust_vendor
-from support.signed_pools import the_vendor, vendor_file
-from support.vendors import TestVendor
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite
+from support.licences.licensed_site import DAY_S, days, file_of, put, signed, trust_vendor
+from support.licences.signed_pools import the_vendor, vendor_file
+from support.licences.vendors import TestVendor
 
 HERE = "?tenant=Jim_Test"
 END_S = 1_735_689_600  # the end of 31 December 2024, UTC

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from licet.options import Priority, Share
-from support.browser import Browser
-from support.dashboard import DashboardSite
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite
 from support.many import few
 
 HERE = "?tenant=Jim_Test"

@@ -8,10 +8,10 @@ from playwright.sync_api import expect
 
 from licet.alerts.evaluation import look
 from licet.credentials.generated import ClientSecrets
-from support.browser import WIDE, Browser
-from support.dashboard import DashboardSite
-from support.licensed_site import DAY_S, days, put, signed, trust_vendor
-from support.signing import Signer
+from support.admin.browser import WIDE, Browser
+from support.admin.dashboard import DashboardSite
+from support.licences.licensed_site import DAY_S, days, put, signed, trust_vendor
+from support.web.signing import Signer
 
 HERE = "?tenant=Jim_Test"
 PHONE = (390, 844)

@@ -11,10 +11,10 @@ from playwright.sync_api import expect
 
 from licet.alerts import webhooks
 from licet.credentials.generated import ClientSecrets
-from support.browser import Browser
-from support.dashboard import DashboardSite
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite
 from support.many import few
-from support.signing import Signer
+from support.web.signing import Signer
 
 HERE = "?tenant=Jim_Test"
 ODD = "تطبيق المخزن"

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from support.browser import Browser
-from support.dashboard import DashboardSite
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite
 
 HERE = "?tenant=Jim_Test"
 

@@ -18,8 +18,8 @@ from typer.core import TyperGroup
 
 from licet.cli import _PANELS, _loader
 from licet.credentials.keyring import read_keyring
-from support.cli_site import TENANT, Desk
-from support.command_line import run, terminal
+from support.cli.cli_site import TENANT, Desk
+from support.cli.command_line import run, terminal
 
 UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
 

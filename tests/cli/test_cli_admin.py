@@ -15,7 +15,7 @@ from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
 from licet.store import schema
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import TENANT, Desk, new_desk
+from support.cli.cli_site import TENANT, Desk, new_desk
 
 PASSWORD = "battery staple"
 LATER = "2035-01-31"

@@ -17,8 +17,8 @@ from licet.cli.run.check_advice import advice_of
 from licet.refusal import Code, Subject
 from licet.setup.check import Finding, FindingCode
 from licet.store.errors import SetupError, unknown
-from support.cli_site import PASSWORD, Desk
-from support.command_line import run
+from support.cli.cli_site import PASSWORD, Desk
+from support.cli.command_line import run
 from support.paths import ROOT
 
 SOURCE = ROOT / "src" / "licet"

@@ -10,9 +10,9 @@ from licet.clock import SystemClock
 from licet.licences.armour import armoured
 from licet.store import schema
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk, new_desk
-from support.command_line import run, terminal
-from support.signed_pools import text_of, the_vendor, vendor_file
+from support.cli.cli_site import Desk, new_desk
+from support.cli.command_line import run, terminal
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
 
 END = ("session", "end", "--all", "--after-restore")
 

@@ -10,8 +10,8 @@ from licet.clock import SystemClock
 from licet.setup.change import SetupChange, changing
 from licet.setup.consequences import CLIENTS_MAX, Consequences, Tally, attempt
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk, new_desk
-from support.command_line import terminal
+from support.cli.cli_site import Desk, new_desk
+from support.cli.command_line import terminal
 
 # Each ends the one session of TestClientId, and what it says when it is done.
 ENDING = (

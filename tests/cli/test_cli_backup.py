@@ -11,8 +11,8 @@ from licet.clock import SystemClock
 from licet.platforms import services
 from licet.platforms.services import how_to_stop
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk, copy_of, new_desk
-from support.command_line import terminal
+from support.cli.cli_site import Desk, copy_of, new_desk
+from support.cli.command_line import terminal
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from licet.ledger.commands import Grant, Granted
 from licet.store import schema
 from licet.store.nodes import Node, note_node
 from licet.store.opening import StoreAt
-from support.cli_site import Desk
-from support.postgres import Postgres
+from support.cli.cli_site import Desk
+from support.store.postgres import Postgres
 
 NAME = "backed_up"
 NODE = Node(id="n1", name="licence1:8080", version="0.2.0", schema="0001", url="u", token_keys=(), pepper="p")

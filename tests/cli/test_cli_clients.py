@@ -10,7 +10,7 @@ import pytest
 from licet.clock import SystemClock
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import read_keyring
-from support.cli_site import Desk
+from support.cli.cli_site import Desk
 
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 

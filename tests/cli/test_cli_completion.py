@@ -16,11 +16,11 @@ from typer.core import TyperGroup
 from licet.cli import _PANELS, _loader, completing
 from licet.clock import SystemClock
 from licet.store.sqlite.store import SqliteStore
-from support.bash import bash
-from support.cli_site import TENANT, Desk, copy_of
-from support.nursery import ran
-from support.postgres import Postgres
-from support.screen import WAIT_S
+from support.cli.bash import bash
+from support.cli.cli_site import TENANT, Desk, copy_of
+from support.cli.screen import WAIT_S
+from support.server.nursery import ran
+from support.store.postgres import Postgres
 
 _LICET = Path(sys.executable).with_name("licet")
 _NAMES = {

@@ -12,8 +12,8 @@ from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, Grant, Granted
 from licet.model import NoSeatReason
 from licet.options import Share
-from support.cli_site import PASSWORD, TENANT, Desk, new_desk
-from support.command_line import run
+from support.cli.cli_site import PASSWORD, TENANT, Desk, new_desk
+from support.cli.command_line import run
 
 FLEXNET = """\
 # Options of the sales department

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from support.cli_site import Desk, new_desk
+from support.cli.cli_site import Desk, new_desk
 
 _RUN = """
 import contextlib, io, json, sys

@@ -10,8 +10,8 @@ import pytest
 from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_refusals
 from licet.model import Pool
 from licet.setup.change import changing
-from support.cli_reports_site import Site
-from support.command_line import run, terminal
+from support.cli.cli_reports_site import Site
+from support.cli.command_line import run, terminal
 from support.examples import end, grant, jim_test
 
 

@@ -9,10 +9,10 @@ from licet.alerts.evaluation import look
 from licet.clock import SystemClock
 from licet.licences.armour import armoured
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk
-from support.command_line import terminal
-from support.signed_pools import text_of, the_vendor, vendor_file
-from support.vendors import TestVendor
+from support.cli.cli_site import Desk
+from support.cli.command_line import terminal
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.licences.vendors import TestVendor
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.cli_site import Desk
+from support.cli.cli_site import Desk
 
 
 class Part(dict[str, Any]):

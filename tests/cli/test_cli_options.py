@@ -7,7 +7,7 @@ from sqlalchemy import insert, update
 
 from licet.options import Share
 from licet.store import schema
-from support.cli_site import TENANT, Desk
+from support.cli.cli_site import TENANT, Desk
 
 AGREED = "change --reserve or --max"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.cli_site import Desk, new_desk
-from support.pasting import Shell
+from support.cli.cli_site import Desk, new_desk
+from support.cli.pasting import Shell
 
 DATA = "my data"  # with a space: a shell takes it for two
 NAME = "it's (c) $HOME"  # a client's, in which a shell finds much

@@ -20,10 +20,10 @@ from licet.model import Duplicates, Pool
 from licet.reports.chart import By
 from licet.reports.live import seats
 from licet.reports.usage import Peak
-from support.cli_reports_site import Site
-from support.command_line import run, terminal
+from support.cli.cli_reports_site import Site
+from support.cli.command_line import run, terminal
+from support.cli.screen import WAIT_S
 from support.examples import SMALL, client, end, grant, jim_test, view
-from support.screen import WAIT_S
 
 DAY_MS = 86_400_000
 

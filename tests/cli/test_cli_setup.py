@@ -7,9 +7,9 @@ from pathlib import Path
 
 from licet.credentials.passwords import Passwords
 from licet.model import TokenFormat
-from support.cli_site import PASSWORD, TENANT, Desk
-from support.command_line import terminal
-from support.setup_site import SMALL
+from support.cli.cli_site import PASSWORD, TENANT, Desk
+from support.cli.command_line import terminal
+from support.store.setup_site import SMALL
 
 # tenant
 

@@ -13,10 +13,10 @@ import pytest
 from typer.testing import Result
 
 from licet.cli.look.token import ServerUnreachable, _Credentials, _refuse, _tenant_url
-from support.command_line import run, terminal
-from support.nursery import Program
-from support.screen import WAIT_S
-from support.served_tenant import ServedTenant
+from support.cli.command_line import run, terminal
+from support.cli.screen import WAIT_S
+from support.server.nursery import Program
+from support.server.served_tenant import ServedTenant
 from support.waiting import until
 
 

@@ -18,12 +18,12 @@ from licet.ledger.commands import Command
 from licet.model import Duplicates, Pool
 from licet.platforms.terminal import read_keys
 from licet.reports.live import seats
-from support.bash import bash
-from support.cli_reports_site import Site
-from support.cli_site import Desk
-from support.command_line import terminal
+from support.cli.bash import bash
+from support.cli.cli_reports_site import Site
+from support.cli.cli_site import Desk
+from support.cli.command_line import terminal
+from support.cli.screen import TerminalScreen
 from support.examples import client, end, grant, jim_test, view
-from support.screen import TerminalScreen
 
 
 @pytest.fixture

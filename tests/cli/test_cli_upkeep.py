@@ -15,9 +15,9 @@ from licet.credentials.keyring import fingerprint, read_keyring
 from licet.store.migrate import COMPATIBLE_FROM, HEAD
 from licet.store.nodes import KeyMark, Node, key_marks, note_node
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import Desk
-from support.next_version import NEXT, NextVersion
-from support.postgres import Postgres
+from support.cli.cli_site import Desk
+from support.store.next_version import NEXT, NextVersion
+from support.store.postgres import Postgres
 
 UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
 NODE: dict[str, Any] = {

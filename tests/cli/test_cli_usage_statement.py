@@ -23,11 +23,11 @@ from licet.licences.vendor_file import thumbprint
 from licet.model import Pool
 from licet.reports.usage_statements.claims import use_by_minute
 from licet.vendor.statements import armoured, header_of
-from support.cli_reports_site import Site
-from support.cli_site import Desk
-from support.command_line import run
+from support.cli.cli_reports_site import Site
+from support.cli.cli_site import Desk
+from support.cli.command_line import run
 from support.examples import end, grant, jim_test
-from support.twin_signatures import twin
+from support.licences.twin_signatures import twin
 
 DAY_S = 86_400
 

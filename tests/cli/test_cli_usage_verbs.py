@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from licet.model import Pool
-from support.cli_reports_site import Site
-from support.command_line import run
+from support.cli.cli_reports_site import Site
+from support.cli.command_line import run
 from support.examples import client, end, grant, jim_test
 
 

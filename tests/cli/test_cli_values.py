@@ -8,8 +8,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from licet.cli import app
-from support.cli_site import Desk, new_desk
-from support.vendor_site import VendorSite
+from support.cli.cli_site import Desk, new_desk
+from support.licences.vendor_site import VendorSite
 
 READ = {"N", "CODE", "TIME", "DURATION", "DATE"}
 KEY = '{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'

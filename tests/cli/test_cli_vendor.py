@@ -13,8 +13,8 @@ import pytest
 
 from licet.licences.reading import read_file
 from licet.licences.vendor_file import read_vendor
-from support.command_line import run, terminal
-from support.vendor_site import HASH, PASSPHRASE, SIGN, VendorSite
+from support.cli.command_line import run, terminal
+from support.licences.vendor_site import HASH, PASSPHRASE, SIGN, VendorSite
 
 
 @pytest.fixture

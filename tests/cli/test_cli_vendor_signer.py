@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.command_line import run
-from support.nursery import Program
-from support.screen import WAIT_S
-from support.vendor_site import HASH, SIGN
+from support.cli.command_line import run
+from support.cli.screen import WAIT_S
+from support.licences.vendor_site import HASH, SIGN
+from support.server.nursery import Program
 
 
 @pytest.fixture

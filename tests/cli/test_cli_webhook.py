@@ -8,9 +8,9 @@ import pytest
 from licet.alerts.evaluation import look
 from licet.clock import SystemClock
 from licet.store.sqlite.store import SqliteStore
-from support.cli_site import TENANT, Desk
-from support.command_line import terminal
-from support.receiver import Receiver, says
+from support.alerts.receiver import Receiver, says
+from support.cli.cli_site import TENANT, Desk
+from support.cli.command_line import terminal
 
 URL = "https://example.com/alerts"
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from licet.options import Group, Priority, Share
-from support.cli_reports_site import Site
+from support.cli.cli_reports_site import Site
 from support.examples import FULL, grant, jim_test
 
 

@@ -11,8 +11,8 @@ from licet.cli.run.migrate import _fits
 from licet.cli.stores import must_be_readable
 from licet.server.sockets import bind
 from licet.store.migrate import HEAD
-from support.cli_site import Desk
-from support.command_line import run
+from support.cli.cli_site import Desk
+from support.cli.command_line import run
 
 
 @pytest.mark.parametrize(

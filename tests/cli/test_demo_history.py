@@ -19,8 +19,8 @@ from licet.store import schema
 from licet.store.contract import Store
 from licet.store.opening import StoreAt
 from licet.units import DAY_MS, HOUR_MS, MINUTE_MS
-from support.callers import TENANT
-from support.command_line import run
+from support.cli.command_line import run
+from support.server.callers import TENANT
 
 NOW_MS = 1_795_000_000_000
 

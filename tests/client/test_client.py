@@ -14,9 +14,9 @@ from licet.client import (
     SessionClosed,
     TokenRefused,
 )
-from support.calling import CONTEXT, ManualTiming, Program, Tasks, Threads, TokenSite, auth_for
-from support.http_site import Asked, Reply, Site, says
-from support.served_tenant import ServedTenant
+from support.guard.calling import CONTEXT, ManualTiming, Program, Tasks, Threads, TokenSite, auth_for
+from support.server.served_tenant import ServedTenant
+from support.web.http_site import Asked, Reply, Site, says
 
 FULL = says(400, {"error": "temporarily_unavailable", "error_description": "No seat is free."})
 

@@ -21,8 +21,8 @@ from licet.client import (
     TokenRefused,
     UnusableAnswer,
 )
-from support.calling import ManualTiming, Program, Threads, TokenSite, auth_for
-from support.http_site import PATIENCE_S, Asked, Reply, Site, says
+from support.guard.calling import ManualTiming, Program, Threads, TokenSite, auth_for
+from support.web.http_site import PATIENCE_S, Asked, Reply, Site, says
 
 SECRET = "correct-horse"
 MANY = b"x" * 100_000

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from licet.client import SessionClosed, at_exit
-from support.calling import ManualTiming, Program, Threads, TokenSite, auth_for
-from support.http_site import PATIENCE_S, Site, says
+from support.guard.calling import ManualTiming, Program, Threads, TokenSite, auth_for
+from support.web.http_site import PATIENCE_S, Site, says
 
 BEGIN = """
 import os, sys, httpx

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from licet.client import LicetAuth, TokenRefused
-from support.calling import ManualTiming, Program, auth_for
-from support.http_site import Asked, Reply, Site, says
-from support.served_tenant import ServedTenant
-from support.signing import Signer
+from support.guard.calling import ManualTiming, Program, auth_for
+from support.server.served_tenant import ServedTenant
+from support.web.http_site import Asked, Reply, Site, says
+from support.web.signing import Signer
 
 ALGORITHMS = ("ES256", "EdDSA", "RS256")
 URL = "https://licence.example.com/Jim_Test"

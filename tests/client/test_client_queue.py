@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from licet.client import NoSeatAvailable
-from support.calling import ManualTiming, Program, Threads, TokenSite, auth_for
-from support.http_site import Reply, Site, says
-from support.served_tenant import ServedTenant
+from support.guard.calling import ManualTiming, Program, Threads, TokenSite, auth_for
+from support.server.served_tenant import ServedTenant
 from support.waiting import until
+from support.web.http_site import Reply, Site, says
 
 MINUTE = timedelta(minutes=1)
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from licet.client import NoSeatAvailable
-from support.calling import ManualTiming, Tasks, Threads, TokenSite, auth_for, gathered
-from support.http_site import PATIENCE_S, Site, says
+from support.guard.calling import ManualTiming, Tasks, Threads, TokenSite, auth_for, gathered
+from support.web.http_site import PATIENCE_S, Site, says
 
 FULL = says(400, {"error": "temporarily_unavailable", "error_description": "No seat is free."})
 

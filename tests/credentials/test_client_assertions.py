@@ -30,7 +30,7 @@ from licet.credentials.client_assertions import (
 from licet.credentials.public_keys import Signatures
 from licet.model import Client
 from support.examples import client
-from support.signing import ALGORITHMS, Signer, claims
+from support.web.signing import ALGORITHMS, Signer, claims
 
 NOW_S = 1_700_000_000
 NOW_MS = NOW_S * 1000

@@ -26,8 +26,8 @@ from licet.credentials.public_keys import (
     to_jwk,
 )
 from licet.model import InvalidValue
-from support.signing import ALGORITHMS as SIGNED_BY
-from support.signing import Signer
+from support.web.signing import ALGORITHMS as SIGNED_BY
+from support.web.signing import Signer
 
 # RFC 7638 3.1 has the key and its thumbprint.
 RFC_7638 = {

@@ -9,9 +9,9 @@ from licet.clock import SystemClock
 from licet.setup.check import check
 from licet.store import schema
 from licet.store.opening import SQLITE_NAME, StoreAt
-from support.cli_site import Desk
-from support.command_line import run
-from support.running import RunningServer
+from support.cli.cli_site import Desk
+from support.cli.command_line import run
+from support.server.running import RunningServer
 
 COPIES = 3
 CLIENTS = 4

@@ -11,11 +11,11 @@ import pytest
 from licet.cli.run.demo import PASSWORD
 from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.credentials.tokens import Tokens
-from support.callers import GRANT, TENANT, in_use, with_secrets
-from support.command_line import run
+from support.cli.command_line import run
 from support.examples import jim_test
-from support.operating import VIEW, unhurried
-from support.running import RunningServer
+from support.server.callers import GRANT, TENANT, in_use, with_secrets
+from support.server.operating import VIEW, unhurried
+from support.server.running import RunningServer
 from support.waiting import until
 
 

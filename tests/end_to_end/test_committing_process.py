@@ -14,11 +14,11 @@ from licet.server.setup_follower import SetupFollower
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from support.callers import GRANT, TENANT, opened, rows, with_secrets
-from support.command_line import run
+from support.cli.command_line import run
 from support.many import few
-from support.operating import events, has_read_what_was_sent, health, is_closed, sid_of
-from support.running import PATIENCE_S, RunningServer, children, is_over
+from support.server.callers import GRANT, TENANT, opened, rows, with_secrets
+from support.server.operating import events, has_read_what_was_sent, health, is_closed, sid_of
+from support.server.running import PATIENCE_S, RunningServer, children, is_over
 from support.waiting import until
 
 

@@ -19,11 +19,11 @@ from licet.model import EndReason, Tenant
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
-from support.callers import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
-from support.journals import WHOLE_JOURNAL
-from support.made_once import empty_store
 from support.many import few
-from support.running import RunningServer
+from support.once.made_once import empty_store
+from support.server.callers import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
+from support.server.running import RunningServer
+from support.store.journals import WHOLE_JOURNAL
 
 pytestmark = pytest.mark.anyio
 

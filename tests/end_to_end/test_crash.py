@@ -26,10 +26,10 @@ from licet.credentials.tokens import REFRESH_PREFIX, Tokens
 from licet.reports.live import seats
 from licet.setup.change import end_sessions
 from licet.store.opening import SQLITE_NAME
-from support.callers import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
 from support.examples import jim_test
-from support.nursery import Program
-from support.running import PATIENCE_S, RunningServer
+from support.server.callers import GRANT, TENANT, Answer, Caller, bearer, in_use, opened, rows, with_secrets
+from support.server.nursery import Program
+from support.server.running import PATIENCE_S, RunningServer
 from support.waiting import until
 
 KILLS = 5

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from support.paths import ROOT
-from support.running import PATIENCE_S
+from support.server.running import PATIENCE_S
 
 _ELSEWHERE = ROOT / "tests" / "support" / "elsewhere"
 _LICET = (sys.executable, "-m", "licet")

@@ -15,8 +15,8 @@ import pytest
 from licet.cli.run.demo import PASSWORD
 from licet.model import GrantType
 from licet.store.opening import SQLITE_NAME
-from support.running import RunningServer
-from support.served_tenant import AWAY, ServedTenant, suspend
+from support.server.running import RunningServer
+from support.server.served_tenant import AWAY, ServedTenant, suspend
 from support.waiting import until
 
 GRANT = {"grant_type": "client_credentials"}

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from support.ports import free_port
-from support.proxies import EXAMPLES, fronting, started
-from support.running import PATIENCE_S, RunningServer
+from support.server.proxies import EXAMPLES, fronting, started
+from support.server.running import PATIENCE_S, RunningServer
 
 
 class Site(NamedTuple):

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from support.ports import free_port
-from support.proxies import EXAMPLES, example, fronting, started
-from support.running import PATIENCE_S, RunningServer
+from support.server.proxies import EXAMPLES, example, fronting, started
+from support.server.running import PATIENCE_S, RunningServer
 
 UPLOAD_BYTES = 20_000_000
 METHODS_SPELT = ("X-Original-Method", "X-Forwarded-Method", "X-HTTP-Method-Override")

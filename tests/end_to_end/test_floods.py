@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from licet.cli.run.demo import PASSWORD
-from support.dashboard import DashboardSite, reader_of
-from support.running import PATIENCE_S, RunningServer
-from support.served import HashGate
+from support.admin.dashboard import DashboardSite, reader_of
+from support.server.running import PATIENCE_S, RunningServer
+from support.server.served import HashGate
 from support.waiting import until
 
 HOME = "192.0.2.1"

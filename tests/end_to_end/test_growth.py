@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from licet.cli.run.demo import PASSWORD
-from support.callers import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets
-from support.journals import WHOLE_JOURNAL
-from support.operating import VIEW
-from support.running import RunningServer
+from support.server.callers import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets
+from support.server.operating import VIEW
+from support.server.running import RunningServer
+from support.store.journals import WHOLE_JOURNAL
 from support.waiting import until
 
 READ = "SELECT count(*) FROM session WHERE tenant_id = 1"

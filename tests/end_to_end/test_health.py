@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 from licet.store.opening import SQLITE_NAME
-from support.callers import GRANT, TENANT
-from support.operating import events, health
-from support.running import RunningServer, children
+from support.server.callers import GRANT, TENANT
+from support.server.operating import events, health
+from support.server.running import RunningServer, children
 from support.waiting import until
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from licet.model import Duplicates, TokenFormat
-from support.served_tenant import ServedTenant
+from support.server.served_tenant import ServedTenant
 
 GRANT = {"grant_type": "client_credentials"}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from licet.cli.run.demo import TENANT
-from support.command_line import run
-from support.running import RunningServer
+from support.cli.command_line import run
+from support.server.running import RunningServer
 
 FLEXNET = """\
 # 5 licences

@@ -40,10 +40,10 @@ from licet.reports.live import seats
 from licet.setup.change import SetupChange, changing, end_sessions
 from licet.store.errors import SetupError
 from licet.store.sqlite.store import SqliteStore
-from support.callers import TENANT
-from support.journals import WHOLE_JOURNAL
-from support.made_once import empty_store
 from support.many import few
+from support.once.made_once import empty_store
+from support.server.callers import TENANT
+from support.store.journals import WHOLE_JOURNAL
 
 pytestmark = pytest.mark.anyio
 

@@ -11,9 +11,9 @@ import pytest
 from licet.credentials.jwt_signing_keys import PERIOD_MS, PUBLISHED_BEFORE_MS
 from licet.credentials.keyring import FILE_NAME, read_keyring, write_keyring
 from licet.model import TokenFormat
-from support.running import RunningServer
-from support.served_tenant import ServedTenant
-from support.twin_signatures import twin
+from support.licences.twin_signatures import twin
+from support.server.running import RunningServer
+from support.server.served_tenant import ServedTenant
 from support.waiting import until
 
 PERIOD_S = PERIOD_MS / 1000

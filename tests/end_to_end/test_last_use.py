@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from licet.reports.live import seats
-from support.running import RunningServer
-from support.served_tenant import ServedTenant
+from support.server.running import RunningServer
+from support.server.served_tenant import ServedTenant
 
 
 def last_uses(tenant: ServedTenant) -> dict[str, int]:

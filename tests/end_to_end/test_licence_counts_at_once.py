@@ -17,9 +17,9 @@ from licet.model import Role
 from licet.store.opening import SQLITE_NAME
 from licet.store.postgres.store import PostgresStore
 from licet.store.sqlite.store import SqliteStore
-from support.command_line import run
-from support.running import PATIENCE_S, RunningServer, make_tenant
-from support.signed_pools import text_of, the_vendor, vendor_file
+from support.cli.command_line import run
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.server.running import PATIENCE_S, RunningServer, make_tenant
 from support.waiting import until
 
 LICENCES = "/api/v1/tenants/Jim_Test/licences"

@@ -11,8 +11,8 @@ from licet.formats import instant
 from licet.model import Role, Tenant
 from licet.setup.change import changing
 from licet.setup.licence_terms import LicenceKept, is_counted, licence_fields, licence_names
-from support.dashboard import PASSWORD, DashboardSite, Reader, add_admin
-from support.filling import form_of, resend, send
+from support.admin.dashboard import PASSWORD, DashboardSite, Reader, add_admin
+from support.admin.filling import form_of, resend, send
 from support.many import few
 
 OTHER = "/tenants/Other"

@@ -13,10 +13,10 @@ import pytest
 
 from licet.cli.run.demo import PASSWORD
 from licet.store.opening import SQLITE_NAME
-from support.callers import GRANT, TENANT
-from support.command_line import run
-from support.operating import events, unhurried
-from support.running import PATIENCE_S, RunningServer
+from support.cli.command_line import run
+from support.server.callers import GRANT, TENANT
+from support.server.operating import events, unhurried
+from support.server.running import PATIENCE_S, RunningServer
 from support.waiting import until
 
 

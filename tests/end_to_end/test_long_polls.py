@@ -10,9 +10,9 @@ import pytest
 from licet.credentials.generated import ClientSecrets
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.store.schema import queue_place
-from support.polling import PATIENCE_S, Line
-from support.running import RunningServer
-from support.store_site import rows
+from support.server.polling import PATIENCE_S, Line
+from support.server.running import RunningServer
+from support.store.store_site import rows
 
 pytestmark = pytest.mark.anyio
 _NUMBERS = count(1)

@@ -9,9 +9,9 @@ import pytest
 
 from licet.store.schema import queue_place
 from support.many import few
-from support.polling import PATIENCE_S, Line, Poll
-from support.running import RunningServer
-from support.store_site import folded, rows
+from support.server.polling import PATIENCE_S, Line, Poll
+from support.server.running import RunningServer
+from support.store.store_site import folded, rows
 
 pytestmark = pytest.mark.anyio
 _NUMBERS = count(1)

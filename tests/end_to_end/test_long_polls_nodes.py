@@ -8,9 +8,9 @@ from itertools import count
 import pytest
 
 from licet.store.postgres.store import PostgresStore
-from support.polling import PATIENCE_S, Line, Node
-from support.postgres import Postgres
-from support.running import make_tenant
+from support.server.polling import PATIENCE_S, Line, Node
+from support.server.running import make_tenant
+from support.store.postgres import Postgres
 from support.waiting import until
 
 pytestmark = pytest.mark.anyio

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.callers import rows
-from support.next_version import NEXT, NextVersion
-from support.operating import environment
-from support.running import PATIENCE_S, RunningServer
+from support.server.callers import rows
+from support.server.operating import environment
+from support.server.running import PATIENCE_S, RunningServer
+from support.store.next_version import NEXT, NextVersion
 from support.waiting import until
 
 

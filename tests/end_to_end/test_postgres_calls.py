@@ -17,10 +17,10 @@ from licet.store.postgres.one_call import Call, Refused, commit_by_call
 from licet.store.postgres.store import PostgresStore
 from licet.store.rows import Row, Saving
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
-from support.faults import answers, unavailable, works
-from support.lone_primary import break_off, without_its_standby
-from support.postgres import PASSWORD, WARY, Postgres
-from support.store_site import do, in_use, rows
+from support.store.faults import answers, unavailable, works
+from support.store.lone_primary import break_off, without_its_standby
+from support.store.postgres import PASSWORD, WARY, Postgres
+from support.store.store_site import do, in_use, rows
 from support.waiting import until
 
 if TYPE_CHECKING:

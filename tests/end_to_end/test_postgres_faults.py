@@ -25,12 +25,12 @@ from licet.store import postgres as package
 from licet.store.contract import Purpose, Store
 from licet.store.errors import SchemaOutdated, StoreUnavailable
 from licet.store.postgres.store import PostgresStore
-from support.beside import BESIDE, run_beside
 from support.examples import FULL, add_tenant, grant, jim_test, refresh, sid
-from support.faults import answers, unavailable, works
-from support.kinds import Place, PostgresPlaces, begun_in_postgres
-from support.lone_primary import break_off, without_its_standby
-from support.postgres import PASSWORD, PATIENCE_S, WARY, Postgres
+from support.store.beside import BESIDE, run_beside
+from support.store.faults import answers, unavailable, works
+from support.store.kinds import Place, PostgresPlaces, begun_in_postgres
+from support.store.lone_primary import break_off, without_its_standby
+from support.store.postgres import PASSWORD, PATIENCE_S, WARY, Postgres
 from support.waiting import until
 
 START_MS = 1_700_000_040_000

@@ -18,13 +18,13 @@ from licet.cli.run.demo import PASSWORD
 from licet.credentials.client_assertions import ASSERTION_CHARS_MAX, SIGNING_ALGORITHMS, TYPE
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
-from support.keyed import GRANT, SIGNER, SIGNERS, WHO, Keyed, refused
+from support.licences.twin_signatures import twin
 from support.ports import free_port
-from support.running import PATIENCE_S, RunningServer
-from support.served_tenant import AWAY, ServedTenant
-from support.signing import ALGORITHMS, Signer, claims, proof
-from support.twin_signatures import twin
+from support.server.keyed import GRANT, SIGNER, SIGNERS, WHO, Keyed, refused
+from support.server.running import PATIENCE_S, RunningServer
+from support.server.served_tenant import AWAY, ServedTenant
 from support.waiting import until
+from support.web.signing import ALGORITHMS, Signer, claims, proof
 
 
 @pytest.fixture

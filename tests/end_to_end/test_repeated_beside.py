@@ -12,10 +12,10 @@ import pytest
 from licet.clock import wall_ms
 from licet.setup.change import SetupChange
 from licet.units import HOUR_MS
-from support.callers import TENANT, with_secrets
 from support.many import few
-from support.running import RunningServer
-from support.wire import Wire
+from support.server.callers import TENANT, with_secrets
+from support.server.running import RunningServer
+from support.server.wire import Wire
 
 GRANT = "grant_type=client_credentials&scope=all"
 KNOWN_AFTER = 2

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from licet.clock import wall_ms
-from support.callers import TENANT, rows, with_secrets
-from support.command_line import run
-from support.running import RunningServer
+from support.cli.command_line import run
+from support.server.callers import TENANT, rows, with_secrets
+from support.server.running import RunningServer
+from support.server.wire import Wire
 from support.waiting import until
-from support.wire import Wire
 
 TIMES = 3  # the first is parsed, and the others are not
 

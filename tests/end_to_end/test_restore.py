@@ -22,10 +22,10 @@ from licet.setup.check import check
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.opening import SQLITE_NAME, StoreAt
-from support.kinds import KINDS
-from support.nursery import ran
-from support.pasting import Shell
+from support.cli.pasting import Shell
 from support.paths import DOCS
+from support.server.nursery import ran
+from support.store.kinds import KINDS
 
 PAGE = DOCS / "how-to" / "back-up-and-restore.md"
 TITLES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}

@@ -13,8 +13,8 @@ from licet.journal.restores import keep_restore
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME
 from support.ports import free_port
-from support.running import PATIENCE_S, RunningServer
-from support.signing import Signer, claims, proof
+from support.server.running import PATIENCE_S, RunningServer
+from support.web.signing import Signer, claims, proof
 
 ISSUER = "https://licence.example.com"
 WHO = "TestClientId"

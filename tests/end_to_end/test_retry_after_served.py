@@ -4,7 +4,7 @@ import pytest
 
 from licet.model import Duplicates
 from licet.options import Share
-from support.served_tenant import ServedTenant
+from support.server.served_tenant import ServedTenant
 
 GRANT = {"grant_type": "client_credentials"}
 

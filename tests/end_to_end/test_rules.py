@@ -18,11 +18,11 @@ from licet.cli.run.demo import TENANT
 from licet.model import Duplicates, InvalidValue
 from licet.reports.live import PoolNow, seats
 from licet.setup.change import end_sessions
-from support.callers import GRANT, Caller, in_use, opened, rows, with_secrets
-from support.command_line import run
-from support.journals import WHOLE_DENIALS, WHOLE_JOURNAL
-from support.running import RunningServer
-from support.served_tenant import ServedTenant
+from support.cli.command_line import run
+from support.server.callers import GRANT, Caller, in_use, opened, rows, with_secrets
+from support.server.running import RunningServer
+from support.server.served_tenant import ServedTenant
+from support.store.journals import WHOLE_DENIALS, WHOLE_JOURNAL
 
 
 @pytest.fixture(params=[True, False], ids=["process", "thread"])

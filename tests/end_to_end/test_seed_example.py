@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from support.paths import DOCS, FIXTURES
-from support.running import RunningServer
-from support.wire import Answer, Wire
+from support.server.running import RunningServer
+from support.server.wire import Answer, Wire
 
 PAGE = DOCS / "how-to" / "move-from-jim2s-own-endpoint.md"
 WEB_REQUEST = (FIXTURES / "webrequest.http").read_bytes()

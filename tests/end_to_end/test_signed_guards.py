@@ -22,12 +22,12 @@ from licet.guard.counting import CLOCKS_S
 from licet.licences.vendor_file import Vendor
 from licet.model import Duplicates
 from licet.store.opening import SQLITE_NAME
-from support.calling import CONTEXT
-from support.licensed import LicensedTenant, calls, seat_of
-from support.running import RunningServer
-from support.served_tenant import AWAY
-from support.signed_pools import the_vendor
-from support.vendors import TestVendor
+from support.guard.calling import CONTEXT
+from support.guard.licensed import LicensedTenant, calls, seat_of
+from support.licences.signed_pools import the_vendor
+from support.licences.vendors import TestVendor
+from support.server.running import RunningServer
+from support.server.served_tenant import AWAY
 from support.waiting import until
 
 _NUMBERS = count(1)

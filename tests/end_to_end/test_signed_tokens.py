@@ -12,8 +12,8 @@ import pytest
 from licet.cli.run.demo import PASSWORD
 from licet.formats import instant
 from licet.model import Duplicates
-from support.licensed import LicensedTenant, calls, seat_of
-from support.running import RunningServer
+from support.guard.licensed import LicensedTenant, calls, seat_of
+from support.server.running import RunningServer
 
 _NUMBERS = count(1)
 HOUR_S = 3600

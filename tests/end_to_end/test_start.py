@@ -15,14 +15,14 @@ import pytest
 
 from licet.credentials.keyring import FILE_NAME
 from licet.store.opening import SQLITE_NAME
-from support.callers import TENANT
-from support.command_line import run
-from support.made_once import copied_from
+from support.cli.command_line import run
 from support.many import few
-from support.nursery import Program, ran
-from support.operating import command, environment
+from support.once.made_once import copied_from
 from support.ports import free_port
-from support.running import PATIENCE_S
+from support.server.callers import TENANT
+from support.server.nursery import Program, ran
+from support.server.operating import command, environment
+from support.server.running import PATIENCE_S
 from support.waiting import until
 
 

@@ -14,11 +14,11 @@ import pytest
 from licet.cli.run.demo import PASSWORD
 from licet.credentials.passwords import Passwords
 from licet.model import GrantType
-from support.running import PASSWORD_HASH, RunningServer
-from support.served_tenant import AWAY, ServedTenant
-from support.signing import Signer, claims, proof
-from support.stating import BASIC, GRANT, OFF_RELEASED, basic, secret_of, stored, told
-from support.wire import Wire
+from support.server.running import PASSWORD_HASH, RunningServer
+from support.server.served_tenant import AWAY, ServedTenant
+from support.server.stating import BASIC, GRANT, OFF_RELEASED, basic, secret_of, stored, told
+from support.server.wire import Wire
+from support.web.signing import Signer, claims, proof
 
 ENDPOINTS = ("token", "logoff", "revoke", "introspect")
 

@@ -14,9 +14,19 @@ from licet.cli.run.demo import PASSWORD
 from licet.credentials.keyring import FILE_NAME, new_keyring, read_keyring
 from licet.credentials.tokens import Tokens
 from licet.model import GrantType, Session
-from support.running import RunningServer
-from support.served_tenant import ServedTenant
-from support.stating import ACCESS_S, BASIC, GRANT, OFF_RELEASED, SESSION_S, basic, secret_of, stored, told
+from support.server.running import RunningServer
+from support.server.served_tenant import ServedTenant
+from support.server.stating import (
+    ACCESS_S,
+    BASIC,
+    GRANT,
+    OFF_RELEASED,
+    SESSION_S,
+    basic,
+    secret_of,
+    stored,
+    told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

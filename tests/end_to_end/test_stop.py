@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from licet.store.opening import SQLITE_NAME
-from support.callers import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets
-from support.operating import events, has_read_what_was_sent, is_closed, sid_of
-from support.running import PATIENCE_S, RunningServer
-from support.served import STOPS_AT_START
+from support.server.callers import GRANT, TENANT, Caller, in_use, opened, rows, with_secrets
+from support.server.operating import events, has_read_what_was_sent, is_closed, sid_of
+from support.server.running import PATIENCE_S, RunningServer
+from support.server.served import STOPS_AT_START
 from support.waiting import until
 
 

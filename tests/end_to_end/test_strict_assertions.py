@@ -6,9 +6,9 @@ import pytest
 
 from licet.credentials.client_assertions import SIGNING_ALGORITHMS, STRICT_ALGORITHMS
 from licet.setup.file import read, write
-from support.keyed import GRANT, SIGNERS, WHO, Keyed, refused
-from support.served_tenant import ServedTenant
-from support.signing import proof
+from support.server.keyed import GRANT, SIGNERS, WHO, Keyed, refused
+from support.server.served_tenant import ServedTenant
+from support.web.signing import proof
 
 STRICT = ("ES256", "EdDSA", "PS256")
 

@@ -10,12 +10,12 @@ import pytest
 
 from licet.cli.run.demo import PASSWORD
 from licet.model import Role
-from support.certificates import Pair, put
-from support.command_line import run
-from support.dashboard import PASSWORD as ADMIN_PASSWORD
-from support.dashboard import add_admin
-from support.polling import Line
-from support.running import PATIENCE_S, RunningServer
+from support.admin.dashboard import PASSWORD as ADMIN_PASSWORD
+from support.admin.dashboard import add_admin
+from support.cli.command_line import run
+from support.server.polling import Line
+from support.server.running import PATIENCE_S, RunningServer
+from support.web.certificates import Pair, put
 
 
 class SecureServer(RunningServer):

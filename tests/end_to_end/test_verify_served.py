@@ -9,9 +9,9 @@ import pytest
 from licet.model import TokenFormat
 from licet.store.opening import SQLITE_NAME
 from licet.web.log_rate_limit import LINES_MAX
-from support.running import RunningServer
-from support.served_tenant import AWAY, ServedTenant, suspend
-from support.wire import Wire
+from support.server.running import RunningServer
+from support.server.served_tenant import AWAY, ServedTenant, suspend
+from support.server.wire import Wire
 
 POST = {"X-Original-Method": "POST"}
 GET = {"X-Original-Method": "GET"}

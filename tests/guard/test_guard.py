@@ -13,12 +13,12 @@ from fastapi import Depends, FastAPI
 
 from licet.guard import Guard, Identity, Refused, identity
 from licet.guard.fastapi import dependency
-from support.calling import CONTEXT
-from support.frameworks import FRAMEWORKS
-from support.guarded import KINDS, Api, fastapi, plain, wsgi
-from support.http_site import PATIENCE_S
-from support.running import RunningServer
-from support.served_tenant import ServedTenant
+from support.guard.calling import CONTEXT
+from support.guard.frameworks import FRAMEWORKS
+from support.guard.guarded import KINDS, Api, fastapi, plain, wsgi
+from support.server.running import RunningServer
+from support.server.served_tenant import ServedTenant
+from support.web.http_site import PATIENCE_S
 
 PATIENCE = timedelta(seconds=PATIENCE_S)
 

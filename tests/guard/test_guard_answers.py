@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from licet.guard import Guard, Refused
-from support.guarded import KINDS, Api
-from support.http_site import PATIENCE_S, Reply, Site, says
-from support.introspecting import LIVE, TOKEN, guard_at, status
+from support.guard.guarded import KINDS, Api
+from support.guard.introspecting import LIVE, TOKEN, guard_at, status
+from support.web.http_site import PATIENCE_S, Reply, Site, says
 
 NONSENSE: dict[str, tuple[Reply | bytes, str]] = {
     "not JSON": (says(200, b"<html>"), "answers 200 and no OAuth error"),

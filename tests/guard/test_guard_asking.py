@@ -24,12 +24,12 @@ from licet.guard.introspection import Dead, Live, Secret, Unusable
 from licet.guard.token_shape import looks_like_ours
 from licet.model import TokenFormat
 from licet.testing import LicetServer
-from support.calling import CONTEXT
-from support.frameworks import flask_application
-from support.guarded import an_asgi_api, answer_ok, token_of
-from support.http_site import PATIENCE_S, Asked, Reply, Site, says
-from support.introspecting import PATIENCE, TOKEN, guard_at
-from support.threaded_servers import serving
+from support.guard.calling import CONTEXT
+from support.guard.frameworks import flask_application
+from support.guard.guarded import an_asgi_api, answer_ok, token_of
+from support.guard.introspecting import PATIENCE, TOKEN, guard_at
+from support.guard.threaded_servers import serving
+from support.web.http_site import PATIENCE_S, Asked, Reply, Site, says
 
 LIVE = {"active": True, "scope": "all", "client_id": "TestClientId", "username": "TC", "read_only": False}
 ENDED = {"active": False}

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from support.http_site import Site
-from support.issuing import UNAVAILABLE, refused
-from support.seat_memories import Time
-from support.signed_server import Kind, SignedServer
+from support.guard.issuing import UNAVAILABLE, refused
+from support.guard.seat_memories import Time
+from support.guard.signed_server import Kind, SignedServer
+from support.web.http_site import Site
 
 
 async def _breaks(*_: object, **__: object) -> httpx.Response:

@@ -15,13 +15,13 @@ from licet.guard import Guard, Identity, OneProcess, Refused, SqlMemory
 from licet.guard.coverage import Why
 from licet.guard.licence_source import FETCH_EVERY_S, LICENCES_MAX, LOOK_AGAIN_S, RETRY_AFTER_S
 from licet.guard.memory import Kept
-from support.calling import ManualTiming, Threads, auth_for
-from support.guarded import KINDS, an_asgi_api
-from support.http_site import PATIENCE_S, Site
-from support.issuing import INVALID, UNAVAILABLE, refused
-from support.seat_memories import START_S, Time
-from support.signed_server import INSTALLATION, SignedServer
-from support.vendors import TestVendor
+from support.guard.calling import ManualTiming, Threads, auth_for
+from support.guard.guarded import KINDS, an_asgi_api
+from support.guard.issuing import INVALID, UNAVAILABLE, refused
+from support.guard.seat_memories import START_S, Time
+from support.guard.signed_server import INSTALLATION, SignedServer
+from support.licences.vendors import TestVendor
+from support.web.http_site import PATIENCE_S, Site
 
 HOLD_S = 60
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from licet.guard import Guard, OneProcess, Refused, SeatMemory
 from licet.guard.memory import Holder, Kept
-from support.forging import (
+from support.guard.forging import (
     ACCESS_TTL_S,
     HOLD_S,
     STRATEGIES,
@@ -27,10 +27,10 @@ from support.forging import (
     greedy,
     rest,
 )
-from support.http_site import Site
+from support.guard.seat_memories import Database, Time
+from support.guard.signed_server import SignedServer
 from support.many import examples, few
-from support.seat_memories import Database, Time
-from support.signed_server import SignedServer
+from support.web.http_site import Site
 
 SEATS = 5
 HOUR_S = 3600

@@ -14,12 +14,12 @@ from licet.guard import Guard, Identity, Refused
 from licet.guard.counting import CLOCKS_S
 from licet.guard.coverage import Place, Why, read_all
 from licet.licences.vendor_file import Vendor, vendor_file
-from support.guarded import KINDS, Api
-from support.http_site import Site
-from support.issuing import INVALID, UNAVAILABLE, refused
-from support.seat_memories import START_S, Time
-from support.signed_server import BUILT, INSTALLATION, SignedServer
-from support.vendors import TestVendor
+from support.guard.guarded import KINDS, Api
+from support.guard.issuing import INVALID, UNAVAILABLE, refused
+from support.guard.seat_memories import START_S, Time
+from support.guard.signed_server import BUILT, INSTALLATION, SignedServer
+from support.licences.vendors import TestVendor
+from support.web.http_site import Site
 
 FORBIDDEN = (403, "licence_refused")
 DAY_S = 86_400

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from licet.guard import Refused
-from support.guarded import KINDS, Api, plain, token_of, wsgi
-from support.http_site import PATIENCE_S, Asked, Reply, Site, says
-from support.introspecting import LIVE, TOKEN, Now, guard_at, status
-from support.running import RunningServer
+from support.guard.guarded import KINDS, Api, plain, token_of, wsgi
+from support.guard.introspecting import LIVE, TOKEN, Now, guard_at, status
+from support.server.running import RunningServer
+from support.web.http_site import PATIENCE_S, Asked, Reply, Site, says
 
 
 @pytest.fixture(params=KINDS, ids=lambda made: made.__name__)

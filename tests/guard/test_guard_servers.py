@@ -16,12 +16,12 @@ import httpx
 import pytest
 
 from licet.guard import Guard, GuardMiddleware, WsgiGuardMiddleware, identity
-from support.calling import CONTEXT
-from support.frameworks import django_application, flask_application
-from support.guarded import token_of
-from support.http_site import PATIENCE_S, Site, says
-from support.introspecting import LIVE, TOKEN, guard_at
-from support.threaded_servers import serving
+from support.guard.calling import CONTEXT
+from support.guard.frameworks import django_application, flask_application
+from support.guard.guarded import token_of
+from support.guard.introspecting import LIVE, TOKEN, guard_at
+from support.guard.threaded_servers import serving
+from support.web.http_site import PATIENCE_S, Site, says
 
 THREADS = 8
 CALLS = 40

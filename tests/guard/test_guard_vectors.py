@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from licet.guard.coverage import Why
-from support import guard_vectors
+from support.guard import guard_vectors
 from support.paths import ROOT
 
 FILE = ROOT / "docs" / "reference" / "guard-vectors.json"
@@ -17,7 +17,7 @@ def vectors() -> dict[str, Any]:
 
 
 def test_the_vectors_are_what_the_guard_does() -> None:
-    """`PYTHONPATH=tests python -m support.guard_vectors > docs/reference/guard-vectors.json` renews them."""
+    """`PYTHONPATH=tests python -m support.guard.guard_vectors` prints them anew."""
     assert FILE.read_text(encoding="utf-8") == guard_vectors.made()
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from licet.guard import Guard, GuardMiddleware, identity
-from support.http_site import Site
-from support.seat_memories import START_S, Time
-from support.signed_server import SignedServer
+from support.guard.seat_memories import START_S, Time
+from support.guard.signed_server import SignedServer
+from support.web.http_site import Site
 
 HOLD_S = 60
 OPEN = {"type": "websocket.connect"}

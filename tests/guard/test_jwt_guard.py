@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from licet.guard import Guard, JwtGuard, claims
 from licet.guard.introspection import Dead, Live, Unusable
 from licet.model import TokenFormat
-from support.calling import CONTEXT
-from support.guarded import KINDS, Api
-from support.http_site import Site
-from support.issuing import (
+from support.guard.calling import CONTEXT
+from support.guard.guarded import KINDS, Api
+from support.guard.issuing import (
     INVALID,
     JWKS,
     KEY,
@@ -32,7 +31,8 @@ from support.issuing import (
     jwk_of,
     refused,
 )
-from support.running import RunningServer
+from support.server.running import RunningServer
+from support.web.http_site import Site
 
 
 @pytest.fixture

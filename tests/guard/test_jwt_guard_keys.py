@@ -11,10 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from licet.guard import JwtGuard
-from support.calling import CONTEXT
-from support.guarded import KINDS, Api
-from support.http_site import Site
-from support.issuing import (
+from support.guard.calling import CONTEXT
+from support.guard.guarded import KINDS, Api
+from support.guard.issuing import (
     INVALID,
     JWKS,
     KEY,
@@ -27,6 +26,7 @@ from support.issuing import (
     jwk_of,
     refused,
 )
+from support.web.http_site import Site
 
 
 @pytest.fixture

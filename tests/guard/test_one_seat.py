@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from licet.guard import Guard, JwtGuard, Refused
 from licet.model import Duplicates, TokenFormat
 from licet.testing import LicetServer
-from support.calling import CONTEXT
-from support.guarded import an_asgi_api
-from support.http_site import PATIENCE_S
+from support.guard.calling import CONTEXT
+from support.guard.guarded import an_asgi_api
 from support.many import examples, few
+from support.web.http_site import PATIENCE_S
 
 PROGRAMS = 20
 CLIENTS = [f"Program{number}" for number in range(PROGRAMS)]

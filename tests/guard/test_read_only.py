@@ -9,8 +9,8 @@ from licet.guard import Guard, JwtGuard
 from licet.model import TokenFormat
 from licet.testing import LicetServer
 from licet.testing.tenant import LicetTenant
-from support.calling import CONTEXT
-from support.guarded import KINDS, Api
+from support.guard.calling import CONTEXT
+from support.guard.guarded import KINDS, Api
 
 
 @pytest.fixture(scope="module")

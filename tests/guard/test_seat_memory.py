@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from licet.guard.memory import Kept, OneProcess, SeatMemory
 from licet.guard.sql_memory import CACHE_SHARE, LEFT_MAX, WAITING_MAX, OutOfReach, SqlMemory
-from support.half_open import Forwarder
-from support.http_site import PATIENCE_S
+from support.guard.seat_memories import NO_CACHE, START_S, Database, Time
 from support.many import examples
-from support.postgres import Postgres
-from support.seat_memories import NO_CACHE, START_S, Database, Time
+from support.store.half_open import Forwarder
+from support.store.postgres import Postgres
+from support.web.http_site import PATIENCE_S
 
 HOLD_S = 60
 _NAMES = count(1)

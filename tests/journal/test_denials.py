@@ -16,8 +16,8 @@ from licet.setup.change import changing
 from licet.store import schema
 from licet.store.paging import InvalidCursor
 from support.examples import ALL, VIEW, bump, client, end, grant, jim_test, refresh
-from support.kinds import Place
-from support.report_site import HOUR_S, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import HOUR_S, NOON_MS, Site
 
 MINUTE_MS = 60_000
 

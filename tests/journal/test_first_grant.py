@@ -8,8 +8,8 @@ from licet.journal.first_grant import FirstGrant, first_grant, grant_lately
 from licet.journal.folding import fold_journal
 from licet.model import Pool
 from support.examples import end, grant, jim_test, view
-from support.kinds import Place
-from support.report_site import HOUR_S, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import HOUR_S, NOON_MS, Site
 
 
 @pytest.fixture

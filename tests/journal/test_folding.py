@@ -21,11 +21,11 @@ from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.errors import StoreUnavailable
 from licet.store.postgres.store import PostgresStore
-from support.beside import BESIDE
 from support.examples import end, grant, jim_test, view
-from support.kinds import Opener, Place
 from support.many import few
-from support.report_site import HOUR_MS, HOUR_S, NOON_MS, Site
+from support.store.beside import BESIDE
+from support.store.kinds import Opener, Place
+from support.store.report_site import HOUR_MS, HOUR_S, NOON_MS, Site
 
 MINUTE = NOON_MS // 60_000
 KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")

@@ -19,9 +19,9 @@ from licet.reports.overview import overview
 from licet.store import schema, unfolded
 from licet.store.contract import Store
 from support.examples import grant, jim_test, refresh
-from support.kinds import Place
 from support.many import few
-from support.report_site import HOUR_MS, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import HOUR_MS, NOON_MS, Site
 
 MINUTE_MS = 60_000
 KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")

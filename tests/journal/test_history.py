@@ -11,8 +11,8 @@ from licet.model import Pool
 from licet.setup.change import changing
 from licet.store.paging import InvalidCursor, write_cursor
 from support.examples import add_tenant, client, end, grant, jim_test, view
-from support.kinds import Place
-from support.report_site import NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import NOON_MS, Site
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from licet.model import Pool, Scope
 from licet.reports.seats import HolderFilter, seats_held, sessions_without_seat
 from licet.store.paging import InvalidCursor
 from support.examples import ALL, VIEW, client, end, grant, jim_test
-from support.kinds import Place
-from support.report_site import NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import NOON_MS, Site
 
 MINUTE_MS = 60_000
 POOLS = [Pool(id=1, name="full", seats=5), Pool(id=2, name="mobile", seats=1)]

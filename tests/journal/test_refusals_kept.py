@@ -20,7 +20,7 @@ from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 from licet.web import recording
 from licet.web.recording import Caller, Recorder
-from support.kinds import Place
+from support.store.kinds import Place
 
 MINUTE_MS = 60_000
 START_MS = 1_700_000_000_000 - 1_700_000_000_000 % MINUTE_MS

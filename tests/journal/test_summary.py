@@ -24,9 +24,9 @@ from licet.reports.usage import PoolUsage, Usage
 from licet.setup.change import changing
 from licet.store import schema
 from support.examples import end, grant, jim_test, refresh, view
-from support.kinds import Place
 from support.many import few
-from support.report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 
 YEAR_MS = 365 * DAY_MS
 ZONES = (UTC, timezone(timedelta(hours=5, minutes=45)), ZoneInfo("Australia/Lord_Howe"))

@@ -14,9 +14,9 @@ from licet.reports.seats import seats_held, sessions_without_seat
 from licet.store import schema
 from licet.web.sessions_read import Read
 from support.examples import client, end, grant, jim_test, refresh, sid, view
-from support.kinds import Place
-from support.report_site import HOUR_MS, NOON_MS, Site
-from support.store_site import rows
+from support.store.kinds import Place
+from support.store.report_site import HOUR_MS, NOON_MS, Site
+from support.store.store_site import rows
 
 SESSION_MS = 1_200_000
 

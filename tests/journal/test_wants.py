@@ -11,8 +11,8 @@ from licet.journal.wants import Want, wants
 from licet.ledger.commands import Sweep
 from licet.model import Duplicates, Pool
 from support.examples import SMALL, client, end, grant, jim_test, refresh
-from support.kinds import Place
-from support.report_site import DAY_MS, HOUR_MS, MINUTE_S, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import DAY_MS, HOUR_MS, MINUTE_S, NOON_MS, Site
 
 TTL_MS = 1_200_000
 

@@ -10,9 +10,9 @@ from licet.lanes.process_main import instruct, start
 from licet.ledger.commands import Granted
 from licet.store.opening import StoreAt
 from support.examples import grant
-from support.kinds import SqlitePlaces
-from support.lane_site import HANGS_AFTER_S, STRICT, identity_of
-from support.store_site import START_MS, begin
+from support.server.lane_site import HANGS_AFTER_S, STRICT, identity_of
+from support.store.kinds import SqlitePlaces
+from support.store.store_site import START_MS, begin
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from licet.store.errors import StoreUnavailable
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from support.examples import bump, end, grant, refresh, sid, view
-from support.kinds import SqlitePlaces
-from support.lane_site import Site, at
-from support.store_site import START_MS, begin
+from support.server.lane_site import Site, at
+from support.store.kinds import SqlitePlaces
+from support.store.store_site import START_MS, begin
 
 
 @pytest.fixture

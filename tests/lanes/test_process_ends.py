@@ -16,12 +16,12 @@ from licet.lanes.process import RESTART_AFTER_S
 from licet.ledger.commands import Granted, Sweep, Swept
 from licet.store.errors import StoreUnavailable
 from support.examples import grant, sid, view
-from support.kinds import SqlitePlaces
-from support.store_site import START_MS, begin
+from support.store.kinds import SqlitePlaces
+from support.store.store_site import START_MS, begin
 
 if TYPE_CHECKING:
     import subprocess
-from support.lane_site import ENDS_AT_ONCE, HANGS_AFTER_S, WORKS, answering, at, in_turn, until
+from support.server.lane_site import ENDS_AT_ONCE, HANGS_AFTER_S, WORKS, answering, at, in_turn, until
 
 
 @pytest.fixture

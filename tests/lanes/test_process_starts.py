@@ -19,12 +19,12 @@ from licet.ledger.commands import Granted
 from licet.store.errors import StoreUnavailable
 from licet.store.opening import SQLITE_NAME, StoreAt
 from support.examples import grant, sid
-from support.kinds import SqlitePlaces
-from support.store_site import START_MS, begin
+from support.store.kinds import SqlitePlaces
+from support.store.store_site import START_MS, begin
 
 if TYPE_CHECKING:
     import subprocess
-from support.lane_site import (
+from support.server.lane_site import (
     ENDS_AT_ONCE,
     HANGS_AFTER_S,
     STRICT,

@@ -10,8 +10,8 @@ from licet.ledger.book import Book, SeatKept, SessionRenewed, SessionStarted
 from licet.ledger.rules import apply
 from licet.ledger.seat_rows import is_near
 from licet.model import Session
-from support.asking import NOW_MS, TTL_MS, Case
 from support.examples import grant, refresh, sid
+from support.ledger.asking import NOW_MS, TTL_MS, Case
 
 CASES = 1_500
 MOST = 60 * TTL_MS  # of what stands for ever

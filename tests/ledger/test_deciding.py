@@ -6,8 +6,8 @@ from licet.ledger.book import GrantDenied, SeatTaken, SessionEnded, SessionRenew
 from licet.ledger.commands import Sweep
 from licet.ledger.rules import decide
 from licet.model import EndReason, NoSeatReason
-from support.desk import Desk, fill, limited
 from support.examples import SMALL, end, grant, jim_test, refresh, view
+from support.ledger.desk import Desk, fill, limited
 
 
 class TestDeciding:

@@ -14,9 +14,9 @@ from licet.model import Duplicates, EndReason, TokenFormat
 from licet.setup.change import changing
 from licet.store import schema
 from licet.units import MINUTE_MS
-from support.hold_site import answered, denied, end, set_pool, site_with_hold, wait
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.store.hold_site import answered, denied, end, set_pool, site_with_hold, wait
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from licet.model import Duplicates, TokenFormat
 from licet.setup.change import changing
 from licet.store import schema
-from support.hold_site import answered, denied, end, set_pool, site_with_hold, wait
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.store.hold_site import answered, denied, end, set_pool, site_with_hold, wait
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from licet.setup.change import end_sessions
 from licet.setup.check import check
 from licet.store import schema
 from licet.units import HOUR_MS
-from support.hold_site import end, set_pool, site_with_hold, wait
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.store.hold_site import end, set_pool, site_with_hold, wait
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 
 @pytest.fixture

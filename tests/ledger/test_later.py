@@ -3,7 +3,7 @@
 from copy import deepcopy
 
 from licet.ledger.later import move, outcomes_moved
-from support.asking import NOW_MS, Case
+from support.ledger.asking import NOW_MS, Case
 
 CASES = 1_500
 

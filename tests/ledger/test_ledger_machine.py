@@ -21,10 +21,10 @@ from licet.model import Duplicates, EndReason, Tenant, TokenFormat
 from licet.setup.holds import recount
 from licet.store import schema
 from licet.store.contract import Transaction
-from support.counting import CLIENTS, POOLS, SCOPE_OF_POOL, TENANT, WITH_HOLDS, Model, Seen, seen
 from support.examples import add_tenant, bump, end, grant, refresh, sid
-from support.journals import WHOLE_JOURNAL
-from support.kinds import Place, PostgresPlaces, SqlitePlaces
+from support.ledger.counting import CLIENTS, POOLS, SCOPE_OF_POOL, TENANT, WITH_HOLDS, Model, Seen, seen
+from support.store.journals import WHOLE_JOURNAL
+from support.store.kinds import Place, PostgresPlaces, SqlitePlaces
 
 START_MS = 1_700_000_000_000
 

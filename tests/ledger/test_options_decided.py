@@ -12,8 +12,8 @@ from licet.options import Priority, Share
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import ALL, CLIENTS, FULL, VIEW, bump, client, end, grant, jim_test, refresh
-from support.kinds import Place
-from support.store_site import begin, do
+from support.store.kinds import Place
+from support.store.store_site import begin, do
 
 SALES = Group(name="sales", users=frozenset({"TC"}), clients=frozenset({"Client1"}))
 ONE = replace(FULL, seats=1)

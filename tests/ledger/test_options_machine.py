@@ -24,10 +24,10 @@ from licet.setup.recount_options import recount_options
 from licet.store import schema
 from licet.store.contract import Transaction
 from licet.store.setup_rows import columns_of, rule_rows
-from support.counting import Seen
 from support.examples import add_tenant, bump, end, grant, members_of, refresh
-from support.kinds import Place, PostgresPlaces, SqlitePlaces
-from support.options_model import CLIENTS, GROUPS, SCOPES, TENANT, OptionsModel, seen
+from support.ledger.counting import Seen
+from support.ledger.options_model import CLIENTS, GROUPS, SCOPES, TENANT, OptionsModel, seen
+from support.store.kinds import Place, PostgresPlaces, SqlitePlaces
 
 START_MS = 1_700_000_000_000
 

@@ -15,8 +15,8 @@ from licet.model import Client, Duplicates, Group, Pool, Scope
 from licet.options import Share
 from licet.store.contract import Store
 from support.examples import ALL, FULL, VIEW, client, end, grant, jim_test
-from support.kinds import Place
-from support.store_site import begin, do
+from support.store.kinds import Place
+from support.store.store_site import begin, do
 
 OTHERS = tuple(client(100 + number, f"Other{number}", f"O{number}") for number in range(2 * SPARE))
 TEAM = tuple(client(number, f"Desk{number}", "TC") for number in range(1, 5))

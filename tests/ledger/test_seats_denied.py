@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from licet.ledger.book import GrantDenied
 from licet.ledger.commands import ClientRefused, Denied, Ended, Granted, SessionUnknown
 from licet.model import EndReason, NoSeatReason, Pool
-from support.desk import SESSION_MS, Desk, denied, limited
 from support.examples import (
     ALL,
     CLIENTS,
@@ -23,6 +22,7 @@ from support.examples import (
     sid,
     view,
 )
+from support.ledger.desk import SESSION_MS, Desk, denied, limited
 
 
 class TestWhenToComeBack:

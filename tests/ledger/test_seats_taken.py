@@ -8,7 +8,6 @@ from licet.ledger.commands import Denied, Ended, Granted, ScopeRefused, Sweep, S
 from licet.ledger.holders import holder_of
 from licet.ledger.rules import ScopeGrant, resolve_scope
 from licet.model import EndReason, NoSeatReason, Scope
-from support.desk import SESSION_MS, Desk, denied, fill, limited
 from support.examples import (
     ALL,
     BY_USER,
@@ -28,6 +27,7 @@ from support.examples import (
     sid,
     view,
 )
+from support.ledger.desk import SESSION_MS, Desk, denied, fill, limited
 
 
 class TestWhoNeedsASeat:

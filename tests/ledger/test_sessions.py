@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from licet.ledger.book import SeatKept, SessionEnded, SessionRenewed, SessionStarted, Writes
 from licet.ledger.commands import Ended, Granted, ScopeRefused, SessionUnknown
 from licet.model import EndReason
-from support.desk import ACCESS_MS, SESSION_MS, Desk, denied, fill, limited
 from support.examples import (
     ALL,
     BY_USER,
@@ -24,6 +23,7 @@ from support.examples import (
     sid,
     view,
 )
+from support.ledger.desk import ACCESS_MS, SESSION_MS, Desk, denied, fill, limited
 
 
 class TestHowLongASessionLives:

@@ -16,10 +16,10 @@ from licet.ledger.book import SeatTaken, SessionEnded
 from licet.ledger.commands import Command, Denied, Granted, Outcome
 from licet.ledger.signed_pools import room_of
 from licet.model import Duplicates, Pool, Tenant
-from support.counting import CLIENTS
 from support.examples import FULL, end, grant, jim_test, refresh
+from support.ledger.counting import CLIENTS
+from support.ledger.signed_desk import SignedDesk, given, signed
 from support.many import few
-from support.signed_desk import SignedDesk, given, signed
 
 if TYPE_CHECKING:
     from licet.licences.licence import SignedLicence

@@ -7,9 +7,9 @@ from licet.ledger.book import Writes
 from licet.ledger.commands import Ended, Granted, SessionUnknown
 from licet.licences.licence import SignedPool
 from licet.model import EndReason, NoSeatReason, TokenFormat
-from support.desk import denied, fill
 from support.examples import BY_USER, CLIENTS, EACH, FULL, client, end, grant, jim_test, refresh, view
-from support.signed_desk import SignedDesk, given, signed
+from support.ledger.desk import denied, fill
+from support.ledger.signed_desk import SignedDesk, given, signed
 
 MINUTE_MS = 60_000
 

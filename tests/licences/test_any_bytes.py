@@ -11,7 +11,7 @@ from licet.licences.errors import LicenceRefused
 from licet.licences.jws import take_apart
 from licet.licences.reading import read_file, read_unverified
 from licet.licences.vendor_file import read_vendor, vendor_file
-from support.vendors import TestVendor
+from support.licences.vendors import TestVendor
 
 ACME = TestVendor()
 FILE = armoured(ACME.sign()).encode()

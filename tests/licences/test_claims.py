@@ -10,7 +10,7 @@ from licet.licences import claims as bounds
 from licet.licences import syntax
 from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.licences.reading import read
-from support.vendors import CLAIMS, ISSUED_S, TestVendor
+from support.licences.vendors import CLAIMS, ISSUED_S, TestVendor
 
 HASH = "2RPcS67qy7OeMdQR0OI5PasHIPqgqGmm6DoDkp4q-Ng"
 

@@ -15,7 +15,7 @@ from licet.licences.reading import read
 from licet.licences.vendor_file import Vendor, read_key
 from licet.model import TokenFormat
 from support.examples import jim_test
-from support.vendors import CLAIMS
+from support.licences.vendors import CLAIMS
 
 NOW_MS = 690 * PERIOD_MS + 123
 KEYRING = new_keyring(NOW_MS - PERIOD_MS)

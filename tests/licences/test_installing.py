@@ -5,7 +5,7 @@ import pytest
 from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.licences.installing import Installed, is_new
 from licet.licences.licence import SignedLicence
-from support.licences import licence
+from support.licences.licences import licence
 
 
 def refusal(new: SignedLicence, *installed: Installed, now_ms: int = 0) -> LicenceRefused:

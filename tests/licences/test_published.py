@@ -7,7 +7,7 @@ from licet.guard.licence_source import LICENCES_MAX as GUARD_ACCEPTS
 from licet.licences.jws import LICENCE_BYTES_MAX
 from licet.licences.licence import SignedLicence
 from licet.licences.published import LICENCES_MAX, published
-from support.licences import licence
+from support.licences.licences import licence
 
 DAY_S = 86_400
 

@@ -21,7 +21,7 @@ from licet.licences.reading import (
     read_unverified,
 )
 from licet.licences.vendor_file import Vendor
-from support.vendors import ISSUED_S, TestVendor
+from support.licences.vendors import ISSUED_S, TestVendor
 
 
 @pytest.fixture(scope="module")

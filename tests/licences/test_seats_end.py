@@ -3,7 +3,7 @@
 from licet.licences.ends import SeatsEnd, ends_to_come, last_end
 from licet.licences.licence import SignedLicence
 from licet.licences.steps import signed_seats
-from support.licences import licence
+from support.licences.licences import licence
 
 End = tuple[int, int, int, int, tuple[str, ...]]
 

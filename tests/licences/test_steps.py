@@ -19,7 +19,7 @@ from licet.licences.steps import (
     pools_of,
     signed_seats,
 )
-from support.licences import licence
+from support.licences.licences import licence
 
 
 def signed(*licences: SignedLicence, at_ms: Iterable[int]) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 from licet.licences.jws import put_together, what_to_sign
 from licet.licences.reading import read
 from licet.licences.vendor_file import vendor_file
-from support.vendors import TestVendor
+from support.licences.vendors import TestVendor
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from licet.licences.installing import Installed, is_new
 from licet.licences.jws import twin_of
 from licet.licences.reading import read
 from licet.licences.steps import signed_seats
-from support.twin_signatures import twin
-from support.vendors import ISSUED_S, TestVendor
+from support.licences.twin_signatures import twin
+from support.licences.vendors import ISSUED_S, TestVendor
 
 VENDOR = TestVendor()
 TEXT = VENDOR.sign()

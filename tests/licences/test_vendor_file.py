@@ -9,7 +9,7 @@ import pytest
 from licet.licences.errors import LicenceCode, LicenceRefused
 from licet.licences.jws import encode
 from licet.licences.vendor_file import read_vendor, thumbprint, vendor_file
-from support.vendors import TestVendor
+from support.licences.vendors import TestVendor
 
 ACME = TestVendor()
 

@@ -15,7 +15,7 @@ from licet.options_files.writing import written
 from licet.setup.file import read as read_setup
 from licet.setup.file import write
 from licet.setup.options.contradictions import disagreements
-from support.options_files import LOGINS, read, tenant
+from support.cli.options_files import LOGINS, read, tenant
 
 TENANT = tenant()
 BASE = write([TENANT])

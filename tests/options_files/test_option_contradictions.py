@@ -7,7 +7,7 @@ from licet.model import Pool
 from licet.options import RULES_MAX, Share
 from licet.options_files.outcomes import Fate
 from licet.options_files.pool_rules import ENTRIES_MAX
-from support.options_files import all_kept, tenant, told, translated
+from support.cli.options_files import all_kept, tenant, told, translated
 
 
 @pytest.mark.parametrize(

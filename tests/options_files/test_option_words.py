@@ -8,7 +8,7 @@ from licet.options_files import flexnet, rlm
 from licet.options_files.changes import PoolChanges
 from licet.options_files.outcomes import Fate
 from licet.options_files.recognition import FormatUnclear
-from support.options_files import all_kept, one, read, told, translated
+from support.cli.options_files import all_kept, one, read, told, translated
 from support.paths import DOCS
 
 TYPES = {"USER", "GROUP", "HOST", "HOST_GROUP", "DISPLAY", "INTERNET", "INTERNET_GROUP", "PROJECT"}

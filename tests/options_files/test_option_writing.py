@@ -6,7 +6,7 @@ import pytest
 
 from licet.options_files.outcomes import Fate
 from licet.options_files.writing import written
-from support.options_files import translated
+from support.cli.options_files import translated
 
 BASE = """\
 # kept under version control

@@ -9,7 +9,7 @@ from chaos.attacks.figures import HOLD_S, Figures, Told, entry_of, line_of
 from chaos.attacks.forged import forged
 from chaos.attacks.servers import clones, primaries, rows
 from chaos.site import apis, nodes
-from support.nursery import has_forked
+from support.server.nursery import has_forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ from chaos.history import read_history
 from chaos.report import summary
 from chaos.run import Options, Run
 from chaos.site import apis, nodes
-from support.nursery import has_forked
+from support.server.nursery import has_forked
 
 SEED = 20_261_124
 # What is broken, and for how many seconds.

@@ -8,7 +8,7 @@ import pytest
 from chaos.campaign import PARTS, Part, in_all, make_many, read_parts
 from chaos.run import Options
 from chaos.site import apis, nodes
-from support.nursery import has_forked
+from support.server.nursery import has_forked
 
 OPTIONS = Options(
     seed=1,

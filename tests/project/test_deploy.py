@@ -16,9 +16,9 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.options import Share
 from licet.telemetry.metrics import FAMILIES
+from support.alerts.promql import BUCKETS, COUNTER, GAUGE, Metric, Misread, given
 from support.paths import ROOT
-from support.promql import BUCKETS, COUNTER, GAUGE, Metric, Misread, given
-from support.running import PATIENCE_S, RunningServer
+from support.server.running import PATIENCE_S, RunningServer
 
 DEPLOY = ROOT / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus-rules.yml").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from licet.settings.model import Settings
 from support.paths import ROOT
-from support.proxies import must_be_there
+from support.server.proxies import must_be_there
 
 DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "licet"

@@ -30,7 +30,7 @@ from licet.cli.run.demo import TENANT
 from licet.model import NoSeatReason
 from licet.protocol.errors import Refusal
 from licet.settings.model import Settings
-from support.pasting import Shell
+from support.cli.pasting import Shell
 from support.paths import _FENCE, ROOT, text_of
 
 DOCS = ROOT / "docs"

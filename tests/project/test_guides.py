@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.command_line import run
-from support.dashboard import DashboardSite
+from support.admin.dashboard import DashboardSite
+from support.cli.command_line import run
 from support.paths import DOCS, ROOT
 from support.ports import free_port
-from support.proxies import must_be_there, started
-from support.running import PATIENCE_S, RunningServer
+from support.server.proxies import must_be_there, started
+from support.server.running import PATIENCE_S, RunningServer
 from support.waiting import until
 
 GRANT = {"grant_type": "client_credentials"}

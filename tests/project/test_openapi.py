@@ -19,11 +19,11 @@ from licet.model import NoSeatReason, TokenFormat
 from licet.protocol.errors import Refusal
 from licet.protocol.metadata import tenant_at
 from licet.web.public import PublicApp
-from support.described import send_all
 from support.many import few
 from support.paths import DOCS
-from support.running import RunningServer
-from support.served_tenant import ServedTenant, suspend
+from support.server.running import RunningServer
+from support.server.served_tenant import ServedTenant, suspend
+from support.web.described import send_all
 
 DOCUMENT: dict[str, Any] = json.loads((DOCS / "reference" / "openapi.json").read_text(encoding="utf-8"))
 METHODS = frozenset({"get", "head", "post"})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.browser import Browser
+from support.admin.browser import Browser
 from support.paths import DOCS, ROOT
 from website.checking import complaints, difference, without_hosts
 from website.diagrams import with_pictures

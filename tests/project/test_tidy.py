@@ -6,6 +6,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ MIGRATIONS = SRC / "store" / "migrations"  # each is one step from top to bottom
 MODULES = sorted(SRC.rglob("*.py"))
 TEMPLATES = sorted((SRC / "admin" / "templates").rglob("*.html"))
 BESIDE = ("bench", "chaos", "interop", "release", "tests")
-ROOMED = ("bench", "chaos")  # of those beside, which have rooms
+ROOMED = ("bench", "chaos", "tests/support")  # of those beside, which have rooms
 
 
 class Read(NamedTuple):
@@ -120,6 +121,19 @@ def test_every_room_has_its_floor() -> None:
     assert set(floors["exhaustive_ignores"]) == {"__main__", "admin_client", "client", "guard"}
     # `exhaustive` holds for the rooms of `containers`, which have to be all of Licet.
     assert floors["containers"] == ["licet"]
+
+
+def test_the_rooms_of_what_tests_share_import_one_way() -> None:
+    """As those of the code, of which import-linter says it: what a room needs, needs nothing of that room."""
+    support = ROOT / "tests" / "support"
+    imports = re.compile(r"^\s*(?:from|import) support(?:\.| import )(\w+)", re.MULTILINE)
+    needs: dict[str, set[str]] = {}
+    for module in python_in("tests/support"):
+        room = module.relative_to(support).parts[0].removesuffix(".py")
+        others = {*imports.findall(module.read_text(encoding="utf-8"))} - {room}
+        needs.setdefault(room, set()).update(others)
+    assert len(needs) > 10
+    assert list(TopologicalSorter(needs).static_order())  # else it raises CycleError, which names them
 
 
 def test_who_stands_apart_may_import_no_room() -> None:

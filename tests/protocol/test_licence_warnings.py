@@ -11,7 +11,7 @@ from licet.licences.steps import signed_seats
 from licet.model import SEATS_MAX, Session
 from licet.protocol.licence_warnings import licence_members
 from support.examples import FULL, jim_test, sid
-from support.licences import licence
+from support.licences.licences import licence
 
 DAY_S = 86_400
 SESSION = Session(

@@ -15,7 +15,7 @@ from licet.model import NoSeatReason, Pool
 from licet.reports.chart import By, ChartsMissing, Form, draw
 from licet.reports.denials_curve import denials_curve
 from licet.reports.usage import Denials, Remaining, Usage, usage
-from support.cli_reports_site import Site
+from support.cli.cli_reports_site import Site
 from support.examples import end, grant, jim_test
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -17,8 +17,8 @@ from licet.reports.forms import SplitBy
 from licet.setup.change import changing
 from licet.store import schema
 from support.examples import client, end, grant, jim_test
-from support.kinds import Place
-from support.report_site import HOUR_MS, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import HOUR_MS, NOON_MS, Site
 
 CENTRE = SplitBy.COST_CENTRE
 

@@ -9,10 +9,10 @@ from licet.reports.live import seats
 from licet.reports.overview import overview
 from licet.setup.change import changing
 from licet.setup.licences import install, trust
-from support.hold_site import set_pool, site_with_hold
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_pools import text_of, the_vendor, vendor_file
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.store.hold_site import set_pool, site_with_hold
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 
 @pytest.fixture

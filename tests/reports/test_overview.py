@@ -16,8 +16,8 @@ from licet.reports.overview import Overview, PoolOverview, TenantOverview, overv
 from licet.store import schema
 from licet.store.paging import InvalidCursor
 from support.examples import ALL, VIEW, add_tenant, bump, client, end, grant, jim_test, view
-from support.kinds import Place
-from support.report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import DAY_MS, HOUR_MS, HOUR_S, NOON_MS, Site
 
 QUARTER_MS = 900_000
 

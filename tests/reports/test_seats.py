@@ -23,7 +23,7 @@ from licet.reports.seats import (
 )
 from licet.store.paging import InvalidCursor
 from support.examples import ALL, FULL, VIEW, add_tenant, client, end, grant, jim_test, refresh, sid, view
-from support.kinds import Place
+from support.store.kinds import Place
 
 NOW_MS = 1_700_000_040_000
 MANY = Pool(id=1, name="full", seats=1000)

@@ -11,7 +11,7 @@ from licet.reports.true_denials import true_denials
 from licet.reports.usage import Denials, Peak, PoolUsage, Remaining, Tally, Usage
 from licet.reports.usage_queries import DeniedClient, Reach
 from licet.reports.usage_summary import answer, burst_sentences, with_seats_sentence
-from support.report_site import DAY_MS, HOUR_MS, NOON_MS
+from support.store.report_site import DAY_MS, HOUR_MS, NOON_MS
 
 TTL_S = 1200
 

@@ -6,8 +6,8 @@ import pytest
 
 from licet.reports.sessions_found import is_prefix, sessions_that_begin
 from support.examples import end, grant, jim_test, sid
-from support.kinds import Place
-from support.report_site import NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import NOON_MS, Site
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from licet.reports.true_up import TrueUpPool, true_up
 from licet.setup.change import changing
 from licet.setup.licences import install, trust
 from licet.store import schema
-from support.hold_site import end, set_pool, site_with_hold, wait
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_pools import text_of, the_vendor, vendor_file
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.store.hold_site import end, set_pool, site_with_hold, wait
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 DAY_MS = 86_400_000
 MINUTE_MS = 60_000

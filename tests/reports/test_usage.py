@@ -28,9 +28,9 @@ from support.examples import (
     sid,
     view,
 )
-from support.kinds import Place
 from support.many import few
-from support.report_site import DAY_MS, HOUR_MS, HOUR_S, MINUTE_S, NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import DAY_MS, HOUR_MS, HOUR_S, MINUTE_S, NOON_MS, Site
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from licet.reports.what_if.visits import Visit
 from licet.store import schema
 from licet.store.errors import NotFound
 from support.examples import TWINS, client, end, grant, jim_test, refresh
-from support.kinds import Place
-from support.report_site import DAY_MS, NOON_MS, Site
-from support.working_days import WorkingDays
+from support.store.kinds import Place
+from support.store.report_site import DAY_MS, NOON_MS, Site
+from support.store.working_days import WorkingDays
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

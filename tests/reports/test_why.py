@@ -10,8 +10,8 @@ from licet.reports.options.why import Rule, Why, explain
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import ALL, CLIENTS, FULL, VIEW, bump, client, grant, jim_test
-from support.kinds import Place
-from support.store_site import begin, do, everything
+from support.store.kinds import Place
+from support.store.store_site import begin, do, everything
 
 SALES = Group(name="sales", users=frozenset({"TC"}), clients=frozenset({"Client1"}))
 

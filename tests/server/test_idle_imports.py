@@ -14,11 +14,11 @@ import pytest
 
 from licet.lanes.frames import frame
 from licet.ledger.commands import Sweep
-from support.cli_site import new_desk
+from support.cli.cli_site import new_desk
 from support.examples import grant, jim_test
-from support.kinds import PostgresPlaces, begun_in_postgres
-from support.lane_site import identity_of
-from support.store_site import START_MS
+from support.server.lane_site import identity_of
+from support.store.kinds import PostgresPlaces, begun_in_postgres
+from support.store.store_site import START_MS
 
 _PATIENCE_S = 120
 _COMMITTER = """

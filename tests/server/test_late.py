@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from licet.server.late import Application, Late
-from support.admin_site import Log
+from support.admin.admin_site import Log
 
 
 class Made:

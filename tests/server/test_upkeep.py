@@ -16,8 +16,8 @@ from licet.store import schema
 from licet.store.errors import StoreUnavailable
 from licet.web.sessions_read import Read, Uses
 from support.examples import SMALL, grant, jim_test, sid, view
-from support.kinds import Place
-from support.store_site import begin, do, rows
+from support.store.kinds import Place
+from support.store.store_site import begin, do, rows
 
 
 class Log:

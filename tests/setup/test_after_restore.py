@@ -13,10 +13,10 @@ from licet.guard import OneProcess
 from licet.ledger.commands import Denied, Granted
 from licet.setup.change import changing, end_all_after_restore
 from licet.store import schema
-from support.hold_site import end, wait
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_site import HOLD_S, licence, put, signed_site
+from support.licences.signed_site import HOLD_S, licence, put, signed_site
+from support.store.hold_site import end, wait
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 _FORGOTTEN = (schema.session, schema.seat, schema.seat_free, schema.pool)
 Copy = Mapping[Table, Sequence[Any]]

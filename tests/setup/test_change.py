@@ -14,7 +14,7 @@ from licet.model import Duplicates, InvalidValue, TokenFormat
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound
-from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
+from support.store.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 # The tenant
 

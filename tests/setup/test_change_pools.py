@@ -12,9 +12,9 @@ from licet.setup.change import changing
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from licet.units import MINUTE_MS
-from support.kinds import SqlitePlaces
 from support.many import examples
-from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 
 def test_a_pool_is_added_and_drawn_on(site: Site) -> None:

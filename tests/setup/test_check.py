@@ -14,8 +14,8 @@ from licet.store import schema
 from licet.store.migrate import HEAD
 from licet.store.nodes import SILENT_AFTER_MS, KeyMark, Node
 from licet.units import DAY_MS
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site, secret
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site, secret
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from licet.options import Priority, Share
 from licet.setup.change import changing
 from licet.setup.check import check
 from licet.store import schema
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 OF_A_USER = "each user has one seat for all of its sessions"
 

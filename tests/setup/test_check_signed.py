@@ -9,9 +9,9 @@ from licet.setup.change import changing
 from licet.setup.check import check
 from licet.setup.licences import distrust, install, trust
 from licet.store import schema
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_pools import file_of, text_of, the_vendor, vendor_file
+from support.licences.signed_pools import file_of, text_of, the_vendor, vendor_file
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 NOW_S = START_MS // 1000
 DAY_S = 86_400

@@ -25,12 +25,12 @@ from licet.setup.plan import apply
 from licet.setup.validation import KEYS_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
-from support.admin_site import AdminSite, problem
-from support.cli_site import Desk, new_desk
-from support.command_line import terminal
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site, secret
-from support.signing import Signer
+from support.admin.admin_site import AdminSite, problem
+from support.cli.cli_site import Desk, new_desk
+from support.cli.command_line import terminal
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site, secret
+from support.web.signing import Signer
 
 KEY = Signer.new("ES256").key
 OTHER = Signer.new("EdDSA").key
@@ -421,13 +421,13 @@ class TestApi:
 
 def desk_less(*arguments: str) -> str:
     """What a verb prints that needs no data directory."""
-    from support.command_line import run  # noqa: PLC0415 - beside the desk's own
+    from support.cli.command_line import run  # noqa: PLC0415 - beside the desk's own
 
     return run(*arguments).stdout
 
 
 def error_of(*arguments: str) -> str:
     """Why it is not done."""
-    from support.command_line import run  # noqa: PLC0415 - beside the desk's own
+    from support.cli.command_line import run  # noqa: PLC0415 - beside the desk's own
 
     return run(*arguments, exit_code=1).stderr

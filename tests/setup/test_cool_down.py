@@ -13,8 +13,8 @@ from licet.setup.end_sessions import REASON_CHARS_MAX
 from licet.store import schema
 from licet.store.contract import Store
 from licet.store.errors import NotFound
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 MINUTE_S = 60
 

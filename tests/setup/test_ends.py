@@ -14,11 +14,11 @@ from licet.formats import INSTANT_MS_MAX, end, instant, read_end_ms
 from licet.model import InvalidValue, Role, Tenant
 from licet.setup.file import read, write
 from licet.zones import find_zone
-from support.browser import Browser
-from support.cli_site import Desk
-from support.command_line import run, terminal
-from support.dashboard import DashboardSite, add_admin
-from support.filling import send
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite, add_admin
+from support.admin.filling import send
+from support.cli.cli_site import Desk
+from support.cli.command_line import run, terminal
 
 SYDNEY = "Australia/Sydney"
 HERE = "?tenant=Jim_Test"

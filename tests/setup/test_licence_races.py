@@ -14,10 +14,10 @@ from licet.setup.change import changing
 from licet.setup.licences import remove
 from licet.store import schema
 from licet.store.contract import Store
-from support.hold_site import set_pool
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_site import licence, put, signed_site
+from support.licences.signed_site import licence, put, signed_site
+from support.store.hold_site import set_pool
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 CLIENTS = 8
 SERIALS = ((5, 1), (1, 0), (0, 1), (3, 2))  # seats and overdraft of each

@@ -16,12 +16,12 @@ from licet.setup.licences import distrust, install, installed, remove, trust, tr
 from licet.store import schema
 from licet.store.errors import NotFound, SetupError, StillInUse
 from licet.store.nodes import SILENT_AFTER_MS
-from support.hold_site import end, set_pool, wait
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_pools import file_of, text_of, the_vendor, vendor_file
-from support.signed_site import HOLD_S, denied, licence, numbers, put, signed_site
-from support.vendors import TestVendor
+from support.licences.signed_pools import file_of, text_of, the_vendor, vendor_file
+from support.licences.signed_site import HOLD_S, denied, licence, numbers, put, signed_site
+from support.licences.vendors import TestVendor
+from support.store.hold_site import end, set_pool, wait
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 NOW_S = START_MS // 1000
 

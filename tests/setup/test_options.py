@@ -15,7 +15,7 @@ from licet.setup.tenant import TenantSetup
 from licet.store import schema
 from licet.store.errors import NotFound, StillInUse
 from licet.units import DAY_MS
-from support.setup_site import ADA, JIM, Site
+from support.store.setup_site import ADA, JIM, Site
 
 SALES: dict[str, Any] = {"users": frozenset({"U1"}), "clients": frozenset({"c2"})}
 RULES: dict[str, Any] = {

@@ -13,7 +13,7 @@ from licet.setup.file_lines import Lines
 from licet.setup.options.contradictions import disagreements
 from licet.setup.plan import apply
 from support.many import examples
-from support.setup_site import ADA, JIM, SMALL, Site
+from support.store.setup_site import ADA, JIM, SMALL, Site
 
 USERS = [f"U{number}" for number in range(5)]
 CLIENTS = ["App", 'a "quoted" one', "dotted.id", "d:colon", "ünï"]

@@ -12,8 +12,8 @@ from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import CLIENTS, EACH, end, grant, jim_test
-from support.kinds import Place
-from support.store_site import begin, rows
+from support.store.kinds import Place
+from support.store.store_site import begin, rows
 
 ROUNDS = 4  # of each server beside a change
 ADA, JIM = "ada", "Jim_Test"

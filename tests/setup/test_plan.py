@@ -11,8 +11,8 @@ from licet.setup.file import read, write
 from licet.setup.plan import ADD, KEEP, REMOVE, SET, Applied, apply
 from licet.store import schema
 from licet.store.errors import SetupError, StillInUse
-from support.kinds import SqlitePlaces
-from support.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site
 
 DEFAULTS = "session_ttl 20m, access_ttl 10m, default_scope all, no_seat_status 400"
 

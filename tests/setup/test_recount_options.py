@@ -18,8 +18,8 @@ from licet.store.contract import Store
 from licet.store.errors import Contradiction
 from licet.store.setup_rows import columns_of, rule_rows
 from support.examples import CLIENTS, FULL, bump, client, end, grant, jim_test, members_of
-from support.kinds import Place
-from support.store_site import begin, do, rows
+from support.store.kinds import Place
+from support.store.store_site import begin, do, rows
 
 SALES = Group(name="sales", users=frozenset({"TC", "C1"}))
 

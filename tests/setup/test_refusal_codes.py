@@ -36,7 +36,7 @@ from licet.setup.tenant import TenantSetup
 from licet.setup.validation import KEYS_MAX
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
 from support.paths import ROOT
-from support.setup_site import ADA, JIM, START_MS, Site, secret
+from support.store.setup_site import ADA, JIM, START_MS, Site, secret
 
 KEY = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 U1 = User(initials="U1", name="U", password_hash=None)

@@ -15,10 +15,10 @@ from licet.setup.licences import install, trust
 from licet.setup.refused_events import REFUSED_MAX, WITHIN_MS
 from licet.store import schema
 from licet.store.errors import SetupError
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_pools import text_of, the_vendor, vendor_file
-from support.vendors import TestVendor
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.licences.vendors import TestVendor
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 
 @pytest.fixture

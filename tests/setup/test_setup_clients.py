@@ -10,7 +10,7 @@ from licet.setup.change import changing, end_sessions
 from licet.setup.client_secrets_and_keys import SECRETS_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
-from support.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
+from support.store.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret
 
 # Scopes
 

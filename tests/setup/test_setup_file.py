@@ -23,7 +23,7 @@ from licet.setup.change import changing
 from licet.setup.file import DeclarationInvalid, read, write
 from licet.setup.nouns import facts
 from support.many import examples
-from support.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
+from support.store.setup_site import ADA, JIM, RICH, SMALL, START_MS, Site, secret
 
 
 def exported(site: Site) -> str:

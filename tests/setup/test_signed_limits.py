@@ -18,10 +18,10 @@ from licet.setup.licence_terms import LicenceKept
 from licet.setup.licences import remove, unsign
 from licet.setup.plan import apply
 from licet.store.errors import SetupError
-from support.hold_site import end, set_pool, wait
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_site import HOLD_S, denied, licence, numbers, put, signed_site
+from support.licences.signed_site import HOLD_S, denied, licence, numbers, put, signed_site
+from support.store.hold_site import end, set_pool, wait
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from licet.options import Share
 from licet.setup.change import changing
 from licet.setup.check import FindingCode, check
 from licet.setup.licence_terms import LicenceKept
-from support.hold_site import set_pool
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS, Site
-from support.signed_site import licence, put, signed_site
+from support.licences.signed_site import licence, put, signed_site
+from support.store.hold_site import set_pool
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from support.examples import (
     sid,
     view,
 )
-from support.kinds import Place
-from support.store_site import (
+from support.store.kinds import Place
+from support.store.store_site import (
     OTHER,
     SESSION_MS,
     SESSION_S,

@@ -20,13 +20,13 @@ from licet.store.errors import Contradiction, SchemaUnknown, StillInUse
 from licet.store.migrate import _config, check_current, current, finish, is_unfinished, upgrade
 from licet.store.nodes import store_now_ms
 from licet.store.opening import SQLITE_NAME, StoreAt
-from support.hold_site import end, wait
-from support.kinds import KINDS, Place
-from support.setup_site import START_MS, Site
-from support.signed_site import HOLD_S, licence, put, signed_site
+from support.licences.signed_site import HOLD_S, licence, put, signed_site
+from support.store.hold_site import end, wait
+from support.store.kinds import KINDS, Place
+from support.store.setup_site import START_MS, Site
 
 if TYPE_CHECKING:
-    from support.postgres import Postgres
+    from support.store.postgres import Postgres
 
 BEFORE = "0004"  # the last schema whose code knows no numbers
 Begin = Callable[[], AbstractContextManager[Connection]]

@@ -11,7 +11,7 @@ from licet.ledger.commands import Sweep
 from licet.store.contract import Purpose, Store
 from licet.store.counters import taken
 from support.examples import add_tenant, end, grant, jim_test, refresh, view
-from support.kinds import Place
+from support.store.kinds import Place
 
 START_MS = 1_700_000_000_000
 

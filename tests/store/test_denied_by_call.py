@@ -19,8 +19,8 @@ from licet.store.postgres import memory
 from licet.store.postgres.one_call import Refused
 from licet.store.postgres.store import PostgresStore
 from support.examples import BY_USER, CLIENTS, EACH, FULL, TWINS, bump, end, grant, jim_test, refresh
-from support.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
-from support.store_site import START_MS, do, in_use, rows
+from support.store.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
+from support.store.store_site import START_MS, do, in_use, rows
 
 DENIED = Denied(
     reason=NoSeatReason.ALL_IN_USE, pool="full", seats=1, in_use=1, retry_after_s=1200, rule="", pools=()

@@ -26,8 +26,8 @@ from support.examples import (
     refresh,
     view,
 )
-from support.kinds import Place
-from support.store_site import OTHER, SESSION_MS, START_MS, begin, counts, do, folded, rows
+from support.store.kinds import Place
+from support.store.store_site import OTHER, SESSION_MS, START_MS, begin, counts, do, folded, rows
 
 
 class TestTheJournal:

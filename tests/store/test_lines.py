@@ -9,8 +9,8 @@ from licet.store.contract import Store
 from licet.store.lines import lines_of
 from licet.store.sqlite.connecting import connect
 from support.examples import REPORT, REPORTS, grant, jim_test
-from support.kinds import Place, SqlitePlaces
-from support.store_site import START_MS, begin, do
+from support.store.kinds import Place, SqlitePlaces
+from support.store.store_site import START_MS, begin, do
 
 FULL = Pool(
     id=1, name="full", seats=1, queue=5, priority=(Priority(who="client:Client3", level=5),), max_per_client=1

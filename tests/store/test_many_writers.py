@@ -21,10 +21,10 @@ from licet.model import Duplicates, Group
 from licet.options import Share, names_counted
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from support.beside import BESIDE, run_beside
 from support.examples import EACH, client, end, grant, jim_test
-from support.kinds import Opener, Place
-from support.store_site import START_MS, begin, do, in_use, numbers, rows
+from support.store.beside import BESIDE, run_beside
+from support.store.kinds import Opener, Place
+from support.store.store_site import START_MS, begin, do, in_use, numbers, rows
 
 
 class TestManyWriters:

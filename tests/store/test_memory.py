@@ -28,8 +28,8 @@ from licet.store.contract import Purpose, Store
 from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.store import SqliteStore
 from support.examples import BY_USER, CLIENTS, EACH, FULL, TWINS, end, grant, jim_test, refresh, sid, view
-from support.kinds import Place, SqlitePlaces
-from support.store_site import SESSION_S, Undone, begin, do, in_use, rows
+from support.store.kinds import Place, SqlitePlaces
+from support.store.store_site import SESSION_S, Undone, begin, do, in_use, rows
 
 START_MS = SystemClock().now_ms()  # as the command line, which has a process and a clock of its own
 ONE = replace(FULL, seats=1)

@@ -40,20 +40,20 @@ from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.store.postgres import connection as postgres_connection
 from licet.store.postgres import store as postgres_store
 from licet.store.sqlite.store import SqliteStore, migrating
-from support.kinds import KINDS, PATIENCE_S
-from support.made_once import empty_store
-from support.next_version import NEXT, NextVersion
-from support.nursery import ran
+from support.once.made_once import empty_store
 from support.paths import FIXTURES
-from support.statements import Recording, read_recording, replay
-from support.with_empty_store import EMPTY
+from support.server.nursery import ran
+from support.store.kinds import KINDS, PATIENCE_S
+from support.store.next_version import NEXT, NextVersion
+from support.store.statements import Recording, read_recording, replay
+from support.store.with_empty_store import EMPTY
 
 LATER = ("FROM schema_version pre", "sqlite_master")  # a step that is done, and tables that were added
 RECORDINGS = sorted((FIXTURES).glob("statements-*.json"))
 if TYPE_CHECKING:
     import sqlite3
 
-    from support.postgres import Postgres
+    from support.store.postgres import Postgres
 
 _KILLED = """
 import os, signal, sys

@@ -22,8 +22,8 @@ from licet.store.nodes import (
     signing_mark,
     store_now_ms,
 )
-from support.kinds import Place, TurnedClock
-from support.running import RunningServer
+from support.server.running import RunningServer
+from support.store.kinds import Place, TurnedClock
 
 START_MS = 1_700_000_000_000
 KEYRING = new_keyring(START_MS).rotated(START_MS, signs_after_ms=3_600_000)

@@ -27,7 +27,6 @@ from licet.store.postgres import memory
 from licet.store.postgres.batch import SETUP_LOCK, TENANT_LOCK
 from licet.store.postgres.one_call import Refused
 from licet.store.postgres.store import PostgresStore
-from support.asking import without_standings
 from support.examples import (
     BY_USER,
     CLIENTS,
@@ -40,9 +39,10 @@ from support.examples import (
     refresh,
     sid,
 )
-from support.faults import answers, unavailable, works
-from support.kinds import Place, PostgresPlaces, SqlitePlaces, begun_in_postgres, opened_in_postgres
-from support.store_site import START_MS, begin, do, everything, in_use, rows
+from support.ledger.asking import without_standings
+from support.store.faults import answers, unavailable, works
+from support.store.kinds import Place, PostgresPlaces, SqlitePlaces, begun_in_postgres, opened_in_postgres
+from support.store.store_site import START_MS, begin, do, everything, in_use, rows
 from support.waiting import until
 
 WIDE = (FULL, BY_USER)

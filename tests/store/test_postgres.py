@@ -31,9 +31,9 @@ from licet.store.postgres.book import _COUNTING, parameters
 from licet.store.postgres.load_statements import Statement
 from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
-from support.faults import answers, unavailable, works
-from support.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
-from support.postgres import Postgres
+from support.store.faults import answers, unavailable, works
+from support.store.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
+from support.store.postgres import Postgres
 from support.waiting import PATIENCE_S, until
 
 START_MS = 1_700_000_040_000

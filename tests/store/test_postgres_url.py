@@ -13,9 +13,9 @@ from licet.cli import app
 from licet.store.errors import SchemaOutdated, StoreUnavailable
 from licet.store.postgres.store import PostgresStore
 from licet.store.postgres.url import is_local, parameters_of, weaknesses_of_url
-from support.nursery import Program
-from support.postgres import PASSWORD, WARY, Postgres
-from support.tls_front import Certificate, Impostor, SecureImpostor, TlsFront, make_certificate
+from support.server.nursery import Program
+from support.store.postgres import PASSWORD, WARY, Postgres
+from support.store.tls_front import Certificate, Impostor, SecureImpostor, TlsFront, make_certificate
 
 VARIABLES = ("PGSSLMODE", "PGREQUIREAUTH", "PGSSLROOTCERT", "PGSSLCERT", "PGHOST", "PGHOSTADDR", "PGSERVICE")
 

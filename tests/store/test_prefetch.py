@@ -26,11 +26,11 @@ from licet.store.postgres import load_statements
 from licet.store.rows import rows_of
 from licet.store.sqlite import book as sqlite_book
 from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh
-from support.kinds import KINDS, Place
-from support.loading import STATEMENTS, changed, same_by_smaller_statement
+from support.ledger.whole_book import Everything
+from support.licences.signed_pools import put_licences, text_of, trust
 from support.many import few
-from support.signed_pools import put_licences, text_of, trust
-from support.whole_book import Everything
+from support.store.kinds import KINDS, Place
+from support.store.loading import STATEMENTS, changed, same_by_smaller_statement
 
 START_MS = 1_700_000_000_000
 # So few seats and so low limits that they are reached most of the time; two pools hold their seats (L18).

@@ -23,8 +23,8 @@ from licet.reports.usage import usage
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from support.examples import jim_test
-from support.kinds import Place, SqlitePlaces, begun_in_postgres
-from support.report_site import DAY_MS, NOON_MS, Site
+from support.store.kinds import Place, SqlitePlaces, begun_in_postgres
+from support.store.report_site import DAY_MS, NOON_MS, Site
 
 # These grow with the years, or with all tenants together.
 LARGE = (

@@ -15,8 +15,8 @@ from licet.store.errors import StoreUnavailable
 from licet.store.pool import ConnectionPool
 from licet.store.postgres.store import PostgresStore
 from support.examples import add_tenant, bump, end, grant, jim_test
-from support.kinds import Place
-from support.report_site import NOON_MS
+from support.store.kinds import Place
+from support.store.report_site import NOON_MS
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 

@@ -31,8 +31,8 @@ from support.examples import (
     sid,
     view,
 )
-from support.kinds import Place
-from support.store_site import (
+from support.store.kinds import Place
+from support.store.store_site import (
     JOURNALS,
     OTHER,
     SESSION_MS,

@@ -16,8 +16,8 @@ from licet.setup.holds import recount
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import ALL, BY_USER, FULL, TWINS, bump, client, end, grant, jim_test, refresh
-from support.kinds import Place
-from support.store_site import SESSION_MS, SESSION_S, START_MS, begin, do, in_use, rows
+from support.store.kinds import Place
+from support.store.store_site import SESSION_MS, SESSION_S, START_MS, begin, do, in_use, rows
 
 RENEWED_S = 500  # less than half of a session's life: the row is not written again
 Renewal = Callable[[], Command]

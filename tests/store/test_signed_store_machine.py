@@ -27,10 +27,10 @@ from licet.setup.licences import install, remove, trust
 from licet.store import schema
 from licet.store.errors import Contradiction, NotFound
 from support.examples import FULL, add_tenant, client, end, grant, jim_test, refresh
-from support.kinds import Place, PostgresPlaces, SqlitePlaces
-from support.signed_counting import ACCESS_S, HOLD_S, SESSION_S, Given, Seen, SignedModel, seen
-from support.signed_pools import text_of, the_vendor, vendor_file
-from support.store_site import rows
+from support.ledger.signed_counting import ACCESS_S, HOLD_S, SESSION_S, Given, Seen, SignedModel, seen
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.store.kinds import Place, PostgresPlaces, SqlitePlaces
+from support.store.store_site import rows
 
 START_S = 1_700_000_000
 NAMES = st.sampled_from(["L0", "L1"])

@@ -15,10 +15,10 @@ from licet.store.contract import Purpose, Store, Transaction
 from licet.store.errors import Contradiction
 from licet.store.rows import rows_of
 from support.examples import FULL, bump, end, grant, jim_test, refresh, sid, view
-from support.kinds import Place
-from support.signed_pools import put_licences, text_of, trust
-from support.store_site import begin, do, everything, rows, saving
-from support.vendors import TestVendor
+from support.licences.signed_pools import put_licences, text_of, trust
+from support.licences.vendors import TestVendor
+from support.store.kinds import Place
+from support.store.store_site import begin, do, everything, rows, saving
 
 START_S = 1_700_000_000
 

@@ -20,8 +20,8 @@ from licet.store.postgres import book as postgres_book
 from licet.store.sqlite import book as sqlite_book
 from licet.store.sqlite.store import SqliteStore
 from support.examples import add_tenant, client, grant, jim_test
-from support.kinds import Place
-from support.signing import Signer
+from support.store.kinds import Place
+from support.web.signing import Signer
 
 START_MS = 1_700_000_040_000
 FIRST, AGAIN = AssertionUse(is_first=True), AssertionUse(is_first=False)

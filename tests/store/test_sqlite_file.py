@@ -27,10 +27,10 @@ from licet.store.sqlite import connecting
 from licet.store.sqlite.book import _COUNTING_OWN
 from licet.store.sqlite.connecting import wait_for_locks
 from licet.store.sqlite.store import SqliteStore, _driver
-from support.beside import BESIDE, run_beside
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
-from support.running import PATIENCE_S
-from support.store_site import do, everything, numbers
+from support.server.running import PATIENCE_S
+from support.store.beside import BESIDE, run_beside
+from support.store.store_site import do, everything, numbers
 
 
 @pytest.fixture(scope="session")

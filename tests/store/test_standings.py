@@ -14,7 +14,6 @@ from licet.store.contract import Purpose, Store
 from licet.store.rows import SESSION, to_session
 from licet.store.standings import Standings
 from licet.units import DAY_MS
-from support.asking import NOW_MS, Case
 from support.examples import (
     BY_USER,
     CLIENTS,
@@ -29,9 +28,10 @@ from support.examples import (
     sid,
     view,
 )
-from support.kinds import Place
-from support.repeating import counted_again
-from support.store_site import SESSION_S, START_MS, Undone, begin, do, everything, in_use, numbers, rows
+from support.ledger.asking import NOW_MS, Case
+from support.ledger.repeating import counted_again
+from support.store.kinds import Place
+from support.store.store_site import SESSION_S, START_MS, Undone, begin, do, everything, in_use, numbers, rows
 
 ONE = replace(FULL, seats=1)
 

@@ -13,7 +13,6 @@ from licet.ledger.commands import Command, Grant, Refresh
 from licet.model import Pool
 from licet.store import schema
 from licet.store.contract import Store
-from support.asking import without_standings
 from support.examples import (
     BY_USER,
     CLIENTS,
@@ -24,10 +23,11 @@ from support.examples import (
     refresh,
     view,
 )
-from support.kinds import Place, SqlitePlaces
+from support.ledger.asking import without_standings
+from support.ledger.repeating import counted_again
 from support.many import few
-from support.repeating import counted_again
-from support.store_site import START_MS, begin, do, rows
+from support.store.kinds import Place, SqlitePlaces
+from support.store.store_site import START_MS, begin, do, rows
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import end, grant, sid
-from support.kinds import Place
-from support.store_site import SESSION_S, START_MS, begin, do, numbers
+from support.store.kinds import Place
+from support.store.store_site import SESSION_S, START_MS, begin, do, numbers
 
 ADA = "ada"
 

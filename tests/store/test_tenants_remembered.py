@@ -8,8 +8,8 @@ from licet.model import EndReason, NoSeatReason
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import add_tenant, bump, end, grant, jim_test, refresh
-from support.kinds import Place
-from support.store_site import OTHER, begin, do, in_use
+from support.store.kinds import Place
+from support.store.store_site import OTHER, begin, do, in_use
 
 
 class TestTheSetUp:

@@ -29,10 +29,10 @@ from licet.telemetry import metrics as module
 from licet.telemetry.measures import Measures
 from licet.telemetry.metrics import FAMILIES, reference
 from support.examples import ALL, VIEW, add_tenant, client, grant, jim_test, view
-from support.kinds import Place
-from support.made_once import empty_store
+from support.once.made_once import empty_store
 from support.paths import DOCS
-from support.scraping import families, made, of_pool, scraped, values
+from support.server.scraping import families, made, of_pool, scraped, values
+from support.store.kinds import Place
 
 START_MS = 1_700_000_000_000
 REFERENCE = DOCS / "reference" / "metrics.md"

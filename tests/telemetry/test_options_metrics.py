@@ -7,9 +7,9 @@ from licet.lanes.commit import commit
 from licet.options import Share
 from support.examples import FULL as POOL
 from support.examples import end, grant, jim_test, refresh
-from support.kinds import Place
-from support.scraping import Values, made, of_pool, values
-from support.store_site import begin
+from support.server.scraping import Values, made, of_pool, values
+from support.store.kinds import Place
+from support.store.store_site import begin
 
 FULL = ("Jim_Test", "full")
 

@@ -6,10 +6,10 @@ import pytest
 
 from licet.options import Share
 from licet.setup.change import changing
-from support.kinds import Place
-from support.queueing import wait
-from support.scraping import made, of_pool, values
-from support.setup_site import ADA, JIM, START_MS, Site
+from support.server.scraping import made, of_pool, values
+from support.store.kinds import Place
+from support.store.queueing import wait
+from support.store.setup_site import ADA, JIM, START_MS, Site
 
 FULL = (JIM, "full")
 NAMES = ("licet_seats_reserved", "licet_seats_reserved_in_use", "licet_seat_queue_places")

@@ -11,9 +11,9 @@ from licet.model import Pool
 from licet.store import schema
 from licet.store.contract import Store
 from support.examples import add_tenant, end, grant, jim_test
-from support.kinds import Place
-from support.scraping import made, of_pool, values
-from support.signed_pools import put_licences, text_of, trust
+from support.licences.signed_pools import put_licences, text_of, trust
+from support.server.scraping import made, of_pool, values
+from support.store.kinds import Place
 
 START_MS = 1_700_000_000_000
 NOW_S = START_MS // 1000

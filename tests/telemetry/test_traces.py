@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from licet.extras import how_to_install
 from licet.telemetry import traces
-from support.running import PATIENCE_S, RunningServer
+from support.server.running import PATIENCE_S, RunningServer
 
 GRANT = {"grant_type": "client_credentials"}
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"  # the example of Trace Context 3.2

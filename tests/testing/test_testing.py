@@ -15,9 +15,9 @@ from licet.client import NoSeatAvailable, ServerUnreachable, SessionClosed, Toke
 from licet.model import Duplicates, InvalidValue
 from licet.testing import LicetServer, LicetServerFactory, LicetTenant, process
 from licet.testing.process import NotStarted
-from support.http_site import Site, says
-from support.nursery import has_forked
+from support.server.nursery import has_forked
 from support.waiting import until
+from support.web.http_site import Site, says
 
 NEVER_S = 3600.0  # an answer that late never comes; no test waits for it
 SOON = timedelta(milliseconds=50)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.running import PATIENCE_S, is_over
+from support.server.running import PATIENCE_S, is_over
 from support.waiting import until
 
 pytest_plugins = ["pytester"]

@@ -14,7 +14,7 @@ import pytest
 
 from licet.vendor.errors import VendorCode, VendorRefused
 from licet.vendor.register import Register
-from support.nursery import Program
+from support.server.nursery import Program
 
 TAKE = """
     import sys

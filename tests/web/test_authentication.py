@@ -13,7 +13,9 @@ from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Tenant, User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials
-from support.authenticating import (
+from support.examples import jim_test
+from support.server.running import RunningServer
+from support.web.authenticating import (
     EXPIRED,
     HERE,
     OLD_HASH,
@@ -24,8 +26,6 @@ from support.authenticating import (
     Desk,
     client,
 )
-from support.examples import jim_test
-from support.running import RunningServer
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,8 @@ from licet.ledger.commands import AssertionUse, Outcome, UseAssertion
 from licet.model import User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials
-from support.authenticating import (
+from support.examples import jim_test
+from support.web.authenticating import (
     EXPIRED,
     HERE,
     PASSWORD,
@@ -24,8 +25,7 @@ from support.authenticating import (
     prove,
     tenant,
 )
-from support.examples import jim_test
-from support.signing import Signer, claims
+from support.web.signing import Signer, claims
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from licet.protocol.errors import Refusal
 from licet.protocol.message import KNOWN
 from support.many import few
 from support.paths import FIXTURES
-from support.running import RunningServer
-from support.wire import Answer, Wire
+from support.server.running import RunningServer
+from support.server.wire import Answer, Wire
 
 SEEDS = (20_261_124, 6749, 7009, 7662)
 REQUESTS_EACH = 500

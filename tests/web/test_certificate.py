@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from licet.web.http.certificate import Certificate, CertificateUnusable
-from support.certificates import Pair, put
+from support.web.certificates import Pair, put
 
 
 class Changes(list[str | None]):

@@ -15,7 +15,7 @@ import pytest
 from licet.web.http import connection as listener
 from licet.web.http.exchange import refusal
 from licet.web.http.phases import HEAD_BYTES_MAX, HEADERS_MAX, HELD_BYTES_MAX, LINGER_BYTES_MAX
-from support.listening import (
+from support.web.listening import (
     PATIENCE_S,
     Patient,
     PatientProtocol,

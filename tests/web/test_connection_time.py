@@ -8,7 +8,7 @@ import pytest
 
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.phases import BODY_TIMEOUT_S, HEAD_BYTES_MAX, HEAD_TIMEOUT_S
-from support.listening import (
+from support.web.listening import (
     IDLE_S,
     PATIENCE_S,
     Client,
@@ -24,7 +24,7 @@ from support.listening import (
     post,
     silent,
 )
-from support.treatments import LARGE
+from support.web.treatments import LARGE
 
 QUIET_S = 0.01  # in which there would be something, as what was sent after it has been answered
 

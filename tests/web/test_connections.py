@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from licet.web.http.connections import Connections, Entry, Limits, share_of
-from support.connecting import address_of, flooded_from, served
-from support.running import PATIENCE_S, RunningServer
+from support.server.connecting import address_of, flooded_from, served
+from support.server.running import PATIENCE_S, RunningServer
 
 LIVE = b"GET /health/live HTTP/1.1\r\nhost: licet\r\nconnection: close\r\n\r\n"
 HALF_A_HEAD = b"GET /health/live HTTP/1.1\r\nhost:"

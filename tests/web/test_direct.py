@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from licet.web.http.direct import HEADS_MAX, _head, _kept_head, _known_target
-from support.listening import (
+from support.waiting import until
+from support.web.listening import (
     PATIENCE_S,
     Client,
     Patient,
@@ -17,8 +18,7 @@ from support.listening import (
     post,
     silent,
 )
-from support.treatments import LARGE
-from support.waiting import until
+from support.web.treatments import LARGE
 
 MANY = 8
 

@@ -16,9 +16,9 @@ from licet.journal.failures import FailureFilter, FailureRange, Refused, failure
 from licet.model import FailureCause
 from licet.setup.change import changing
 from licet.web.recording import REQUESTS_OF_SOURCE_MAX
-from support.running import PASSWORD_HASH, RunningServer
-from support.signing import Signer, claims, proof
+from support.server.running import PASSWORD_HASH, RunningServer
 from support.waiting import until
+from support.web.signing import Signer, claims, proof
 
 JIM = "Jim_Test"
 GRANT = {"grant_type": "client_credentials"}

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from licet.web.http.head import path_of
-from support.connecting import served
-from support.running import RunningServer
+from support.server.connecting import served
+from support.server.running import RunningServer
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from licet.protocol.errors import OAuthError
 from licet.web.endpoints import SCOPES_KEPT_MAX, Endpoints
 from licet.web.known_headers import KnownHeaders
 from licet.web.request import Repetition
-from support.authenticating import PASSWORD, SECRET, SECRETS, TENANT, Desk, client, kept
 from support.examples import jim_test, sid
-from support.exchanges import Whole
+from support.web.authenticating import PASSWORD, SECRET, SECRETS, TENANT, Desk, client, kept
+from support.web.exchanges import Whole
 
 pytestmark = pytest.mark.anyio
 

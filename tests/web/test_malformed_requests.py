@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from licet.web.http.phases import LINGER_TIMEOUT_S
-from support.listening import Server, assert_refusal, chunked, get, post, silent
+from support.web.listening import Server, assert_refusal, chunked, get, post, silent
 
 FUZZ_SEED = 20_260_711
 

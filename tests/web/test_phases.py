@@ -15,7 +15,7 @@ from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Limits
 from licet.web.http.direct import DirectHttpProtocol
 from licet.web.http.phases import BOUNDS, HELD_BYTES_MAX, TRANSITIONS, Event, Phase
-from support.listening import HASTE_S, PATIENCE_S, Client, Server, chunked, get, post
+from support.web.listening import HASTE_S, PATIENCE_S, Client, Server, chunked, get, post
 
 
 class Step(NamedTuple):

@@ -13,8 +13,8 @@ from licet.store.errors import StoreUnavailable
 from licet.store.snapshots import Ask
 from licet.store.sqlite.store import SqliteStore
 from licet.web import authentication
-from support.authenticating import Desk
-from support.made_once import empty_store
+from support.once.made_once import empty_store
+from support.web.authenticating import Desk
 
 
 class Busy(SqliteStore):

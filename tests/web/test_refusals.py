@@ -18,9 +18,9 @@ from licet.settings.model import Settings
 from licet.telemetry.measures import Measures
 from licet.web.log_rate_limit import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
 from licet.web.public import PublicApp
-from support.exchanges import Whole
-from support.running import PATIENCE_S, RunningServer
+from support.server.running import PATIENCE_S, RunningServer
 from support.waiting import until
+from support.web.exchanges import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from licet.web.http.repeated import ENTRIES_MAX, KEPT_BYTES_MAX, REQUEST_BYTES_MAX, RepeatedRequests
 from licet.web.request import Headers
-from support.exchanges import Whole
-from support.listening import PatientProtocol, Server, get, post
-from support.treatments import AnsweredBefore, Application
+from support.web.exchanges import Whole
+from support.web.listening import PatientProtocol, Server, get, post
+from support.web.treatments import AnsweredBefore, Application
 
 SECRET = "c2VjcmV0"
 HOST = "Host: licet.test"

@@ -9,9 +9,9 @@ import pytest
 from licet.lanes.contract import QueueFull
 from licet.protocol.message import Response
 from licet.web.request import Exchange
-from support.listening import Client, Patient, PatientProtocol, Server, post, silent
-from support.treatments import Application, response
 from support.waiting import until
+from support.web.listening import Client, Patient, PatientProtocol, Server, post, silent
+from support.web.treatments import Application, response
 
 REQUEST = post("/token", b"a=b")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from licet.web.http.phases import BODY_BYTES_MAX, BODY_TIMEOUT_S, LINGER_BYTES_MAX
-from support.listening import (
+from support.web.listening import (
     PATIENCE_S,
     HastyProtocol,
     Server,
@@ -14,7 +14,7 @@ from support.listening import (
     post,
     silent,
 )
-from support.treatments import BODY_LIMIT
+from support.web.treatments import BODY_LIMIT
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
-from support.exchanges import Whole
+from support.web.exchanges import Whole
 
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 ALLOWED = 2  # failures of one source in a minute

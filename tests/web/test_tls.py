@@ -11,8 +11,8 @@ import pytest
 
 from licet.web.http.certificate import Certificate
 from licet.web.http.connections import Limits
-from support.certificates import Pair, put
-from support.listening import (
+from support.web.certificates import Pair, put
+from support.web.listening import (
     HASTE_S,
     PATIENCE_S,
     Client,
@@ -23,7 +23,7 @@ from support.listening import (
     post,
     silent,
 )
-from support.treatments import LARGE
+from support.web.treatments import LARGE
 
 
 class OneProtocol(PatientProtocol):

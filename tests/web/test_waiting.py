@@ -17,9 +17,9 @@ from licet.telemetry.measures import Measures
 from licet.web.request import Disconnected
 from licet.web.waiting import WaitingRequests
 from support.examples import end, grant, jim_test
-from support.exchanges import Whole
-from support.kinds import Place
-from support.store_site import begin, do, in_use
+from support.store.kinds import Place
+from support.store.store_site import begin, do, in_use
+from support.web.exchanges import Whole
 
 pytestmark = pytest.mark.anyio
 PATIENCE_S = 60.0

@@ -9,8 +9,8 @@ from importlib.metadata import version
 import pytest
 
 from licet.web.welcome import WelcomePages
-from support.browser import Browser
-from support.running import RunningServer
+from support.admin.browser import Browser
+from support.server.running import RunningServer
 
 CHROMIUM = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from support.admin_site import API, AdminSite, problem
-from support.kinds import Place
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import API, AdminSite, problem
+from support.store.kinds import Place
+from support.store.setup_site import JIM, START_MS
 
 POOL = f"/tenants/{JIM}/pools/full"
 DECLARATION = "[tenant.Jim_Test.pool.full]\nseats = 9\n"

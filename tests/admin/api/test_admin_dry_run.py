@@ -8,9 +8,9 @@ import pytest
 
 from licet.formats import instant
 from licet.store import schema
-from support.admin_site import API, AdminSite, mistakes, problem
-from support.kinds import Place
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import API, AdminSite, mistakes, problem
+from support.store.kinds import Place
+from support.store.setup_site import JIM, START_MS
 
 POOL = f"/tenants/{JIM}/pools/full"
 CLIENT = f"/tenants/{JIM}/clients/c1"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from licet.setup.change import changing
-from support.admin_site import AdminSite, mistakes, problem
-from support.kinds import Place
-from support.setup_site import ADA, JIM, START_MS
+from support.admin.admin_site import AdminSite, mistakes, problem
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, START_MS
 
 POOL = f"/tenants/{JIM}/pools/full"
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from support.admin_site import AdminSite, mistakes, problem
-from support.kinds import SqlitePlaces
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import AdminSite, mistakes, problem
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 IN_JIM = f"/tenants/{JIM}"
 

@@ -21,10 +21,10 @@ from licet.admin.api.call import API
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from support.described import send_all
 from support.many import few, one_in
 from support.paths import DOCS
-from support.running import RunningServer
+from support.server.running import RunningServer
+from support.web.described import send_all
 
 
 @cache

@@ -12,8 +12,8 @@ from licet.admin.api.advice import _ADVICE, _OF_FINDINGS
 from licet.admin.problems import pointer_to
 from licet.refusal import MEANING, Code, Refusal
 from licet.setup.change import changing
-from support.admin_site import AdminSite, problem
-from support.setup_site import ADA, JIM, START_MS
+from support.admin.admin_site import AdminSite, problem
+from support.store.setup_site import ADA, JIM, START_MS
 
 AT = f"/tenants/{JIM}"
 

@@ -14,9 +14,9 @@ from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_re
 from licet.ledger.commands import Denied
 from licet.setup.change import changing
 from licet.vendor.statements import read_statement, split, troubles
-from support.admin_site import OTHER, AdminSite, mistakes, problem
-from support.kinds import Place
-from support.setup_site import ADA, JIM, SESSION_S, START_MS
+from support.admin.admin_site import OTHER, AdminSite, mistakes, problem
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, SESSION_S, START_MS
 
 OF_JIM = f"/tenants/{JIM}"
 SESSIONS = f"{OF_JIM}/sessions"

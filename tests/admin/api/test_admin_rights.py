@@ -11,9 +11,9 @@ from licet.admin.authentication import FAILURES_PER_SOURCE_MAX, Identity
 from licet.formats import instant
 from licet.model import Role
 from licet.store.errors import NotFound
-from support.admin_site import API, OTHER, PASSWORD, URL, AdminSite, problem
-from support.kinds import Place, SqlitePlaces
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import API, OTHER, PASSWORD, URL, AdminSite, problem
+from support.store.kinds import Place, SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 KEY = '{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from licet.formats import instant, moment_of
-from support.admin_site import API, AdminSite, mistakes, problem
-from support.kinds import Place
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import API, AdminSite, mistakes, problem
+from support.store.kinds import Place
+from support.store.setup_site import JIM, START_MS
 
 JIM_PATH = f"/tenants/{JIM}"
 

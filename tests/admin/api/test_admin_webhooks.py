@@ -10,9 +10,9 @@ from licet.alerts.evaluation import look
 from licet.alerts.outbox import Attempt, claim, record_attempt
 from licet.formats import instant
 from licet.setup.change import changing
-from support.admin_site import API, OTHER, AdminSite, mistakes, problem
-from support.kinds import Place, SqlitePlaces
-from support.setup_site import ADA, JIM, START_MS
+from support.admin.admin_site import API, OTHER, AdminSite, mistakes, problem
+from support.store.kinds import Place, SqlitePlaces
+from support.store.setup_site import ADA, JIM, START_MS
 
 URL = "https://example.com/hooks/t0ken"
 NOBODY = "/webhooks/wh_000000000000"

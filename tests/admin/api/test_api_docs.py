@@ -6,9 +6,9 @@ from urllib.parse import urljoin
 
 import pytest
 
-from support.admin_site import PASSWORD, URL, AdminSite
-from support.kinds import SqlitePlaces
-from support.setup_site import START_MS
+from support.admin.admin_site import PASSWORD, URL, AdminSite
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import START_MS
 
 PAGE = "/api/v1/docs"
 GUESSES = ["/docs", "/redoc", "/api/v1", "/api/v1/"]

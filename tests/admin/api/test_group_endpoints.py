@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from licet.admin_client import ANY
-from support.admin_site import AdminSite, mistakes, problem
-from support.kinds import Place
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import AdminSite, mistakes, problem
+from support.store.kinds import Place
+from support.store.setup_site import JIM, START_MS
 
 GROUPS = f"/tenants/{JIM}/groups"
 FULL = f"/tenants/{JIM}/pools/full"

@@ -12,11 +12,11 @@ from sqlalchemy import update
 from licet.formats import instant
 from licet.licences.armour import armoured
 from licet.store import schema
-from support.admin_site import OTHER, AdminSite, problem
-from support.kinds import Place, SqlitePlaces
-from support.setup_site import JIM, START_MS
-from support.signed_pools import text_of, the_vendor, vendor_file
-from support.vendors import TestVendor
+from support.admin.admin_site import OTHER, AdminSite, problem
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.licences.vendors import TestVendor
+from support.store.kinds import Place, SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 NOW_S = START_MS // 1000
 LICENCES = f"/tenants/{JIM}/licences"

@@ -17,11 +17,11 @@ from licet.licences.errors import ADVICE, LicenceCode
 from licet.licences.jws import LICENCE_BYTES_MAX
 from licet.store import schema
 from licet.store.opening import SQLITE_NAME
-from support.admin_site import API, OTHER, AdminSite, Node, problem
-from support.kinds import Place, SqlitePlaces
-from support.setup_site import JIM, START_MS
-from support.signed_pools import ISSUED_S, text_of, the_vendor, vendor_file
-from support.vendors import TestVendor
+from support.admin.admin_site import API, OTHER, AdminSite, Node, problem
+from support.licences.signed_pools import ISSUED_S, text_of, the_vendor, vendor_file
+from support.licences.vendors import TestVendor
+from support.store.kinds import Place, SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 LICENCES = f"/tenants/{JIM}/licences"
 TEXT = {"content-type": "text/plain"}

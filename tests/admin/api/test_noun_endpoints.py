@@ -7,9 +7,9 @@ import pytest
 from fastapi.routing import APIRoute
 
 from licet.admin.api import routers
-from support.admin_site import AdminSite, problem
-from support.kinds import SqlitePlaces
-from support.setup_site import JIM, START_MS
+from support.admin.admin_site import AdminSite, problem
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 KEY = '{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
 IN_JIM = f"/tenants/{JIM}"

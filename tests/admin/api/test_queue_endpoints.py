@@ -8,10 +8,10 @@ import pytest
 from licet.formats import instant
 from licet.ledger.commands import Denied
 from licet.setup.change import changing
-from support.admin_site import AdminSite, problem
-from support.kinds import Place
-from support.queueing import wait
-from support.setup_site import ADA, JIM, START_MS
+from support.admin.admin_site import AdminSite, problem
+from support.store.kinds import Place
+from support.store.queueing import wait
+from support.store.setup_site import ADA, JIM, START_MS
 
 FULL = f"/tenants/{JIM}/pools/full"
 

@@ -11,8 +11,8 @@ from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
 from licet.setup.client_secrets_and_keys import SECRETS_MAX
-from support.admin_site import PASSWORD, PASSWORD_HASH, problem
-from support.running import PATIENCE_S, RunningServer
+from support.admin.admin_site import PASSWORD, PASSWORD_HASH, problem
+from support.server.running import PATIENCE_S, RunningServer
 
 TENANT = "Jim_Test"
 SECRETS = f"/tenants/{TENANT}/clients/TestClientId/secrets"

@@ -15,10 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from licet.admin.pages.setup.connect import filled
-from support.dashboard import DashboardSite, Reader
-from support.filling import secret_on, send
-from support.running import PATIENCE_S
-from support.signing import Signer
+from support.admin.dashboard import DashboardSite, Reader
+from support.admin.filling import secret_on, send
+from support.server.running import PATIENCE_S
+from support.web.signing import Signer
 
 HERE = "?tenant=Jim_Test"
 HARD = '+ %41&=é\'"\\$x "all" `id`'

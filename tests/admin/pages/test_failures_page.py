@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import expect
 
 from licet.model import FailureCause, Role
-from support.browser import Browser
-from support.dashboard import DashboardSite, Reader, add_admin, heading
-from support.pages import links_of, text_of
-from support.running import PASSWORD_HASH
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.pages import links_of, text_of
+from support.server.running import PASSWORD_HASH
 from support.waiting import until
 
 HERE = "?tenant=Jim_Test"

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from licet.model import Role
-from support.command_line import run
-from support.dashboard import PASSWORD, DashboardSite, Reader, add_admin, reader_of
-from support.running import PASSWORD_HASH
+from support.admin.dashboard import PASSWORD, DashboardSite, Reader, add_admin, reader_of
+from support.cli.command_line import run
+from support.server.running import PASSWORD_HASH
 
 _NEXT = re.compile(r'<li class="next" aria-current="step">.*?<h2>([^<]*)<.*?</li>', re.DOTALL)
 _HREF = re.compile(r'<a class="button first" href="([^"]*)">([^<]*)</a>')

@@ -7,11 +7,11 @@ import pytest
 
 from licet.model import Role
 from licet.options import Group, Share
-from support.dashboard import DashboardSite, Reader, add_admin, heading
-from support.filling import form_of, resend, send, wrong
-from support.older_names import rename
-from support.pages import text_of
-from support.setup_forms import HERE, done, edit, removal, tenant_of
+from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.filling import form_of, resend, send, wrong
+from support.admin.pages import text_of
+from support.admin.setup_forms import HERE, done, edit, removal, tenant_of
+from support.store.older_names import rename
 
 
 @pytest.fixture(scope="module")

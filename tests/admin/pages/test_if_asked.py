@@ -9,12 +9,12 @@ import pytest
 from licet.options import Priority, Share
 from licet.setup.change import changing
 from licet.store import schema
-from support.admin_pages import Pages
-from support.admin_site import AdminSite, problem
-from support.kinds import SqlitePlaces
-from support.pages import text_of
-from support.queueing import wait
-from support.setup_site import ADA, JIM, START_MS
+from support.admin.admin_pages import Pages
+from support.admin.admin_site import AdminSite, problem
+from support.admin.pages import text_of
+from support.store.kinds import SqlitePlaces
+from support.store.queueing import wait
+from support.store.setup_site import ADA, JIM, START_MS
 
 PAGE = f"/client?tenant={JIM}&name=c2"
 WHY = f"/tenants/{JIM}/clients/c2/why"

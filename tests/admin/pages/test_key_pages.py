@@ -6,9 +6,9 @@ import pytest
 
 from licet.model import Client
 from licet.setup.change import changing
-from support.dashboard import DashboardSite, Reader, heading
-from support.filling import secret_on, send, wrong
-from support.signing import Signer
+from support.admin.dashboard import DashboardSite, Reader, heading
+from support.admin.filling import secret_on, send, wrong
+from support.web.signing import Signer
 
 HERE = "?tenant=Jim_Test"
 HOUR_MS = 3_600_000

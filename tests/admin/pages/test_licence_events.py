@@ -9,10 +9,10 @@ import pytest
 from licet.licences.armour import armoured
 from licet.setup.change import changing
 from licet.setup.licences import install, trust
-from support.admin_site import PASSWORD, AdminSite
-from support.kinds import SqlitePlaces
-from support.setup_site import ADA, JIM, START_MS
-from support.signed_pools import text_of, the_vendor, vendor_file
+from support.admin.admin_site import PASSWORD, AdminSite
+from support.licences.signed_pools import text_of, the_vendor, vendor_file
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import ADA, JIM, START_MS
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 
 from licet.model import SEATS_MAX, Duplicates, Role
 from licet.setup.licences import installed, trusted
-from support.dashboard import DashboardSite, Reader, add_admin, heading, hidden
-from support.licensed_site import days, file_of, put, signed, trust_vendor
-from support.pages import links_of, text_of
-from support.signed_pools import text_of as licence_of
-from support.signed_pools import the_vendor, vendor_file
-from support.vendors import TestVendor
+from support.admin.dashboard import DashboardSite, Reader, add_admin, heading, hidden
+from support.admin.pages import links_of, text_of
+from support.licences.licensed_site import days, file_of, put, signed, trust_vendor
+from support.licences.signed_pools import text_of as licence_of
+from support.licences.signed_pools import the_vendor, vendor_file
+from support.licences.vendors import TestVendor
 
 _TEXT = re.compile(r"<textarea[^>]*>\n?(.*?)</textarea>", re.DOTALL)
 

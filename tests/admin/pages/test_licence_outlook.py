@@ -11,7 +11,7 @@ from licet.licences.licence import SignedLicence
 from licet.licences.steps import signed_seats
 from licet.model import SEATS_MAX, Pool
 from licet.units import DAY_MS
-from support.licences import licence
+from support.licences.licences import licence
 
 DAY_S = DAY_MS // 1000
 START_DAY = 20_000  # since 1970

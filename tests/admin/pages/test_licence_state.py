@@ -8,10 +8,10 @@ from playwright.sync_api import expect
 
 from licet.admin.pages.licence_state import LicenceState, licence_state
 from licet.units import DAY_MS
-from support.browser import Browser
-from support.dashboard import DashboardSite, Reader, heading
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite, Reader, heading
+from support.admin.pages import text_of
 from support.many import few
-from support.pages import text_of
 
 HERE = "?tenant=Jim_Test"
 NO_SEAT = "No seat can be had: the licence expired"

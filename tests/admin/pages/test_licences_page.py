@@ -12,12 +12,12 @@ from licet.alerts.evaluation import look
 from licet.model import SEATS_MAX, Role
 from licet.setup.licences import remove, trust
 from licet.store import schema
-from support.dashboard import DashboardSite, Reader, add_admin, heading
-from support.licensed_site import DAY_S, days, put, signed, trust_vendor
-from support.pages import links_of, text_of
-from support.signed_pools import text_of as licence_of
-from support.signed_pools import the_vendor, vendor_file
-from support.vendors import TestVendor
+from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.pages import links_of, text_of
+from support.licences.licensed_site import DAY_S, days, put, signed, trust_vendor
+from support.licences.signed_pools import text_of as licence_of
+from support.licences.signed_pools import the_vendor, vendor_file
+from support.licences.vendors import TestVendor
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
 from licet.model import Role
 from licet.store import schema
-from support.dashboard import DashboardSite, Reader, add_admin
-from support.pages import links_of
-from support.running import PASSWORD_HASH
+from support.admin.dashboard import DashboardSite, Reader, add_admin
+from support.admin.pages import links_of
+from support.server.running import PASSWORD_HASH
 from support.waiting import until
 
 HERE = "?tenant=Jim_Test"

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from licet.admin.pages.live import VIEWERS_MAX, VIEWERS_OF_ONE_MAX, VIEWS_A_TURN_MAX, Live
 from licet.admin.problems import Problem
 from licet.store.errors import StoreUnavailable
-from support.admin_site import PASSWORD, AdminSite
-from support.kinds import SqlitePlaces
-from support.setup_site import START_MS
+from support.admin.admin_site import PASSWORD, AdminSite
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import START_MS
 
 SOON_S = 0.001  # the next look
 PATIENCE_S = 60.0

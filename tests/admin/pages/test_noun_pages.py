@@ -21,11 +21,11 @@ from licet.admin.pages.setup.saving import Gone, remove, save
 from licet.alerts import webhooks
 from licet.model import Role
 from licet.setup.change import changing
-from support.admin_site import AdminSite
-from support.dashboard import DashboardSite, Reader, add_admin
-from support.kinds import SqlitePlaces
-from support.setup_forms import HERE
-from support.setup_site import START_MS
+from support.admin.admin_site import AdminSite
+from support.admin.dashboard import DashboardSite, Reader, add_admin
+from support.admin.setup_forms import HERE
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import START_MS
 
 EDITED = ("pools", "scopes", "users", "clients", "administrators", "webhooks")
 NAMED = (*EDITED, "keys", "clients/secrets", "clients/keys")

@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from licet.admin.pages.frame import text_parts
 from licet.alerts.evaluation import look
-from support.browser import PHONE, Browser
-from support.dashboard import DashboardSite, Reader, heading
-from support.pages import text_of
+from support.admin.browser import PHONE, Browser
+from support.admin.dashboard import DashboardSite, Reader, heading
+from support.admin.pages import text_of
 
 HERE = "?tenant=Jim_Test"
 DAY_MS = 86_400_000

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from licet.accounts.administrators import changing
 from licet.model import Role
 from licet.store import schema
-from support.dashboard import PASSWORD, DashboardSite, Reader, heading
+from support.admin.dashboard import PASSWORD, DashboardSite, Reader, heading
 
 NEW = "another horse"
 PATH = "/password"

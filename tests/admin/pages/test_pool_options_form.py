@@ -6,10 +6,10 @@ import pytest
 
 from licet.model import Pool, Role
 from licet.options import Priority, Share
-from support.dashboard import DashboardSite, Reader, add_admin
-from support.filling import form_of, resend, send, wrong
-from support.pages import text_of
-from support.setup_forms import HERE, done, edit, tenant_of
+from support.admin.dashboard import DashboardSite, Reader, add_admin
+from support.admin.filling import form_of, resend, send, wrong
+from support.admin.pages import text_of
+from support.admin.setup_forms import HERE, done, edit, tenant_of
 
 POOL = "options"
 

@@ -11,8 +11,8 @@ from licet.journal import reach
 from licet.journal.folding import fold_journal
 from licet.model import Duplicates, Pool
 from support.examples import client, end, grant, jim_test
-from support.kinds import Place
-from support.report_site import NOON_MS, Site
+from support.store.kinds import Place
+from support.store.report_site import NOON_MS, Site
 
 POOL = Pool(id=1, name="full", seats=60, duplicates=Duplicates.NONE)
 

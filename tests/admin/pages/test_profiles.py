@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from licet.model import Role
-from support.dashboard import DashboardSite, Reader, add_admin, heading
-from support.pages import links_of, text_of
-from support.running import PASSWORD_HASH
+from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.pages import links_of, text_of
+from support.server.running import PASSWORD_HASH
 from support.waiting import until
 
 HERE = "?tenant=Jim_Test"

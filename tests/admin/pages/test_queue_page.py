@@ -8,13 +8,13 @@ import pytest
 
 from licet.options import Share
 from licet.setup.change import changing
-from support.admin_pages import Pages
-from support.admin_site import AdminSite
-from support.dashboard import heading
-from support.kinds import SqlitePlaces
-from support.pages import text_of
-from support.queueing import wait
-from support.setup_site import ADA, JIM, START_MS
+from support.admin.admin_pages import Pages
+from support.admin.admin_site import AdminSite
+from support.admin.dashboard import heading
+from support.admin.pages import text_of
+from support.store.kinds import SqlitePlaces
+from support.store.queueing import wait
+from support.store.setup_site import ADA, JIM, START_MS
 
 QUEUE = f"/queue?tenant={JIM}&pool=full"
 REMOVE = f"/queue/remove?tenant={JIM}&pool=full"

@@ -10,8 +10,8 @@ from io import StringIO
 import pytest
 from playwright.sync_api import expect
 
-from support.browser import Browser
-from support.dashboard import DashboardSite, Reader, heading
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite, Reader, heading
 from support.many import few
 
 HERE = "?tenant=Jim_Test"

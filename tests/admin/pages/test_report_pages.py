@@ -15,8 +15,8 @@ from licet.reports.chart import By, write_csv
 from licet.reports.usage import usage
 from licet.reports.usage_queries import Reach
 from licet.store import schema
-from support.dashboard import DashboardSite, Reader, heading
-from support.pages import links_of, text_of
+from support.admin.dashboard import DashboardSite, Reader, heading
+from support.admin.pages import links_of, text_of
 
 HERE = "?tenant=Jim_Test"
 MINUTE_MS = 60_000

@@ -9,11 +9,11 @@ from playwright.sync_api import expect
 
 from licet.admin.pages.search.names import Kind, find_names
 from licet.model import Role
-from support.browser import Browser
-from support.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.browser import Browser
+from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.pages import links_of, text_of
 from support.examples import CLIENTS, client, jim_test
-from support.pages import links_of, text_of
-from support.running import PASSWORD_HASH
+from support.server.running import PASSWORD_HASH
 from support.waiting import until
 
 GRANT = {"grant_type": "client_credentials"}

@@ -15,11 +15,11 @@ from licet.model import NoSeatReason
 from licet.setup.change import changing
 from licet.setup.end_sessions import REASON_CHARS_MAX
 from licet.store import schema
-from support.admin_pages import Pages
-from support.admin_site import OTHER, AdminSite
-from support.dashboard import heading, hidden
-from support.kinds import Place, SqlitePlaces
-from support.setup_site import JIM, START_MS
+from support.admin.admin_pages import Pages
+from support.admin.admin_site import OTHER, AdminSite
+from support.admin.dashboard import heading, hidden
+from support.store.kinds import Place, SqlitePlaces
+from support.store.setup_site import JIM, START_MS
 
 END = f"/seats/end?tenant={JIM}"
 SEAT = "full/client:c1"

@@ -9,12 +9,12 @@ from licet.accounts import administrators, api_keys
 from licet.alerts import webhooks
 from licet.model import Role
 from licet.setup.change import changing
-from support.admin_site import PASSWORD as ADMIN_PASSWORD
-from support.admin_site import AdminSite
-from support.dashboard import DashboardSite, Reader, add_admin, heading
-from support.filling import form_of, resend, secret_on, send, wrong
-from support.kinds import Place, SqlitePlaces
-from support.setup_site import START_MS
+from support.admin.admin_site import PASSWORD as ADMIN_PASSWORD
+from support.admin.admin_site import AdminSite
+from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.filling import form_of, resend, secret_on, send, wrong
+from support.store.kinds import Place, SqlitePlaces
+from support.store.setup_site import START_MS
 
 JIM, OTHER = "?tenant=Jim_Test", "?tenant=Other"
 LISTS = ("tenants", "pools", "scopes", "users", "clients", "webhooks")

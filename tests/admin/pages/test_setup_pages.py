@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from licet.model import Duplicates, TokenFormat
-from support.dashboard import DashboardSite, Reader, heading
-from support.filling import resend, secret_on, send, wrong
-from support.setup_forms import HERE, PASSWORD_TYPED, done, edit, removal, tenant_of
+from support.admin.dashboard import DashboardSite, Reader, heading
+from support.admin.filling import resend, secret_on, send, wrong
+from support.admin.setup_forms import HERE, PASSWORD_TYPED, done, edit, removal, tenant_of
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from licet.store.opening import SQLITE_NAME
-from support.dashboard import DashboardSite, Reader, heading, hidden
-from support.filling import form_of, resend, send, wrong
-from support.setup_forms import HERE, PASSWORD_TYPED, done, edit, removal, tenant_of
+from support.admin.dashboard import DashboardSite, Reader, heading, hidden
+from support.admin.filling import form_of, resend, send, wrong
+from support.admin.setup_forms import HERE, PASSWORD_TYPED, done, edit, removal, tenant_of
 
 
 @pytest.fixture(scope="module")

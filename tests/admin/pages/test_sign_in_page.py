@@ -11,10 +11,10 @@ import pytest
 
 from licet.accounts.sign_ins import Lives
 from licet.model import Role
-from support.browser import Browser
-from support.dashboard import PASSWORD, DashboardSite, Reader, add_admin, heading, hidden, reader_of
+from support.admin.browser import Browser
+from support.admin.dashboard import PASSWORD, DashboardSite, Reader, add_admin, heading, hidden, reader_of
 from support.ports import free_port
-from support.running import RunningServer
+from support.server.running import RunningServer
 
 END = "/seats/end?tenant=Jim_Test"
 OUR_PAGES = ["/", "/seats", END, "/live"]

@@ -9,10 +9,10 @@ import pytest
 
 import licet.admin
 from licet.admin.pages.frame import kept_of, local_path
-from support.admin_site import AdminSite
-from support.kinds import SqlitePlaces
+from support.admin.admin_site import AdminSite
 from support.paths import DOCS
-from support.setup_site import START_MS
+from support.store.kinds import SqlitePlaces
+from support.store.setup_site import START_MS
 
 HERE = Path(licet.admin.__file__).parent
 TEMPLATES = sorted((HERE / "templates").rglob("*.html"))

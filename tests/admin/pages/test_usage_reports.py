@@ -11,8 +11,8 @@ import pytest
 
 from licet.units import DAY_MS
 from licet.vendor.statements import read_statement, split, troubles
-from support.dashboard import DashboardSite, Reader, heading
-from support.pages import links_of, text_of
+from support.admin.dashboard import DashboardSite, Reader, heading
+from support.admin.pages import links_of, text_of
 
 HERE = "?tenant=Jim_Test"
 REPORTS = ("true-up", "idle", "costs", "what-if", "export")

@@ -16,9 +16,9 @@ from licet.model import EndReason, Pool
 from licet.reports.export.exported import exported
 from licet.reports.export.report_log import COLUMNS, rlm, rows
 from support.examples import client, end, grant, jim_test
-from support.kinds import Place
-from support.report_site import NOON_MS, Site
-from support.working_days import WorkingDays
+from support.store.kinds import Place
+from support.store.report_site import NOON_MS, Site
+from support.store.working_days import WorkingDays
 
 _WHO = ("user", "host", "isv_def")
 # The fields of the detailed format, of version 11.0 of the log.

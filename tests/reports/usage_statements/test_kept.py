@@ -15,9 +15,9 @@ from licet.store import schema
 from licet.store.errors import SetupError
 from licet.vendor.statements import Statement, read_statement, troubles
 from support.examples import jim_test
-from support.kinds import Place
-from support.report_site import DAY_MS, Site
-from support.store_site import rows
+from support.store.kinds import Place
+from support.store.report_site import DAY_MS, Site
+from support.store.store_site import rows
 
 DAY = 30_000 * DAY_MS  # a midnight of UTC
 KEYRING = new_keyring(DAY)

@@ -1,0 +1,1 @@
+"""Alerts in tests: what raises them, who receives them, and the queries of Prometheus."""

@@ -1,0 +1,1 @@
+"""The command line in tests: piped, in a terminal, and pasted into a shell."""

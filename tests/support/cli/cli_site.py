@@ -1,0 +1,109 @@
+"""A data directory as `licet init` makes it, and the command line at work on it."""
+
+import json
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from typer.testing import Result
+
+from licet.clock import SystemClock
+from licet.credentials.keyring import FILE_NAME
+from licet.lanes.commit import commit
+from licet.ledger.commands import Grant, Granted
+from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.model import Tenant
+from licet.store.sqlite.store import SqliteStore
+from support.cli.command_line import run
+from support.once.made_once import copied_from
+
+PASSWORD = "correct horse"
+TENANT = "Jim_Test"
+
+
+class Desk:
+    """One data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.store_file = data / "licet.db"
+        self.secrets_file = data / FILE_NAME
+        self._sids = count(1)
+
+    def run(self, *arguments: str, stdin: str | None = None, exit_code: int = 0) -> Result:
+        """Run a verb on it, piped; where it is, the environment says."""
+        return run(*arguments, stdin=stdin, exit_code=exit_code, LICET_DATA=str(self.data))
+
+    def out(self, *arguments: str, stdin: str | None = None) -> str:
+        """What a verb prints when it is done."""
+        return self.run(*arguments, stdin=stdin).stdout
+
+    def error(self, *arguments: str, exit_code: int = 1, stdin: str | None = None) -> str:
+        """The one line in which a verb says why it is not done."""
+        result = self.run(*arguments, exit_code=exit_code, stdin=stdin)
+        assert not result.stdout
+        (line,) = result.stderr.splitlines()
+        said, _, text = line.partition(": ")
+        assert said == "licet"
+        return text
+
+    def json(self, *arguments: str) -> Any:
+        """What a verb prints as JSON."""
+        return json.loads(self.out(*arguments, "--json"))
+
+    def tenant(self) -> Tenant:
+        """Its tenant, as the store has it."""
+        store = SqliteStore(self.store_file, SystemClock())
+        tenant = _tenant(store)
+        store.close()
+        return tenant
+
+    def store(self) -> SqliteStore:
+        """Its store; to be closed."""
+        return SqliteStore(self.store_file, SystemClock())
+
+    def grant(self, client_id: str, *scopes: str) -> str:
+        """A client gets a session; its name."""
+        store = SqliteStore(self.store_file, SystemClock())
+        tenant = _tenant(store)
+        client = tenant.clients[client_id]
+        found = resolve_scope(tenant, client, scopes)
+        assert isinstance(found, ScopeGrant)
+        sid = f"{next(self._sids):08x}".encode().ljust(20, b"s")
+        grant = Grant(
+            tenant_id=tenant.id,
+            client_key=client.key,
+            sid=sid,
+            scope=found.scope,
+            pool_id=found.pool_id,
+            other_pool_ids=found.other_pool_ids,
+            address="192.0.2.1",
+        )
+        (outcome,) = commit(store, [grant])
+        store.close()
+        assert isinstance(outcome, Granted), outcome
+        return sid.hex()
+
+
+def _tenant(store: SqliteStore) -> Tenant:
+    tenant = store.tenant(TENANT)
+    assert tenant is not None
+    return tenant
+
+
+def new_desk(data: Path) -> Path:
+    """A tenant of 5 seats with the user TC and the client TestClientId; tests copy it."""
+    return Path(shutil.copytree(copied_from("desk", _make) / "licet-data", data))
+
+
+def _make(directory: Path) -> None:
+    desk = Desk(directory / "licet-data")
+    desk.run("init", "--tenant", TENANT, "--seats", "5")
+    desk.run("user", "add", "TC", "--name", "Test Client", "--password-stdin", stdin=f"{PASSWORD}\n")
+    desk.run("client", "add", "TestClientId", "--user", "TC")
+
+
+def copy_of(made: Path, place: Path) -> Desk:
+    """A desk of one's own."""
+    return Desk(Path(shutil.copytree(made, place / "licet-data")))

@@ -1,0 +1,1 @@
+"""Licences in tests: vendors that sign them, and pools that they sign."""

@@ -1,0 +1,51 @@
+"""A store in which a vendor is trusted, and licences of the pool `full` of its tenant."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from licet.ledger.commands import Denied
+from licet.setup.change import SetupChange, changing
+from licet.setup.licences import install, trust
+from licet.store import schema
+from support.licences.signed_pools import file_of, text_of, the_vendor, vendor_file
+from support.store.hold_site import set_pool, site_with_hold
+from support.store.kinds import Place
+from support.store.setup_site import ADA, JIM, Site
+
+HOLD_S = 60
+
+
+@contextmanager
+def signed_site(place: Place, *, seats: int | None = 10) -> Iterator[Site]:
+    """Three clients, and a pool without a hold whose vendor is trusted; when it ends, all adds up."""
+    with site_with_hold(place) as site:
+        set_pool(site, hold_s=0, seats=seats)
+        with changing(site.store, ADA) as change:
+            trust(change, vendor_file(the_vendor()).encode())
+        yield site
+
+
+def licence(**members: Any) -> str:
+    """A licence of two seats of the pool, or with other members."""
+    return text_of("full", "all", **({"seats": 2, "hold": HOLD_S} | members))
+
+
+def put(site: Site, *texts: str) -> SetupChange:
+    """Install these licences, from one file."""
+    with changing(site.store, ADA) as change:
+        install(change, JIM, file_of(*texts))
+    site.store.refresh_tenants()
+    return change
+
+
+def denied(site: Site, client_id: str) -> Denied:
+    """Ask for a session of a client, which must be denied."""
+    outcome = site.ask(client_id)
+    assert isinstance(outcome, Denied), outcome
+    return outcome
+
+
+def numbers(site: Site) -> dict[str, int]:
+    """Who has which number."""
+    return {row.holder.partition(":")[2]: row.number for row in site.rows(schema.seat)}

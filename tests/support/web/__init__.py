@@ -1,0 +1,1 @@
+"""HTTP in tests: listeners, requests, clients' keys and certificates."""
