@@ -53,7 +53,7 @@ _EVENTS = """
 _TABLE = """
 ## The table
 
-Each of these is tried by bytes over a real connection (`tests/web/test_phases.py`).
+Each of these is tried by bytes over a real connection (`tests/web/http/test_phases.py`).
 
 """
 

@@ -137,7 +137,7 @@ def test_a_version_whose_statements_are_not_recorded_is_no_release(repository: P
 @pytest.mark.wide
 def test_what_a_version_says_to_its_store_can_be_recorded() -> None:
     """It is needed at a release only, when nobody has time to mend it."""
-    command = [sys.executable, str(ROOT / "tests" / "support" / "statements.py")]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "store" / "statements.py")]
     recorded = subprocess.run(command, check=True, capture_output=True, timeout=100)
     assert json.loads(recorded.stdout)["made"]
 

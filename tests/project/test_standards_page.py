@@ -52,7 +52,7 @@ def names(path: Path) -> dict[str, str]:
 
 STATED = {
     name: text
-    for file in (TESTS / "end_to_end").glob("test_statements_*.py")
+    for file in (TESTS / "end_to_end" / "tokens").glob("test_statements_*.py")
     for name, text in names(file).items()
 }
 
