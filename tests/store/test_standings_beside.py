@@ -3,16 +3,12 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import FromClause
 
 from licet.ledger.commands import Command, Grant, Refresh
 from licet.model import Pool
-from licet.store import schema
-from licet.store.contract import Store
 from support.examples import (
     BY_USER,
     CLIENTS,
@@ -26,8 +22,9 @@ from support.examples import (
 from support.ledger.asking import without_standings
 from support.ledger.repeating import counted_again
 from support.many import few
+from support.store.alike import are_alike
 from support.store.kinds import Place, SqlitePlaces
-from support.store.store_site import START_MS, begin, do, rows
+from support.store.store_site import START_MS, begin, do
 
 
 @pytest.fixture
@@ -65,47 +62,9 @@ def test_stores_that_grant_again_answer_as_one_that_never_does(  # noqa: PLR0917
             for clock in (place.clock, beside.clock):
                 clock.advance(seconds=seconds)
             if step % 10 == 9:
-                _are_alike(first, plain, place.clock.now_ms())
-        _are_alike(first, plain, place.clock.now_ms())
+                are_alike(first, plain, place.clock.now_ms())
+        are_alike(first, plain, place.clock.now_ms())
     assert sum(repeated) > 3 or pool.max_per_user  # where a grant needs a book each time
-
-
-def _are_alike(first: Store, plain: Store, now_ms: int) -> None:
-    """The same sessions and pools; and seats that live as long, whatever their rows say (L4)."""
-    for table in (schema.session, schema.pool):
-        assert _said(first, table) == _said(plain, table)
-    assert _seats(first, now_ms) == _seats(plain, now_ms)
-
-
-def _seats(store: Store, now_ms: int) -> dict[tuple[int, str], tuple[Any, ...]]:
-    """Who has a seat, until when, the moment of its last token, and from where it was used."""
-    lives: dict[tuple[int, str], tuple[int, int]] = {}
-    for it in rows(store, schema.session):
-        if it.pool_id is not None and it.expires_at_ms > now_ms:
-            expires_at_ms, issued_at_ms = lives.get((it.pool_id, it.holder), (0, 0))
-            lives[it.pool_id, it.holder] = (
-                max(expires_at_ms, it.expires_at_ms),
-                max(issued_at_ms, it.renewed_at_ms),
-            )
-    found = {}
-    for row in rows(store, schema.seat):
-        expires_at_ms, issued_at_ms = lives.get((row.pool_id, row.holder), (0, 0))
-        if (expires_at_ms := max(expires_at_ms, row.expires_at_ms)) > now_ms:
-            found[row.pool_id, row.holder] = (
-                row.client_id,
-                row.initials,
-                row.taken_at_ms,
-                expires_at_ms,
-                max(issued_at_ms, row.issued_at_ms),
-                row.sources,
-            )
-    return found
-
-
-def _said(store: Store, table: FromClause) -> list[dict[str, Any]]:
-    """The rows, but for the numbers that a store gives them."""
-    found = [row._asdict() | {"number": 0} for row in rows(store, table)]
-    return sorted(found, key=lambda row: str(row.get("sid", row.get("id"))))
 
 
 def _story(draw: random.Random) -> Iterator[Sequence[Command]]:
