@@ -1,8 +1,8 @@
 """Commits for a server, which starts this process: `python -m licet.lanes.process_main FD`.
 
-FD is its end of a socket pair. By standard input comes a byte for the kind of the store, then its location,
-so that a password in it appears in no argument list and no environment. Until they come, the process imports
-what it will need. It ends when the server closes its end, or is gone.
+FD is this process's end of a socket pair. On standard input it gets a byte for the kind of the store, then
+the store's location, so that a password in that appears in no argument list and no environment. Meanwhile it
+imports what it will need. It ends when the server closes its end or is gone.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def start(
 
 
 def instruct(process: "subprocess.Popen[bytes]", at: StoreAt, identity: str, batch_max: int) -> None:
-    """Say to a process what it is to do, after `expect`; `identity` is that of the server's own store."""
+    """Send a process its order, after `expect`; `identity` is that of the server's own store."""
     assert process.stdin is not None
     # It may have ended already: its end of the socket pair shows that.
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
@@ -70,7 +70,7 @@ def instruct(process: "subprocess.Popen[bytes]", at: StoreAt, identity: str, bat
 
 
 def run(clock: Clock) -> None:
-    """Be the process; `clock` is for a store that has none of its own."""
+    """Run as this process; `clock` is for a store that has none of its own."""
     ignore_stop_signals()
     if not (kind := sys.stdin.buffer.read(1)):
         return  # The server has ended before it knew its settings.
@@ -113,7 +113,7 @@ def commit_until_closed(
             try:
                 connection.sendall(frame((setup_version(), took_s, counted(), replies)))
             except OSError:
-                return  # The server is gone: what it got no answer for is committed all the same.
+                return  # The server is gone. The batch is committed, though nobody gets the answers.
             _receive(connection, frames, waiting, receive_now)
 
 
@@ -157,8 +157,8 @@ def _reply(answer: Outcome | Exception) -> Reply:
 def spare_the_collector() -> None:
     """Exclude what exists now from garbage collection: it stays, and need not be scanned again and again.
 
-    What a request or a batch allocates has no cycles, so that a rare collection is enough. What a start
-    leaves is a thousand objects in ninety thousand: to look for them would take a twentieth of it.
+    What a request or a batch allocates has no cycles, so a rare collection is enough. A start leaves a
+    thousand objects in ninety thousand as garbage: to collect them would take a twentieth of the start.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -187,7 +187,7 @@ class _Commits:
         return self._store.setup_version if self._store is not None else 0
 
     def counted(self) -> dict[str, int]:
-        """What was committed since this was asked last, and how often a batch collided."""
+        """What was committed since the last call, and how often a batch collided."""
         return taken(self._store.counted, self._store.collisions) if self._store is not None else {}
 
     def close(self) -> None:

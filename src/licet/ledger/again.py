@@ -1,9 +1,8 @@
 """Decides again what was decided a moment ago, where nothing has changed since but the time.
 
 A client that has its seat asks again and again, or refreshes its session, and the ledger decides the same
-each time. So what it decided may be kept as a `Standing` decision, with the moment before which it would
-decide so again. Who keeps one grants by it without a book: a session that begins or goes on is all that comes
-of it.
+each time. So a decision may be kept as a `Standing`, with the moment until which the ledger would repeat it.
+A store grants by it without a book: all that follows is a session that begins or goes on.
 
     kept = standing(book, session, address, now_ms, is_grant=True)  # after COMMIT; or None
     if kept.covers(grant, now_ms): Again(grant, kept).granted(now_ms)
@@ -11,16 +10,19 @@ of it.
 
 The rules:
 
-- Only what writes nothing but its session, the entry in the journal of one that begins, and the moment in the
-  row of its seat: each time, or where that may lag, when it must be written again (`seat_rows.py`). Then what
-  is kept is `moved`.
-- Not where a session has a seat of its own. No grant in a pool with options; they touch no refresh (L5).
-- The same is asked: client, scope, pool and address. Until when time makes no difference says `later.py`.
-- A grant asks more than a refresh does (L1, L7, L12, L13). So by what a refresh was granted, only others are.
-- L8 is the keeper's: it counts the client's sessions, and grants by this only while there may be one more. So
-  is whether a session that is renewed was ended: it gives the session as it is.
-- It is kept no longer than the set-up stays as it is, nobody else writes sessions or seats of the tenant, and
-  no session of the client is ended before its time: so the seat is still there.
+- A decision is kept only if it writes nothing but its session, the journal entry of a session that begins,
+  and the moment in the row of its seat. The row is written each time or, where it may lag, when it must be
+  written again (`seat_rows.py`); then the decision is `moved`.
+- None is kept where each session has a seat of its own, nor of a grant in a pool with options. Options touch
+  no refresh (L5).
+- It covers only who asks for the same: client, scope, pool and address. `later.py` says until when time makes
+  no difference.
+- A grant has to meet more rules than a refresh (L1, L7, L12, L13). So the decision of a refresh covers
+  refreshes only.
+- The store checks L8: it counts the client's sessions, and grants by a decision only while the client may
+  have one more. It also knows whether a session that is to be renewed was ended.
+- The store forgets a decision when the set-up changes, when anybody else writes sessions or seats of the
+  tenant, and when a session of the client is ended before its time. So the seat is still there.
 
 The functions here are pure. No seat is given by them.
 """
@@ -43,10 +45,11 @@ class Standing(NamedTuple):
     """What a client is granted each time from `from_ms` on, and before `until_ms`.
 
     `asked` are the first columns of its session, after the `sid`: tenant, client, scope, pool and holder.
-    `noted` are the last of its entry in the journal: pool, client, initials and address. It begins a session
-    only while the client has fewer than `sessions_max` (L8), which is 0 where a refresh was granted.
-    `seat` is its seat at `from_ms`, which lives until `until_ms` at least, and `number` that of it (L13). Its
-    row has to be written from `row_until_ms` on. `ends_ms` is when it ends, however long the seat lives.
+    `noted` are the last columns of its journal entry: pool, client, initials and address. A session begins by
+    it only while the client has fewer than `sessions_max` (L8), which is 0 where a refresh was granted.
+    `seat` is the client's seat at `from_ms`, which lives until `until_ms` at least, and `number` its number
+    (L13). Its row must be written from `row_until_ms` on. At `ends_ms` the decision ends, even if the seat
+    lives.
     """
 
     tenant_id: int
@@ -70,7 +73,7 @@ class Standing(NamedTuple):
     until_ms: int
 
     def covers(self, grant: Grant, now_ms: int) -> bool:
-        """Whether this is what the grant would be answered, where the client may have one session more."""
+        """Whether the ledger would answer the grant so, if the client may have one more session."""
         return (
             self.from_ms <= now_ms < self.until_ms
             and self.address == grant.address
@@ -81,7 +84,7 @@ class Standing(NamedTuple):
         )
 
     def renews(self, refresh: Refresh, session: Session, now_ms: int) -> bool:
-        """Whether this is what the refresh of this session, which was not ended, would be answered."""
+        """Whether the ledger would answer the refresh of this session so, if nobody has ended the session."""
         return (
             not refresh.scope
             and self.client_key == refresh.client_key
@@ -90,7 +93,7 @@ class Standing(NamedTuple):
         )
 
     def fits(self, session: Session, address: str, now_ms: int) -> bool:
-        """Whether this session would be granted a token by it, asked from this address."""
+        """Whether a token for this session would be granted by it, to a client at this address."""
         return (
             self.from_ms <= now_ms < self.until_ms
             # A life that was shortened in the set-up makes that of a session no shorter (L5).
@@ -110,7 +113,7 @@ class Standing(NamedTuple):
         return replace(self.seat, expires_at_ms=expires_at_ms, issued_at_ms=now_ms)
 
     def moved(self, now_ms: int) -> "Standing":
-        """The same after a token at this moment, with which the row of the seat was written; that may lag."""
+        """The same after a token at this moment, with which the row of the seat was written (it may lag)."""
         seat = self.seat_at(now_ms)
         return self._replace(
             seat=seat,
@@ -121,14 +124,14 @@ class Standing(NamedTuple):
 
 
 class Again(NamedTuple):
-    """A command that is granted by a standing decision; `session` is the one that it renews, as it was."""
+    """A command that a standing decision grants; `session` is the one that it renews, as it was before."""
 
     command: Grant | Refresh
     standing: Standing
     session: Session | None = None
 
     def until_ms(self, now_ms: int) -> int:
-        """Before which moment it would be granted, and written, as now."""
+        """The moment before which it would be granted, and written, as it is now."""
         kept = self.standing
         until_ms = kept.until_ms if self.session is None else min(kept.until_ms, self.session.expires_at_ms)
         return min(until_ms, kept.row_until_ms) if now_ms < kept.row_until_ms else until_ms
@@ -165,9 +168,9 @@ class Again(NamedTuple):
 
 
 def standing(book: Book, session: Session, address: str, now_ms: int, *, is_grant: bool) -> Standing | None:
-    """What would be granted again as this session was, asked from this address; or as it was renewed.
+    """The decision by which this session was granted or renewed, to a client at this address; None if none.
 
-    The book is as of the end of its batch.
+    The book is as it was at the end of its batch.
     """
     tenant = book.tenants[session.tenant_id]
     client = tenant.clients_by_key.get(session.client_key)
@@ -179,7 +182,7 @@ def standing(book: Book, session: Session, address: str, now_ms: int, *, is_gran
     ends_ms = session_moves_until_ms(tenant, session, now_ms)
     if session.pool_id is not None:
         key = session.seat_key
-        # Who has just taken a seat may never ask again: its row is not in the book.
+        # A client that has just taken its seat may never ask again. The book has no row of such a seat.
         if key is None or key not in book.rows or not book.rows_lag or key[1].startswith(SESSION_HOLDER):
             return None
         seat = book.seats.get(key)

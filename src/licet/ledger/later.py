@@ -1,8 +1,8 @@
 """Moves what was decided for one moment to a later one, where time makes no other difference.
 
-A store that learns only at the commit what the time is has its batch decided for the last moment that it
-knows of. What was decided holds for a later moment as well, all its instants moved by as much, as long as
-nothing ends in between: `holds_until_ms` says how long that is.
+A store that learns the time only at the commit has its batch decided for the last moment that it knows. The
+decisions hold for a later moment too, with all their instants moved by the difference, as long as nothing
+ends in between: `holds_until_ms` says until when.
 
 The functions here are pure, and refuse what they do not know. No seat is given by them.
 """
@@ -29,11 +29,11 @@ def holds_until_ms(
     seats: Mapping[SeatKey, Seat],
     sessions: Mapping[bytes, Session],
 ) -> int | None:
-    """Before which moment so many commands would be decided as for `now_ms`, but for the time that passed.
+    """The moment before which so many commands would be decided as for `now_ms`, except for the time.
 
-    `seats` and `sessions` are those of the book before it was decided. None where it would not be so even a
-    moment later, and where anything but sessions that begin or are renewed on these seats, and denials, was
-    decided.
+    `seats` and `sessions` are those of the book before it was decided. None where the decision would differ
+    even a moment later, and where it is anything but sessions that begin or go on with these seats, and
+    denials.
     """
     lives = [seat.expires_at_ms for seat in seats.values()]
     lives += [session.expires_at_ms for session in sessions.values()]
@@ -58,7 +58,7 @@ def holds_until_ms(
 
 
 def move(book: Book, by_ms: int) -> None:
-    """Have all that began and was renewed in a book do so `by_ms` later."""
+    """Move all that began or was renewed in a book by `by_ms`."""
     started = {change.session.sid for change in book.changes if isinstance(change, SessionStarted)}
     renewed = {change.session.sid for change in book.changes if isinstance(change, SessionRenewed)}
     for sid in started | renewed:
@@ -103,7 +103,7 @@ def _moved(session: Session, by_ms: int, *, is_new: bool) -> Session:
 
 
 def denied_until_ms(book: Book, denied: GrantDenied, now_ms: int) -> int:
-    """Before which moment who was denied now would be denied alike, as long as nobody else does anything.
+    """The moment before which a client that is denied now would be denied alike, if nobody does anything.
 
     Only where a pool without options and licence is full (L6): until the first seat of it expires (L4), its
     licence ends (L7), or the whole seconds until then, which the client is told, are fewer. Now: never.

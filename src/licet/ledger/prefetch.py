@@ -1,7 +1,7 @@
 """Says which rows a batch needs from the store, so that it can be decided without I/O.
 
 `Need` states the rule once, for every store. Its attributes follow from the commands and the set-up alone.
-Its methods also take rows that the store has read by then, because only the store knows who is on a seat. The
+Its methods also take rows that the store has read by then, because only the store knows the seats. The
 SQLite store calls the methods between its statements; the PostgreSQL store, which loads everything by one
 statement, repeats each of them in SQL, under the name of its clause.
 
@@ -71,7 +71,7 @@ class Need:
         self.asking: dict[int, int] = {}
         self.rooms: dict[int, int] = {}
 
-        # holders: those who ask for a seat and may have it already (L2).
+        # holders: those that ask for a seat and may have it already (L2).
         #   Grant(A, pool 1)          holders = {(1, "client:A")}
         #   Grant(A, pool 2)          holders = {(2, "user:AB")}
         #   Grant(A, no pool)         holders = {}
@@ -313,12 +313,12 @@ class Need:
         match self._pools[pool_id].duplicates:
             case Duplicates.CLIENT:
                 found.holders[pool_id] = {CLIENT_HOLDER + client_id for client_id in clients}
-            case Duplicates.USER:  # who has its one seat shares it, and nobody else's counts
+            case Duplicates.USER:  # a user's clients share one seat, and only that counts
                 pass
             case Duplicates.NONE:
                 of_tenant = self._tenants[self._tenant_of[pool_id]].clients
                 found.own[pool_id] = {of_tenant[it].key for it in clients if it in of_tenant}
-        if holders := found.holders.get(pool_id):  # who asks is looked up anyway
+        if holders := found.holders.get(pool_id):  # those that ask are looked up anyway
             holders.difference_update([holder for of_pool, holder in self.holders if of_pool == pool_id])
 
     def _exceeded_then(self, pool_id: int, counts: Counts, now_ms: int) -> AbstractSet[str]:
@@ -326,7 +326,7 @@ class Need:
         if exceeded is None:
             asked, options, before = self._asked[pool_id], self._options[pool_id], counts.get(pool_id, {})
             limits = options.limits
-            # In C, as a batch may be long, and nearly always nothing is.
+            # In C, as a batch may be long, and nearly always no bound is exceeded.
             then = map(add, asked.values(), map(before.get, asked, repeat(0)))
             found = {*compress(asked, map(gt, then, map(limits.get, asked, repeat(SEATS_MAX))))}
             if options.reserved:

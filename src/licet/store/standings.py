@@ -1,7 +1,8 @@
-"""Keeps the standing decisions of a store, by client; what they are says `licet.ledger.again`.
+"""Keeps the standing decisions of a store (`licet.ledger.again`), one for each client.
 
-Who keeps them calls `learn` after each COMMIT, with all that was committed, and `forget` where anybody else
-may have written. What is kept is of one `mark`: another one, of another set-up or writer, finds nothing.
+The owner calls `learn` after each COMMIT, with all that was committed, and `forget` when anybody else may
+have written. A decision is kept under a `mark`, which stands for the set-up and the last writer: it is found
+only under the same mark.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,21 +24,21 @@ _MarkOf = Callable[[int], object | None]
 
 
 class Standings:
-    """Of one open store, or of one connection, in the thread that uses it."""
+    """The decisions of one open store, or of one connection. Use them from one thread."""
 
     def __init__(self, most: int = STANDINGS_MAX) -> None:
         self._most = most
         self._kept: dict[int, tuple[object, Standing]] = {}
-        # From where a seat of a user is used, who may have more clients: each of them writes its row.
+        # The addresses from which a user's seat is used: all of the user's clients write its row.
         self._sources: dict[SeatKey, str] = {}
 
     def forget(self) -> None:
-        """Know nothing any more."""
+        """Forget everything."""
         self._kept.clear()
         self._sources.clear()
 
     def find(self, grant: Grant, mark: object, now_ms: int) -> Standing | None:
-        """What a client was granted, and is granted again by this grant; None where it is not known."""
+        """The decision that grants this grant again; None where there is none."""
         kept = self._kept.get(grant.client_key)
         if kept is None:
             return None
@@ -45,7 +46,7 @@ class Standings:
         return found if of == mark and found.covers(grant, now_ms) and self._is_so(found, now_ms) else None
 
     def find_renewal(self, refresh: Refresh, session: Session, mark: object, now_ms: int) -> Standing | None:
-        """What a client was granted, and is by this refresh of its session; None where it is not known."""
+        """The decision that grants this refresh of a session again; None where there is none."""
         kept = self._kept.get(refresh.client_key)
         if kept is None:
             return None
@@ -54,7 +55,7 @@ class Standings:
         return found if is_so else None
 
     def learn_repeated(self, it: Again, now_ms: int) -> Seat | None:
-        """Keep what follows of what was granted again at this moment; the seat, if its row was due."""
+        """Move a decision on that granted again at this moment; return the seat if its row was written."""
         before = it.standing
         if not 0 < before.row_until_ms <= now_ms:
             return None
@@ -65,7 +66,7 @@ class Standings:
         return moved.seat
 
     def learn(self, book: Book, mark_of: _MarkOf, now_ms: int) -> None:
-        """Keep what was granted in a book, at this moment, with the marks of the tenants that have one."""
+        """Keep what was granted in a book at this moment, under the marks of the tenants that have one."""
         if not _MATTERING.isdisjoint(map(type, book.changes)):
             self._learn(book, mark_of, now_ms)
 
@@ -97,7 +98,7 @@ class Standings:
             of, before = self._kept.get(key, (None, None))
             if before is not None and not is_grant and of == mark and before.fits(session, address, now_ms):
                 if not 0 < before.row_until_ms <= now_ms:
-                    return  # That says as much, and of grants as well.
+                    return  # The one before says the same, and covers grants too.
                 is_grant = before.sessions_max > 0
             kept = standing(book, session, address, now_ms, is_grant=is_grant)
         if kept is None:
@@ -108,7 +109,7 @@ class Standings:
             self._sources[kept.seat.key] = kept.seat.sources
 
     def _is_so(self, found: Standing, now_ms: int) -> bool:
-        """Whether it says what the row of its seat is, where it has to be written."""
+        """Whether it knows the row of its seat, if that has to be written."""
         seat = found.seat
         if found.row_until_ms > now_ms or seat is None or not seat.holder.startswith(USER_HOLDER):
             return True
@@ -118,7 +119,7 @@ class Standings:
 def with_repeated(
     rows: Saving[Sequence[Row]], repeated: Sequence[Again], now_ms: int
 ) -> Saving[Sequence[Row]]:
-    """The rows of what is saved, and of what is granted again: sessions, entries (L11), and seats."""
+    """These rows, and those of what is granted again: sessions, journal entries (L11) and seats."""
     sessions, entries, renewed, seats = [*rows.sessions_new], [*rows.entries], {}, {}
     for command, it, session in repeated:
         if session is None:
@@ -130,7 +131,7 @@ def with_repeated(
             seat = it.seat_at(now_ms)
             seats[seat.key] = astuple(seat)[:-2]
     saved = rows._replace(sessions_new=sessions, entries=entries)
-    # What was decided on a book is as late, of a seat and of a session.
+    # A row that was decided on a book is as late, so it wins.
     if renewed:
         renewed |= {row[0]: row for row in rows.sessions_renewed}
         saved = saved._replace(sessions_renewed=[*renewed.values()])

@@ -1,14 +1,14 @@
-"""Holds what is known of a request once it is read: what it asks a lane, and what the reply means.
+"""Holds a request that was read: what it asks a lane, and how the lane's reply becomes an answer.
 
     read -> item -> its lane -> reply -> answer
 
-A request that comes again byte for byte (`licet.web.http.repeated`) is not read again: what it asked then is
-asked once more. The rules:
+A request that comes again byte for byte (`licet.web.http.repeated`) is not read again: it asks its lane what
+it asked before. The rules:
 
-- Each time set-up, keys and secret have to be as they were when it was read (`KeptRequest.holds`).
+- Each time the set-up, the keys and the secret must be as they were when it was read (`KeptRequest.holds`).
 - Nothing is kept that could be a secret.
-- The store is asked each time. Where it has the session exactly as before, an answer is not written anew
-  until time alone would change it. One that came once only is not kept, as most come once or all day.
+- The store is asked each time. While it has the session exactly as before, the answer is reused until time
+  alone would change it. It is kept from the second request on: most requests come once, or all day.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from licet.web.sessions_read import Read, Uses
 
 
 class Means(Protocol):
-    """What requests are answered with. `tokens` is replaced when the keys change."""
+    """What is needed to answer requests. `tokens` is replaced when the keys change."""
 
     clock: Clock
     find_tenant: Callable[[str], Tenant | None]
@@ -45,7 +45,7 @@ class Means(Protocol):
 class TokenRequest:
     """A grant or a refresh.
 
-    Each grant begins a session; the refresh token of a session is the same as long as it lives.
+    Each grant begins another session. A session keeps its refresh token, so its client sends the same bytes.
     """
 
     __slots__ = ("_command", "_means")
@@ -60,7 +60,7 @@ class TokenRequest:
         return self._means.commits
 
     def item(self, exchange: Exchange) -> Command:
-        """The command, of another session where it begins one."""
+        """The command; a grant gets the id of a new session."""
         command = self._command
         if isinstance(command, Grant):
             return replace(command, sid=new_sid(self._means.clock.now_ms()), address=exchange.address)
@@ -72,7 +72,7 @@ class TokenRequest:
 
 
 class _SessionRequest:
-    """A question about the session of a token: the answer is kept for as long as it is right."""
+    """A question about the session of a token. The answer is kept as long as it is right."""
 
     __slots__ = (
         "_came_before",
@@ -89,7 +89,7 @@ class _SessionRequest:
         self._means = means
         self._sid = sid
         self._came_before = False
-        self._from_ms = self._until_ms = 0  # `_response` is right, of the session and the seat as they were
+        self._from_ms = self._until_ms = 0  # when `_response` is right, if session and seat are the same
         self._session: Session | None = None
         self._seat_number = 0
         self._response: Response | None = None
@@ -104,7 +104,7 @@ class _SessionRequest:
         return self._sid
 
     def _kept(self, read: Read) -> Response | None:
-        """The answer from before, where it still is the answer. It was no refusal."""
+        """The answer from before, if it is still right. It is never a refusal."""
         if (
             self._from_ms <= read.now_ms < self._until_ms  # a clock can be set back
             and read.session == self._session
@@ -169,9 +169,9 @@ class VerifyRequest(_SessionRequest):
 
 
 class KeptRequest:
-    """A request that was read, for when it comes again: whose it is, and whether it holds.
+    """A request that was read, for when it comes again: whose it is, and whether it still holds.
 
-    `client_id` is the client that authenticated, None where it need not; `secret` is by what.
+    `client_id` is the client that authenticated by `secret`; both are None where none has to.
     """
 
     __slots__ = ("_means", "_of", "_secret", "_tokens", "_version", "client_id", "read")
@@ -193,9 +193,9 @@ class KeptRequest:
         self.read = read
 
     def holds(self) -> Tenant | None:
-        """Its tenant, if the request means the same now as when it was read; None where it is read anew.
+        """Its tenant, if the request still means what it did when it was read; None if it must be read anew.
 
-        Of what it was read by, only a client's secret can expire while set-up and keys stay the same.
+        While set-up and keys stay the same, only a client's secret can expire.
         """
         means, secret = self._means, self._secret
         tenant_id, name = self._of

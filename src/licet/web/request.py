@@ -1,7 +1,7 @@
 """Reads one request to the public listener: its head, and its body where an endpoint wants one.
 
-An endpoint gets an `Exchange` and returns a `Response`. The listener (`licet.web.http.direct`) makes the one
-of a connection's bytes, and bytes of the other.
+An endpoint gets an `Exchange` and returns a `Response`. The listener (`licet.web.http.direct`) makes the
+exchange from the bytes of a connection, and bytes from the response.
 """
 
 from abc import abstractmethod
@@ -29,7 +29,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 def _nothing() -> None:
-    """Nobody waits for that."""
+    """The default of `on_leaving`."""
 
 
 class Disconnected(Exception):
@@ -44,12 +44,12 @@ class Exchange:
     tenant = ""  # its name in the path
     credentials: Sent | None = None
     audiences: frozenset[str] = frozenset()
-    proven: Proven | None = None  # by what it authenticated, where its header was known
-    named: str | None = None  # the client, where there are no credentials: of the form, or by its header
+    proven: Proven | None = None  # the known header by which its client authenticated
+    named: str | None = None  # the client_id in the form or of the known header, if there are no credentials
     is_authenticating = False  # a refusal meanwhile is a failed authentication
     waited_s = 0.0  # in line for a seat
-    again: "Repetition | None" = None  # what is known of it, where it came before (`keep`)
-    asked_of: Tenant | None = None  # its tenant at that moment, where it came before
+    again: "Repetition | None" = None  # what was kept of it, if it came before (`keep`)
+    asked_of: Tenant | None = None  # its tenant when it came again, if it came before
     began_s = 0.0  # by `perf_counter`
     on_leaving: Callable[[], object] = staticmethod(_nothing)  # called when `is_leaving` may have become true
 
@@ -90,7 +90,8 @@ class Exchange:
     def keep(self, repetition: "Repetition") -> None:
         """Let this request be answered by `repetition` when it comes again byte for byte.
 
-        It may be forgotten at once. Only for one that authenticated or showed a live token; keep no secret.
+        Call it only if the client has authenticated or shown a live token, and keep no secret. What is kept
+        may be forgotten at any time.
         """
 
     async def request(self, *, is_known: bool = False) -> Request:
@@ -148,33 +149,33 @@ Reply = TypeVar("Reply")
 
 
 class ReadRequest(Protocol[Item, Reply]):
-    """A request that was read: what it asks a lane, and what the reply means."""
+    """A request that was read: what it asks a lane, and how the reply becomes an answer."""
 
     @property
     def lane(self) -> Submitter[Item, Reply]:
         """The lane that it asks."""
 
     def item(self, exchange: Exchange, /) -> Item:
-        """What it asks, as one that came in this exchange."""
+        """What it asks when it comes in this exchange."""
 
     def answer(self, reply: Reply, tenant: Tenant, /) -> Response:
-        """The answer, by the set-up of the moment at which it asked. Raises OAuthError."""
+        """The answer, by the set-up as it was when the lane was asked. Raises OAuthError."""
 
 
 class Repetition(Protocol):
     """A request that was read, for when it comes again byte for byte."""
 
     client_id: str | None
-    """The client that it authenticates, if any."""
+    """The client that authenticates by it, if any."""
 
     read: ReadRequest[Any, Any]
 
     def holds(self) -> Tenant | None:
-        """Its tenant, if the request means the same now as when it was read; None where it is read anew."""
+        """Its tenant, if it still means what it meant when it was read; None if it must be read anew."""
 
 
 class Quick(Protocol):
-    """Answers requests that came before, in steps: what is asked, and what the reply means."""
+    """Answers requests that came before, in two steps: ask a lane, then answer its reply."""
 
     def ask(self, exchange: Exchange, waiter: Waiter[Any]) -> None:
         """Ask its lane. Raises QueueFull, StoreUnavailable."""
@@ -183,7 +184,7 @@ class Quick(Protocol):
         """The answer. Raises OAuthError and more, which `refuse` takes."""
 
     def refuse(self, fault: Exception, exchange: Exchange) -> Coroutine[Any, Any, Response]:
-        """The answer where this went wrong."""
+        """The answer to a request that failed with this."""
 
 
 def _is_repeated(sought: bytes, headers: Headers) -> bool:

@@ -1,7 +1,7 @@
-"""Runs one batch in PostgreSQL: by one call where it changes no seat, else in two round trips.
+"""Runs one batch in PostgreSQL: by one call where it moves no seat, else in two round trips.
 
-The tenants of a batch are locked while it is decided, or while it is checked that it was decided on what is
-still so; see `store.py` and `one_call.py`.
+A batch of two round trips locks its tenants and is then decided. A batch of one call is decided first; the
+call then locks the tenants and checks that nothing has changed since. See `store.py` and `one_call.py`.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 # Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
 SETUP_LOCK, TENANT_LOCK = 0x6C_69_63_00, 0x6C_69_63_01  # LEADER_LOCK is a third
 _LOCK_MAX = 0x7FFF_FFFF
-_WHOLE_LOADS = 32  # after one that was needed: an L8 that goes on costs a round trip in so many batches
+_WHOLE_LOADS = 32  # batches after one that needed it: so L8 costs one more round trip in 32 batches at most
 
 BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
-# A batch sets `tenant.writer`; of whoever writes and does not say that it does, triggers take note.
+# A batch sets `tenant.writer`. Triggers notice all writers that do not say that they are a batch.
 _LOCK_BATCH = (
     f"SELECT pg_advisory_xact_lock_shared({SETUP_LOCK}, 0), set_config('licet.is_batch', 'yes', true)"
     f" UNION ALL SELECT pg_advisory_xact_lock({TENANT_LOCK}, tenant), '' FROM unnest(%s::integer[]) AS tenant"
@@ -91,10 +91,10 @@ class Batch:
         raise AssertionError("a batch executes no statement of others")
 
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
-        """What is granted again of these commands by standing decisions, in their order; `commit` writes it.
+        """The commands that standing decisions grant again, in their order; `commit` writes them.
 
         Empty where there is none, and where another command needs a book that has to be loaded: one call
-        writes all or nothing.
+        writes all commands or none.
         """
         memory, heard_ms = self._raw.memory, self._clock.heard_ms
         # Before an upgrade is finished, code may be at work that believes the row of a seat.
@@ -105,7 +105,7 @@ class Batch:
         if others:
             version, tenants = self._tenants.version, self._tenants.by_id
             need = Need(others, tenants)
-            # Now and then it has to be counted how many denials wait to be folded: then a batch is loaded.
+            # Now and then the denials that wait to be folded must be counted: then a batch is loaded.
             denied_at_ms = None if self._unfolded.must_look else self._clock.now_ms()
             book = self._recalled = memory.book(others, need, tenants, heard_ms, denied_at_ms=denied_at_ms)
             if book is None:
@@ -121,16 +121,16 @@ class Batch:
         return found
 
     def recall(self, commands: Sequence[Command]) -> Book | None:
-        """A book of what this connection remembers, as of the last moment that it knows of; else None."""
+        """A book of what this connection remembers, for the last moment that it knows; else None."""
         del commands  # those that `repeat` has left
         return self._recalled
 
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `licet.ledger.prefetch` says."""
-        if self._remembered is not None:  # What was decided on that does not count.
+        if self._remembered is not None:  # What was decided on the memory does not count.
             assert self._raw.memory is not None
             self._raw.memory.forget_askers(commands)
-            if self.repeated:  # One call writes all or nothing: begin anew, with what is known now.
+            if self.repeated:  # One call writes all commands or none: begin anew, with what is known now.
                 raise Outdated
             self.now_ms, self._remembered = 0, None
         assert not self.now_ms, "a batch loads once"
@@ -170,7 +170,7 @@ class Batch:
             memory.learn(self._book, rows, self.now_ms)
 
     def forget(self) -> None:
-        """What becomes of this batch is not known, or it should not have failed."""
+        """Forget everything: it is not known what becomes of this batch, or it should not have failed."""
         if self._raw.memory is not None:
             self._raw.memory.forget()
 
@@ -228,9 +228,10 @@ class Batch:
             memory.forget_tenants(key for key, writer in loaded.writers.items() if writer != memory.writer)
 
     def _write_writers(self, book: Book) -> None:
-        """Say who wrote sessions and seats last, in each tenant in which this batch does.
+        """Set the last writer of each tenant in which this batch writes sessions or seats.
 
-        Where nobody is known to be, who denies may be so as well: then it remembers that a pool is full.
+        A batch that only denies may become the writer of a tenant that has none: then it remembers the full
+        pool.
         """
         memory, new = self._raw.memory, {}
         written = {_tenant_of(change) for change in book.changes} - {None}
@@ -278,7 +279,7 @@ class Batch:
         raise Outdated
 
     def _holds_until_ms(self, book: Book | None) -> int | None:
-        """Before which moment all of this would be decided as it was; None where it may not be even now."""
+        """The moment before which all commands would be decided as they were; None if not even now."""
         until_ms = [it.until_ms(self.now_ms) for it in self.repeated]
         if book is not None:
             assert self._remembered is not None
@@ -291,7 +292,7 @@ class Batch:
         return min(until_ms)
 
     def _tenants_of(self, commands: Sequence[Command], pipeline: Pipeline) -> set[int]:
-        """The tenants of these commands; those of a sweep are where it would find something to clear."""
+        """The tenants of these commands; of a sweep, those in which it would find something to clear."""
         sessions_max = sum(command.sessions_max for command in commands if isinstance(command, Sweep))
         named = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
         if not sessions_max:
@@ -333,5 +334,5 @@ def _tenant_of(change: Change) -> int | None:
 
 
 def _lock_numbers(tenant_ids: Collection[int]) -> str:
-    """As one array, ascending: whoever takes several locks takes them in this order."""
+    """The locks of these tenants as one array, ascending: all batches take locks in this order."""
     return "{" + ",".join(map(str, sorted({id_ & _LOCK_MAX for id_ in tenant_ids}))) + "}"

@@ -6,9 +6,9 @@ The rules:
 
 - One statement loads all that a batch needs: its snapshot is one instant, and no step waits for the network.
   So what follows from rows read before is SQL (`load_statements.py`).
-- A batch of grants has a smaller statement than others. That finds how many sessions each client has, and not
-  which: where one of them has to end (L8), the whole statement is executed as well, in the same transaction
-  and for the same moment. As that may go on, it is executed at once for some batches from then on.
+- A batch of grants has a smaller statement than others. It finds how many sessions each client has, and not
+  which. Where one of them has to end (L8), the whole statement is executed too, in the same transaction and
+  for the same moment; as the next batches may need it as well, some of them execute it at once.
 """
 
 from collections import Counter
@@ -49,7 +49,7 @@ from licet.store.postgres.load_statements import (
 )
 from licet.store.rows import PLACE, SESSION, to_place, to_seat, to_session
 
-# Of what is known of the counts follows who has the seats, which is asked for where a limit may deny.
+# Who has the seats that a limit counts: asked for after the counts, where a limit may deny.
 _COUNTING = numbered(f"""
 WITH moment AS MATERIALIZED (SELECT %(now_ms)s::bigint AS now_ms)
 SELECT {COUNTED_AS}, {SEAT_SAID} FROM (
@@ -151,7 +151,7 @@ def parameters(
 
 
 class Loaded:
-    """The rows of a book that were found, with their instant, the set-up's version, and who wrote last."""
+    """The rows that were found for a book, their moment, the version of the set-up, and the last writers."""
 
     def __init__(self, cursor: Cursor[tuple[Any, ...]], used: Iterable[tuple[int, bytes]] = ()) -> None:
         self.now_ms = self.version = self.setup_writer = 0
@@ -202,9 +202,9 @@ class Loaded:
         need: Need,
         locked: Collection[int] | None,
     ) -> bool:
-        """Add what follows from what options count, and from who waits in line.
+        """Load what the counts of options and the queues make necessary; return whether anything was.
 
-        `locked` are the tenants of the batch, None for all. Whether anything had to be asked for.
+        `locked` are the tenants of the batch, None for all.
         """
         if waiting := need.waiting(self._places):
             for row in _load_counts(raw, waiting):

@@ -1,21 +1,21 @@
-"""Remembers what a connection has committed, so that a batch which changes no seat needs nothing loaded.
+"""Remembers what a connection has committed, so that a batch that moves no seat needs nothing loaded.
 
-That are grants of holders that have a seat, refreshes, and denials by a pool that is full.
+Such batches are grants to holders that have a seat, refreshes, and denials by a full pool.
 
 The rules:
 
-- A tenant is remembered while `tenant.writer` is this connection's number: nobody else has written a session
-  or a seat of it since. Only `licet_commit` can know whether that is still so, under the locks; what it
-  refuses is forgotten here, loaded and decided again.
-- A number is a connection's own, and a new connection remembers nothing: a batch that the one before it may
-  still commit, after its node gave up on it, has a number that nobody has any more.
-- What is remembered is true, or less than the truth where time alone can have made the difference: a client
-  has at most so many live sessions.
-- That a pool is full, and when its first seat expires, is remembered until a seat of it is taken or freed,
-  that one is used on, or the whole seconds until then are fewer: for a second at most. Besides, which holders
-  that were denied have no seat.
-- Where nodes take turns in a tenant, remembering it costs more than it brings: the second of them gives the
-  tenant to nobody, and it is taken again after `TURNS` batches.
+- A tenant is remembered while `tenant.writer` is this connection's number: then nobody else has written a
+  session or a seat of it. Only `licet_commit` can check that, under the locks. After a refusal,
+  what the batch was decided on is forgotten here and loaded, and the batch is decided again.
+- Each connection has a number of its own, and begins with an empty memory. A batch that the server still
+  commits after its node gave up on it has the number of a connection that is gone.
+- What is remembered is true, or differs by what time alone changes: a client has at most so many live
+  sessions.
+- It is remembered that a pool is full, and when its first seat expires, until a seat of the pool is taken or
+  freed, the holder of that first seat uses it again, or the number of whole seconds until then changes: for a
+  second at most. It is also remembered which holders were denied and have no seat.
+- Where nodes take turns in a tenant, the memory costs more than it saves: the second node writes NOBODY as
+  its writer, and a node takes the tenant again after `TURNS` batches.
 - Everything is bounded, and the oldest is forgotten.
 """
 
@@ -58,9 +58,9 @@ _Value = TypeVar("_Value")
 
 
 class Full(NamedTuple):
-    """A pool whose seats are all in use before `until_ms`; if it has any, the first expires at `first_ms`.
+    """A pool whose seats are all in use before `until_ms`. The first of them, if any, expires at `first_ms`.
 
-    As far as is known, that is the seat of `holder`.
+    As far as is known, its holder is `holder`.
     """
 
     tenant_id: int
@@ -71,14 +71,14 @@ class Full(NamedTuple):
 
 
 class Memory:
-    """Of one connection, in the thread that uses it."""
+    """The memory of one connection. Use it from one thread."""
 
     def __init__(self, backend: int) -> None:
         self.writer = randbits(62) + 1  # never given twice
         self.backend = backend
         self.setup_version = self.setup_writer = -1
         self.rows_lag = False
-        # By what is remembered of a tenant it is told apart from what was before it was forgotten.
+        # A tenant's mark: all else is kept with it, and counts only while the tenant still has this mark.
         self._tenants: OrderedDict[int, object] = OrderedDict()
         self._turns: OrderedDict[int, int] = OrderedDict()
         self._sessions: OrderedDict[bytes, tuple[object, Session]] = OrderedDict()
@@ -86,16 +86,16 @@ class Memory:
         self._seats: OrderedDict[SeatKey, tuple[object, Seat, Seat]] = OrderedDict()
         self._live: OrderedDict[int, tuple[object, int]] = OrderedDict()
         self._full: OrderedDict[int, tuple[object, Full]] = OrderedDict()  # by pool
-        self._without: OrderedDict[SeatKey, tuple[object, None]] = OrderedDict()  # who has no seat
+        self._without: OrderedDict[SeatKey, tuple[object, None]] = OrderedDict()  # holders without a seat
         # Sessions that were granted again, and when.
         self._again: OrderedDict[bytes, tuple[object, tuple[Again, int]]] = OrderedDict()
         self._standings = Standings()
-        # Of this batch: sessions that each client is granted again, and seats that are used on with what is.
+        # Of this batch: how many sessions each client is granted again, and the seats of those.
         self._asked: dict[int, int] = {}
         self._used: set[tuple[int | None, str | None]] = set()
 
     def forget(self) -> None:
-        """Forget everything: what became of a batch is not known, or it should not have failed."""
+        """Forget everything: it is not known what became of a batch, or it should not have failed."""
         self._tenants.clear()
 
     def forget_tenants(self, tenant_ids: Iterable[int]) -> None:
@@ -105,7 +105,7 @@ class Memory:
                 _put(self._turns, tenant_id, 0, TENANTS_MAX)
 
     def forget_askers(self, commands: Iterable[Command]) -> None:
-        """Who asks was not granted what time alone moves: have it loaded, until it is."""
+        """Forget what these commands need: it did not decide them, so it is loaded the next time."""
         for command in commands:
             if isinstance(command, Grant):
                 self._live.pop(command.client_key, None)
@@ -121,7 +121,7 @@ class Memory:
             self.setup_version, self.setup_writer = setup_version, setup_writer
 
     def repeat(self, commands: Sequence[Command], at_ms: int) -> list[Again | None]:
-        """What is granted again of the commands by standing decisions at `at_ms`, in their order."""
+        """The commands that standing decisions grant again at `at_ms`, in their order; None for others."""
         self._asked.clear()
         found = [self._repeat(command, at_ms) for command in commands]
         self._used.clear()
@@ -157,10 +157,10 @@ class Memory:
         *,
         denied_at_ms: int | None = None,
     ) -> Book | None:
-        """The book of these commands, where all that they need is remembered and lives at `at_ms`.
+        """The book of these commands, if all that they need is remembered and lives at `at_ms`.
 
-        None where it is not, and where a grant has to end another session (L8). Nobody is denied by it where
-        `denied_at_ms` is None; else that is what the time may be by now.
+        None if not, and where a grant has to end another session (L8). `denied_at_ms` is what the time may be
+        by now; where it is None, nobody may be denied by the book.
         """
         if not commands or need.ended or need.sweep or need.assertions or need.has_own_seats:
             return None
@@ -180,7 +180,7 @@ class Memory:
             return None  # The first seat to expire is used on in this batch.
         return Book(
             tenants=tenants,
-            # Where it is not known, it matters to nobody who has a seat.
+            # Where it is not known, 0 does no harm: all who ask have a seat.
             in_use=dict.fromkeys(need.grants, 0) | {pool_id: it.in_use for pool_id, it in full.items()},
             seats=[seat for seat, _ in known],
             sessions=sessions,
@@ -216,7 +216,7 @@ class Memory:
         return sessions, live
 
     def writer_after(self, tenant_id: int, writer: int) -> int:
-        """Whose a tenant is to be after a batch that writes in it, where it was of `writer`."""
+        """The writer of a tenant after a batch that writes in it; `writer` is the one before."""
         if writer == self.writer:
             return writer
         turns = 0 if writer != NOBODY else self._turns.get(tenant_id, TURNS) + 1
@@ -279,12 +279,12 @@ class Memory:
         self._standings.learn(book, self._tenants.get, now_ms)
 
     def _lasts_longer(self, pool_id: int | None, holder: str | None) -> None:
-        """A seat is used on: if it was the first to expire, another one may be now."""
+        """A seat was used again: if it was the first to expire, another one may be now."""
         if pool_id is not None and pool_id in self._full and self._full[pool_id][1].holder == holder:
             del self._full[pool_id]
 
     def _is_denied(self, key: SeatKey, full: dict[int, Full], at_ms: int) -> bool:
-        """Whether a holder has no seat and the pool is known to be full at this moment; in `full` then."""
+        """Whether a holder has no seat and its pool is full, as far as is known; if so, add it to `full`."""
         pool_id = key[0]
         mark, found = self._full.get(pool_id, (None, None))
         if found is None or found.until_ms <= at_ms or mark is not self._tenants.get(found.tenant_id):
@@ -295,7 +295,7 @@ class Memory:
         return True
 
     def _learn_denied(self, book: Book, denied: Iterable[GrantDenied], now_ms: int) -> None:
-        """Remember who was denied by which pools, if they are full at the end of the batch."""
+        """Remember the denied holders and their pools, where a pool is full at the end of the batch."""
         full: dict[int, object] = {}  # the pools, with the marks of their tenants
         for change in denied:
             pool_id, tenant = change.pool_id, book.tenants[change.tenant_id]
@@ -352,12 +352,12 @@ class Memory:
 
 
 def _as_compared(tenants: Mapping[int, Tenant], row: Seat) -> Seat:
-    """A row that may not lag is written each time: at the commit it is later than it is now."""
+    """The row that the ledger compares with. One that may not lag differs always: it is written each time."""
     return row if may_lag(tenants[row.tenant_id], row) else replace(row, expires_at_ms=0)
 
 
 def _of(mark: object, found: tuple[object, _Value] | None) -> _Value | None:
-    """What was remembered, if it was since its tenant was last forgotten."""
+    """What was remembered, if its tenant was not forgotten since."""
     return None if found is None or found[0] is not mark else found[1]
 
 

@@ -1,18 +1,18 @@
-"""Commits, by one call of a function of the database, a batch that changes no seat.
+"""Commits, by one call of a function of the database, a batch that moves no seat.
 
-Grants of holders that have a seat, refreshes, and denials insert and update rows only. Where all that they
-are decided on is remembered (`memory.py`), `licet_commit` takes the locks of the batch, looks whether anybody
-else has written since, writes the rows and is committed: one round trip instead of two, and a fraction of
-the work. Denials are written by the statement that calls it, unless it refuses.
+Grants to holders that have a seat, refreshes, and denials insert and update rows only. If all that decides
+them is remembered (`memory.py`), `licet_commit` takes the locks of the batch, checks whether anybody else has
+written since, writes the rows, and the call is committed: one round trip instead of two, and a fraction of
+the work. The statement that calls it writes the denials, unless the function refuses.
 
 The rules:
 
 - The function decides nothing. It checks the version of the set-up, who wrote last, whether it is the same
   connection, and that it is not too late; otherwise it does nothing and says so.
-- The database's clock is the only one, read under the locks. So rows have lives and no instants, and the
-  batch was decided for the last moment that is known of that clock (`ledger/later.py`).
-- The call is a transaction by itself. It has the deadlines of every other statement, and when there is no
-  reply, or a warning with it, whether it was committed is unknown.
+- The database's clock is the only one, and is read under the locks. So the rows are sent with how long they
+  live, not until when; the batch was decided for the last known moment of that clock (`ledger/later.py`).
+- The call is a transaction of its own, with the deadlines of every other statement. If no reply comes, or one
+  with a warning, it is unknown whether it was committed.
 - Where the function is not there, or may not be called, every batch is loaded and saved.
 """
 
@@ -29,7 +29,7 @@ from licet.store.postgres.connection import Doubtful, DriverConnection
 from licet.store.postgres.memory import Memory
 from licet.store.rows import DENIAL, Row, Saving
 
-# What one asks a new connection.
+# Asked once of each new connection.
 CAN_CALL = (
     b"SELECT pg_backend_pid(), (SELECT count(*) FROM pg_proc WHERE proname = 'licet_commit'"
     b" AND pg_function_is_visible(oid) AND has_function_privilege(oid, 'EXECUTE'))"
@@ -61,11 +61,11 @@ SELECT at_ms FROM call
 
 
 class Refused(IntEnum):
-    """Why nothing was done."""
+    """Why the function did nothing."""
 
     SETUP = -1  # The set-up has changed, somebody else wrote sessions by it, or it is another connection.
     WRITER = -2  # Another connection has written in one of the tenants.
-    LATE = -3  # Something that it was decided on is over.
+    LATE = -3  # It is later than the moment until which the decision holds.
 
 
 class Call(NamedTuple):
@@ -80,7 +80,7 @@ class Call(NamedTuple):
 def commit_by_call(raw: DriverConnection, memory: Memory, call: Call, rows: Saving[Sequence[Row]]) -> int:
     """Write what began and was renewed, and commit.
 
-    The moment at which it is so; less than 0 is one of `Refused`. Raises Doubtful.
+    Returns the moment of the commit, or one of `Refused`, which are less than 0. Raises Doubtful.
     """
     raw.warnings.clear()
     checks = (memory.setup_version, memory.setup_writer, memory.writer, memory.backend)

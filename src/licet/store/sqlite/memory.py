@@ -1,24 +1,24 @@
-"""Remembers in a process what a renewal needs to know of a holder's seat, so that it needs no read of it.
+"""Remembers in a process the seats and sessions that renewals need, so that they need not be read.
 
-A grant to a holder that has its seat, and a refresh, move nothing between holders. The ledger decides them
-like all else, but on a book that is filled from memory: with the row of each seat, and how many sessions each
-client has at most. What it decided counts only if it is nothing but renewals; else the store loads a book,
-and the ledger decides again.
+A grant to a holder that has its seat, and a refresh, move no seat between holders. The ledger decides them as
+it decides everything, but on a book that is filled from memory: with the row of each seat, and how many
+sessions each client has at most. If the outcome is more than renewals, the store loads a book and the ledger
+decides again.
 
 The rules:
 
-- What is remembered holds as long as nobody else writes sessions or seats: whoever does, sets `setup.writer`
-  or `tenant.writer`, and a store that finds another writer there calls `forget`. So does a change of the
-  set-up, here or elsewhere. A process of a version that sets no writer may be at work until `setup.seats_lag`
-  is true: until then a store remembers nothing here.
-- `learn` is called after COMMIT only: what failed was never known.
+- The memory holds as long as nobody else writes sessions or seats. Each writer sets `setup.writer`, and a
+  store that finds another writer there calls `forget`. A change of the set-up sets it too. Until
+  `setup.seats_lag` is true, a process of a version that sets no writer may be at work: until then a store
+  remembers nothing here.
+- `learn` is called after COMMIT only, so nothing is learnt of what failed.
 - Rows are remembered, not seats: a row is true at least (`licet.ledger.seat_rows`), and shows whether it must
   be written again.
-- A session is remembered once it was refreshed: whoever refreshes does so again. It is as it was committed
-  last, and forgotten when it ends.
-- What options count is remembered, too, once it was looked up: a new seat is then decided on a book that has
-  its counts from here. The tables add to what they have, and check it, whatever is remembered.
-- All of it is bounded: what is full is emptied.
+- A session is remembered once it was refreshed, as its client will refresh it again. It is as it was
+  committed last, and is forgotten when it ends.
+- What options count is remembered once it was looked up: a new seat is then decided on a book with the counts
+  from here. The tables only add to their own counts, and check them, whatever is remembered.
+- Everything is bounded: what is full is emptied.
 
     memory = Memory()
     book = memory.recall(commands, tenants, sessions, now_ms)  # grants and refreshes
@@ -65,7 +65,7 @@ class Memory:
         self._counts_max = counts_max
 
     def forget(self) -> None:
-        """Know nothing any more."""
+        """Forget everything."""
         self.sessions_at_most.clear()
         self._standings.forget()
         self._rows.clear()
@@ -73,9 +73,9 @@ class Memory:
         self._counts.clear()
 
     def counts(self, pool_id: int, names: AbstractSet[str]) -> dict[str, int] | None:
-        """How many seats of a pool are counted as these and as others; None where one of these is not known.
+        """How many seats of a pool are counted, by name; None where one of these names is not known.
 
-        It is so until the next batch is learnt.
+        The counts hold until the next `learn`.
         """
         known = self._counts.get(pool_id)
         return None if known is None or not names <= known.keys() else known
@@ -85,11 +85,11 @@ class Memory:
         return self._rows.get(key)
 
     def repeat(self, commands: Sequence[Command], version: int, now_ms: int) -> Sequence[Again | None]:
-        """What is granted again of the commands by standing decisions of this version of the set-up.
+        """The commands that standing decisions of this version grant again, and None for the others.
 
-        In their order; empty where there is none. Not of a client of which a session may end before, with its
-        seat: by an end, or by a grant that is decided on a book (L8). Each client that is granted a session
-        has one more from now on.
+        In their order; empty where there is none. A command is not granted again after one by which a session
+        of its client may end, with its seat: an end, or a grant that is decided on a book (L8). Each client
+        that is granted a session has one more from now on.
         """
         if _REPEATED.isdisjoint(map(type, commands)):
             return ()
@@ -139,9 +139,9 @@ class Memory:
         sessions: Mapping[bytes, Session],
         now_ms: int,
     ) -> Book | None:
-        """A book of these grants and refreshes; None where too little is known, or more may happen.
+        """A book of these grants and refreshes; None where too little is known, or a session may end (L8).
 
-        `sessions` are the live ones of those that are to be refreshed.
+        `sessions` are the sessions to be refreshed that live.
         """
         rows: dict[SeatKey, Seat] = {}
         asking: dict[int, int] = {}
@@ -189,9 +189,9 @@ class Memory:
                 known[it.command.sid] = it.session_at(now_ms)
 
     def learn(self, book: Book, saved: Saving[Sequence[Any]], version: int, now_ms: int) -> None:
-        """Remember the rows that a book had, and those that were written of it. Call it after COMMIT.
+        """Remember the rows that a book had, and those that were saved of it. Call it after COMMIT.
 
-        It was decided at this moment, by this version of the set-up.
+        The book was decided at this moment, by this version of the set-up.
         """
         self._standings.learn(book, lambda _: version, now_ms)
         self._learn_sessions(book)
@@ -238,7 +238,7 @@ class Memory:
                 known.clear()
         for pool_id, moved in book.counts_moved.items():
             if known := self._counts.get(pool_id, {}):
-                # Of what is not known, the book says no more than by how much it has changed.
+                # Where a count is not known, the book knows only by how much it has changed.
                 names = moved if moved.keys() <= known.keys() else moved.keys() & known.keys()
                 now = map(add, map(known.__getitem__, names), map(moved.__getitem__, names))
                 known.update(zip(names, now, strict=True))

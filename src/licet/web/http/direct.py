@@ -7,8 +7,8 @@ The rules:
 - An answer is one piece: its head and body are written together, with one system call.
 - The application continues within the event that it waited for, and not as a task one turn of the loop later.
 - No answer is written while the client does not read those before it: the connection waits with it.
-- A request that came before byte for byte is not parsed again (`repeated.py`), and where nothing before the
-  application has to see it, its lane's reply is answered without a coroutine.
+- A request that came before byte for byte is not parsed again (`repeated.py`). Where nothing in front of the
+  application must see it, it is answered without a coroutine as soon as its lane replies.
 
 A scope, messages and a task for each request would cost more than half of what an introspection costs.
 """
@@ -47,12 +47,12 @@ class DirectHttpProtocol(GuardedHttpProtocol):
     """The header fields of every answer, as uvicorn has them and as bytes: one pair for all connections."""
 
     repeated: ClassVar[RepeatedRequests | None] = None
-    """The requests that came before: one for all connections of a server."""
+    """The requests that came before: one memory for all connections of a server."""
 
     quick: ClassVar[Quick | None] = None
-    """What answers those in steps; without it, `app` answers them as all others."""
+    """What answers them in steps. Without it `app` answers them, as it does all others."""
 
-    _name = b""  # of the bytes that came at the beginning of a request, where they may be one
+    _name = b""  # of the bytes that were just received, if they may be one whole request
 
     @staticmethod
     def report_fault(request_id: str, fault: BaseException) -> None:
@@ -292,16 +292,16 @@ class DirectExchange(Exchange):
 class RepeatedExchange(DirectExchange):
     """A request that came before, and its answer, which is written as soon as its lane replies.
 
-    It is what waits for the reply, and what stands for it among the running: as a future and a task would.
+    It takes the place of two objects: of the future that waits for the reply, and of the task among `tasks`.
     """
 
     _quick: Quick
     _is_over = False  # the reply is here, or is not waited for
     _is_whole, _is_last = True, False
 
-    # What stays so, and is not set for each: this is the hottest path.
+    # The same for each request, and so not set for each: this is the hottest path.
     query = b""
-    fields: Mapping[bytes, bytes] = MappingProxyType({})  # they were read
+    fields: Mapping[bytes, bytes] = MappingProxyType({})  # were read the first time
     authorization = None
     _expects_100 = False
 
@@ -313,7 +313,7 @@ class RepeatedExchange(DirectExchange):
         self.asked_of, self.tenant, self.named = tenant, tenant.name, repetition.client_id
 
     def begin(self, quick: Quick, found: Repeated) -> None:
-        """Ask its lane; what a proxy said of its address is as it was."""
+        """Ask its lane. Its address and scheme are those of the first time, which a proxy may have given."""
         self.address, self.scheme = found.address, found.scheme
         self._quick = quick
         self._connection.tasks.add(cast("Any", self))
@@ -346,10 +346,10 @@ class RepeatedExchange(DirectExchange):
     # For the server
 
     def cancel(self, msg: object = None) -> bool:
-        """Wait no longer: the server stops. It gives its reason by this name."""
+        """Wait no longer: the server stops, and passes its reason as `msg`."""
         del msg
         self._is_over = True
-        self._connection.loop.call_soon(self._stop)  # the server is walking through what runs
+        self._connection.loop.call_soon(self._stop)  # the server is iterating over `tasks`
         return True
 
     def _stop(self) -> None:
@@ -434,6 +434,6 @@ class Run:
                 waits_for.add_done_callback(self.go_on)
 
     def cancel(self, msg: object = None) -> bool:
-        """Cancel what it waits for, so that it ends. The server gives its reason by this name."""
+        """Cancel what it waits for, so that it ends. The server passes its reason as `msg`."""
         del msg
         return self._waits_for is not None and self._waits_for.cancel()

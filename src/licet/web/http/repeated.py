@@ -5,12 +5,12 @@ same token all day. The rules:
 
 - What is remembered was parsed before, as one whole message, alone in its bytes and at the beginning of a
   message: so the same bytes at such a place mean the same, and there is no second parser that could differ.
-- Kept are a keyed hash of the bytes, the target, the few headers that what stands before the endpoints reads,
-  and what the endpoint wants to know again. No body is kept, and no header that could have a secret. The key
-  is made at the start and never leaves this process.
+- It keeps a keyed hash of the bytes, the path, the few headers that are read before a request gets to its
+  endpoint, and what the endpoint needs to answer again. It keeps no body, and no header that could have a
+  secret. The key is made at the start and never leaves this process.
 - Only an endpoint can have a request remembered (`Exchange.keep`), once the client has authenticated, or has
-  shown a live token: nobody else can fill the memory. What it keeps is a hint: it says at each repetition
-  whether it still holds, and where it does not, the bytes are parsed as ever.
+  shown a live token: nobody else can fill the memory. What is kept is a hint: at each repetition it says
+  whether it still holds; where it does not, the bytes are parsed as ever.
 - There are at most `entries_max`; the oldest goes first. A request of which more than `KEPT_BYTES_MAX` would
   be kept is not remembered: a client must not decide how much memory an entry takes.
 """
@@ -28,12 +28,12 @@ KEPT_BYTES_MAX: Final = 1024  # of the path and headers of an entry: a long path
 REQUEST_BYTES_MAX: Final = 4096  # of a request that is looked up: as of a token with what two proxies add
 _DIGEST_BYTES: Final = 32
 
-# What `licet.web.forwarded` and `licet.telemetry.traces` read, which stand before the endpoints.
+# What `licet.web.forwarded` and `licet.telemetry.traces` read, before the request gets to its endpoint.
 _KEPT_HEADERS: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"traceparent", b"tracestate"})
 
 
 class Repeated(NamedTuple):
-    """A request that was parsed before; what came from `peer` had this address and scheme, by its headers."""
+    """A request that was parsed before. From `peer` it had this address and scheme, by its headers."""
 
     method: str
     path: str
