@@ -6,6 +6,7 @@ subject.
 0 done, 1 refused or not found, 2 wrong use, 3 store unreachable.
 """
 
+import errno
 import re
 import sys
 from collections.abc import Mapping
@@ -46,11 +47,20 @@ def exit_code(fault: Exception) -> int | None:
             return REFUSED
         case WrongUse() | InvalidValue():
             return WRONG_USE
-        case StoreUnavailable() | KeyringUnusable():
+        case StoreUnavailable() | KeyringUnusable() | OSError() if _is_expected(fault):
             return UNREACHABLE
         case _:
             return WRONG_USE if any(_is(fault, *where) for where in _WRONG_USE_ELSEWHERE) else None
 
+
+def _is_expected(fault: StoreUnavailable | KeyringUnusable | OSError) -> bool:
+    """Whether it is no bug: of a file that cannot be written, where the disk is to blame."""
+    if not isinstance(fault, OSError):
+        return True
+    return fault.filename is not None and fault.errno in _OF_A_DISK
+
+
+_OF_A_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 # Errors of wrong use that are defined in modules which are slow to import.
 _WRONG_USE_ELSEWHERE = (
@@ -67,9 +77,8 @@ def _is(fault: Exception, module: str, name: str) -> bool:
 
 def text_of(fault: Exception, tenant: str | None = None, data: Path | None = None) -> str:
     """The text of a fault, for a call with these options; '' when nothing is to be printed."""
-    if isinstance(fault, StoreUnavailable):
-        first_line = str(fault).partition("\n")[0]
-        return f"licet: {first_line}"  # The rest is the driver's, about its statement.
+    if isinstance(fault, StoreUnavailable | OSError):
+        return f"licet: {_first_line(fault)}"
     if isinstance(fault, Refusal):
         return f"licet: {fault}{advice(fault, tenant, data)}"
     if isinstance(fault, KeyringUnusable):
@@ -83,6 +92,13 @@ def text_of(fault: Exception, tenant: str | None = None, data: Path | None = Non
     text = _plain(fault.format_message().rstrip(".")) + _given(fault)
     where = f" (see: {context.command_path} --help)" if context is not None else ""
     return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""
+
+
+def _first_line(fault: StoreUnavailable | OSError) -> str:
+    """What a store or a disk says; further lines are the driver's, about its statement."""
+    if isinstance(fault, OSError):
+        return f"{fault.filename2 or fault.filename} cannot be written: {fault.strerror}"
+    return str(fault).partition("\n")[0]
 
 
 def _given(fault: typer.TyperException) -> str:

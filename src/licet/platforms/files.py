@@ -119,6 +119,37 @@ def owner_name(path: Path) -> str:
         return f"#{owner}"
 
 
+def free_bytes(directory: Path) -> int:
+    """How many bytes this account may still write on the disk of a directory.
+
+    Raises OSError.
+    """
+    if hasattr(os, "statvfs"):
+        found = os.statvfs(directory)
+        return found.f_bavail * found.f_frsize
+    import shutil  # noqa: PLC0415 - it imports what unpacks archives
+
+    return shutil.disk_usage(directory).free
+
+
+def is_mounted_read_only(path: Path) -> bool:
+    """Whether the file system of a file is mounted read-only, where the system says so.
+
+    Raises OSError.
+    """
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def try_to_make_one_in(directory: Path) -> None:
+    """Make a file in a directory that has no name, or none for long: a failing disk may refuse only that.
+
+    Raises OSError.
+    """
+    draft = directory / f".try.{os.urandom(8).hex()}"
+    create_closed(draft)
+    draft.unlink()
+
+
 def write(path: Path, content: bytes, *, mode: int = PRIVATE, replacing: bool = False) -> None:
     """Write a file, whole or not at all.
 

@@ -10,9 +10,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO, Any, Final
 
-from licet.platforms import windows
+from licet.platforms import module_or_none, windows
 
 HANDS_OVER_SOCKETS: Final = hasattr(signal, "pthread_sigmask")
 # Ctrl-C and a service manager; on Windows Ctrl-Break, the end of a terminal, and that of a session as well.
@@ -29,6 +30,22 @@ def processors() -> int:
     """How many processors this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def open_files_max(wanted: int) -> int:
+    """Allow this process as many open files, as far as it may by itself; return how many it may have now."""
+    resource = module_or_none("resource")
+    if resource is None:  # Windows has no such limit
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or soft >= wanted:
+        return wanted
+    allowed = wanted if hard == unlimited else min(wanted, hard)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        return int(allowed)
+    return int(soft)
 
 
 def start_with_socket(command: Sequence[str], handed: socket.socket) -> "subprocess.Popen[bytes]":

@@ -86,6 +86,9 @@ class FindingCode(StrEnum):
     CLOCK_WRONG = "clock_wrong"
     NODE_SILENT = "node_silent"
     # Found only on the machine itself
+    STORE_NOT_WRITABLE = "store_not_writable"
+    DISK_NEARLY_FULL = "disk_nearly_full"
+    SESSIONS_AHEAD = "sessions_ahead"
     FILE_READABLE = "file_readable"
     KEYRING_UNUSABLE = "keyring_unusable"
     CERTIFICATE_UNUSABLE = "certificate_unusable"

@@ -5,6 +5,7 @@ of a server that was killed stays, as silent, until it starts again under its na
 has fingerprints of the keys, and never a key: `licet check` compares them.
 """
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,17 @@ def remove_node(store: Store, node_id: str) -> None:
     """
     with store.transaction(Purpose.NOTE) as transaction:
         transaction.execute(_REMOVE, (node_id,))
+
+
+def must_be_writable(store: Store) -> None:
+    """Return if the store takes in what is written; it has the same rows afterwards.
+
+    Raises StoreUnavailable.
+    """
+    nobody = Node(id=os.urandom(8).hex(), name="", version="", schema="", url="", token_keys=(), pepper="")
+    with store.transaction(Purpose.NOTE) as transaction:
+        transaction.execute(_WRITE, ["[]" if it == () else it for it in astuple(nobody)])
+        transaction.execute(_REMOVE, (nobody.id,))
 
 
 def read_nodes(connection: "Connection") -> list[Node]:

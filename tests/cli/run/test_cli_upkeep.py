@@ -192,6 +192,20 @@ def test_check_looks_at_the_tables(desk: Desk) -> None:
     assert found.startswith("tables: the set-up was changed by hand: tenant Jim_Test: access_ttl is")
 
 
+def test_check_finds_sessions_of_a_time_when_the_clock_was_ahead(desk: Desk) -> None:
+    """They keep their seats until that time comes, and nothing else would say why."""
+    desk.run("client", "set", "TestClientId", "--introspects")
+    desk.grant("TestClientId")
+    assert desk.out("check") == "Nothing is wrong.\n"
+    with closing(sqlite3.connect(desk.store_file)) as connection, connection:
+        a_day = "renewed_at_ms = renewed_at_ms + 86400000, expires_at_ms = expires_at_ms + 86400000"
+        connection.execute(f"UPDATE session SET {a_day}")  # noqa: S608 - as above
+    (found,) = wrong(desk)
+    assert found.startswith("sessions: the clock was ahead when some began; they keep their seats until 20")
+    desk.run("session", "end", "--all", "--yes")
+    assert desk.out("check") == "Nothing is wrong.\n"
+
+
 def test_check_looks_at_pools_and_clients(desk: Desk) -> None:
     for seats in ("2", "1"):
         desk.run("pool", "set", "full", "--seats", seats)

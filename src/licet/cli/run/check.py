@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -21,11 +21,17 @@ from licet.platforms.shells import quoted
 from licet.settings.load import SettingsError, load_settings
 from licet.setup.check import Finding, FindingCode, check_nodes
 from licet.setup.check import check as check_store
+from licet.setup.sessions_ahead import until_when_ahead
 from licet.setup.signed_limits import any_signed
-from licet.store.errors import SchemaOutdated, SchemaUnknown, SetupDamaged
-from licet.store.nodes import Node, is_silent, read_nodes
+from licet.store.contract import Store
+from licet.store.errors import SchemaOutdated, SchemaUnknown, SetupDamaged, StoreUnavailable
+from licet.store.nodes import Node, is_silent, must_be_writable, read_nodes
 from licet.store.opening import SQLITE_NAME
 
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+ROOM_MIN = 500_000_000  # bytes; a log is kept at 384 MiB, and the file grows beside it
 RENEWED_BEFORE_S = 14 * 86_400  # programs that renew do so 30 days before: then something is wrong with them
 _HEADINGS = {
     "name": "node",
@@ -137,6 +143,9 @@ def _look_at_store(directory: Path) -> _Found:
             )
             findings += [*insecure, *check_store(connection, store.tenants(), now_ms)]
             records = [_node_record(node, now_ms) for node in nodes]
+            findings = [*_writing_findings(store, where), *findings, *_ahead(connection, now_ms, directory)]
+            if at.url is None:
+                findings += _disk_findings(directory)
             return _Found(records, findings, names_tenant=len(store.tenants()) > 1)
     except SchemaOutdated as fault:
         problem, advice = str(fault.__cause__), f"licet migrate --data {quoted(str(directory))}"
@@ -146,6 +155,33 @@ def _look_at_store(directory: Path) -> _Found:
         return _Found([], [_wrong(FindingCode.SCHEMA_UNKNOWN, where, problem, advice)])
     except SetupDamaged as fault:
         return _Found([], [_wrong(FindingCode.TABLES_DAMAGED, "tables", str(fault), "repair that row")])
+
+
+def _writing_findings(store: Store, where: str) -> Iterator[Finding]:
+    """Whether the store takes in what is written: it may be read on a disk that is full or read-only."""
+    try:
+        must_be_writable(store)
+    except StoreUnavailable as fault:
+        advice = "until it can be written, every grant is answered 503; docs/how-to/when-the-machine-fails.md"
+        yield _wrong(FindingCode.STORE_NOT_WRITABLE, where, str(fault), advice)
+
+
+def _ahead(connection: "Connection", now_ms: int, directory: Path) -> Iterator[Finding]:
+    """Whether there are sessions of a time when the clock was ahead."""
+    if (until_ms := until_when_ahead(connection, now_ms)) is not None:
+        problem = f"the clock was ahead when some began; they keep their seats until {instant(until_ms)}"
+        advice = f"licet session end --all{of_data(directory)}; docs/how-to/when-the-machine-fails.md"
+        yield _wrong(FindingCode.SESSIONS_AHEAD, "sessions", problem, advice)
+
+
+def _disk_findings(directory: Path) -> Iterator[Finding]:
+    """Whether the disk has room for the log of SQLite, less what that has already."""
+    log = directory / f"{SQLITE_NAME}-wal"
+    room = files.free_bytes(directory) + (log.stat().st_size if log.exists() else 0)
+    if room < ROOM_MIN:
+        problem = f"its disk has {room // 1_000_000} MB left"
+        advice = f"free some space, or enlarge it: the store wants {ROOM_MIN // 1_000_000} MB for its log"
+        yield _wrong(FindingCode.DISK_NEARLY_FULL, str(directory), problem, advice)
 
 
 def _own_pepper(directory: Path) -> str | None:

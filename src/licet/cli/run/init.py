@@ -4,6 +4,8 @@ It asks only for the password of a named administrator, so that lines pasted aft
 answers. It says how to make what it did not make.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -25,6 +27,7 @@ from licet.setup.change import POOL_FIRST, changing
 from licet.store.errors import StoreUnavailable
 from licet.store.migrate import current
 from licet.store.opening import SQLITE_NAME, StoreAt
+from licet.store.sqlite.faults import BESIDE
 
 
 class _FirstTenant(NamedTuple):
@@ -133,6 +136,23 @@ def _make(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None
         _make_directory(directory)
     except OSError as fault:
         raise _cannot_be_made(directory, fault) from None
+    with _whole_or_none(directory):
+        _fill(directory, first, admin)
+
+
+@contextmanager
+def _whole_or_none(directory: Path) -> Iterator[None]:
+    """Remove what was made when not all could be: the next try must not find it. Nothing was there before."""
+    try:
+        yield
+    except BaseException:
+        for name in (FILE_NAME, SQLITE_NAME, *(SQLITE_NAME + end for end in BESIDE)):
+            with suppress(OSError):
+                (directory / name).unlink(missing_ok=True)
+        raise
+
+
+def _fill(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None) -> None:
     store = store_at(directory).open(SystemClock(), create=True)
     try:
         write_keyring(directory / FILE_NAME, new_keyring(store.clock.now_ms()))

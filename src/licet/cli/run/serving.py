@@ -11,6 +11,7 @@ from licet.cli.errors import WrongUse
 from licet.cli.stores import advising, store_of
 from licet.lanes.begun import Begun
 from licet.platforms.loops import new_event_loop
+from licet.platforms.processes import open_files_max
 from licet.server.sockets import AddressInUse, bind
 from licet.server.wiring import Server
 from licet.settings.model import Settings
@@ -59,6 +60,12 @@ def run(
                 "no_tls",
                 detail=f"administrators' passwords travel in clear: {_TLS} admin_url",
             )
+        wanted = settings.connections_max + _OTHER_FILES
+        if (allowed := open_files_max(wanted)) < wanted:
+            log.warning(
+                "few_open_files",
+                detail=f"{allowed} open files are allowed, and connections_max wants {wanted}: {_MORE_FILES}",
+            )
         ports = (listening.getsockname()[1], admin.getsockname()[1] if admin else None)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(server.run(lambda: on_started(*ports)))
@@ -71,6 +78,8 @@ def _bound(host: str, port: int, advice: str) -> socket:
         raise WrongUse(f"{fault}; {_OTHER_HOST if fault.is_foreign else advice}") from None
 
 
+_OTHER_FILES = 192  # those that are turned away, the admin listener's, and some 30 of the store
+_MORE_FILES = "raise LimitNOFILE or `ulimit -n`, or lower connections_max"
 _TLS = "set tls_certificate, or put TLS in front and set"
 _OTHER_HOST = (
     "choose an address of this machine with --host (of the dashboard: admin_host), or 0.0.0.0 for all"

@@ -18,9 +18,9 @@ from licet.platforms import files
 from licet.store.contract import BUSY_S
 from licet.store.errors import StoreUnavailable
 from licet.store.sqlite.connecting import is_busy
+from licet.store.sqlite.faults import BESIDE, naming_faults
 
 _UNUSED_S = 0.5  # whoever has a store open keeps it open: to wait longer would not help
-_BESIDE = ("-wal", "-shm", "-journal")
 _HEADER = b"SQLite format 3\0"
 
 
@@ -33,8 +33,16 @@ def copy_store(path: Path, into: Path) -> None:
 
     Raises StoreUnavailable, also where the copy is damaged.
     """
-    with _faults(), closing(_connected(path)) as connection:
-        connection.execute("VACUUM INTO ?", (str(into),))
+    with naming_faults(path), closing(_connected(path)) as connection:
+        try:
+            connection.execute("VACUUM INTO ?", (str(into),))
+        except sqlite3.OperationalError as fault:
+            # Nothing else is written.
+            if fault.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise StoreUnavailable(
+                    f"the copy cannot be written: the disk of {into.parent} is full"
+                ) from fault
+            raise
     must_be_sound(into)
 
 
@@ -43,10 +51,10 @@ def must_be_sound(path: Path) -> None:
 
     Raises StoreUnavailable.
     """
-    with _faults(), path.open("rb") as file:
+    with naming_faults(path), path.open("rb") as file:
         if file.read(len(_HEADER)) != _HEADER:
             raise StoreUnavailable(f"{path} is not a database of SQLite")
-    with _faults(), closing(_connected(path)) as connection:
+    with naming_faults(path), closing(_connected(path)) as connection:
         found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
     if found != ["ok"]:
         raise StoreUnavailable(f"{path} is damaged: {'; '.join(found)}")
@@ -61,7 +69,7 @@ def replaced(path: Path, copy: Path, aside: Path) -> Iterator[None]:
     """
     with _unused(path) as (is_whole, release):
         yield
-        with _faults():
+        with naming_faults(path):
             if is_whole and files.MOVES_OPEN_FILES:
                 files.keep_also_as(path, aside)  # Both names exist until the rename: there is always a store.
                 files.place(copy, path, replacing=True)
@@ -77,7 +85,7 @@ def replaced(path: Path, copy: Path, aside: Path) -> Iterator[None]:
 
 def _move_aside(path: Path, aside: Path) -> None:
     try:
-        for end in ("", *_BESIDE):
+        for end in ("", *BESIDE):
             with suppress(FileNotFoundError):
                 files.rename(path.with_name(path.name + end), aside.with_name(aside.name + end))
     except PermissionError:
@@ -118,11 +126,3 @@ def _unused(path: Path) -> Iterator[tuple[bool, Callable[[], None]]]:
 def _connected(path: Path, busy_s: float = BUSY_S) -> sqlite3.Connection:
     path.stat()  # SQLite would make one
     return sqlite3.connect(path, timeout=busy_s, isolation_level=None)
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as fault:
-        raise StoreUnavailable(str(fault)) from fault

@@ -7,8 +7,9 @@ import sqlite3
 import threading
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from licet.platforms import files
 from licet.store.contract import BUSY_S
 from licet.store.snapshots import Ask
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _WAIT_S = 0.01
 _AGAIN_S = 0.0003
+_PAGE: Final = 4096  # bytes; what SQLite takes for a new file
+LOG_PAGES_MAX: Final = 65536
+_LOG_PAGES_MIN: Final = 250  # a megabyte
+_SHARE_OF_LOG: Final = 4  # the log may have a quarter of what is free: it grows on while somebody reads
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -26,7 +31,7 @@ PRAGMAS = (
     "PRAGMA temp_store = MEMORY",  # a statement keeps few rows for its rollback
     # Checkpoints are made beside the commits (`upkeep`). While commits never pause, only a checkpoint within
     # a commit, at 256 MiB, restarts the log: each delays a commit by some 10 ms, so they must be rare.
-    "PRAGMA wal_autocheckpoint = 65536",
+    f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}",
     # 384 MiB, more than it ever has: a log that is truncated and grows again is synced twice as slowly.
     "PRAGMA journal_size_limit = 402653184",
 )
@@ -71,6 +76,21 @@ def is_busy(fault: sqlite3.DatabaseError) -> bool:
 def wait_for_locks(raw: sqlite3.Connection, within_s: float) -> None:
     """Have statements of this connection wait for so long for another one's lock."""
     raw.execute(f"PRAGMA busy_timeout = {round(within_s * 1000)}")
+
+
+def bound_log(raw: sqlite3.Connection, path: Path) -> None:
+    """Have commits on this connection end the log before it fills the disk.
+
+    A log that takes the last byte could never become part of the file, which has to grow for that: then
+    nobody could free the space. With a gigabyte free it may become as long as it does anywhere.
+    Raises OSError, sqlite3.Error.
+    """
+    log = path.with_name(path.name + "-wal")
+    room = files.free_bytes(path.parent) + (log.stat().st_size if log.exists() else 0)
+    pages = min(LOG_PAGES_MAX, max(_LOG_PAGES_MIN, room // _PAGE // _SHARE_OF_LOG))
+    raw.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+    if pages < LOG_PAGES_MAX:  # what it has had before is given back
+        raw.execute(f"PRAGMA journal_size_limit = {2 * pages * _PAGE}")
 
 
 def begin_alone(raw: sqlite3.Connection) -> None:

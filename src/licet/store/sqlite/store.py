@@ -9,7 +9,6 @@ go through SQLAlchemy, which is imported with the first of them: a process that 
 import math
 import os
 import sqlite3
-import sys
 import threading
 import time
 from collections import Counter
@@ -24,13 +23,14 @@ from licet.model import Tenant
 from licet.platforms import files
 from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, PoolLine, Purpose
 from licet.store.counters import count
-from licet.store.errors import Contradiction, StoreUnavailable
+from licet.store.errors import StoreUnavailable
 from licet.store.lines import lines_of
 from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.sqlite.book import read_live, read_numbered
-from licet.store.sqlite.connecting import Wrapping, asking, begin_alone, connect, wait_for_locks
+from licet.store.sqlite.connecting import Wrapping, asking, begin_alone, bound_log, connect, wait_for_locks
+from licet.store.sqlite.faults import naming_faults
 from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.transaction import SetupRow, SqliteTransaction
 from licet.store.unfolded import Unfolded
@@ -44,6 +44,7 @@ _SETUP = "SELECT version, seats_lag, writer FROM setup"
 _SIGN = "UPDATE setup SET writer = ?"
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _STEPS = 100_000  # of SQLite's virtual machine, a millisecond or so
+_COMMITS_UNBOUNDED = 256  # with 32 commands each they write some 10 MB; then the disk is looked at again
 _DATA_VERSION = "PRAGMA data_version"  # another number whenever another connection has written
 
 
@@ -65,6 +66,7 @@ class SqliteStore:
         self.counted: Counter[str] = Counter()
         self._tenants = Tenants()
         self._data_version = 0
+        self._commits = 0
         self._memory = Memory()
         self._writer_id = _new_id()
         self._unfolded = Unfolded()
@@ -72,7 +74,7 @@ class SqliteStore:
         self._read_lock = threading.Lock()
         self._look_lock = threading.Lock()
         self._keep_lock = threading.Lock()
-        with _faults(), ExitStack() as opened:
+        with naming_faults(path), ExitStack() as opened:
             _must_exist(path, create=create)
             self._wrapping = Wrapping(path)
             self._reporters = ConnectionPool(lambda: _Reporter(self._wrapping.connected()), most=REPORTS_MAX)
@@ -137,7 +139,7 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self._look_lock, _faults():
+        with self._look_lock, naming_faults(self.path):
             self._must_be_there()
             self._looker.execute("BEGIN")
             try:
@@ -151,7 +153,7 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self._look_lock, _faults():
+        with self._look_lock, naming_faults(self.path):
             self._must_be_there()
             if self._looks is None:
                 self._looks = _Reads(self._wrapping.of(self._looker))
@@ -164,7 +166,7 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with _faults(), self._reporters.taken(BUSY_S) as reporter:
+        with naming_faults(self.path), self._reporters.taken(BUSY_S) as reporter:
             self._must_be_there()
             with reporter.reading() as connection:
                 yield connection
@@ -175,10 +177,13 @@ class SqliteStore:
 
         Raises StoreUnavailable, Contradiction.
         """
-        with self._write_lock, _faults():
+        with self._write_lock, naming_faults(self.path):
             raw = self._writer
             is_plain = purpose in {Purpose.BATCH, Purpose.NOTE}
             connection = None if is_plain else self._wrapped_writer()
+            if not self._commits % _COMMITS_UNBOUNDED:
+                bound_log(raw, self.path)
+            self._commits += 1
             begin_alone(raw)
             try:
                 self._must_be_there()
@@ -222,7 +227,7 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self._read_lock, _faults():
+        with self._read_lock, naming_faults(self.path):
             self._must_be_there()
             now_ms, raw = self.clock.now_ms(), self._reader
             if self._tenants.is_any_signed:
@@ -255,7 +260,7 @@ class SqliteStore:
 
         Raises StoreUnavailable.
         """
-        with self._keep_lock, _faults():
+        with self._keep_lock, naming_faults(self.path):
             self._keeper.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
@@ -342,7 +347,7 @@ def migrating(path: Path) -> Iterator["Connection"]:
 
     Raises StoreUnavailable.
     """
-    with _faults():
+    with naming_faults(path):
         _must_exist(path, create=False)
         with Wrapping(path).connected() as connection:
             raw = _driver(connection)
@@ -385,22 +390,3 @@ def _schema(ask: Ask) -> Schema | None:
 def _identity(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Turn the driver's exceptions into those that a store may raise."""
-    try:
-        yield
-    except sqlite3.IntegrityError as fault:
-        raise Contradiction(str(fault)) from fault
-    except (sqlite3.Error, OSError) as fault:
-        raise StoreUnavailable(str(fault)) from fault
-    except Exception as fault:
-        kinds = sys.modules.get("sqlalchemy.exc")  # who has not imported it gets none of its exceptions
-        if kinds is None or not isinstance(fault, kinds.SQLAlchemyError):
-            raise
-        # The driver's own message, without SQLAlchemy's wrapping.
-        text = str(getattr(fault, "orig", None) or fault)
-        kind = Contradiction if isinstance(fault, kinds.IntegrityError) else StoreUnavailable
-        raise kind(text) from fault

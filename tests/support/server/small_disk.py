@@ -1,0 +1,56 @@
+"""A disk of a few megabytes, which a test can fill: a file system in memory, mounted for the test alone."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+MEGABYTES = 8
+
+
+class SmallDisk:
+    """A disk of `MEGABYTES`; `path` is where it is mounted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ballast = path / "ballast"
+
+    def fill(self) -> None:
+        """Take all the space that is left."""
+        with self._ballast.open("ab", buffering=0) as ballast:
+            for size in (65536, 4096, 1):
+                try:
+                    while ballast.write(bytes(size)) == size:
+                        pass
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        """Give back what `fill` took."""
+        self._ballast.unlink()
+
+    def make_read_only(self) -> None:
+        """Mount it read-only. Nobody may have a file of it open for writing."""
+        subprocess.run(["mount", "-o", "remount,ro", self.path], check=True)
+
+
+@contextmanager
+def small_disk(at: Path) -> Iterator[SmallDisk]:
+    """A small disk in a directory that is made for it. Skips the test where mounting is not allowed."""
+    at.mkdir()
+    options = f"size={MEGABYTES}m,mode=700,uid={os.geteuid()}" if hasattr(os, "geteuid") else ""
+    try:
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "licet-test", at], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError) as refused:
+        pytest.skip(
+            f"a small disk cannot be mounted here, which root may where mounts are allowed: {refused}"
+        )
+    try:
+        yield SmallDisk(at)
+    finally:
+        subprocess.run(["umount", "--lazy", at], check=True)
