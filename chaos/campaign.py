@@ -1,8 +1,8 @@
-"""As many operations as are wanted, in parts: each is a run with a seed of its own, checked when it ends.
+"""Runs many operations in parts: each part is a run with a seed of its own, which is checked at its end.
 
-What came of each part is a line of `parts` in the directory. Whoever names the same directory again goes on
-behind the last part that is there; one that was broken off is made again. The history of a part in which
-nothing was found is removed.
+The result of each part is a line of `parts` in the directory. A second call with the same directory goes on
+after the last part that is there, and makes a part again that was interrupted. The history of a part is
+removed if nothing was found in it.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""What a run was and what was found in it, for a reader."""
+"""Prints what a run was and what was found in it."""
 
 from chaos.checks.checker import Report
 from chaos.checks.findings import KINDS

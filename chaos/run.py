@@ -42,8 +42,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     `turns` are broken first, each for so many seconds, with a rest before and after them. It lasts `rest_s`,
     and until `rest_operations` were done in it, however busy the machine is. At the end nothing is broken for
-    `calm_s`: by then it is known what became of all that nobody answered, and who is denied a seat can be
-    held against those who have one.
+    `calm_s`: by then it is known what became of each request without an answer, and a denial can be
+    compared with the clients that have a seat.
 
     `between` is how many operations are done at least after each turn, however long they take: so a busy
     machine, that does little, does not spend all that it has on starting again what died.

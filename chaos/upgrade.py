@@ -89,7 +89,7 @@ class Upgrade(Run):
             begun_us = now_us()
             done = _ran(variables, "-m", "licet", "migrate", "--finish")
             if not done.returncode:
-                # Whoever asks while the tables are locked gets no answer, or a late one.
+                # A client that asks while the tables are locked gets no answer, or a late one.
                 writer.write(Fault(kind="finished", begun_us=begun_us, ended_us=now_us()))
                 return str(done.stdout)
             if OLDER_NODES not in done.stderr or time.monotonic() > until_s:

@@ -1,8 +1,8 @@
 """An administrator at work: seats, options, licences, clients, secrets, sessions and places in line.
 
-Mostly through the store, now and then through the command line in a process of its own. What failed may have
-been done; the administrator looks before the next step, and the checker reckons with both. Every now and then
-it looks at the pools' tables as well.
+Most changes are made through the store, now and then one through the command line in a process of its own. A
+change that failed may have been made; the administrator looks before the next step, and the checker allows
+for both. Every now and then it also reads the pools' tables.
 """
 
 import os

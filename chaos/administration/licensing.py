@@ -1,7 +1,7 @@
 """What an administrator does with the licences of a signed tenant: renewals, upgrades, ends, gaps, removals.
 
-Before each step the rows are read that are there; what the step leads to is computed by `chaos.site.vendor`,
-and is kept with it.
+Each step first reads the rows that are there; what the step leads to is computed by `chaos.site.vendor`, and
+recorded with it.
 """
 
 import random

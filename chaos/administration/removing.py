@@ -1,6 +1,6 @@
-"""An administrator takes places in line away: through the store, the command line, or a node's admin API.
+"""An administrator removes places in line: through the store, the command line, or a node's admin API.
 
-Each says whether there was a place, but for the API, which answers the same in both cases.
+The store and the command line say whether there was a place; the API answers the same in both cases.
 """
 
 import random
@@ -18,7 +18,7 @@ from licet.store.contract import Store
 from licet.store.errors import Contradiction, StoreUnavailable
 
 BY_COMMAND, BY_API = 0.06, 0.25  # of the removals; the others are through the store
-FRONT = 3  # of the line: whom others gain most without
+FRONT = 3  # of the line: the removal of their places helps others most
 NOBODY = 0.05  # of the removals, how many are of somebody who need not wait
 PATIENCE_S = 10.0
 DONE, UNAVAILABLE = 204, 503

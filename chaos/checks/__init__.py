@@ -1,1 +1,1 @@
-"""The checks: a history is compared with what the licence allows; no check knows a node or a store."""
+"""The checks: they compare a history with the licence rules, and know neither nodes nor stores."""

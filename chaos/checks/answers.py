@@ -1,7 +1,7 @@
 """Compares answers with lives: a live token is active, an ended one never again, and each error has a reason.
 
-Operations are read in the order in which they were sent: what was sent later cannot have renewed a session
-before.
+Operations are read in the order in which they were sent: a later one cannot have renewed a session for an
+earlier one.
 """
 
 from collections import defaultdict
@@ -68,7 +68,7 @@ class _Answers:
                     self._check_refresh(operation, life)
                 case "introspect":
                     self._check_introspection(operation, life)
-                case "call":  # `let_in` looks at it
+                case "call":  # `guards` checks it
                     pass
                 case _:
                     self._check_ending(operation, life)

@@ -1,4 +1,4 @@
-"""Checks what JWTs say against what was decided: an API that asks nobody goes by nothing else (L13, L18)."""
+"""Checks that JWTs say what was decided: an API that does not introspect knows nothing else (L13, L18)."""
 
 from collections.abc import Iterable
 

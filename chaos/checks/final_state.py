@@ -1,4 +1,4 @@
-"""The tables after quiet against each other, and against all that was answered (L4, L6, L9, L11)."""
+"""Compares the tables at the quiet end with each other, and with all answers (L4, L6, L9, L11)."""
 
 from collections import Counter
 from collections.abc import Iterable

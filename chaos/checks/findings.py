@@ -1,4 +1,4 @@
-"""What a checker may find, and how much of it is printed."""
+"""What the checks may find, and how much of it is printed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

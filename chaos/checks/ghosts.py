@@ -1,9 +1,9 @@
-"""Finds seats of nobody in pools with a line: sessions that live, and that nobody was told of (L19).
+"""Finds ghost seats in pools with a line: live sessions of which no client was told (L19).
 
-A session without a client is one that a grant began which nobody answered. Where its client left while it
-waited, that is until moments after it left, as the answer may have been on its way; nothing is granted for
-it later. Who left and heard that it has no seat has none: what was being granted to it was given back before
-that was said, or as soon as the store could be reached.
+Such a session may exist where a grant was not answered. Where the client left while it waited, a grant may
+still have been decided until moments after that, as the answer may have been on its way; none is decided
+later. A client that left and was then answered that it has no seat, has none: a seat that was being granted
+to it was given back before that answer, or as soon as the store could be reached.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ SEEN = "sessions with a seat that a look found: clients know of them"
 LOST = "sessions with a seat that a look found: nobody's, by grants without an answer"
 GONE = "sessions with a seat that a look found: nobody's, granted as their clients left"
 NOW = "sessions with a seat that a look found: nobody's, being given back"
-NEAR_US = 60_000_000  # of who left within which before, is shown with a finding
+NEAR_US = 60_000_000  # a finding shows the clients that left within this time before it
 
 
 def check_live(  # noqa: PLR0917 - what the checks of a tenant are given
@@ -69,7 +69,7 @@ def _check(  # noqa: PLR0917 - one step of the above
 
 
 def _why(begun: tuple[int, int], look: Look, grant: Operation, faults: Faults) -> str:
-    """Why this grant may have begun a session that lives when somebody looks; '' where it cannot have."""
+    """Why this grant may have begun a session that is found alive; '' where it cannot have."""
     asked_us = _asked_us(grant)
     if grant.is_unknown:
         is_by_it = asked_us <= begun[1] and begun[0] <= faults.by_us(grant)

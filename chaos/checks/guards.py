@@ -1,14 +1,14 @@
-"""What guards that count did: one holder a number at a time, and no live token refused.
+"""Checks the guards that count: one holder at a time for each number of a seat, and no live token refused.
 
-A guard lets another holder in with a number if its token is newer by the hold than the newest one before, or
-if nobody of the holder before was let in for the hold. So of two holders that were let in within a hold, the
-later one must have come with a token that is newer by the hold. Two APIs that share a memory may differ for
-`overlap_s` at a hand-over.
+A guard accepts another holder of a number if its token was issued at least one hold after the newest one
+before, or if the holder before made no call for one hold. So of two holders that were let in within a hold,
+the later one must have come with a token that is newer by the hold. At a hand-over, two APIs that share a
+memory may differ for `overlap_s`.
 
-A live token may be refused only where nobody could be asked, because something was broken, or the node that
-a guard asks left others without an answer as well, as a busy machine may make it; or for some seconds after a
-licence that gives its number, as a guard fetches licences every ten seconds at most before it refuses a
-request for want of one.
+A live token may be refused only where the guard could reach no node: something was broken, or the node that
+it asks left other requests without an answer too, as on a busy machine. It may also be refused for some
+seconds after a licence that gives its number was installed: before a guard refuses a request for lack of a
+licence, it fetches them, but every ten seconds at most.
 """
 
 from bisect import bisect_left
@@ -33,7 +33,7 @@ LICENCE_REASONS = frozenset({"beyond_licence", "licence_over", "wrong_pool"})
 
 
 class Entry(NamedTuple):
-    """Somebody who was let in, or may have been."""
+    """A call that was let in, or may have been."""
 
     holder: str
     issued_s: int
@@ -50,7 +50,7 @@ def check_calls(  # noqa: PLR0917 - what all checks are given
     faults: Faults,
     findings: Findings,
 ) -> None:
-    """Find who was let in beside another, or after a logoff, and whose live token was refused."""
+    """Find calls that were let in beside another holder, or after a logoff, and live tokens refused."""
     let_in: dict[tuple[int | str, int], list[Entry]] = defaultdict(list)
     refusals = _Refusals(lives, signed, actions, faults, findings, begun.nodes)
     for operation in operations:

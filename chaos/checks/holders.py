@@ -1,9 +1,9 @@
-"""Holders against seats: never more than there are (L6, L18), and never a denial while one is free (L4).
+"""Compares holders with seats: never more holders than seats (L6, L18), no denial while a seat is free (L4).
 
-Of all that must hold a seat at one moment, one took its seat last. All others held theirs then, so the pool
-had at least as many seats at that moment: it lies between the latest sending and the latest answer among the
-grants that took them. So a pool whose seats were lowered below what is in use is no finding, but a new
-holder in it is.
+Of all holders that must have a seat at one moment, one took its seat last. All others had theirs then, so
+the pool had at least as many seats at that moment: it lies between the latest sending and the latest answer
+among the grants that took them. So a pool whose seats were lowered below the number in use is no finding,
+but a new holder in it is.
 """
 
 import heapq

@@ -1,7 +1,8 @@
-"""Tells what was known of a tenant round a denial: who may have had its seats, and what gave them.
+"""Describes what was known of a tenant around a denial: which clients may have had its seats, and why.
 
-So a denial that nothing explains shows by itself what nearly would have, without the history that it is of.
-Moments are in seconds after the denial was asked for; a session has the id by which `grep` finds it.
+A denial that nothing explains is printed with this, so that a reader sees what nearly would explain it
+without the whole history. Moments are in seconds after the denial was asked for; a session has the id by
+which `grep` finds it.
 """
 
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
-"""Holders against the options of their pool: who may have seats (L15), and how many (L16, L17).
+"""Compares holders with the options of their pool: who may have seats (L15), and how many (L16, L17).
 
-Of those whom an option counts, it is as of all holders of a pool (`holders`): the one that took its
-seat last took it when the option allowed so many. Options may have become stricter since; who has a seat
-keeps it.
+The holders that an option counts are checked as all holders of a pool are (`holders`): the one that took its
+seat last must have taken it at a moment when the option allowed so many. A holder keeps its seat when options
+become stricter.
 
-Nobody outside of the group with a reserve ever has a seat of it: so these have no more than the pool has
-beside the reserve, whether anybody uses that or not.
+A client outside of the group that has a reserve never has a seat of that reserve. So all such clients
+together have no more seats than the pool has beside the reserve, whether the reserve is in use or not.
 """
 
 from collections import defaultdict

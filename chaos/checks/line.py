@@ -1,12 +1,12 @@
-"""Checks the line of those who wait for a seat (L19): nobody gets a seat that belongs to those before it.
+"""Checks the line of clients that wait for a seat (L19): no client gets a seat that belongs to one before it.
 
-When a place is somebody's is in `places`. What is found here:
+`places` says when a place belongs to a client. This module finds:
 
-- Somebody was overtaken. Whoever gets a new seat needs one seat free, and one more for each who stood before
-  it for certain and could have had one; seats that were held for certain were not free. Whose place an
-  administrator took away, stands behind all who stood in line by then.
-- Somebody stands before others who stood in line for certain when it came.
-- A request that waited was not answered in time, though nothing was broken and its node answered others.
+- A client that was overtaken. A client that gets a new seat needs one free seat for itself, and one for each
+  client that stood before it for certain and could have had one. Seats that were held for certain were not
+  free. A client whose place an administrator removed stands behind all that were in line by then.
+- A client that stands before others which were in line for certain when it came.
+- A waiting request that was not answered in time, though nothing was broken and its node answered others.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,9 +21,9 @@ from chaos.checks.signed import Room
 from chaos.checks.times import Faults, Spans
 from chaos.history import Action, Limits, Operation, TenantPlan
 
-GAVE_UP_US = 7_500_000  # how long after its wait whoever waits gives up
+GAVE_UP_US = 7_500_000  # how long after its wait a client gives up
 BEGUN_US = 2_500_000  # after which a request waits for certain
-OTHERS = 3  # requests that a node answered meanwhile: it is no node that answers nobody
+OTHERS = 3  # requests that a node must have answered meanwhile: so it did answer
 BEHIND = "seats for who was behind others in line, beside those that were theirs"
 NEXT = f"{BEHIND}, where one more would have been overtaken"
 BEFORE = "places in line with no more before them than had to stand there"
@@ -205,7 +205,7 @@ def check_line(  # noqa: PLR0917 - what the checks of a tenant are given
     operations: Sequence[Operation],
     findings: Findings,
 ) -> None:
-    """Find who was overtaken in line, whose place was lost, and who waited and was not answered."""
+    """Find clients that were overtaken in line, that lost a place, and that waited and were not answered."""
     line = _Line(plan, lives, seats, limits, actions, faults)
     grants = [it for it in operations if it.kind == "grant" and it.licensed]
     of_holder, removals = by_place(plan, grants, actions)

@@ -1,23 +1,24 @@
 """The life of each session, as far as a client can know it: when it may have lived, and when it must have.
 
-A session must have lived from the receipt of the answer that granted it until the first of
+A session must have lived from the moment when its grant was answered until the first of
 
-- the sending of what may have ended it: a logoff, a revocation, an action of an administrator;
-- the sending of the grant that may have superseded it (L8): the n-th that was not decided before it, where
-  its client may have n sessions;
-- its life after the sending of the last request that renewed it (L3).
+- the sending of a request that may have ended it: a logoff, a revocation, an action of an administrator;
+- the sending of the grant that may have superseded it (L8): where its client may have n sessions, the n-th
+  grant that was not decided before it;
+- the end of its life, counted from the sending of the last request that renewed it (L3).
 
-It may have lived from the sending of its grant until something that ended it was answered, or until its life
-after the last that may have renewed it.
+It may have lived from the sending of its grant until the answer to a request that ended it, or until the end
+of its life, counted from the last request that may have renewed it.
 
-Who left while it waited in line, and heard that it has no seat, may have been given one all the same: then it
-was given back before that was said (L19), or as soon as the store could be reached.
+A client that left while it waited in line, and was then answered that it has no seat, may have been given one
+all the same: the server gave it back before that answer (L19), or as soon as it could reach the store.
 
-Where the pool has a hold, its seat was held for as long after the last request that was granted, however the
-session ended (L18); and may have been for as long after the last that may have been.
+Where the pool has a hold, the seat was held for that long after the last request that was granted, however
+the session ended (L18). It may have been held for that long after the last request that may have been
+granted.
 
-In a signed pool all that ends where fewer seats are signed than its number (L13): for certain where fewer may
-be, and at the latest where fewer must be.
+In a signed pool all this ends where fewer seats are signed than the number of the seat (L13): no certainty
+from when fewer may be signed, and no possibility from when fewer must be.
 """
 
 import heapq

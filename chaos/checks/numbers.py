@@ -1,8 +1,8 @@
-"""The numbers of seats of a signed pool: nobody gets one before another's hold of it is over (L13, L18).
+"""Checks the numbers of seats of a signed pool: none is given before its last hold is over (L13, L18).
 
-So nobody is denied one that cannot have been anybody's, nor been held for its last token. A number may be
-held though its seat is gone: where a step of the licences cut the seat. The step cuts it when it is known,
-and a renewal that comes before it lengthens nothing; so it may never have come.
+So no client is denied a number that no other client can have had, or held after its last token. A number may
+be held though its seat is gone: a step of the licences cut the seat. A seat is cut when a server learns of
+the step, and a renewal before that does not lengthen its hold; so the renewal may as well not have come.
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,23 +1,24 @@
-"""Places in line (L19): when one is somebody's for certain, when one may be, and when it is lost.
+"""Places in line (L19): when a client has one for certain, when it may have one, and when it has lost it.
 
-When a place is certain:
+A client has a place for certain
 
-- From the answer that names it, for half of the time for which a place is kept, counted from when the client
-  asked: within that time the server need not write the place again. For all of that time, where the place
-  must have been written then, because its client had none for certain, or had it for half of it at least.
-- It is the same place as the one before, if that was certain until this answer.
-- It is certain no more when its client asks anew, unless that is denied for certain, nor when the options or
-  the client may have been changed, or an administrator may have taken it away.
-- No place is certain while a grant that nobody answered may still be given a seat, as that ends the place.
+- from the answer that names it, for half of the time for which a place is kept, counted from when the client
+  asked: within that time the server need not write the place again. It has it for all of that time where the
+  server must have written it then, because the client had no place for certain, or had it for at least half
+  of that time.
+- It is the same place as the one before, if that one was certain until this answer.
+- It is certain no more when the client asks again, unless that request is denied for certain; nor when the
+  options or the client may have been changed, or an administrator may have removed the place.
+- No place is certain while a grant without an answer may still be given a seat, as a seat ends the place.
 
-When one may be somebody's: from when a client asks for it until it was kept for as long as it is kept after
-the last answer, or after the client was seen to have left; unless a seat or an administrator took it away.
+A client may have a place from when it asks for one until the time for which a place is kept has passed since
+the last answer, or since the server saw the client leave; unless a seat or an administrator ended it.
 
-What is found: a place that was lost, or moved back though nobody has a higher priority; one behind more than
-may have a place; none, where the line cannot have been full; one that an administrator took away and that
-was there no more, or cannot have been there.
+This module finds a place that was lost, or moved back though no other client has a higher priority; a place
+behind more clients than may have one; no place, where the line cannot have been full; and a removal by an
+administrator that found no place where there was one, or one where there cannot have been any.
 
-A place is the client's or, where seats are users', the user's: all clients of a user ask for the same one.
+A place belongs to the client or, where seats belong to users, to the user: all clients of a user share one.
 """
 
 from bisect import bisect_left, bisect_right
@@ -221,7 +222,7 @@ class Walk:
             self.stays.append(stay)
 
     def _written(self, asked_us: int, received_us: int, before: Stay | None) -> tuple[int, int]:
-        """Between which moments the place was written last; one is in the second half of its time only."""
+        """Between which moments the place was last written: that is only in the second half of its time."""
         half_us = self._judge.hold_us // 2
         if before is None:
             number = bisect_left(self._may_from, asked_us) - 1
@@ -261,7 +262,7 @@ def check_places(  # noqa: PLR0917 - what the checks of a tenant are given
     spans: dict[str, Spans],
     findings: Findings,
 ) -> None:
-    """Find places behind those of nobody, and who had none though there was one."""
+    """Find places behind more clients than may have one, and clients without a place where one was free."""
     for holder, taken in removals.items():
         for removal in taken:
             findings.checked[TAKEN] += removal.had

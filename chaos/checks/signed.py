@@ -1,7 +1,7 @@
-"""How many seats a pool may have had when: what an administrator set, and what was signed; between the two.
+"""How many seats a pool may have had at each moment: by what an administrator set, and by what was signed.
 
-What is signed changes by what administrators do, and by itself when a licence begins or ends. That is known
-within `ALLOWANCE_US`, as the store has a clock of its own.
+The number of signed seats changes by actions of administrators, and by itself when a licence begins or ends.
+The moment of such a change is known to within `ALLOWANCE_US`, as the store has a clock of its own.
 """
 
 from bisect import bisect_left, bisect_right

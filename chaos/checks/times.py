@@ -1,7 +1,8 @@
-"""What was true of the set-up when, as far as anybody outside can know: between may and must.
+"""What was true of the set-up at each moment, as far as a client can know: what may be, and what must be.
 
-An action counts from its beginning, because it may have been done at once, and is over for certain only when
-one that undoes it is done. What nobody answered may be done as late as `late_us` says.
+An action may have taken effect as soon as it began, so it counts from its beginning. Its effect is over for
+certain only when an action that undoes it is done. A request without an answer may be carried out as late as
+`late_us` says.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -16,8 +17,8 @@ from chaos.history import FOREVER, Action, ActionKind, Fault, Operation
 # How far the clocks of store and history may go apart in a session's life, and how long what was read of one
 # may wait until it is compared: a guess, far above what two readings on one machine differ by.
 ALLOWANCE_US = 250_000
-# Until what nobody answered is done or never will be, of the time in which all is whole: above every time-out
-# of Licet. What waits in a node goes on waiting while something is broken.
+# After so much time in which nothing is broken, a request without an answer was carried out or never will be:
+# above every time-out of Licet. What waits in a node goes on waiting while something is broken.
 LATE_US = 10_000_000
 # In which a change of the set-up counts on all nodes: the second that is promised, and half for a machine
 # whose processors are all busy.
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class Faults:
-    """When something was broken, and when a node left somebody without an answer though nothing was.
+    """When something was broken, and when a node left a request without an answer though nothing was.
 
     A machine whose processors are all busy may do that to a node: its store's lock is not to be had in time.
     """
@@ -65,7 +66,7 @@ class Faults:
         return bisect_left(sent, from_us) < bisect_right(sent, until_us)
 
     def late_us(self, at_us: int) -> int:
-        """Until when something asked for at this moment may be done, if nobody answered it."""
+        """Until when a request that was sent at this moment may be carried out, if it was not answered."""
         left_us = LATE_US
         first = bisect_left(self._ended, at_us)
         for begun_us, ended_us in zip(self._begun[first:], self._ended[first:], strict=True):
@@ -76,7 +77,7 @@ class Faults:
         return at_us + left_us
 
     def by_us(self, grant: Operation) -> int:
-        """Until when a grant that nobody answered may be given a seat."""
+        """Until when a grant without an answer may be given a seat."""
         if not grant.left_us:
             return self.late_us(grant.due_us)
         seen_us = grant.left_us + LEFT_US

@@ -1,7 +1,7 @@
-"""The nemesis: what is broken, one thing at a time or two mixed, chosen by a seed.
+"""The nemesis: it breaks one thing at a time, or two at once, chosen by a seed.
 
-Each kind is a context in which something is broken and after which it is whole again. It yields the nodes
-that it touches; none is all of them. `history.Fault` keeps when.
+Each kind of fault is a context manager: something is broken inside of the block, and whole again after it. It
+yields the nodes that it touches; an empty tuple means all of them. `history.Fault` records when.
 """
 
 import random
@@ -47,7 +47,7 @@ class Nemesis:
         begun_us = now_us()
         touched: list[tuple[int, ...]] = []
         self.under_way = tuple(names)
-        ended_us = FOREVER  # as far as anybody knows who is not answered
+        ended_us = FOREVER  # what is recorded if it cannot be made whole
         try:
             with ExitStack() as broken:
                 touched += [broken.enter_context(self._kinds[name]()) for name in names]

@@ -1,4 +1,4 @@
-"""What can be done to nodes, whatever their store is: they die, stand still, or wait for a lock."""
+"""The faults of nodes with any store: they die, stand still, or wait for a lock."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""What can be done to PostgreSQL, to the way to it, and to who waits for it."""
+"""The faults of PostgreSQL, of the network to it, and of the nodes that wait for it."""
 
 import random
 import time

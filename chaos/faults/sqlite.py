@@ -1,4 +1,4 @@
-"""What can be done to the embedded store: the disk is full."""
+"""The fault of the embedded store: the disk is full."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""The load: clients that ask for seats all the time, and note what they are answered."""
+"""The load: clients that ask for seats all the time, and record the answers."""

@@ -1,16 +1,16 @@
-"""The clients of one process of the load, each with a few sessions: what they do next, by lot.
+"""The clients of one process of the load, each with a few sessions: it chooses by lot what each does next.
 
-A client may die: then it never comes back to its sessions, and nobody gives back its seats. It asks about
-sessions that are over as well, because what is over has to stay over. In a signed tenant it calls an API too,
-behind a guard that counts, with tokens that live and with those of sessions that are over.
+A client may die: then it never comes back to its sessions, and does not give back its seats. It also asks
+about sessions that have ended, because these must stay ended. In a signed tenant it also calls an API behind
+a guard that counts, with live tokens and with those of ended sessions.
 
-Where it is mostly renewals (`renewals`), each tenant has a node at which its clients ask again and
-again for what they have; now and then one of them gives back all that it has at another. So nearly all that
-a node commits may be decided on what it remembers, and sometimes that is wrong.
+Where the load is mostly renewals (`renewals`), each tenant has a node of its own, at which its clients ask
+again and again for what they have; now and then one of them gives back all that it has at another node. So
+nearly all that a node commits may be decided on what it remembers, and sometimes that is wrong.
 
-Some hold a seat as a program at work does: they renew it a few times, before half of its life or after, and
-are silent until the life is nearly over. A server that believes what was written of their seat at first, and
-not its last renewal, gives it to somebody else meanwhile.
+Some clients hold a seat as a program at work does: they renew it a few times, before half of its life or
+after, and are silent until the life is nearly over. A server that believes what was first written of their
+seat, and not its last renewal, gives the seat to another client meanwhile.
 
 Some leave while they wait in line (`leaving`).
 """
@@ -36,7 +36,7 @@ LIMITED_S = 8.0  # the same where options limit seats, unless it waits for the a
 AWAY_S = 1.5  # the same, at most between a logoff and the next grant
 QUEUES = 0.7  # of the grants where there is a line, how many ask for a place in it
 WAITS, WAITS_S = 0.8, (3, 8)  # of those, how many would wait for the answer, and for how long
-WAITS_LESS = 0.1  # the same where a line is never changed: who asks now and then shows its order
+WAITS_LESS = 0.1  # the same where a line is never changed: clients that ask now and then show its order
 ASKS_AGAIN_S = 1.2  # and there it waits so long at most before it asks again
 FORGETS, FORGETS_MORE = 0.05, 0.2  # of those with a place, how many let others ask for what is set aside
 FORGETS_S = (0.2, 1.3)  # for what part of the time for which it is kept: some lose it
@@ -45,9 +45,9 @@ CALLS = 0.5  # of what is done with a session of a signed tenant
 CALLS_MAX = 6  # one after the other
 KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
 KEPT_IN_LINE = 0.01  # the same where there is a line
-BARRED_S = 12.0  # the same for whom asking again does not help
+BARRED_S = 12.0  # the same for a client that asks in vain
 IN_VAIN = frozenset({"excluded", "not_included", "licence_expired", "no_seats"})
-THINK_S = 0.4  # how long who has a seat there is silent at most, so that others wait for it
+THINK_S = 0.4  # how long a client with a seat there is silent at most, so that others wait for it
 SOON_OVER = 0.5  # of what is done with a session there, how much ends it
 KEPT_TTL_S_MAX = 20  # a session that lives longer has its next request soon enough
 RENEWALS_MAX = 3

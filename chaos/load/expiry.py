@@ -1,11 +1,11 @@
-"""How long a seat stays taken whose client died: measured, and not concluded.
+"""Measures how long the seat of a client that died stays taken.
 
-A client takes the only seat of a pool and is never heard of again. Another one asks for it, again and again,
-from before the moment on at which the session's life ends. Both tokens say when they were made, by the clock
-of the store: so the difference is exact, and a seat that is given too early shows as well.
+A client takes the only seat of a pool and is never heard of again. Another one asks for the seat again and
+again, from shortly before the session's life ends. Both tokens say when they were issued, by the clock of the
+store: so the difference is exact, and a seat that is given too early shows as well.
 
-What a busy machine takes for the last request that was denied, and for the one that was granted, is no time
-in which the seat was seen to be taken.
+The time that a busy machine takes for the last request that was denied, and for the one that was granted, is
+not counted: in that time the seat was not seen to be taken.
 """
 
 import time

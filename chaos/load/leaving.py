@@ -1,8 +1,8 @@
-"""Clients of the load that leave a request while it waits in line for a seat (L19).
+"""Clients of the load that leave while their request waits in line for a seat (L19).
 
-Some leave at any moment, others just when somebody gives a seat back, so that the server may be giving it to
-them. Half of them close the connection, and know nothing of what was decided. The others say that they send
-no more and hear what is still answered: so of each of those it is known whether it was given a seat.
+Some leave at any moment, others just when a client gives a seat back, so that the server may be giving it to
+them. Half of them close the connection, and do not learn what was decided. The others close only their side
+of it, and still receive the answer: so of each of those it is known whether it was given a seat.
 """
 
 import asyncio
@@ -13,17 +13,15 @@ from itertools import islice
 
 from chaos.load.wire import Connection
 
-WAIT_S = 20  # for how long who means to leave would have waited
+WAIT_S = 20  # for how long a client that means to leave would have waited
 LEAVES = 0.15  # of the requests that wait, how many mean to leave
 STAYS_S = 6.0  # for how long these stay at most
 FIRST = 2  # of those who wait, how many may be given what somebody gives back
 LEAVES_IT = 0.15  # of those, how many leave at that moment
 MOMENT_S = 0.03
 HEARS, HEARS_THEN = 0.5, 0.8  # of those who leave, how many hear the answer; of those who leave just then
-BACK_S = (
-    0.5,
-    12.0,
-)  # after how long they come back at most: half soon, half perhaps after their place is gone
+# After how long they come back at most: half of them soon, half perhaps after their place is gone.
+BACK_S = (0.5, 12.0)
 
 
 class Leavers:
@@ -34,11 +32,11 @@ class Leavers:
         self._waiting: dict[Connection, None] = {}
 
     def means_to_leave(self) -> bool:
-        """Whether somebody who is about to wait will leave, if it has to wait."""
+        """Whether a client that is about to wait will leave, if it has to wait."""
         return self._dice.random() < LEAVES
 
     def away_s(self) -> float:
-        """For how long who has left is away."""
+        """For how long a client that has left is away."""
         return self._dice.random() * self._dice.choice(BACK_S)
 
     @contextmanager
@@ -56,7 +54,7 @@ class Leavers:
             del self._waiting[connection]
 
     def seat_comes_back(self) -> None:
-        """Somebody gives a seat back just now."""
+        """A client gives a seat back just now."""
         for connection in islice(self._waiting, FIRST):
             if self._dice.random() < LEAVES_IT:
                 self._leave_in(self._dice.random() * MOMENT_S, connection, HEARS_THEN)

@@ -1,4 +1,4 @@
-"""What the load makes of an answer: a session that its client has, and what happened, in one word."""
+"""What a client of the load reads from an answer: the session that it has, and the outcome in one word."""
 
 import msgspec
 

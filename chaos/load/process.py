@@ -1,4 +1,4 @@
-"""A process of the load, as whoever starts it has it: its orders, and what it reports each moment."""
+"""A process of the load, seen by the process that starts it: its orders, and its reports."""
 
 import subprocess
 import sys

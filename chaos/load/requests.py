@@ -1,7 +1,7 @@
-"""The requests of a client: to which node each goes, and what is noted of it.
+"""The requests of a client: to which node each is sent, and what is recorded of it.
 
-Every second tenant has a node that nearly all of its requests go to, so that what a node remembers of it is
-of use, and wrong if somebody else has written since; those of the others go to any.
+Every second tenant has a node to which nearly all of its requests go, so that what a node remembers of the
+tenant is of use, and wrong if another node has written since. The requests of the others go to any node.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from chaos.site.plans import ClientSite, TenantSite
 
 WAIT_MORE_S = 7.5  # that long, and as long as for any, it waits for an answer that was put off
 UNREACHED_S = 0.1
-UNANSWERED_S = 6.0  # how long who was not answered waits at most: who asks on at once, asks mostly in vain
-CALL_S = 6.0  # more than its guard takes to find out that nobody answers
+UNANSWERED_S = 6.0  # how long a client waits at most after no answer: to ask at once is mostly in vain
+CALL_S = 6.0  # more than its guard takes to find out that no server answers
 REFUSED_S, REFUSED_IN_LINE_S = 0.4, 3.0  # how long a client waits at most whose secret was refused
 AT_HOME = 0.95  # of the requests of a tenant that has one node for its own, as a proxy by path gives it
 

@@ -1,8 +1,8 @@
-"""HTTP to a server, costing little: the load shares the processors with what it loads.
+"""HTTP to a server at little cost: the load shares the processors with the servers.
 
 A `Connection` carries one request at a time. A `Line` is all connections of one process to one node; it gives
-up on answers that do not come. What nobody answered may still have been done: whoever asked has to reckon
-with both.
+up on answers that do not come. A request without an answer may still have been carried out: the client has to
+allow for both.
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""The site: what a run is made of: tenants, databases, nodes, APIs and their vendor."""
+"""The site of a run: its tenants, databases, nodes, APIs and vendor."""

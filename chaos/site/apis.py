@@ -1,4 +1,4 @@
-"""The APIs of a run, as who starts them sees them: one with a memory of its own, two that share one."""
+"""The APIs of a run, seen by the process that starts them: one with its own memory, two that share one."""
 
 import sqlite3
 import subprocess

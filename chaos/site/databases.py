@@ -1,7 +1,7 @@
-"""What a run keeps its licence in: the embedded store here, PostgreSQL in `postgres`.
+"""Where a run keeps its data: the embedded store is here, PostgreSQL in `postgres`.
 
-A database is made for one run and leaves nothing behind. It says what its nodes are started with, and gives
-administrators a store of their own.
+A database is made for one run and leaves nothing behind. It says with which variables nodes are started, and
+gives administrators a store of their own.
 """
 
 import sqlite3

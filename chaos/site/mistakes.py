@@ -11,18 +11,18 @@
 - `leaking`: a seat is not given back when the last of its sessions ends.
 - `uncounted`: what is counted by options of a pool is forgotten before each decision.
 - `trusting`: what options count stays remembered, also when another node has written (SQLite).
-- `unreserved`: a seat that is reserved is given to whoever asks.
-- `admitting`: who is excluded, or not included, gets a seat.
-- `overtaking`: what is free goes to whoever asks, whoever waits for it.
+- `unreserved`: a seat that is reserved is given to any client that asks.
+- `admitting`: a client that is excluded, or not included, gets a seat.
+- `overtaking`: a free seat goes to any client that asks, though others wait for it.
 - `unranked`: the line knows no priorities.
-- `moving back`: who asks again has the last place in line.
+- `moving back`: a client that asks again gets the last place in line.
 - `unlimited`: a user may have as many seats as there are, whatever its limit is.
 - `staying`: a place stays in line, also when its client does not come back.
-- `returning`: whose place an administrator took away, has the same one again when it asks.
+- `returning`: a client whose place an administrator removed gets the same one again when it asks.
 - `ghostly`: a request that waits in line goes on when its client has left.
-- `keeping`: a seat that was being granted to who has left is not given back. Whoever waits is answered a
-  moment late, so that more have left by then.
-- `misnaming`: a JWT says that its seat is counted for somebody else.
+- `keeping`: a seat that was being granted to a client that has left is not given back. Waiting clients are
+  answered a moment late, so that more have left by then.
+- `misnaming`: a JWT says that its seat is counted for another holder.
 - `enduring`: a JWT lives longer than it may.
 - `deaf`: a request that waits in line is never answered with a denial.
 - `hasty`: neither a seat nor its number is held after the last token.

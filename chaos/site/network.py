@@ -1,4 +1,4 @@
-"""The network between a node and a database: TCP through our hands, to cut, to delay and to lose answers.
+"""The network between a node and a database: TCP proxies that cut, delay and lose answers.
 
 A `Proxy` is one way from one node to one server. It understands of PostgreSQL's protocol only what a COMMIT
 looks like: its text, or the name under which it was prepared. All proxies live in one thread with an event

@@ -1,4 +1,4 @@
-"""The nodes of a run: server processes as a user starts them, and what can be done to a process."""
+"""The nodes of a run: server processes as a user starts them, and ways to kill, pause and limit them."""
 
 import os
 import signal
@@ -176,9 +176,9 @@ def wait_until(is_so: Callable[[], bool], what: str) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens at, and that no connection is given by itself.
+    """A port of 127.0.0.1 on which no program listens, and which Linux gives to no connection by itself.
 
-    From those, one that died could find its port taken, and who asks it in vain could meet himself.
+    If it did, a node that died could find its port taken, and a client could connect to itself.
     """
     for port in _PORTS:
         with socket.socket() as listening:

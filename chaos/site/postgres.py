@@ -1,8 +1,8 @@
-"""PostgreSQL for a run: a primary, a synchronous standby, and a network of ours between them and the nodes.
+"""PostgreSQL for a run: a primary, a synchronous standby, and proxies between them and the nodes.
 
-The two servers have a place each, A and B, with a port that stays. A node reaches both through proxies of its
-own, by a URL that names both; whichever takes writes is the one it works with. After a failover the place of
-the one that is gone gets a new standby of the other. Administrators come without a proxy.
+There are two servers, A and B, each with a port that stays. A node reaches both through proxies of its own,
+by a URL that names both, and works with the one that accepts writes. After a failover, a new standby takes
+the place of the server that is gone. Administrators connect without a proxy.
 """
 
 import signal
@@ -128,8 +128,8 @@ class PostgresDatabase:
     def promote(self, *, silently: bool) -> int | None:
         """Promote the standby; return when it was ordered, in microseconds. None when there is none.
 
-        Nobody comes to the old one any more: two primaries are two licences. Who tries gets no answer, as of
-        a machine that is gone, or is refused, as by one on which nobody listens.
+        No client reaches the old one any more: two primaries are two licences. One that tries gets no
+        answer, as from a machine that is gone, or is refused, as by one on which no program listens.
         """
         old, place = self.primary, 1 - self.primary
         standby = self.servers[place]

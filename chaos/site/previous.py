@@ -1,7 +1,8 @@
-"""The version before this one, as its users have it: its wheel, built from the commit at which it was closed.
+"""The version before this one, as its users have it: a wheel, built from the last commit of that version.
 
-It is unpacked into a directory, which a process names in PYTHONPATH to be of that version. Where there is no
-history (an archive of the sources, a shallow clone), there is no such commit; `NoHistory` says how to get it.
+It is unpacked into a directory; a process that has this directory in PYTHONPATH is of that version. Where
+there is no history (an archive of the sources, a shallow clone), there is no such commit; `NoHistory` says
+how to get it.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""What can be done to processes by their ids: nodes and database servers are several each."""
+"""Signals and limits for processes by their ids: a node or a database server is several processes."""
 
 import os
 import signal

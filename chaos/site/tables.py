@@ -1,4 +1,4 @@
-"""What the tables say: the pools while the load runs, and everything after quiet. Any store's tables."""
+"""Reads the tables of any store: the pools while the load runs, and everything once it is quiet."""
 
 from collections import Counter, defaultdict
 

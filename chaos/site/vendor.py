@@ -1,7 +1,7 @@
-"""The vendor of a run: it signs licences for the signed tenants, and knows what they give when.
+"""The vendor of a run: it signs licences for the signed tenants, and computes what they give at each moment.
 
-How many seats its licences give is computed here once more, in the plainest way, so that nothing of Licet has
-to be right for the checker to be.
+How many seats its licences give is computed here once more, in the plainest way, so that the checker does not
+depend on Licet being right.
 """
 
 import json
