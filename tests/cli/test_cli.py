@@ -358,6 +358,24 @@ def test_init_asks_for_the_password_of_an_administrator_who_was_named(tmp_path: 
     assert (admin["name"], admin["role"], admin["tenant"]) == ("ada", "owner", None)
 
 
+@pytest.mark.parametrize("made", ["secrets.json", "licet.db"])
+def test_init_takes_nothing_from_a_store_that_was_made_while_it_asked(made: str, tmp_path: Path) -> None:
+    """A server may run on it by then: its keys are not replaced, and nothing of it is removed."""
+    desk = Desk(tmp_path / "licet-data")
+    with terminal("init", "--data", str(desk.data), "--admin", "ada") as screen:
+        screen.read_until("Password of administrator ada: ")
+        desk.run("init", "--tenant", "Jim_Test", "--seats", "5")
+        if made == "licet.db":  # as a restore leaves it until the secrets are copied
+            (desk.data / "secrets.json").unlink()
+        before = {path.name: path.read_bytes() for path in desk.data.iterdir()}
+        screen.press("battery staple\n")
+        screen.read_until("Repeat for confirmation: ")
+        screen.press("battery staple\n")
+        assert screen.ended() == 1
+    assert f"has {made} already" in screen.text.replace("\r\n", " ")
+    assert {path.name: path.read_bytes() for path in desk.data.iterdir()} == before
+
+
 def test_init_reads_the_password_of_an_administrator_from_standard_input(tmp_path: Path) -> None:
     """For scripts; --no-admin is for those who want none, and are told nothing of it."""
     desk = Desk(tmp_path / "with")

@@ -4,7 +4,7 @@ It asks only for the password of a named administrator, so that lines pasted aft
 answers. It says how to make what it did not make.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -91,7 +91,11 @@ def init(
 def _must_be_free(directory: Path) -> None:
     there = [name for name in (SQLITE_NAME, FILE_NAME) if (directory / name).exists()]
     if there:
-        raise Refused(f"{directory} has {' and '.join(there)} already; choose another directory with --data")
+        raise _is_taken(directory, there)
+
+
+def _is_taken(directory: Path, there: Sequence[str]) -> Refused:
+    return Refused(f"{directory} has {' and '.join(there)} already; choose another directory with --data")
 
 
 def _must_be_first(at: StoreAt) -> None:
@@ -142,7 +146,20 @@ def _make(directory: Path, first: _FirstTenant | None, admin: _FirstAdmin | None
 
 @contextmanager
 def _whole_or_none(directory: Path) -> Iterator[None]:
-    """Remove what was made when not all could be: the next try must not find it. Nothing was there before."""
+    """Remove what was made when not all could be: the next try must not find it.
+
+    The file of secrets is begun first, by one process alone: another one, that has asked for a password
+    meanwhile, must neither replace the keys of a server that runs nor remove its store.
+    """
+    try:
+        files.write(directory / FILE_NAME, b"")
+    except FileExistsError:
+        raise _is_taken(directory, [FILE_NAME]) from None
+    except OSError as fault:
+        raise _cannot_be_made(directory, fault) from None
+    if (directory / SQLITE_NAME).exists():
+        (directory / FILE_NAME).unlink()
+        raise _is_taken(directory, [SQLITE_NAME])
     try:
         yield
     except BaseException:
