@@ -55,6 +55,18 @@ class Counting(NamedTuple):
     own: dict[int, set[int]]
 
 
+class Bound(NamedTuple):
+    """How high a count of a pool may be before a batch, so that no grant of the batch can exceed its limit.
+
+    `may_deny` is whether an option may deny a grant where this is the only count above its bound.
+    """
+
+    pool_id: int
+    what: str
+    most: int
+    may_deny: bool
+
+
 class Need:
     """What a book needs for these commands."""
 
@@ -353,13 +365,13 @@ class Need:
         is_cut = room_of(self._pools[pool_id], now_ms) < self._options[pool_id].reserved
         return is_cut or not all(map(_RESERVES, self._applied[pool_id]))
 
-    def bounds(self, now_ms: int) -> list[tuple[int, str, int, bool]]:
-        """What `earliest` asks of the counts, for a store that finds them and the seats at once.
+    def bounds(self, now_ms: int) -> list[Bound]:
+        """The bounds of all `counts`, for a store that looks up the counts and the seats by one statement.
 
-        Of each of `counts` its pool, its name, more than how many before this batch are too many, and whether
-        that alone may deny. The common seats may as well where anything else of the pool is too much.
+        It needs the seats of `earliest` where a count is above a bound that `may_deny`, or where that of the
+        common seats and any other one of the pool are.
         """
-        found: list[tuple[int, str, int, bool]] = []
+        found: list[Bound] = []
         for pool_id, names in self.counts.items():
             asked, options, pool = self._asked[pool_id], self._options[pool_id], self._pools[pool_id]
             limits = options.limits
@@ -367,9 +379,9 @@ class Need:
                 most, may_deny = limits.get(what, SEATS_MAX), self._explains(pool_id, what, now_ms)
                 if what == COMMON and options.reserved:
                     most = room_of(pool, now_ms) - options.reserved
-                    if pool.signed is not None:  # The time may make them fewer.
+                    if pool.signed is not None:  # By the time of the batch there may be fewer.
                         most, may_deny = -SEATS_MAX, True
-                found.append((pool_id, what, most - asked[what], may_deny))
+                found.append(Bound(pool_id, what, most - asked[what], may_deny))
         return found
 
     def room(self, pool_id: int, now_ms: int) -> tuple[int, int]:
