@@ -77,12 +77,14 @@ class AdminContext:
         webhook_http: bool = False,
         webhook_private: bool = False,
         by_mail: bool = False,
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self.store = store
         self.metrics = metrics
         self.webhook_http = webhook_http  # by the settings
         self.webhook_private = webhook_private
         self.by_mail = by_mail  # alerts go to e-mail addresses, too
+        self.is_ready = is_ready  # whether this server commits
         self.access = access
         self.clock = store.clock
         self.commits = commits

@@ -300,7 +300,10 @@ def _store_text(fault: Exception) -> str:
         case KeyringUnusable():
             return sentence(str(fault))
         case _:  # The driver's text belongs in the log.
-            return "The store does not answer. Nothing of the request was done."
+            return (
+                "The store does not answer, or cannot be written. Nothing of the request was done;"
+                " the log of the server says why."
+            )
 
 
 def of_status(status: int, headers: Mapping[str, str] | None = None) -> Problem:

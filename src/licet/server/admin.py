@@ -202,6 +202,7 @@ def _context(parts: Parts) -> "AdminContext":
         log=parts.log,
         refusals=parts.refusals,
         metrics=_metrics(parts),
+        is_ready=lambda: parts.is_ready,
     )
 
 

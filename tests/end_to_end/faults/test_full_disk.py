@@ -1,19 +1,30 @@
 """A disk that is full under a server, or read-only, and the commands of an administrator on it."""
 
+import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from licet.lanes.commit import commit
 from licet.store.opening import SQLITE_NAME
+from licet.store.postgres.store import PostgresStore
+from support.admin.dashboard import DashboardSite
+from support.examples import add_tenant, grant, jim_test
 from support.server.callers import GRANT, TENANT
 from support.server.operating import command, environment, health
 from support.server.running import RunningServer
 from support.server.small_disk import SmallDisk, small_disk
+from support.store.faults import unavailable, works
+from support.store.postgres import Postgres
+from support.store.with_empty_store import EMPTY
 from support.waiting import until
 
+GRANTS_NOTHING = "This server grants nothing at the moment"
 IS_FULL = "is full; free some space; servers then go on by themselves"
 
 
@@ -52,8 +63,9 @@ class TestServer:
         """L9: what was granted is there, what was not is 503; nobody has to start anything again."""
         data = disk.path / "data"
         data.mkdir(mode=0o700)
-        with RunningServer(data) as server:
+        with DashboardSite(data) as server, server.reader("ada") as ada:
             server.ask(f"{TENANT}/token", **GRANT).raise_for_status()
+            assert GRANTS_NOTHING not in ada.get("/").text
             disk.fill()
             tokens, refused = granted(server, least=0)
             assert (refused.status_code, refused.json()["error"]) == (503, "server_error")
@@ -63,11 +75,13 @@ class TestServer:
             assert server.ask(f"{TENANT}/token", "TestClientId", "wrong", **GRANT).status_code == 401
             until(lambda: health(server, "ready") == 503)
             assert health(server, "live") == 200
+            assert GRANTS_NOTHING in ada.get("/").text
             checked = run("check", "--data", data)
             assert checked.returncode == 1
             assert f"wrong: {SQLITE_NAME}: the disk of {data / SQLITE_NAME} {IS_FULL}\n" in checked.stdout
             disk.free()
             until(lambda: health(server, "ready") == 200)
+            assert GRANTS_NOTHING not in ada.get("/").text
             more = server.ask(f"{TENANT}/token", **GRANT)
             assert more.status_code == 200
             assert is_active(server, more.json()["access_token"])
@@ -85,6 +99,37 @@ class TestServer:
             log = (data / f"{SQLITE_NAME}-wal").stat().st_size
             assert log < 4_000_000
             assert health(server, "ready") == 200
+
+
+class TestPostgres:
+    """A database whose disk is full."""
+
+    def test_it_is_told_and_works_by_itself_when_there_is_space(self, stoppable: Postgres) -> None:
+        """Nothing is answered that is not kept, and nobody has to start anything again."""
+        with small_disk(stoppable.directory / "tight", megabytes=24) as disk:
+            owner = stoppable.data.stat()
+            os.chown(disk.path, owner.st_uid, owner.st_gid)
+            stoppable.execute(f"CREATE TABLESPACE tight LOCATION '{disk.path}'")
+            try:
+                stoppable.execute(f'CREATE DATABASE tight TEMPLATE "{EMPTY}" TABLESPACE tight')
+                self._fill_and_free(stoppable, disk)
+            finally:
+                stoppable.drop_database("tight")
+                stoppable.execute("DROP TABLESPACE tight")
+
+    @staticmethod
+    def _fill_and_free(stoppable: Postgres, disk: SmallDisk) -> None:
+        with closing(PostgresStore(stoppable.url("tight"))) as store:
+            with store.transaction() as transaction:
+                add_tenant(transaction.connection, jim_test())
+            assert works(store, grant(1, 1))
+            disk.fill()
+            numbers = count(2)
+            until(lambda: not works(store, grant(1, next(numbers))))
+            with unavailable("the disk of the database is full"):
+                commit(store, [grant(1, next(numbers))])
+            disk.free()
+            until(lambda: works(store, grant(1, next(numbers))))
 
 
 class TestCommands:

@@ -12,7 +12,7 @@ MEGABYTES = 8
 
 
 class SmallDisk:
-    """A disk of `MEGABYTES`; `path` is where it is mounted."""
+    """A disk that is mounted at `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,10 +38,10 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(at: Path) -> Iterator[SmallDisk]:
+def small_disk(at: Path, megabytes: int = MEGABYTES) -> Iterator[SmallDisk]:
     """A small disk in a directory that is made for it. Skips the test where mounting is not allowed."""
     at.mkdir()
-    options = f"size={MEGABYTES}m,mode=700,uid={os.geteuid()}" if hasattr(os, "geteuid") else ""
+    options = f"size={megabytes}m,mode=700,uid={os.geteuid()}" if hasattr(os, "geteuid") else ""
     try:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "licet-test", at], check=True, capture_output=True

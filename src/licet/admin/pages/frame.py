@@ -88,6 +88,7 @@ class Visit(Value, frozen=True, kw_only=True):
     now_ms: int
     kept: Kept = ()
     zone: str = "UTC"  # the reader's
+    is_ready: bool = True  # else this server commits nothing at the moment
 
     def may(self, role: Role) -> bool:
         """Whether the reader has this role or a higher one."""
@@ -363,6 +364,7 @@ def _visit_of(context: AdminContext, request: Request, found: SignedIn, asked: s
         now_ms=context.clock.now_ms(),
         kept=getattr(request.state, "kept", ()),
         zone=zone_of(request),
+        is_ready=context.is_ready(),
     )
 
 
