@@ -53,7 +53,7 @@ _open, _replace, _rename, _unlink, _chmod, _kill = (
     os.chmod,
     os.kill,
 )
-_select, _poll = select.select, select.poll
+_select, _poll, _statvfs = select.select, select.poll, os.statvfs
 _locks, _reuse = fcntl, socket.SO_REUSEADDR
 
 
@@ -69,7 +69,7 @@ def main() -> None:
         os: {"open": _open_no_directory, "replace": _replaced, "rename": _renamed, "link": _no_link},
         socket: {"socketpair": _pair, "SO_EXCLUSIVEADDRUSE": _reuse},
         select: {"select": _select_sockets},
-        shutil: {"_use_fd_functions": False},
+        shutil: {"_use_fd_functions": False, "disk_usage": _disk_usage},
         asyncio.SelectorEventLoop: {"add_signal_handler": _not_there},
         subprocess.Popen: {"kill": lambda process: _kill(process.pid, 9)},
     }
@@ -123,6 +123,13 @@ def _create(windows: Any, path: Path) -> int:
     if windows.is_open_to_others(path):
         windows.restrict(path)
     return descriptor
+
+
+def _disk_usage(path: Any) -> Any:
+    """What `shutil` asks Windows itself, without `os.statvfs`."""
+    found = _statvfs(path)
+    total, free = (blocks * found.f_frsize for blocks in (found.f_blocks, found.f_bavail))
+    return shutil._ntuple_diskusage(total, total - free, free)
 
 
 def _open_no_directory(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
