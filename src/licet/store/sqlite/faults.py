@@ -58,7 +58,11 @@ def text_of(fault: BaseException, path: Path) -> str:
         return str(fault)
     if code == sqlite3.SQLITE_FULL:
         return _full(path)
-    return _looked_up(path) or f"the disk of {path} has failed ({fault}); the log of the system says more"
+    if found := _looked_up(path):
+        return found
+    if code & 0xFF == sqlite3.SQLITE_IOERR:
+        return f"the disk of {path} has failed ({fault}); the log of the system says more"
+    return f"{path} cannot be used: {fault}"
 
 
 def unwritable(path: Path) -> str:
