@@ -10,10 +10,12 @@ from typing import NamedTuple
 import pytest
 
 from licet.clock import wall_ms
+from licet.credentials.generated import ClientSecrets
+from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.setup.change import SetupChange
 from licet.units import HOUR_MS
 from support.many import few
-from support.server.callers import TENANT, with_secrets
+from support.server.callers import TENANT, basic, with_secrets
 from support.server.running import RunningServer
 from support.server.wire import Wire
 
@@ -211,3 +213,20 @@ def test_after_a_change_of_the_set_up_known_bytes_mean_what_new_ones_do(
         with server.changing() as changing:
             CHANGES[change](changing, site.client_id)
         assert site.compare() != before
+
+
+def test_known_bytes_are_refused_from_the_instant_at_which_their_secret_expires(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """As when a secret is rotated: nothing of the set-up changes then."""
+    with RunningServer(tmp_path_factory.mktemp("expiring"), manual_clock=True) as server:
+        client_id = begun(server).client_id
+        secret = ClientSecrets(read_keyring(server.data / FILE_NAME).pepper).generate()
+        with server.changing() as change:
+            change.tenant(TENANT).add_secret(client_id, secret, server.clock.now_ms() + 5000)
+        request = posted("token", basic(client_id, secret.secret), GRANT)
+        site = Site(server, client_id, {"grant": request})
+        for seconds, status in ((0, b"200"), (4.999, b"200"), (0.001, b"401"), (60, b"401")):
+            server.advance(seconds=seconds)
+            (answer,) = site.compare()
+            assert answer.startswith(b"HTTP/1.1 " + status)
