@@ -1,9 +1,9 @@
 """The guard against going slow: what a request takes, counted, against what was written down before.
 
-baseline.json has the counts by version of Python. A count may grow by LOSS_MAX; who makes the server do more
-on purpose, or less, renews the baseline in the same commit, and the difference shows what it costs. A version
-that the baseline does not know is compared with the nearest one, by what each needs for code that never
-changes; that is rough, and so is its bound.
+baseline.json has the counts by version of Python. A count may grow by LOSS_MAX; a change that makes the
+server do more on purpose, or less, renews the baseline in the same commit, and the difference shows what it
+costs. A version that the baseline does not know is compared with the nearest one, by what each needs for
+code that never changes; that is rough, and so is its bound.
 """
 
 import json

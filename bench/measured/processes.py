@@ -15,7 +15,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def free_port() -> int:
-    """A port that nobody listens at just now."""
+    """A port on which no program listens just now."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -27,7 +27,7 @@ def running(
     command: Sequence[str], log: Path, *, variables: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A process from here to the end of the block; what it prints goes to `log`."""
-    # The variables of whoever measures are nobody's settings.
+    # The variables of the shell that measures are no settings of a server.
     others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -45,7 +45,7 @@ def running(
 
 
 def until_listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return when somebody takes connections at a port.
+    """Return when a program accepts connections at a port.
 
     Raises RuntimeError when the process ends before, or takes too long.
     """

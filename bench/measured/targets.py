@@ -119,7 +119,7 @@ def serving(
         variables = {**variables, **python.variables}
     executable = python.executable if python else sys.executable
     command = [executable, *interpreter, "-m", "licet", "serve", "--port", str(port), "--admin-port", "0"]
-    # Whoever measures has one address and more than a tenth of the connections.
+    # The load generator has one address and more than a tenth of the connections.
     bound = {"LICET_CONNECTIONS_PER_SOURCE_MAX": "1000000"}
     with running(command, place.data / "log", variables={**place.variables, **bound, **variables}) as process:
         yield process

@@ -118,7 +118,7 @@ class Site:
         return Request("GET", f"/{tenant}/verify", headers)
 
     def logoff(self, tenant: str, token: str) -> Request:
-        """Whoever has the token ends its session."""
+        """End a session by its token."""
         return Request("POST", f"/{tenant}/logoff", (("Authorization", f"Bearer {token}"),))
 
     def hold(self, tenant: str) -> Request:

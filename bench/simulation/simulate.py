@@ -143,7 +143,7 @@ class _Processors:
 
 
 class _Disk:
-    """Syncs, one at a time: who comes while one runs waits for the next, with all others."""
+    """Syncs, one at a time: a commit that comes while one runs waits for the next, with all others."""
 
     def __init__(self, events: "Simulation", sync_s: float) -> None:
         self.syncs = 0
@@ -299,7 +299,7 @@ class Simulation:
 
         def answered() -> None:
             for came_s, _ in batch:
-                if self.now_s - came_s > DEADLINE_S:  # it may have been done; nobody knows
+                if self.now_s - came_s > DEADLINE_S:  # it may have been done or not
                     self._refuse()
                     continue
                 node.serve(costs.server_s / 2, lambda came_s=came_s: self._answer(came_s))  # type: ignore[misc]

@@ -107,7 +107,7 @@ def _round(cell: Cell, contender: Contender, rows: Path, seconds: int, *, is_che
 
 
 def summary(cell: Cell, clients: int, found: Found) -> dict[str, Any]:
-    """A cell as it is kept: medians, the raw rounds, and who left."""
+    """A cell as it is kept: medians, the raw rounds, and the contenders that left."""
     floors = found.rounds[FLOOR]
     return {
         "scenario": cell.scenario.name,

@@ -1,4 +1,4 @@
-"""Who takes part in a cell: the floor, a Licet on each kind of store, and peers.
+"""The contenders of a cell: the floor, a Licet on each kind of store, and peers.
 
 A contender says which rows it is sent in a round, and whether the answers were right. When it leaves, what it
 keeps must agree with what it has answered.

@@ -1,4 +1,4 @@
-"""What good clients keep while somebody floods the server with wrong secrets.
+"""What good clients keep of their rate while one address floods the server with wrong secrets.
 
 32 connections of wrk send wrong secrets from 127.0.0.1, and good clients refresh from 127.0.0.2, which is
 another address to the server. Beside them, in turn, as many connections ask for `/health/live`, the least

@@ -60,7 +60,7 @@ _API = "http://api.localhost"
 
 
 class Base(NamedTuple):
-    """A Licet that runs, and who knows it; the tokens of each of its tenants, and the file of its vendor."""
+    """A Licet that runs: its site, the tokens of each of its tenants, and the file of its vendor."""
 
     site: Site
     url: str

@@ -51,7 +51,7 @@ def measure(directory: Path) -> Iterator[tuple[str, Waits]]:
 
 
 def is_late(first_s: Sequence[float], refused: int) -> bool:
-    """Whether somebody waited for longer than is wanted, or was refused."""
+    """Whether a client waited for longer than is wanted, or was refused."""
     return max(first_s) >= WANTED_S or refused > 0
 
 

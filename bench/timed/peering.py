@@ -1,9 +1,9 @@
 """Peers in a run: every one that is installed is sent the same kind of work, in the same rounds.
 
 A peer has as many clients as the Licet beside it, and is warmed up once, when it has started. All of them are
-there from the first round to the last; whoever is not asked stands still (SIGSTOP), with its database: so it
-costs nobody anything, and what it has left to do, it does in its own time. What it cannot do for such a
-client it is not asked.
+there from the first round to the last; a peer that is not asked stands still (SIGSTOP), with its database: so
+it costs the others nothing, and does what it has left to do in its own time. It is not asked for what it
+cannot do for such a client.
 """
 
 import json
@@ -115,7 +115,7 @@ class RunningPeer:
                     wrk.load(work.url, rows, connections=_WARM_CONNECTIONS, seconds=seconds)
 
     def _pids(self) -> list[int]:
-        """Its processes; one that has ended may have left its number to somebody else's."""
+        """Its processes; the number of one that has ended may be that of another program now."""
         return families([pid for pid, began in self._began.items() if began and _began(pid) == began])
 
 

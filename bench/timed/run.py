@@ -203,7 +203,7 @@ class Run:
 
 def run(options: Options, directory: Path, result: Path) -> list[str]:
     """Measure all, and keep the figures in `result`; the bounds that were missed."""
-    # Whoever ends it early ends all that it has started as well, some of which stands still.
+    # A run that is ended early ends all that it has started as well, some of which stands still.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with ExitStack() as stack:
         measuring = Run(options, directory, result, stack)
@@ -212,7 +212,7 @@ def run(options: Options, directory: Path, result: Path) -> list[str]:
 
 
 def _peer_cells(options: Options) -> list[Cell]:
-    """Peers have no part in the cells that nobody will compare: it would take hours."""
+    """Peers take no part in cells that are not compared: it would take hours."""
     return [
         cell
         for cell in _cells(options)
