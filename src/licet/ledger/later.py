@@ -106,7 +106,8 @@ def denied_until_ms(book: Book, denied: GrantDenied, now_ms: int) -> int:
     """The moment before which a client that is denied now would be denied alike, if nobody does anything.
 
     Only where a pool without options and licence is full (L6): until the first seat of it expires (L4), its
-    licence ends (L7), or the whole seconds until then, which the client is told, are fewer. Now: never.
+    licence ends (L7), or the whole seconds until then, which the client is told, are fewer; `now_ms`
+    if never.
     """
     tenant = book.tenants[denied.tenant_id]
     pool = tenant.pools[denied.pool_id]
@@ -121,7 +122,7 @@ def denied_until_ms(book: Book, denied: GrantDenied, now_ms: int) -> int:
 
 
 def session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int:
-    """Before which moment a session that was granted or renewed now would be granted alike; now: never."""
+    """The moment before which a session granted or renewed now would be granted alike; `now_ms` if never."""
     life_ms = tenant.session_ttl_s * 1000
     if session.renewed_at_ms != now_ms or session.expires_at_ms != now_ms + life_ms:
         return now_ms  # It ends with its pool, or its tenant's sessions became shorter.
@@ -129,12 +130,12 @@ def session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int
 
 
 def seat_moves_until_ms(tenant: Tenant, seat: Seat, now_ms: int) -> int:
-    """Before which moment a seat is kept by a token as it was now, as long as it lives; now: never."""
+    """The moment before which a token keeps a living seat as one does now; `now_ms` if never."""
     return min(_day_ends_ms(now_ms), _seat_moves_until_ms(tenant, seat, seat, now_ms))
 
 
 def row_lasts_until_ms(book: Book, seat: Seat, now_ms: int) -> int:
-    """Before which moment the row of a seat need not be written again, after a token now; 0: each time."""
+    """The moment before which a row need not be written again after a token now; 0 if each time."""
     tenant = book.tenants[seat.tenant_id]
     if not may_lag(tenant, seat):
         return 0
@@ -167,7 +168,7 @@ def _end_ms(pool: Pool, now_ms: int) -> int:
 
 
 def _near_until_ms(book: Book, seat: Seat, now_ms: int) -> int:
-    """Before which moment the row of a seat that moves is near it; any, where it is written anyway."""
+    """The moment before which the row of a moving seat is near it; EVER_MS if it is written anyway."""
     if not is_near(book, seat):
         return EVER_MS
     row = book.rows[seat.key]

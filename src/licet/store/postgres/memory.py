@@ -5,8 +5,8 @@ Such batches are grants to holders that have a seat, refreshes, and denials by a
 The rules:
 
 - A tenant is remembered while `tenant.writer` is this connection's number: then nobody else has written a
-  session or a seat of it. Only `licet_commit` can check that, under the locks. After a refusal,
-  what the batch was decided on is forgotten here and loaded, and the batch is decided again.
+  session or a seat of it. Only `licet_commit` can check that, under the locks. After a refusal, what the
+  batch was decided on is forgotten here and loaded, and the batch is decided again.
 - Each connection has a number of its own, and begins with an empty memory. A batch that the server still
   commits after its node gave up on it has the number of a connection that is gone.
 - What is remembered is true, or differs by what time alone changes: a client has at most so many live
@@ -177,7 +177,7 @@ class Memory:
         if full and (self._used | {seat.key for seat, _ in known}).intersection(
             (pool_id, it.holder) for pool_id, it in full.items()
         ):
-            return None  # The first seat to expire is used on in this batch.
+            return None  # The first seat to expire is used again in this batch.
         return Book(
             tenants=tenants,
             # Where it is not known, 0 does no harm: all who ask have a seat.
