@@ -25,8 +25,8 @@ from licet.store.contract import Purpose, Store
 from licet.units import MINUTE_MS
 
 # Commits wait meanwhile. Where many clients ask, nearly each entry is of another one, and so has a row of its
-# own: in SQLite 1000 of 10,000 clients take 6 ms; fewer at a time take longer for each.
-ENTRIES_MAX = 1000
+# own: in SQLite 500 of 10,000 clients take 3 ms; fewer at a time take longer for each.
+ENTRIES_MAX = 500
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
 
 # An advisory lock of PostgreSQL, in a class of its own beside those of `licet.store.postgres.store`. Grants
