@@ -91,6 +91,7 @@ def test_a_round_that_a_busy_machine_disturbed_is_asked_again(
     assert capsys.readouterr().out == "  a round is asked again: no answer in time\n"
 
 
+@pytest.mark.wide
 def test_each_store_is_measured_and_the_page_has_its_figures(tmp_path: Path) -> None:
     with kinds(tmp_path) as stores:
         *_, found = sessions.measure(stores, (1_000, 2_000), 1, tmp_path)
