@@ -25,6 +25,7 @@ from licet.model import Role
 from licet.store.errors import StoreUnavailable
 
 _KEPT = "kept."
+_NO_STORE = "The store does not answer, or cannot be written; the log of the server says why."
 
 
 def router(context: AdminContext) -> APIRouter:
@@ -83,7 +84,7 @@ def _refusal(request: Request, refused: Exception) -> tuple[int, str]:
         case SignInRefused():
             return 401, "The name or the password is wrong."
         case _:
-            return 503, f"The store does not answer. Try again in a moment. (Request {request_id(request)})"
+            return 503, f"{_NO_STORE} (Request {request_id(request)})"
 
 
 def set_cookie(request: Request, answer: Response, token: str) -> None:
