@@ -262,7 +262,10 @@ def test_while_the_store_is_away_nothing_is_installed_and_it_can_be_sent_again(
         file, away = tmp_path / SQLITE_NAME, tmp_path / "away"
         file.rename(away)
         told = problem(refused := send(site, GOOD), 503, "store-unavailable")
-        assert "Nothing of the request was done" in told["detail"]
+        assert told["detail"] == (
+            "The store does not answer, or cannot be written. Nothing of the request was done;"
+            " the log of the server says why."
+        )
         assert refused.headers["retry-after"] == "1"
         away.rename(file)
         assert send(site, GOOD).json()["licences"][0]["state"] == "valid"
