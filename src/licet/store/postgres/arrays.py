@@ -27,6 +27,14 @@ def number_of(asked: str) -> str:
     )
 
 
+def count_of(asked: str) -> str:
+    """SQL for how many seats of a pool count as something."""
+    return (
+        "SELECT in_use FROM seat_count AS it"
+        f" WHERE it.pool_id = {asked}.pool_id AND it.what = {asked}.what OFFSET 0"
+    )
+
+
 def numbers(values: Iterable[int | None]) -> str:
     """An array of bigint or integer."""
     return "{" + _encode(list(values)).decode()[1:-1] + "}"

@@ -23,7 +23,7 @@ from licet.ledger.prefetch import FEW, Need
 from licet.ledger.seat_rows import said
 from licet.model import Place, Seat, Session, Tenant
 from licet.store.contract import LiveSessions
-from licet.store.postgres.arrays import byte_strings, flags, numbers, seat_of, texts
+from licet.store.postgres.arrays import byte_strings, count_of, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
 from licet.store.postgres.load_statements import (
     CLIENT,
@@ -91,12 +91,10 @@ _LAPSED = (
     f"SELECT {PLACE} FROM queue_place WHERE until_ms <= %s"
     " AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s::bigint[])) ORDER BY until_ms LIMIT %s"
 )
-_COUNTS = b"""
-SELECT found.pool_id, found.what, found.in_use
+_COUNTS = f"""
+SELECT asked.pool_id, asked.what, found.in_use
 FROM unnest(%s::bigint[], %s::text[]) AS asked (pool_id, what)
-CROSS JOIN LATERAL (
-  SELECT * FROM seat_count AS it WHERE it.pool_id = asked.pool_id AND it.what = asked.what OFFSET 0
-) AS found
+CROSS JOIN LATERAL ({count_of("asked")}) AS found
 """
 _ASSERTIONS = """
 SELECT used.client_key, used.jti
@@ -284,7 +282,7 @@ class Loaded:
 def _load_counts(raw: DriverConnection, names: Mapping[int, Collection[str]]) -> Iterable[tuple[Any, ...]]:
     pairs = [(pool_id, what) for pool_id, of_pool in names.items() for what in of_pool]
     asked = [numbers(pool_id for pool_id, _ in pairs), texts(what for _, what in pairs)]
-    return raw.execute(_COUNTS, asked, prepare=True, binary=True)
+    return raw.execute(_COUNTS.encode(), asked, prepare=True, binary=True)
 
 
 def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:

@@ -21,7 +21,7 @@ from psycopg import Cursor, RawCursor
 from licet.ledger.holders import CLIENT_HOLDER, USER_HOLDER
 from licet.ledger.prefetch import EVER_MS, SPARE, Need
 from licet.options import COMMON
-from licet.store.postgres.arrays import seat_of
+from licet.store.postgres.arrays import count_of, seat_of
 from licet.store.postgres.connection import DriverConnection
 from licet.store.rows import SESSION
 
@@ -142,14 +142,12 @@ PARTS = {
     UNION SELECT * FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[])
   ) AS asked (pool_id, holder)
   CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
-    "counts": """
+    "counts": f"""
   SELECT asked.*, found.in_use::bigint AS in_use
   FROM unnest(
     %(count_pools)s::bigint[], %(count_names)s::text[], %(count_bounds)s::bigint[], %(explaining)s::boolean[]
   ) AS asked (pool_id, what, bound, may_explain)
-  LEFT JOIN LATERAL (
-    SELECT in_use FROM seat_count AS it WHERE it.pool_id = asked.pool_id AND it.what = asked.what OFFSET 0
-  ) AS found ON true""",
+  LEFT JOIN LATERAL ({count_of("asked")}) AS found ON true""",
     "places": "SELECT * FROM queue_place WHERE pool_id = ANY(%(queues)s::bigint[])",
     "explained": f"""
   SELECT pool_id FROM counts WHERE coalesce(in_use, 0) > bound GROUP BY pool_id
