@@ -10,6 +10,8 @@ The ledger that decides about seats decides here too, at the instants of the jou
   long as those who were turned away asked at most.
 - Clients are neither disabled nor suspended, and licences do not end: only the number of seats denies, and
   the options of the pool, with today's groups (L15 to L17). Nobody stands in line: who is denied asks again.
+- A denial stands until a seat comes back, for all clients of whom the options say the same: until then seats
+  are only taken, and the ledger is not asked again. This decides nothing that it would decide otherwise.
 
 It is pure: it reads no store, and no clock.
 """
@@ -23,9 +25,10 @@ from typing import NamedTuple
 
 from msgspec.structs import asdict, replace
 
-from licet.ledger.book import Book, SeatKept, SeatTaken
+from licet.ledger.book import Book, SeatFreed, SeatKept, SeatTaken
 from licet.ledger.commands import Command, Denied, End, Grant, Granted, Refresh
-from licet.ledger.rules import apply, free_expired
+from licet.ledger.holders import holder_of
+from licet.ledger.rules import apply, free_expired, superseded_by
 from licet.model import (
     TTL_S_MAX,
     Client,
@@ -122,7 +125,9 @@ class _Replay:
         self._recorded_ms, self._ttl_ms = recorded_ttl_s * 1000, setup.session_ttl_s * 1000
         self._until_ms = until_ms
         tenant = _tenant(visits, setup, groups)
-        self._keys = {client.client_id: client.key for client in tenant.clients.values()}
+        self._pool, self._clients = tenant.pools[_ID], tenant.clients
+        self._alike = _alike(tenant)
+        self._denied_alike: set[int] = set()  # for whom the ledger has no seat until one comes back
         self._book = Book(tenants={_ID: tenant}, in_use={_ID: 0})
         self._queue = [_Next(visit.begins_at_ms, _ASK, number, 0) for number, visit in enumerate(visits)]
         heapify(self._queue)
@@ -158,44 +163,53 @@ class _Replay:
     def _do(self, step: _Next) -> None:
         if self._expiries and self._expiries[0] <= step.at_ms:
             free_expired(self._book, step.at_ms)
+            self._note_changes()
             while self._expiries and self._expiries[0] <= step.at_ms:
                 heappop(self._expiries)
         if step.kind == _ASK:
             self._ask(step)
         elif step.kind == _TOKEN:
-            key = self._keys[self._visits[step.number].client_id]
-            self._apply(Refresh(tenant_id=_ID, client_key=key, sid=_sid(step.number)), step.at_ms)
+            client = self._clients[self._visits[step.number].client_id]
+            self._apply(Refresh(tenant_id=_ID, client_key=client.key, sid=_sid(step.number)), step.at_ms)
         else:
             self._apply(End(tenant_id=_ID, sid=_sid(step.number), reason=EndReason.LOGOFF), step.at_ms)
 
     def _apply(self, command: Command, at_ms: int) -> object:
         outcome = apply(self._book, command, at_ms)
+        self._note_changes()
+        return outcome
+
+    def _note_changes(self) -> None:
         for change in self._book.changes:
-            if self._setup.hold_s and isinstance(change, SeatKept | SeatTaken):
+            if isinstance(change, SeatFreed):
+                self._denied_alike.clear()
+            elif self._setup.hold_s and isinstance(change, SeatKept | SeatTaken):
                 heappush(self._expiries, change.seat.expires_at_ms)
         self._book.changes.clear()
         self._peak = max(self._peak, self._book.in_use[_ID])
-        return outcome
 
     def _ask(self, step: _Next) -> None:
         visit = self._visits[step.number]
-        command = Grant(
-            tenant_id=_ID,
-            client_key=self._keys[visit.client_id],
-            sid=_sid(step.number),
-            scope=_SCOPE,
-            pool_id=_ID,
-            address="",
-        )
-        outcome = self._apply(command, step.at_ms)
-        if isinstance(outcome, Granted):
+        if self._is_given(visit, step):
             self._granted[step.number] = step.at_ms
             self._grants += 1
             self._leave(step.number, visit, step.at_ms)
-        elif isinstance(outcome, Denied):
-            self._denied.add(step.number)
-            if (again_ms := self._again(visit, step)) is not None:
-                heappush(self._queue, _Next(again_ms, _ASK, step.number, step.attempt + 1))
+            return
+        self._denied.add(step.number)
+        if (again_ms := self._again(visit, step)) is not None:
+            heappush(self._queue, _Next(again_ms, _ASK, step.number, step.attempt + 1))
+
+    def _is_given(self, visit: Visit, step: _Next) -> bool:
+        client, sid = self._clients[visit.client_id], _sid(step.number)
+        alike = self._alike[client.key]
+        if alike in self._denied_alike and not self._has_seat(client, sid):
+            return False
+        command = Grant(tenant_id=_ID, client_key=client.key, sid=sid, scope=_SCOPE, pool_id=_ID, address="")
+        outcome = self._apply(command, step.at_ms)
+        assert isinstance(outcome, Granted | Denied)
+        if isinstance(outcome, Denied):
+            self._denied_alike.add(alike)
+        return isinstance(outcome, Granted)
 
     def _again(self, visit: Visit, step: _Next) -> int | None:
         """When a visit that was denied asks again: as it did, and then for a while; None when it gives up."""
@@ -226,9 +240,26 @@ class _Replay:
             heappush(self._queue, _Next(token_ms, _TOKEN, number, 0))
         heappush(self._queue, _Next(end_ms, _END, number, 0))
 
+    def _has_seat(self, client: Client, sid: bytes) -> bool:
+        """Whether it has one to share, or would give one back with an older session (L2, L8)."""
+        key = (_ID, holder_of(self._pool, client, sid))
+        return key in self._book.seats or bool(superseded_by(self._book, client))
+
 
 def _sid(number: int) -> bytes:
     return number.to_bytes(20, "big")
+
+
+def _alike(tenant: Tenant) -> Mapping[int, int]:
+    """A number for each client: the same for all of whom the options of the pool say the same."""
+    options = tenant.options.get(_ID)
+    if options is None:
+        return dict.fromkeys(tenant.clients_by_key, 0)
+    # Equal ones are one object, which the options keep.
+    return {
+        client.key: id(options.of(client.user.initials, client.client_id))
+        for client in tenant.clients.values()
+    }
 
 
 def _stays(visits: Iterable[Visit]) -> tuple[Mapping[str, int], int]:
