@@ -10,7 +10,7 @@
 - `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
 - `leaking`: a seat is not given back when the last of its sessions ends.
 - `uncounted`: what is counted by options of a pool is forgotten before each decision.
-- `trusting`: what options count stays remembered, also when another node has written (SQLite).
+- `trusting`: what options count stays remembered, also when another node has written.
 - `unreserved`: a seat that is reserved is given to any client that asks.
 - `admitting`: a client that is excluded, or not included, gets a seat.
 - `overtaking`: a free seat goes to any client that asks, though others wait for it.
@@ -35,6 +35,7 @@ Each takes away what would stand behind it in the tables, so that only the check
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any
 
@@ -57,10 +58,10 @@ from licet.options import COMMON, Applied, PoolOptions
 from licet.server import commits as lane
 from licet.store import schema
 from licet.store.contract import LiveSessions, Purpose, Store
+from licet.store.known_counts import KnownCounts
 from licet.store.sqlite import book as in_sqlite
 from licet.store.sqlite import connecting
 from licet.store.sqlite import store as sqlite
-from licet.store.sqlite.memory import Memory
 from licet.web.waiter import Waiter
 from licet.web.waiting import Submit, WaitingRequests
 
@@ -220,14 +221,18 @@ def _forget_counts() -> None:
 
 def _remember_counts() -> None:
     _look_away()
-    truly = Memory.forget
+    truly = KnownCounts.find
 
-    def forget(memory: Memory) -> None:
-        counts, memory._counts = memory._counts, {}
-        truly(memory)
-        memory._counts = counts
+    def find(
+        known: KnownCounts, pool_id: int, names: AbstractSet[str], mark: object
+    ) -> dict[str, int] | None:
+        return truly(known, pool_id, names, known._of.get(pool_id, (mark,))[0])
 
-    Memory.forget = forget  # type: ignore[method-assign,assignment]
+    def forget(_: KnownCounts) -> None:
+        pass
+
+    KnownCounts.find = find  # type: ignore[method-assign,assignment]
+    KnownCounts.forget = forget  # type: ignore[method-assign,assignment]
 
 
 def _ignore_reserves() -> None:

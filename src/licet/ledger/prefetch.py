@@ -178,6 +178,10 @@ class Need:
             if pool.duplicates is not Duplicates.NONE:
                 asked.append((grant.sid, key, (pool_id, holder_of(pool, client, grant.sid))))
 
+    def tenant_of(self, pool_id: int) -> int:
+        """The tenant of a pool that is asked and has options."""
+        return self._tenant_of[pool_id]
+
     def _begin(self, tenant: Tenant, pool_id: int, options: PoolOptions) -> list[Applied]:
         """Begin to collect what applies to those who ask a pool with options."""
         self._tenant_of[pool_id], self._options[pool_id] = tenant.id, options
@@ -364,6 +368,18 @@ class Need:
             return is_limit(what)
         is_cut = room_of(self._pools[pool_id], now_ms) < self._options[pool_id].reserved
         return is_cut or not all(map(_RESERVES, self._applied[pool_id]))
+
+    def explained(self, counts: Counts, now_ms: int) -> list[int]:
+        """The pools in which an option may deny a grant, for a store that knows the counts before it asks.
+
+        With those of which the time of the batch has to say how many seats there are.
+        """
+        return [
+            pool_id
+            for pool_id, options in self._options.items()
+            if (options.reserved and self._pools[pool_id].signed is not None)
+            or self._may_explain(pool_id, counts, now_ms)
+        ]
 
     def bounds(self, now_ms: int) -> list[Bound]:
         """The bounds of all `counts`, for a store that looks up the counts and the seats by one statement.

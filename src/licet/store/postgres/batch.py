@@ -12,7 +12,16 @@ from psycopg import Cursor, Pipeline
 from psycopg.pq import PipelineStatus
 
 from licet.clock import FollowingClock
-from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied, PlaceKept, PlaceLeft, PlaceTaken
+from licet.ledger.book import (
+    AssertionUsed,
+    Book,
+    Change,
+    Counts,
+    GrantDenied,
+    PlaceKept,
+    PlaceLeft,
+    PlaceTaken,
+)
 from licet.ledger.commands import Command, Sweep
 from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
@@ -181,8 +190,14 @@ class Batch:
         locked = self._locked = self._tenants_of(self._commands, pipeline)
         raw.execute(BEGIN)
         raw.execute(_LOCK_BATCH, [_lock_numbers(locked)], prepare=True)
-        statement = load_statements.WHOLE if raw.whole_loads else load_statements.statement_for(need)
-        cursor = statement.ask(raw, parameters(need, locked=locked, least_ms=self._clock.heard_ms))
+        counts = self._counts_of(need)
+        statement = (
+            load_statements.WHOLE
+            if raw.whole_loads
+            else load_statements.statement_for(need, knows_counts=counts is not None)
+        )
+        asked = parameters(need, locked=locked, least_ms=self._clock.heard_ms, counts=counts)
+        cursor = statement.ask(raw, asked)
         asked_used = load_used(raw, need)
         unfolded = look(raw) if self._unfolded.must_look else None
         can_call = None if raw.is_known else raw.execute(CAN_CALL)
@@ -193,7 +208,7 @@ class Batch:
         if unfolded is not None:
             [(waiting,)] = unfolded
             self._unfolded.found(waiting)
-        loaded = Loaded(cursor, used)
+        loaded = Loaded(cursor, used, counts)
         self._clock.hear(loaded.now_ms)
         self.now_ms = loaded.now_ms
         if can_call is not None:
@@ -204,6 +219,10 @@ class Batch:
             tenants = self._tenants.refresh(self._ask, loaded.version)
             need, pipeline = Need(self._commands, tenants), None
             loaded = self._load_again(need, used)
+        elif counts is not None and self._counts_of(need) is None:  # Another node has written since.
+            need = Need(self._commands, tenants)
+            loaded = self._load_again(need, used)
+            pipeline.sync()  # as above
         elif need.is_of_grants:
             must_end_one = loaded.must_end_one(need)
             if must_end_one and statement is not load_statements.WHOLE:
@@ -213,6 +232,12 @@ class Batch:
         if loaded.add_options(raw, need, locked) and pipeline is not None:
             pipeline.sync()  # as above
         return loaded.book(tenants, need)
+
+    def _counts_of(self, need: Need) -> Counts | None:
+        """What options count, of all that grants need, as far as is known; else None."""
+        if self._raw.memory is None or self._raw.whole_loads or not need.is_of_grants:
+            return None
+        return self._raw.memory.counts(need)
 
     def _load_again(self, need: Need, used: Iterable[tuple[int, bytes]]) -> Loaded:
         """Load all that is needed, for the moment at which the batch was loaded."""

@@ -13,6 +13,7 @@ The rules:
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from psycopg import Cursor
@@ -107,17 +108,23 @@ CROSS JOIN LATERAL (
 
 
 def parameters(
-    need: Need, *, locked: Collection[int] | None, least_ms: int, now_ms: int | None = None
+    need: Need,
+    *,
+    locked: Collection[int] | None,
+    least_ms: int,
+    now_ms: int | None = None,
+    counts: Counts | None = None,
 ) -> dict[str, object]:
     """What a batch needs, as parameters of the one statement that loads it.
 
     `locked` are the tenants that the batch has locked, None for all. `now_ms` is None where the database's
-    clock is to be read, and `least_ms` is the earliest value that it may give.
+    clock is to be read, and `least_ms` is the earliest value that it may give. `counts` are what options
+    count, where that is known.
     """
     named = need.renewed | need.ended
     crowded = [(client_key, *key) for client_key, key in need.crowded]
     at_ms = least_ms if now_ms is None else now_ms
-    bounds = need.bounds(at_ms)
+    bounds = need.bounds(at_ms) if counts is None else ()
     rooms = [need.room(key, at_ms) if key in need.numbers else (UNSIGNED, 0) for key in need.grants]
     return {
         "now_ms": now_ms,
@@ -140,6 +147,7 @@ def parameters(
         "count_names": texts(bound.what for bound in bounds),
         "count_bounds": numbers(bound.most for bound in bounds),
         "explaining": flags(bound.may_deny for bound in bounds),
+        "explained": numbers(() if counts is None else need.explained(counts, at_ms)),
         "queues": numbers(need.queues),
         "with_hold": numbers(need.pools_with_hold()),
         "crowded": numbers(client_key for client_key, _, _ in crowded),
@@ -151,7 +159,12 @@ def parameters(
 class Loaded:
     """The rows that were found for a book, their moment, the version of the set-up, and the last writers."""
 
-    def __init__(self, cursor: Cursor[tuple[Any, ...]], used: Iterable[tuple[int, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        cursor: Cursor[tuple[Any, ...]],
+        used: Iterable[tuple[int, bytes]] = (),
+        counts: Counts | None = None,  # where they were known
+    ) -> None:
         self.now_ms = self.version = self.setup_writer = 0
         self.writers: dict[int, int] = {}  # of each tenant that is locked
         self._used = used
@@ -167,12 +180,17 @@ class Loaded:
         self._numbered: list[tuple[int, int, int]] = []
         self._free: dict[int, list[tuple[int, int]]] = {}
         self._places: list[Place] = []
-        self._counts: Counts = {}
+        self._is_known = counts is not None
+        self._counts: Counts = {} if counts is None else counts
+        self._waited_for: set[int] = set()  # pools with the counts of those who wait, too
         for kind, *row in cursor:
             self._add(kind, row)
 
     def book(self, tenants: Mapping[int, Tenant], need: Need) -> Book:
         """The book of these rows."""
+        if not self._is_known:
+            for pool_id, names in need.counts.items():  # Of what is not counted yet, there is no row.
+                self._counts[pool_id] = dict.fromkeys(names, 0) | self._counts.get(pool_id, {})
         return Book(
             tenants=tenants,
             in_use=self._in_use,
@@ -190,6 +208,7 @@ class Loaded:
             rows_lag=self.rows_lag,
             others_from_ms=self._others_from_ms(),
             counts=self._counts,
+            counted=self._counted(need),
             exceeded=need.exceeded(self._counts, self.now_ms),
             places=self._places,
         )
@@ -205,8 +224,7 @@ class Loaded:
         `locked` are the tenants of the batch, None for all.
         """
         if waiting := need.waiting(self._places):
-            for row in _load_counts(raw, waiting):
-                self._counts.setdefault(row[0], {})[row[1]] = row[2]
+            self._add_waiting(raw, need, waiting)
         if need.sweep:
             tenants = None if locked is None else numbers(locked)
             lapsed = [self.now_ms, tenants, tenants, need.sweep]
@@ -223,6 +241,21 @@ class Loaded:
             for row in _COUNTING.ask(raw, asked_for):
                 self._add_seat([*row], is_early=False)
         return bool(need.sweep or waiting or counting is not None)
+
+    def _add_waiting(self, raw: DriverConnection, need: Need, waiting: Mapping[int, Collection[str]]) -> None:
+        self._waited_for.update(waiting)
+        for pool_id, names in waiting.items():
+            before = self._counts.get(pool_id, {})  # where it is known, not to be changed
+            asked = {what: before.get(what, 0) for what in need.counts.get(pool_id, ())}
+            self._counts[pool_id] = asked | dict.fromkeys(names, 0)
+        for pool_id, what, in_use in _load_counts(raw, waiting):
+            self._counts[pool_id][what] = in_use
+
+    def _counted(self, need: Need) -> Mapping[int, AbstractSet[str]]:
+        """What is meant of the counts, where more of them are known."""
+        if not self._is_known:
+            return {}
+        return {pool_id: names for pool_id, names in need.counts.items() if pool_id not in self._waited_for}
 
     def must_end_one(self, need: Need) -> bool:
         """Whether a client may have more sessions than it could keep (L8)."""

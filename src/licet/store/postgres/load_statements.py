@@ -87,9 +87,8 @@ _ASKED_POOLS = """unnest(
   )"""
 
 
-def _counted(asked: str, *, has_options: bool) -> str:
+def _counted(asked: str, *, may_explain: str) -> str:
     """The pools that are asked, with what is known of them."""
-    may_explain = "pool.id IN (SELECT pool_id FROM explained)" if has_options else "false"
     return f"""
   SELECT pool.id, pool.in_use, pool.numbers_used, pool.numbers_from_ms, asked.numbers, asked.room,
     {may_explain} OR pool.in_use + asked.grants > CASE
@@ -98,6 +97,8 @@ def _counted(asked: str, *, has_options: bool) -> str:
   FROM {asked}
   CROSS JOIN LATERAL (SELECT * FROM pool WHERE pool.id = asked.pool_id OFFSET 0) AS pool"""
 
+
+_EXPLAINED = "pool.id IN (SELECT pool_id FROM explained)"
 
 # The parts of the statement that loads a batch, named after the clauses of `licet.ledger.prefetch`; each may
 # use those before it. `moment` and `touched` are this store's own: the time, and the sessions found so far.
@@ -164,7 +165,7 @@ PARTS = {
       UNION ALL SELECT * FROM {_ASKED_POOLS}
     ) AS every GROUP BY pool_id
   ) AS asked""",
-        has_options=True,
+        may_explain=_EXPLAINED,
     ),
     "counted_expired": f"""
   SELECT seat.* FROM counted CROSS JOIN LATERAL (
@@ -230,15 +231,22 @@ GRANTS = {
     "held": f"""
   SELECT seat.* FROM unnest(%(holder_pools)s::bigint[], %(holders)s::text[]) AS asked (pool_id, holder)
   CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat""",
-    "counted": _counted(_ASKED, has_options=False),
+    "counted": _counted(_ASKED, may_explain="false"),
     "counted_expired": PARTS["counted_expired"],
     "earliest": PARTS["earliest"],
 }
 NUMBERED_GRANTS = GRANTS | {"numbers": PARTS["numbers"]}
 _OF_OPTIONS = {name: PARTS[name] for name in ("counts", "places", "explained")}
-_COUNTED = {"counted": _counted(_ASKED, has_options=True)}
+_COUNTED = {"counted": _counted(_ASKED, may_explain=_EXPLAINED)}
 GRANTS_WITH_OPTIONS = _OF_OPTIONS | GRANTS | _COUNTED
 NUMBERED_GRANTS_WITH_OPTIONS = _OF_OPTIONS | NUMBERED_GRANTS | _COUNTED
+# Where the counts are known: whether one of them may deny is then told by who asks.
+_OF_KNOWN = {
+    "places": PARTS["places"],
+    "counted": _counted(_ASKED, may_explain="pool.id = ANY(%(explained)s::bigint[])"),
+}
+GRANTS_WITH_KNOWN_COUNTS = GRANTS | _OF_KNOWN
+NUMBERED_GRANTS_WITH_KNOWN_COUNTS = NUMBERED_GRANTS | _OF_KNOWN
 
 # The rows that come of a part, and of which kind they are; a part may be of no statement.
 _SEATS = (("held", SEAT_ROW), ("counted_expired", SEAT_ROW), ("earliest", EARLY))
@@ -291,7 +299,8 @@ def statement_of(parts: Mapping[str, str]) -> Statement:
     seats = " UNION ALL ".join(f"SELECT {kind} AS kind, * FROM {name}" for name, kind in _SEATS)
     rows = [f"SELECT {kind}, {SESSION} FROM {name}" for name, kind in _SESSIONS if name in parts]
     rows += [_NUMBERS] if "numbers" in parts else []
-    rows += [_COUNTS, _PLACES] if "counts" in parts else []
+    rows += [_COUNTS] if "counts" in parts else []
+    rows += [_PLACES] if "places" in parts else []
     rows = [
         *rows,
         f"SELECT seat.kind, {COUNTED_AS}, {SEAT_SAID} FROM ({seats}) AS seat {SAID}",
@@ -313,12 +322,19 @@ OF_GRANTS = statement_of(GRANTS)
 OF_NUMBERED_GRANTS = statement_of(NUMBERED_GRANTS)
 OF_GRANTS_WITH_OPTIONS = statement_of(GRANTS_WITH_OPTIONS)
 OF_NUMBERED_GRANTS_WITH_OPTIONS = statement_of(NUMBERED_GRANTS_WITH_OPTIONS)
+OF_GRANTS_WITH_KNOWN_COUNTS = statement_of(GRANTS_WITH_KNOWN_COUNTS)
+OF_NUMBERED_GRANTS_WITH_KNOWN_COUNTS = statement_of(NUMBERED_GRANTS_WITH_KNOWN_COUNTS)
 
 
-def statement_for(need: Need) -> Statement:
-    """The smallest statement for what is needed, if no client has to end a session (L8)."""
+def statement_for(need: Need, *, knows_counts: bool) -> Statement:
+    """The smallest statement for what is needed, if no client has to end a session (L8).
+
+    What options count is not read where the process `knows_counts`.
+    """
     if not need.is_of_grants:
         return WHOLE
+    if knows_counts:
+        return OF_NUMBERED_GRANTS_WITH_KNOWN_COUNTS if need.numbers else OF_GRANTS_WITH_KNOWN_COUNTS
     if need.counts:
         return OF_NUMBERED_GRANTS_WITH_OPTIONS if need.numbers else OF_GRANTS_WITH_OPTIONS
     return OF_NUMBERED_GRANTS if need.numbers else OF_GRANTS

@@ -29,6 +29,7 @@ from msgspec.structs import replace
 from licet.ledger.again import Again
 from licet.ledger.book import (
     Book,
+    Counts,
     GrantDenied,
     SeatFreed,
     SeatKept,
@@ -44,6 +45,7 @@ from licet.ledger.later import denied_until_ms
 from licet.ledger.prefetch import Need
 from licet.ledger.seat_rows import may_lag
 from licet.model import Duplicates, Seat, Session, Tenant
+from licet.store.known_counts import KnownCounts
 from licet.store.rows import Row, Saving
 from licet.store.standings import Standings
 
@@ -90,6 +92,7 @@ class Memory:
         # Sessions that were granted again, and when.
         self._again: OrderedDict[bytes, tuple[object, tuple[Again, int]]] = OrderedDict()
         self._standings = Standings()
+        self._counts = KnownCounts()
         # Of this batch: how many sessions each client is granted again, and the seats of those.
         self._asked: dict[int, int] = {}
         self._used: set[tuple[int | None, str | None]] = set()
@@ -103,6 +106,22 @@ class Memory:
         for tenant_id in tenant_ids:
             if self._tenants.pop(tenant_id, None) is not None:
                 _put(self._turns, tenant_id, 0, TENANTS_MAX)
+
+    def counts(self, need: Need) -> Counts | None:
+        """What options count, of all that a batch needs; None where anything of it is not remembered.
+
+        What it holds of a pool may be more than is needed, and is not to be changed.
+        """
+        if not need.counts or not self.rows_lag:
+            return None
+        found: Counts = {}
+        for pool_id, names in need.counts.items():
+            mark = self._tenants.get(need.tenant_of(pool_id))
+            known = None if mark is None else self._counts.find(pool_id, names, mark)
+            if known is None:
+                return None
+            found[pool_id] = known
+        return found
 
     def forget_askers(self, commands: Iterable[Command]) -> None:
         """Forget what these commands need: it did not decide them, so it is loaded the next time."""
@@ -252,6 +271,7 @@ class Memory:
     def learn(self, book: Book, rows: Saving[Sequence[Row]], now_ms: int) -> None:
         """Remember what was committed, at this moment, and which rows were written."""
         denied: list[GrantDenied] = []
+        tenant_of: dict[int, int] = {}  # of each pool that was asked, or gave or got back a seat
         written = {(row[0], row[1]) for row in (*rows.seats_new, *rows.seats_kept)}
         for change in book.changes:
             match change:
@@ -264,6 +284,7 @@ class Memory:
                     self._sessions.pop(session.sid, None)
                     self._again.pop(session.sid, None)
                 case SeatTaken(seat=seat) | SeatKept(seat=seat) | SeatFreed(seat=seat):
+                    tenant_of[seat.pool_id] = seat.tenant_id
                     self._learn_seat(book, seat.tenant_id, seat.key, is_written=seat.key in written)
                     self._without.pop(seat.key, None)
                     if not isinstance(change, SeatKept) or change.is_due:
@@ -271,12 +292,14 @@ class Memory:
                     else:
                         self._lasts_longer(seat.pool_id, seat.holder)
                 case GrantDenied(pool_id=pool_id) if pool_id not in book.full:
+                    tenant_of[pool_id] = change.tenant_id
                     denied.append(change)
                 case _:
                     pass
         if denied:
             self._learn_denied(book, denied, now_ms)
         self._standings.learn(book, self._tenants.get, now_ms)
+        self._counts.learn(book, lambda pool_id: self._tenants.get(tenant_of.get(pool_id, 0)))
 
     def _lasts_longer(self, pool_id: int | None, holder: str | None) -> None:
         """A seat was used again: if it was the first to expire, another one may be now."""

@@ -17,7 +17,7 @@ The rules:
 - A session is remembered once it was refreshed, as its client will refresh it again. It is as it was
   committed last, and is forgotten when it ends.
 - What options count is remembered once it was looked up: a new seat is then decided on a book with the counts
-  from here. The tables only add to their own counts, and check them, whatever is remembered.
+  from here.
 - Everything is bounded: what is full is emptied.
 
     memory = Memory()
@@ -27,7 +27,6 @@ The rules:
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from operator import add
 from typing import Any, Final
 
 from licet.ledger.again import Again
@@ -35,14 +34,15 @@ from licet.ledger.book import Book, SeatKey, SessionEnded, SessionRenewed
 from licet.ledger.commands import Command, End, Grant, Refresh
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.model import Seat, Session, Tenant
+from licet.store.known_counts import COUNTS_MAX, KnownCounts
 from licet.store.rows import Saving
 from licet.store.standings import Standings
 
 SEATS_MAX: Final = 200_000  # some 80 MB at most
 CLIENTS_MAX: Final = 1_000_000
 SESSIONS_MAX: Final = 50_000  # some 22 MB
-COUNTS_MAX: Final = 100_000  # of each pool with options; some 15 MB
 
+_MARK: Final = True  # Whoever writes has all of it forgotten.
 _REPEATED: Final = frozenset((Grant, Refresh))
 
 
@@ -59,10 +59,9 @@ class Memory:
         self._standings = Standings()
         self._rows: dict[SeatKey, Seat] = {}
         self._sessions: dict[bytes, Session] = {}
-        self._counts: dict[int, dict[str, int]] = {}  # of each pool with options, as in `Book`
+        self._counts = KnownCounts(counts_max)
         self._seats_max = seats_max
         self._clients_max = clients_max
-        self._counts_max = counts_max
 
     def forget(self) -> None:
         """Forget everything."""
@@ -70,15 +69,11 @@ class Memory:
         self._standings.forget()
         self._rows.clear()
         self._sessions.clear()
-        self._counts.clear()
+        self._counts.forget()
 
     def counts(self, pool_id: int, names: AbstractSet[str]) -> dict[str, int] | None:
-        """How many seats of a pool are counted, by name; None where one of these names is not known.
-
-        The counts hold until the next `learn`.
-        """
-        known = self._counts.get(pool_id)
-        return None if known is None or not names <= known.keys() else known
+        """How many seats of a pool are counted, by name; as `KnownCounts.find`."""
+        return self._counts.find(pool_id, names, _MARK)
 
     def row(self, key: SeatKey) -> Seat | None:
         """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
@@ -195,7 +190,7 @@ class Memory:
         """
         self._standings.learn(book, lambda _: version, now_ms)
         self._learn_sessions(book)
-        self._learn_counts(book)
+        self._counts.learn(book, lambda _: _MARK)
         known = self._rows
         for key in saved.seats_gone:
             known.pop((key[0], key[1]), None)
@@ -228,17 +223,3 @@ class Memory:
                 known.pop(change.session.sid, None)
         if len(known) > SESSIONS_MAX:
             known.clear()
-
-    def _learn_counts(self, book: Book) -> None:
-        for pool_id, before in book.counts_before.items():
-            known = self._counts.setdefault(pool_id, {})
-            if before is not known:
-                known.update(before)
-            if len(known) > self._counts_max:
-                known.clear()
-        for pool_id, moved in book.counts_moved.items():
-            if known := self._counts.get(pool_id, {}):
-                # Where a count is not known, the book knows only by how much it has changed.
-                names = moved if moved.keys() <= known.keys() else moved.keys() & known.keys()
-                now = map(add, map(known.__getitem__, names), map(moved.__getitem__, names))
-                known.update(zip(names, now, strict=True))
