@@ -1,7 +1,7 @@
 """`licet journal`: what happened and who did what, newest first."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from licet.setup.change import changing
 from support.cli.cli_reports_site import Site
 from support.cli.command_line import run, terminal
 from support.examples import end, grant, jim_test
+from support.store.kinds import Place
+from support.store.report_site import NOON_MS
+from support.store.report_site import Site as ReportSite
 
 
 @pytest.fixture
@@ -61,6 +64,46 @@ def test_everything_that_happened_is_told_the_newest_first(site: Site) -> None:
 )
 def test_it_can_be_narrowed(site: Site, arguments: tuple[str, ...], kinds: list[str]) -> None:
     assert [line[1] for line in lines(site, *arguments)] == kinds
+
+
+@pytest.fixture
+def on_each_store(
+    make_place: Callable[[int], Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ReportSite]:
+    """`Jim_Test` with one seat at noon, in a store that the command line finds."""
+    place = make_place(NOON_MS)
+    site = ReportSite(place, jim_test(pools=[Pool(id=1, name="full", seats=1)]))
+    if place.url:
+        monkeypatch.setenv("LICET_STORE", place.url)
+    yield site
+    place.close()
+
+
+def test_the_lines_are_in_the_order_of_the_times_that_they_show(
+    on_each_store: ReportSite, tmp_path: Path
+) -> None:
+    """Denials of one minute stand above a grant between the first and the last of them."""
+    site = on_each_store
+    site.do(grant(1, 1))
+    site.clock.advance(seconds=10)
+    site.do(grant(2, 2))
+    site.clock.advance(seconds=10)
+    site.do(end(1))
+    site.clock.advance(seconds=10)
+    site.do(grant(3, 3))
+    site.clock.advance(seconds=10)
+    site.do(grant(2, 4))
+    entries = json.loads(run("journal", "--data", str(tmp_path), "--json").stdout)
+    assert [(it["client_id"], it["kind"], it["times"]) for it in entries] == [
+        ("Client1", "denied", 2),
+        ("Client2", "granted", 1),
+        ("TestClientId", "ended", 1),
+        ("TestClientId", "granted", 1),
+    ]
+    told = run("journal", "--data", str(tmp_path)).stdout.splitlines()[1:]
+    times = [line.split()[0] for line in told]
+    assert times == sorted(times, reverse=True)
+    assert [line.split()[1] for line in told] == ["denied", "granted", "ended", "granted"]
 
 
 def test_several_tenants_are_named(site: Site) -> None:

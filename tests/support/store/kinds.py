@@ -78,11 +78,12 @@ class DatabaseClock:
 
 
 class Place:
-    """Where stores of one kind can be opened, one beside the other, with one clock."""
+    """Where stores of one kind can be opened, one beside the other, with one clock; `url` is a database's."""
 
-    def __init__(self, opener: Opener, clock: TurnedClock) -> None:
+    def __init__(self, opener: Opener, clock: TurnedClock, *, url: str = "") -> None:
         self.opener = opener
         self.clock = clock
+        self.url = url
         self._opened: list[Store] = []
 
     def open(self) -> Store:
@@ -139,7 +140,7 @@ class PostgresPlaces:
     def make(self, now_ms: int) -> Place:
         """A place with an empty store."""
         self._connection.execute(_EMPTY.encode())
-        return Place(partial(open_postgres, self.url), DatabaseClock(self._connection, now_ms))
+        return Place(partial(open_postgres, self.url), DatabaseClock(self._connection, now_ms), url=self.url)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -1,7 +1,8 @@
 """Runs `licet journal`: lists grants, denials, endings, failures, and what administrators did, newest first.
 
-Equal entries of a client within one minute are one line, with their number. `--request-id` shows how one
-request was refused.
+Equal entries of a client within one minute are one line, with their number and the time of the last one. The
+newest entries are found by the time of the first one (`licet.journal.history`), and the lines are sorted by
+the time that they show. `--request-id` shows how one request was refused.
 """
 
 from collections.abc import Iterator
@@ -127,6 +128,7 @@ def journal(
             found += page.entries
             if (after := page.next) is None:
                 break
+    found.sort(key=_shown_at_ms, reverse=True)
     if as_json:
         show_json([plain(entry) for entry in found])
         return
@@ -161,6 +163,12 @@ def _show_request(request_id: str, data: Path | None, *, as_json: bool) -> None:
     )
 
 
+def _shown_at_ms(entry: "JournalEntry | EventEntry") -> int:
+    from licet.journal.history import EventEntry
+
+    return entry.at_ms if isinstance(entry, EventEntry) else entry.last_at_ms
+
+
 def _whose(who: Who, name: str, initials: str) -> str:
     kind = "" if who is Who.CLIENT else f"{who.replace('_', ' ')} "
     if not name:
@@ -177,7 +185,7 @@ def _records(found: "list[JournalEntry | EventEntry]") -> Iterator[Record]:
 
 def _did(event: "EventEntry") -> Record:
     return {
-        "at": Instant(event.at_ms),
+        "at": Instant(_shown_at_ms(event)),
         "tenant": event.tenant,
         "kind": event.action,
         "reason": "",
@@ -192,7 +200,7 @@ def _happened(entry: "JournalEntry") -> Record:
     use = "" if entry.seats is None else f"{entry.in_use} of {entry.seats} in use, "
     nothing = "" if entry.kind is Kind.FAILED else "no pool"
     return {
-        "at": Instant(entry.last_at_ms),
+        "at": Instant(_shown_at_ms(entry)),
         "tenant": entry.tenant,
         "kind": entry.kind.value,
         "reason": entry.reason,
