@@ -1,5 +1,7 @@
 """Lines of an options file that contradict each other or the set-up, and lines that depend on others."""
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -15,7 +17,7 @@ from support.cli.options_files import all_kept, tenant, told, translated
     [
         "MAX 2 full USER anne\nMAX 3 full USER anne\n",
         "MAX 2 full USER ALL_USERS\nMAX 3 full USER ALL_USERS\n",
-        "RESERVE 2 full USER anne\nRESERVE 2 full USER anne\n",  # do they add up?
+        "RESERVE 2 full USER anne\nRESERVE 1 full USER anne\n",
         "LINGER full 60\nLINGER full 90\n",
         "MAX_OVERDRAFT full 1\nMAX_OVERDRAFT full 2\n",
         "TIMEOUTALL 3600\nTIMEOUTALL 7200\n",
@@ -30,6 +32,15 @@ def test_two_lines_that_disagree_are_wrong_and_name_each_other(text: str) -> Non
     assert "line 1 says something else" in second.why
     assert not done.changes.pools
     assert done.changes.session_ttl_s is None
+
+
+def test_two_reserves_that_may_be_meant_to_add_up_are_to_be_one_line() -> None:
+    """They say the same, so that they contradict nothing."""
+    line = "RESERVE 1 full USER anne\n"
+    assert told(line + line) == [
+        (1, "line 2 reserves for user:AN in pool full too; write one line, with all seats"),
+        (2, "line 1 reserves for user:AN in pool full too; write one line, with all seats"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +200,10 @@ def test_a_time_that_a_tenant_cannot_have_is_told(text: str, lines: list[int]) -
     assert [line for line, _ in told(text)] == lines
 
 
+def test_the_life_of_a_session_is_one_of_the_tenant() -> None:
+    assert told("TIMEOUTALL 0\n") == [(1, "session_ttl of the tenant is at most 31d")]
+
+
 def test_time_outs_that_differ_name_each_other() -> None:
     (_, first), (_, second) = told("TIMEOUT full 3600\nTIMEOUT light 7200\n")
     assert "line 2 sets another" in first
@@ -217,6 +232,12 @@ def test_a_group_whose_name_no_set_up_file_has_is_told() -> None:
     assert "a group's name is" in told("GROUP söles anne\n")[0][1]
 
 
+def test_of_many_unknown_users_one_that_was_named_is_told_first() -> None:
+    """Who has said who each of them is, is not to say it again."""
+    ((_, why),) = told("GROUP g carl dora emil\n", users={"dora": "DO", "emil": "EM"})
+    assert why == "'dora' is to be user DO, and tenant Sales has no such user; add that user first"
+
+
 def test_many_unknown_users_of_a_group_are_told_in_one_sentence() -> None:
     ((_, why),) = told("GROUP g " + " ".join(f"user{number}" for number in range(300)))
     assert "and 295 more" in why
@@ -225,8 +246,13 @@ def test_many_unknown_users_of_a_group_are_told_in_one_sentence() -> None:
 
 @pytest.mark.parametrize("line", ["INCLUDE full HOST x", "INCLUDE full USER carl", "INCLUDEALL HOST x"])
 def test_a_list_that_is_left_out_tells_that_everybody_may(line: str) -> None:
-    assert "without it everybody may use pool full" in told(f"{line}\n")[0][1]
+    assert re.search("without it everybody may use pools? full", told(f"{line}\n")[0][1])
     assert "everybody" not in told(f"INCLUDE full USER anne\nINCLUDE light USER anne\n{line}\n")[0][1]
+
+
+def test_several_pools_that_a_list_leaves_open_are_named() -> None:
+    of = tenant(Pool(id=1, name="a", seats=1), Pool(id=2, name="b", seats=1))
+    assert told("INCLUDEALL HOST x\n", of=of)[0][1].endswith("without it everybody may use pools a, b")
 
 
 def test_an_exclude_that_is_left_out_opens_no_pool() -> None:

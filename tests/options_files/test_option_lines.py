@@ -57,6 +57,13 @@ def test_rlm_joins_no_lines() -> None:
     ]
 
 
+def test_a_comment_behind_words_is_none() -> None:
+    """What it says would be read as names: of users of a group, above all."""
+    assert "a comment has a line of its own" in only(b"GROUP sales anne # the boss").wrong
+    assert "a comment has a line of its own" in only(b"GROUP sales anne \\\n# tom \\\n").wrong
+    assert only(b"GROUP sales anne#2").words == ("GROUP", "sales", "anne#2")
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"  \t\n", b"# a\n", b"  # a", b"#\xff\xfe\x00\n"])
 def test_blank_lines_and_comments_say_nothing(content: bytes) -> None:
     """A comment may have any bytes."""
@@ -75,7 +82,7 @@ def test_a_byte_order_mark_is_passed_over() -> None:
         ("GROUP sales an\N{NO-BREAK SPACE}ne".encode(), "U+00A0"),
         ("GROUP sales an\N{RIGHT-TO-LEFT OVERRIDE}ne".encode(), "U+202E"),
         (b"GROUP sales an\x1b[31mne", "U+001B"),
-        (b"GROUP sales anne\rbob", "U+000D"),
+        (b"GROUP sales anne\rbob\n", "U+000D"),
         (b"GROUP sales " + b"a" * 4000, "4000 characters of a line"),
     ],
 )
@@ -113,6 +120,7 @@ def test_lines_that_are_joined_without_end_are_wrong() -> None:
         (b"\n" * (LINES_MAX + 1), f"{LINES_MAX} lines"),
         (b"#" * (FILE_BYTES_MAX + 1), f"{FILE_BYTES_MAX} bytes"),
         ("MAX 1 f1 USER anne".encode("utf-16"), "UTF-16"),
+        (b"# all of it would be a comment\rMAX 1 f1 USER anne\r", "CR alone"),
     ],
 )
 def test_a_file_that_is_no_options_file_is_refused_as_a_whole(content: bytes, told: str) -> None:

@@ -8,7 +8,8 @@ The rules:
 - A line that cannot be read says why, in `wrong`; it never stops the lines behind it.
 - Only space and tab are between words. Any other character that is not printable makes a line wrong: it could
   look like a space, or take over a terminal.
-- A comment may have any bytes: what is in it means nothing.
+- A comment may have any bytes: what is in it means nothing. It has a line of its own: a # behind other words
+  makes the line wrong, as the words of a comment could be taken for names.
 """
 
 import re
@@ -25,6 +26,7 @@ _MARK = b"\xef\xbb\xbf"  # U+FEFF in UTF-8, which editors of Windows put first
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _WORD = re.compile(r'(?:[^ \t"]|"[^"]*")+')
 _TABS_AND_SPACES = " \t"
+COMMENT: Final = "#"
 
 
 class FileUnreadable(Exception):
@@ -68,6 +70,9 @@ def lines_of(content: bytes, layout: Layout) -> list[Line]:
         raise FileUnreadable(f"an options file has {FILE_BYTES_MAX} bytes at most")
     if content.startswith(_UTF16):
         raise FileUnreadable("it is UTF-16; save it as UTF-8")
+    if b"\r" in content.rstrip(b"\r") and b"\n" not in content:
+        # As old editors of the Mac wrote it: all of it would be one line, or one comment.
+        raise FileUnreadable("its lines end with CR alone; save it with the line ends of Unix or Windows")
     raw = content.removeprefix(_MARK).split(b"\n")
     if raw[-1] == b"":
         raw.pop()  # what is behind the last line end is no line
@@ -132,4 +137,7 @@ def _words(text: str, layout: Layout) -> tuple[tuple[str, ...], str]:
             return (), f"{layout.name} allows no {char} in an option"
     if text.count('"') % 2:
         return (), "a quotation mark is left open"
-    return tuple(word.replace('"', "") for word in _WORD.findall(text)), ""
+    words = _WORD.findall(text)
+    if any(word.startswith(COMMENT) for word in words):
+        return (), f"a comment has a line of its own; what begins with {COMMENT} here would be read as words"
+    return tuple(word.replace('"', "") for word in words), ""

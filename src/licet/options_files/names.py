@@ -55,7 +55,8 @@ class Known:
             raise Unknown(f"{shown(name)} is {self._no_users(plural=False)}")
         if initials not in self.tenant.users:
             raise Unknown(
-                f"{shown(name)} is to be {initials}, and tenant {self.tenant.name} has no such user"
+                f"{shown(name)} is to be user {initials}, and tenant {self.tenant.name} has no such user;"
+                " add that user first"
             )
         return initials
 
@@ -70,8 +71,10 @@ class Known:
                 found.append(self.user(name, any_case=any_case))
             except Unknown as fault:
                 unknown.append((name, fault))
-        if len(unknown) == 1:
-            raise unknown[0][1]
+        # What --user says of a name already, or whom it is likely to mean, is told before names without any.
+        told = next((fault for name, fault in unknown if self._users.find(name, any_case=True)), None)
+        if told is not None or len(unknown) == 1:
+            raise told or unknown[0][1]
         if unknown:
             text = ", ".join(shown(name) for name, _ in unknown[:_SHOWN_MAX])
             more = f" and {len(unknown) - _SHOWN_MAX} more" if len(unknown) > _SHOWN_MAX else ""

@@ -45,7 +45,8 @@ class Numbers:
                 bounds = (
                     f"{least} to {most}" if setting.what is Amount.OVERDRAFT else f"at most {duration(most)}"
                 )
-                self._fates.left_out(setting.number, f"{setting.what} of a pool is {bounds}")
+                whose = "the tenant" if setting.what is Amount.TIMEOUT else "a pool"
+                self._fates.left_out(setting.number, f"{setting.what} of {whose} is {bounds}")
         self._check_twice()
         self._check_timeouts(last_counts=last_counts)
 

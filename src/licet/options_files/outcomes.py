@@ -48,6 +48,11 @@ class Fates:
         self.wrong(one, f"{self.where(other)} says something else of {what}")
         self.wrong(other, f"{self.where(one)} says something else of {what}")
 
+    def may_add_up(self, one: int, other: int, what: str) -> None:
+        """Both lines are wrong: they reserve the same twice, or two times as much."""
+        for line, beside in ((one, other), (other, one)):
+            self.wrong(line, f"{self.where(beside)} reserves for {what} too; write one line, with all seats")
+
     def left_out(self, number: int, why: str) -> None:
         """The line has no counterpart."""
         self._bad.setdefault(number, (Fate.LEFT_OUT, why))

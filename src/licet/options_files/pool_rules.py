@@ -120,7 +120,11 @@ class PoolRules:
             before = first.setdefault((entry.pool, entry.option, entry.who), entry)
             if before is entry or (before.amount == entry.amount and entry.option is not Option.RESERVE):
                 continue
-            self._fates.disagree(before.line, entry.line, f"{entry.who} in pool {entry.pool}")
+            what = f"{entry.who} in pool {entry.pool}"
+            if before.amount == entry.amount:
+                self._fates.may_add_up(before.line, entry.line, what)
+            else:
+                self._fates.disagree(before.line, entry.line, what)
 
     def _check_lists(self) -> None:
         """RLM asks whether INCLUDE and INCLUDEALL both name somebody; here is one list."""

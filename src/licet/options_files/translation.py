@@ -198,16 +198,17 @@ class _Translating:
                 case _:
                     continue
             if opened and self._fates.is_left_out(line):
-                self._fates.also(line, f"without it everybody may use pool {opened}")
+                self._fates.also(line, f"without it everybody may use {opened}")
 
     def _opened(self, feature: str | None, listed: AbstractSet[str]) -> str:
-        """The pools of a feature without any list of who may use them."""
+        """`pool full`: the pools of a feature without any list of who may use them; '' for none."""
         if feature not in self._opens:
             try:
                 pools = self._known.pools_of(feature)
             except Unknown:
                 pools = []
-            self._opens[feature] = names_of(set(pools) - listed)
+            found = set(pools) - listed
+            self._opens[feature] = f"pool{'s' * (len(found) > 1)} {names_of(found)}" if found else ""
         return self._opens[feature]
 
     def _tell_what_is_kept(self, level_of: Levels) -> None:

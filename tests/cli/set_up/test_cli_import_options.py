@@ -166,8 +166,20 @@ def test_a_wrong_line_refuses_the_file_whatever_is_left_out(desk: Desk, tmp_path
         exit_code=2,
     )
     assert f"line 10: {line}" in refused.stderr
-    assert "nothing was written. Correct what is told above" in refused.stderr
+    assert "nothing was written. Correct line" in refused.stderr
     assert not output.exists()
+
+
+def test_the_lines_that_are_wrong_are_found_among_all_that_are_told(desk: Desk, tmp_path: Path) -> None:
+    """Most that is told of a file that comes from elsewhere has no counterpart, and may be left out."""
+    text = f"{FLEXNET}GROUP sales bob # and his own\nMAXX 1\n" + "NOLOG IN\n" * 3
+    named = ("--users", users_file(tmp_path), "--leave-out", "all")
+    refused = desk.run("import-options", options_file(tmp_path, text), *named, exit_code=2)
+    assert "line 10: GROUP sales bob # and his own\n    a comment has a line of its own" in refused.stderr
+    assert refused.stderr.splitlines()[-1].endswith("Correct line 10 and line 11, as told above")
+    whose = ("--format", "flexnet")
+    many = desk.run("import-options", options_file(tmp_path, "MAXX 1\n" * 12), *named, *whose, exit_code=2)
+    assert many.stderr.splitlines()[-1].endswith("line 9, line 10 and 2 more, as told above")
 
 
 def test_a_set_up_file_is_added_to_without_a_store(tmp_path: Path) -> None:

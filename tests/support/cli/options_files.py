@@ -33,16 +33,23 @@ def read(text: str | bytes, form: str = "flexnet") -> Reading:
 
 
 def translated(
-    text: str | bytes, form: str = "flexnet", *, of: Tenant | None = None, pools: dict[str, str] | None = None
+    text: str | bytes,
+    form: str = "flexnet",
+    *,
+    of: Tenant | None = None,
+    pools: dict[str, str] | None = None,
+    users: dict[str, str] | None = None,
 ) -> Translation:
-    """What a file says of the tenant; anne is AN and bob is BO."""
-    names = Names(users=LOGINS, pools=pools or {})
+    """What a file says of the tenant; anne is AN and bob is BO, if no others are given."""
+    names = Names(users=users or LOGINS, pools=pools or {})
     return translate(read(text, form), of or tenant(), names, disagreements)
 
 
-def told(text: str, form: str = "flexnet", *, of: Tenant | None = None) -> list[tuple[int, str]]:
+def told(
+    text: str, form: str = "flexnet", *, of: Tenant | None = None, users: dict[str, str] | None = None
+) -> list[tuple[int, str]]:
     """The lines that are not kept, and why."""
-    outcomes = translated(text, form, of=of).outcomes
+    outcomes = translated(text, form, of=of, users=users).outcomes
     return [(it.line.first, it.why) for it in outcomes if it.fate in {Fate.LEFT_OUT, Fate.WRONG}]
 
 

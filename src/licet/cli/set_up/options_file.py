@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _ALL: Final = "all"
 _NAMES_BYTES_MAX: Final = 1_048_576
+_WHERE_MAX: Final = 10  # lines that are named together
 
 
 class Format(StrEnum):
@@ -246,7 +247,7 @@ def _left_out(name: str, outcomes: Sequence["Outcome"], words: Iterable[str]) ->
         which = "a mistake, or contradicts another" if len(wrong) == 1 else "mistakes, or contradict others"
         have = "has" if len(wrong) == 1 else "have"
         why = f"{counted(len(wrong), 'line')} of {name} {have} {which}; nothing was written"
-        raise WrongUse(f"{why}. Correct what is told above")
+        raise WrongUse(f"{why}. Correct {_where(wrong)}, as told above")
     found = [it for it in outcomes if it.fate == "left out"]
     allowed = {word.upper() for word in words}
     lost = [it for it in found if it.option not in allowed]
@@ -256,6 +257,14 @@ def _left_out(name: str, outcomes: Sequence["Outcome"], words: Iterable[str]) ->
         why = f"{counted(len(lost), 'line')} of {name} {have} no counterpart; nothing was written"
         raise Refused(f"{why}. Correct that, or do without: {options}")
     return found
+
+
+def _where(outcomes: Sequence["Outcome"]) -> str:
+    """`line 3, lines 5 to 7 and 4 more`: among many lines that are told, these are to be found."""
+    named = [it.line.where for it in outcomes[:_WHERE_MAX]]
+    if (more := len(outcomes) - _WHERE_MAX) > 0:
+        named.append(f"{more} more")
+    return " and ".join([*filter(None, [", ".join(named[:-1])]), named[-1]])
 
 
 def _must_be_applicable(text: str, source: str, tenant: str) -> None:
