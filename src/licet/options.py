@@ -17,7 +17,7 @@ What is here is data: `licet.ledger.seat_decision` decides by it.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from sys import intern
 from types import MappingProxyType
@@ -355,8 +355,7 @@ def check_options(pool: HasOptions) -> None:
     for field in _RULES:
         found = rules_of(pool, field)
         count += len(found)
-        if len(set(found)) < len(found):
-            twice = next(who for who in found if found.count(who) > 1)
+        if (twice := rule_twice(found)) is not None:
             text = f"pool {pool.name}: {field} has a rule for {twice} twice"
             raise InvalidValue(text, code=Code.ALREADY_THERE, field=field)
         with of_field(field):
@@ -366,6 +365,13 @@ def check_options(pool: HasOptions) -> None:
         text = f"pool {pool.name}: it may have {RULES_MAX} rules, and these are {count}: make groups of them"
         field = max(_RULES, key=lambda field: len(rules_of(pool, field)))
         raise InvalidValue(text, code=Code.TOO_MANY, field=field, subject=about, limit=RULES_MAX)
+
+
+def rule_twice(found: Sequence[str]) -> str | None:
+    """For whom there is more than one rule, if that is so: the first of them."""
+    if len(set(found)) == len(found):
+        return None
+    return next(who for who in found if found.count(who) > 1)
 
 
 def rules_of(pool: HasOptions, field: str) -> list[str]:

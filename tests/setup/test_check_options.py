@@ -91,6 +91,35 @@ def test_seats_that_became_fewer_than_are_reserved_are_wrong(site: Site) -> None
     )
 
 
+def test_reserved_seats_that_a_group_keeps_idle_are_wrong(site: Site) -> None:
+    """Each change by itself was in order: who is in a group is no option of the pool."""
+    with changing(site.store, ADA) as change:
+        tenant = change.tenant(JIM)
+        tenant.add_group("sales", users=["U1"], clients=["c2"])
+        tenant.add_group("staff", users=["U1", "U2"])
+    told = ("wrong", "licet pool set full; licet pool show full shows them")
+
+    def problems(**options: Any) -> list[str]:
+        set_pool(site, **{"reserve": (), "exclude": (), "max": (), **options})
+        assert all((kind, advice) == told for kind, _, advice in found(site))
+        return [problem.removeprefix("pool full: ") for _, problem, _ in found(site)]
+
+    everybody = "and exclude keeps out everybody whom they are for"
+    for_sales = share("group:sales", 2)
+    assert problems(reserve=for_sales, exclude=("group:staff",)) == [
+        f"reserve keeps 2 seats for group:sales, {everybody}"  # client c2 is of user U2
+    ]
+    assert problems(reserve=for_sales, exclude=("user:U1",)) == []
+    assert problems(reserve=share("client:c1", 1), exclude=("group:sales",)) == [
+        f"reserve keeps 1 seat for client:c1, {everybody}"
+    ]
+    limit = "and max lets group:staff, to whom that belongs, have 1 at most"
+    assert problems(reserve=for_sales, max=share("group:staff", 1)) == [
+        f"reserve has 2 seats for group:sales, {limit}"
+    ]
+    assert problems(reserve=for_sales, max=share("user:U1", 1)) == []
+
+
 def test_a_group_without_members_is_told_with_what_names_it(site: Site) -> None:
     with changing(site.store, ADA) as change:
         change.tenant(JIM).add_group("sales")

@@ -163,13 +163,27 @@ def mistakes(rules: str) -> list[str]:
             'named = ["TC"]\ninclude = ["group:sales"]',
             f"named: named (line 4) and include (line 5) {EACH_OTHER}",
         ),
-        ('exclude = ["user:XX"]', "exclude: there is no user XX in this tenant; the file has: TC"),
+        ('exclude = ["user:XX"]', "exclude: there is no user XX in this tenant (line 4); the file has: TC"),
         (
             'reserve = [{for = "group:x", seats = 1}]',
-            "reserve: there is no group x in this tenant; the file has: sales",
+            "reserve: there is no group x in this tenant (line 4); the file has: sales",
         ),
-        ('named = ["tc"]', "named: there is no user tc in this tenant; the file has: TC"),
-        ('exclude = ["user:TC", "user:TC"]', "exclude: pool full: exclude has a rule for user:TC twice"),
+        (
+            'named = [\n  "tc",\n]',
+            "named: there is no user tc in this tenant (line 5); the file has: TC",
+        ),
+        (
+            'exclude = ["user:TC", "user:TC"]',
+            "exclude: pool full: exclude has a rule for user:TC twice (in line 4)",
+        ),
+        (
+            f'max = [\n  {TC_1},\n  {{for = "group:sales", seats = 1}},\n  {TC_2},\n]',
+            "max: pool full: max has a rule for user:TC twice (lines 5 and 7)",
+        ),
+        (
+            'named = [\n  "TC",\n  "TC"\n]',
+            "named: pool full: named has a rule for user:TC twice (lines 5 and 6)",
+        ),
         (
             'exclude = ["TC"]',
             "exclude: a rule is for user:INITIALS, client:CLIENT_ID or group:NAME; this is not: 'TC'",

@@ -8,7 +8,7 @@ about itself.
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -222,7 +222,9 @@ def _of_pool(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
 
 def _of_options(tenant: Tenant, pool: Pool, now_ms: int) -> Iterator[Finding]:
     about, names = (tenant.name, f"pool {pool.name}"), {"pool": pool.name}
-    for problem in findings.contradicting(pool, now_ms):
+    for problem in chain(
+        findings.contradicting(pool, now_ms), findings.contradicting_by_groups(tenant, pool)
+    ):
         yield _wrong(FindingCode.OPTIONS_CONTRADICT, *about, problem, names=names)
     for problem in findings.for_nobody(tenant, pool):
         yield _wrong(FindingCode.OPTION_FOR_NOBODY, *about, problem, names=names)

@@ -48,7 +48,7 @@ from licet.model import (
     Value,
 )
 from licet.nearest import nearest
-from licet.options import Group, all_rules_of
+from licet.options import Group, all_rules_of, rule_twice
 from licet.refusal import Code
 from licet.setup.file_lines import Lines
 from licet.setup.kinds import End, Fact, Keys
@@ -213,11 +213,11 @@ class _Keys:
         """Note a mistake in this table, or under a key of it."""
         self.mistakes.append(Mistake(path=(*self._path, *keys), code=code, text=text))
 
-    def refused(self, wrong: InvalidValue, *keys: str) -> None:
+    def refused(self, wrong: InvalidValue, *keys: str, where: str = "") -> None:
         """Note a refused value: under a key, or under that of its field where the table has it."""
         fields = () if keys else (wrong.field, wrong.beside)
         found = tuple(field for field in fields if field in self._content)[:1]
-        self.mistake(wrong.code, str(wrong), *keys, *found)
+        self.mistake(wrong.code, f"{wrong}{where}", *keys, *found)
 
     def finish(self) -> None:
         """Note the keys that were not read: they are unknown."""
@@ -366,14 +366,28 @@ class _Reading:
 
     def _pool(self, name: str, table: _Keys) -> Pool | None:
         settings = table.settings(POOL, self._zone)
-        return _made(table, lambda: Pool(id=0, name=name, **settings))
+        try:
+            return Pool(id=0, name=name, **settings)
+        except InvalidValue as fault:
+            is_twice = fault.code is Code.ALREADY_THERE
+            table.refused(fault, where=self._lines_of_both(name, fault.field, settings) if is_twice else "")
+            return None
+
+    def _lines_of_both(self, pool: str, field: str, settings: Settings) -> str:
+        """The lines of the two rules that are for one."""
+        names = [rule if isinstance(rule, str) else rule.who for rule in settings[field]]
+        numbers = self._lines.all_of(("tenant", self._name, "pool", pool, field), rule_twice(names) or "")
+        if len(numbers) < 2:  # noqa: PLR2004 - both
+            return ""
+        one, other = numbers[:2]
+        return f" (lines {one} and {other})" if one != other else f" (in line {one})"
 
     def _options(self, pool: Pool) -> None:
         """Note what the options of a pool name that is not there, and what they contradict."""
         table = _Keys({}, ("tenant", self._name, "pool", pool.name), self._keys.mistakes)
         for field, who in all_rules_of(pool):
             what, _, name = who.partition(":")
-            self._refer(what, name, table, field)
+            self._refer(what, name, table, field, at=self._line(pool, field, who))
         for found in disagreements(pool, pool.seats):
             here = self._line(pool, found.field, found.who)
             there = self._line(pool, found.beside, found.beside_who)
@@ -425,11 +439,11 @@ class _Reading:
                 self._refer(what, member, table, key)
         return _made(table, lambda: Group(name=name, **settings))
 
-    def _refer(self, what: str, name: str, table: _Keys, key: str) -> None:
+    def _refer(self, what: str, name: str, table: _Keys, key: str, at: str = "") -> None:
         names = self._names[what]
         if name not in names:
             there = f"the file has: {', '.join(sorted(names)[:_NAMES_MAX])}" if names else "the file has none"
-            table.mistake(Code.NOT_FOUND, f"there is no {what} {name} in this tenant; {there}", key)
+            table.mistake(Code.NOT_FOUND, f"there is no {what} {name} in this tenant{at}; {there}", key)
 
 
 def _made(table: _Keys, make: Callable[[], Made]) -> Made | None:

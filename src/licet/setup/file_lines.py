@@ -8,7 +8,7 @@ in a text of several lines may be taken for keys: then another line is named, an
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 _TABLE = re.compile(r"\[([^\[\]]+)\](?:\s*#.*)?")
@@ -36,19 +36,22 @@ class Lines:
         """The line of a key, or of the nearest table around it; with a word, that of its list that has it."""
         for length in range(len(path), 0, -1):
             if (number := self._at.get(tuple(path[:length]))) is not None:
-                return self._with(word, number) if word and length == len(path) else number
+                return next(self._with(word, number), number) if word and length == len(path) else number
         return None
 
-    def _with(self, word: str, first: int) -> int:
-        """The line with this text between quotes, before the next key; else the first."""
+    def all_of(self, path: Sequence[str], word: str) -> list[int]:
+        """The lines of a list that have a word: a line twice that has it twice."""
+        number = self._at.get(tuple(path))
+        return [] if number is None else list(self._with(word, number))
+
+    def _with(self, word: str, first: int) -> Iterator[int]:
+        """The lines with this text between quotes, before the next key."""
         quoted = re.compile(rf"""(["']){re.escape(word)}\1""")
         for number in range(first, len(self._lines) + 1):
             line = self._lines[number - 1]
             if number > first and (_KEY.match(line) or _TABLE.fullmatch(line)):
                 break
-            if quoted.search(line):
-                return number
-        return first
+            yield from (number for _ in quoted.finditer(line))
 
 
 def _path(dotted: str) -> Path:
