@@ -100,8 +100,8 @@ def _make(options: Options, directory: Path, operations: int, number: int) -> Pa
 
 def _part(report: Report) -> Part:
     return Part(
-        seed=report.begun.seed,
-        store=report.begun.store,
+        seed=report.run_plan.seed,
+        store=report.run_plan.store,
         operations=report.operations.total(),
         granted=report.outcomes["grant granted"],
         denied=sum(report.outcomes[f"grant {reason}"] for reason in DENIALS),

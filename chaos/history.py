@@ -1,9 +1,9 @@
-"""The history of a run: what was asked and answered, what administrators did, and what was broken when.
+"""Defines the records of a history: requests and answers, administrators' actions, faults; and its file.
 
-A file of JSON, one record a line: an array whose first item is its kind, so that `grep` finds all of a
-session. Instants are microseconds of CLOCK_MONOTONIC (`..._us`), which all processes of a machine share;
-what a store says of its own clock is in milliseconds since 1970 (`..._ms`). The records are as they were
-written, in no order.
+A history is a file with one JSON array a line, whose first item is the kind of the record; `grep` finds all
+lines of a session. Times in `..._us` are microseconds of CLOCK_MONOTONIC, which all processes of a machine
+share; times in `..._ms` are milliseconds since 1970 by the clock of the store. The records are in the order
+of writing.
 """
 
 import time
@@ -13,7 +13,7 @@ from typing import IO, Literal, Self
 
 import msgspec
 
-# The outcome of an operation that was not answered, or answered with 503: it may have been done.
+# The outcomes of an operation that was not answered, or answered with 503: it may have been carried out.
 UNKNOWN = ""
 UNAVAILABLE = "unavailable"
 FOREVER = 1 << 62  # an instant that never comes
@@ -33,16 +33,16 @@ ActionKind = Literal[
     "remove_place",
 ]
 HolderKind = Literal["client", "user", "none"]
-Done = Literal["done", "unknown", "contradiction"]  # the last is a bug that the tables refused
+Done = Literal["done", "unknown", "contradiction"]  # the last is a defect, which a constraint refused
 
 
 def now_us() -> int:
-    """Microseconds of the clock that every process of this machine has."""
+    """The monotonic clock that all processes of this machine share, in microseconds."""
     return time.monotonic_ns() // 1000
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """What all records have in common: one line each."""
+    """A record, which is one line of a history, or a part of one."""
 
 
 class ClientPlan(Record, frozen=True, kw_only=True):
@@ -54,13 +54,13 @@ class ClientPlan(Record, frozen=True, kw_only=True):
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """The options of a pool that has some (L15 to L17, L19), for the groups of its tenant.
+    """The options of a pool (L15 to L17, L19), for the groups of its tenant.
 
-    `reserve` seats are for the group `desk`, `max` are for `sales` at most, `max_of_user` for each user that
-    is capped, `max_per_user` for each other user, and `max_per_client` for each client; 0 is no limit.
-    `excludes` is whether the group `out` gets none, `includes` whether only `staff` gets some, and `names`
-    whether only the users do that are named. `queue` is how many may wait, and `level` the priority of the
-    group `first` among them.
+    `reserve` seats are reserved for the group `desk`. The limits are `max` for the group `sales`,
+    `max_of_user` for each user of `capped`, `max_per_user` for every other user, and `max_per_client` for
+    every client; 0 is no limit. If `excludes`, the group `out` gets no seat; if `includes`, only the group
+    `staff` gets seats; if `names`, only the named users do. `queue` is how many may wait, and `level` the
+    priority of the group `first`.
     """
 
     reserve: int
@@ -76,14 +76,14 @@ class Limits(Record, frozen=True, kw_only=True):
 
 
 class TenantPlan(Record, frozen=True, kw_only=True):
-    """A tenant of one pool, and those who want its seats.
+    """A tenant with one pool, and its clients.
 
-    `signed` is how many seats its vendor has signed at first, 0 where the pool is in no licence. `hold_s` is
-    the effective one. `is_jwt` is whether its access tokens are JWTs. `limits` are the options of its pool at
-    first, if it has any; `desk`, `sales`, `out`, `staff` and `first` are the clients of the groups that they
-    name, `named` the users, and `capped` the users that have a limit of their own. Where `by_users`, the
-    groups have these clients' users instead. A place in its line is kept for `line_hold_s`. Where it
-    `is_steady`, administrators change neither its options nor its seats.
+    `signed` is how many seats its vendor has signed at first, 0 if the pool is in no licence. `hold_s` is the
+    effective hold. `is_jwt` is whether its access tokens are JWTs. `limits` are the options of its pool at
+    first, if it has any: `desk`, `sales`, `out`, `staff` and `first` are the clients of their groups, `named`
+    the named users, and `capped` the users with a limit of their own. If `by_users`, the groups list the
+    users of these clients instead. A place in line is kept for `line_hold_s`. If `is_steady`, administrators
+    change neither the options nor the seats of the pool.
     """
 
     name: str
@@ -111,15 +111,16 @@ class TenantPlan(Record, frozen=True, kw_only=True):
 class ApiPlan(Record, frozen=True, kw_only=True):
     """An API behind guards, one for each signed tenant.
 
-    Those of one `memory` count together. `overlap_s` is how long two of them may differ at a hand-over.
+    APIs with the same `memory` count seats together. `overlap_s` is how long two of them may differ at a
+    hand-over.
     """
 
     memory: str
     overlap_s: float = 0.0
 
 
-class Begun(Record, frozen=True, kw_only=True, tag="begun"):
-    """The first line: what the run is."""
+class RunPlan(Record, frozen=True, kw_only=True, tag="plan"):
+    """The plan of the run: the first line of a history."""
 
     seed: int
     store: str
@@ -129,7 +130,7 @@ class Begun(Record, frozen=True, kw_only=True, tag="begun"):
 
 
 class Claims(Record, frozen=True, kw_only=True):
-    """What a JWT says of its session and seat; `counted_for` is '' where it names no seat."""
+    """The claims of a JWT about its session and seat; `counted_for` is '' if it names no seat."""
 
     client: str
     user: str
@@ -142,19 +143,21 @@ class Claims(Record, frozen=True, kw_only=True):
 
 
 class Operation(Record, frozen=True, kw_only=True, tag="op"):
-    """One request. `received_us` is 0 when nobody answered.
+    """One request and its answer; without an answer `received_us` is 0.
 
-    `outcome` is `granted`, `active`, `inactive`, `logged_off`, `revoked`, `let_in` or the reason or error of
-    a refusal. A `call` goes to an API, which `node` is then.
-    `sid` is the session's: of the answer to a grant, else of the token that was sent. Of an access token that
-    was sent, `token_sent_us` and `token_received_us` say when it was asked for and had.
-    `issued_ms` is when that token was issued, or the one that is answered, by the store's clock.
-    `number` is that of the session's seat, as far as it is known. `in_use` and `seats` are those of a denial.
-    `queue` is whether a grant asked for a place in line, which is `position` then, and for how many seconds
-    the answer might be put off is `wait_s`. Of one whose answer was, the checker has `sent_us` be when it may
-    have been decided at the earliest, and `asked_us` when it was sent. `lost_us` is when it was known that no
-    answer comes. `left_us` is when its client left before it was answered: it closed the connection, or said
-    that it sends no more, and was answered after that. `claims` are those of an access token that is a JWT.
+    `outcome` is `granted`, `active`, `inactive`, `logged_off`, `revoked`, `let_in`, or the reason or error of
+    a refusal. A `call` goes to an API, and `node` is the number of that API.
+
+    `sid` is the session of the answer to a grant, else of the token that was sent. `token_sent_us` and
+    `token_received_us` are when the access token that was sent had been requested and received. `issued_ms`
+    is when that token, or the one in the answer, was issued. `claims` are those of an access token that is a
+    JWT. `number` is the seat number of the session, if known. `in_use` and `seats` are those of a denial.
+
+    `queue` is whether a grant asked for a place in line; `position` is that place, and `wait_s` for how many
+    seconds the answer might be delayed. For a grant that waited, the checker sets `sent_us` to the earliest
+    moment of its decision, and `asked_us` to that of its sending. `lost_us` is when it was known that no
+    answer comes. `left_us` is when its client left before the answer: it closed the connection, or its
+    sending half, and then may have received an answer.
     """
 
     kind: Kind
@@ -184,21 +187,21 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
 
     @property
     def due_us(self) -> int:
-        """When it should be answered at the latest, but for the time that this takes."""
+        """The end of the time for which the answer may be delayed."""
         return (self.asked_us or self.sent_us) + self.wait_s * 1_000_000
 
     @property
     def is_unknown(self) -> bool:
-        """Whether what was asked for may have been done or not."""
+        """Whether it is unknown if the request was carried out."""
         return self.outcome in {UNKNOWN, UNAVAILABLE}
 
 
 class Action(Record, frozen=True, kw_only=True, tag="action"):
-    """What an administrator did. `client` is '' where it is about the pool; `seats` is the new number.
+    """An action of an administrator. `client` is '' if it is about the pool; `seats` is the new setting.
 
-    `sids` are the sessions that were to end, where they were named. `signed` is what licences give from each
-    moment on, and `limits` are the options of the pool, once this was done. `why` says why it was refused.
-    `had` is whether there was what was to be removed.
+    `sids` are the sessions to end, if they were named. `signed` are the steps of seats that the licences give
+    after the action, and `limits` the options of the pool. `why` is the reason of a refusal. `had` is whether
+    the place that was to be removed existed.
     """
 
     kind: ActionKind
@@ -217,7 +220,7 @@ class Action(Record, frozen=True, kw_only=True, tag="action"):
 
 
 class Fault(Record, frozen=True, kw_only=True, tag="fault"):
-    """Something that was broken, from the first touch until it was whole again. No node is all of them."""
+    """A fault, from its beginning until all is repaired. It affects `nodes`, or all if they are empty."""
 
     kind: str
     begun_us: int
@@ -226,10 +229,10 @@ class Fault(Record, frozen=True, kw_only=True, tag="fault"):
 
 
 class Figure(Record, frozen=True, kw_only=True, tag="figure"):
-    """Something that was measured, or happened.
+    """A measured time, or an event.
 
-    `promoted` is when a standby was promoted to primary, `expiry ...` by how much later than its life a
-    seat was free.
+    `promoted` is when a standby was promoted to primary; `expiry ...` is how long after its expiry a seat was
+    free.
     """
 
     name: str
@@ -238,7 +241,7 @@ class Figure(Record, frozen=True, kw_only=True, tag="figure"):
 
 
 class PoolRow(Record, frozen=True, kw_only=True):
-    """A pool as the tables have it; `rows` are its rows of `seat`, `minute_in_use` its last of usage."""
+    """A pool in the tables; `rows` counts its rows of `seat`, and `minute_...` are of its last usage row."""
 
     tenant: str
     seats: int
@@ -250,7 +253,7 @@ class PoolRow(Record, frozen=True, kw_only=True):
 
 
 class CountRow(Record, frozen=True, kw_only=True):
-    """What the tables count by an option of a pool, and how many `rows` of `seat` say that they are it."""
+    """A counter of an option in the tables, and the number of rows of `seat` that it should count."""
 
     tenant: str
     what: str
@@ -259,7 +262,7 @@ class CountRow(Record, frozen=True, kw_only=True):
 
 
 class LineRow(Record, frozen=True, kw_only=True):
-    """Who waits for the seats of a pool: `places` may be at most `queue`; `seated` have a seat as well."""
+    """The line of a pool in the tables: at most `queue` `places`; those in `seated` have a seat as well."""
 
     tenant: str
     queue: int
@@ -268,7 +271,7 @@ class LineRow(Record, frozen=True, kw_only=True):
 
 
 class LiveRow(Record, frozen=True, kw_only=True):
-    """A session with a seat that lives, in a pool with a line; `started_ms` is by the store's clock."""
+    """A live session with a seat, in a pool with a line."""
 
     sid: str
     tenant: str
@@ -276,8 +279,8 @@ class LiveRow(Record, frozen=True, kw_only=True):
     started_ms: int
 
 
-class Look(Record, frozen=True, kw_only=True, tag="look"):
-    """The pools at one instant of the store; what options count, and who waits, each at one of its own.
+class Sample(Record, frozen=True, kw_only=True, tag="sample"):
+    """The tables while the load runs: the pools at one moment; then the counters and the lines at one each.
 
     `live` are the sessions in pools with a line.
     """
@@ -291,7 +294,7 @@ class Look(Record, frozen=True, kw_only=True, tag="look"):
 
 
 class SessionRow(Record, frozen=True, kw_only=True):
-    """A session as the tables have it; `holder` is '' for one without a seat."""
+    """A session in the tables; `holder` is '' if it has no seat."""
 
     sid: str
     tenant: str
@@ -301,9 +304,9 @@ class SessionRow(Record, frozen=True, kw_only=True):
 
 
 class SeatRow(Record, frozen=True, kw_only=True):
-    """A seat as the tables have it; `issued_at_ms` is when its newest token was issued.
+    """A seat in the tables; `issued_at_ms` is when its newest token was issued.
 
-    `counted` is what options of its pool count it as.
+    `counted` are the counters of the pool's options that count it.
     """
 
     tenant: str
@@ -315,7 +318,7 @@ class SeatRow(Record, frozen=True, kw_only=True):
 
 
 class JournalRow(Record, frozen=True, kw_only=True):
-    """How often a client was granted, denied or ended in the whole of the run."""
+    """How many grants, denials or endings of a client the journal has of the whole run."""
 
     tenant: str
     client: str
@@ -324,7 +327,7 @@ class JournalRow(Record, frozen=True, kw_only=True):
 
 
 class Final(Record, frozen=True, kw_only=True, tag="final"):
-    """The tables after quiet, at one instant of the store, which is `now_ms` on its own clock."""
+    """The tables after the end of the load, at one moment: `now_ms` by the clock of the store."""
 
     begun_us: int
     ended_us: int
@@ -337,11 +340,11 @@ class Final(Record, frozen=True, kw_only=True, tag="final"):
     lines: tuple[LineRow, ...] = ()
 
 
-AnyRecord = Begun | Operation | Action | Fault | Figure | Look | Final
+AnyRecord = RunPlan | Operation | Action | Fault | Figure | Sample | Final
 
 
 class Writer:
-    """Writes records to a file, many at a time. A writer is for one thread."""
+    """Writes records to a file, many at a time. Only one thread may use it."""
 
     def __init__(self, path: Path) -> None:
         self._file: IO[bytes] = path.open("ab")
@@ -356,13 +359,13 @@ class Writer:
         self._file.close()
 
     def write(self, record: AnyRecord) -> None:
-        """Keep a record."""
+        """Buffer a record; the buffer is written when it is large."""
         self._lines.append(self._encode(record))
         if len(self._lines) >= 1000:
             self.flush()
 
     def flush(self) -> None:
-        """Give what was kept to the file."""
+        """Write the buffered records to the file."""
         if self._lines:
             self._file.write(b"\n".join((*self._lines, b"")))
             self._file.flush()
@@ -370,7 +373,7 @@ class Writer:
 
 
 def read_history(paths: Iterable[Path]) -> Iterator[AnyRecord]:
-    """The records of these files. A last line that was cut short is left out."""
+    """The records of these files. An incomplete last line is left out."""
     decode = msgspec.json.Decoder(AnyRecord).decode
     for path in paths:
         with path.open("rb") as file:

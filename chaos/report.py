@@ -30,11 +30,11 @@ _TEXTS = {
 
 def summary(report: Report) -> str:
     """The table at the end of a run, and the first of what was found."""
-    begun = report.begun
+    run_plan = report.run_plan
     operations = report.operations.total()
     lines = [
         "",
-        f"seed {begun.seed}, {begun.store}, {begun.nodes} nodes",
+        f"seed {run_plan.seed}, {run_plan.store}, {run_plan.nodes} nodes",
         f"  operations       {operations:11,}   {_counts(report.operations)}",
         f"  a second         {operations / report.seconds if report.seconds else 0:11,.0f}",
         f"  granted          {report.outcomes['grant granted']:11,}   denied {_denied(report):,}",

@@ -1,6 +1,6 @@
-"""A run: make a store, start nodes, load and nemesis, stop them all, and keep the history.
+"""Runs nodes under load while faults strike them, and records the history for the checker.
 
-Everything is on 127.0.0.1 and ends by itself; what was started is ended by its process id, whatever fails.
+Everything listens on 127.0.0.1. Every process that was started is ended by its process id, whatever fails.
 """
 
 import random
@@ -19,7 +19,7 @@ from chaos.faults.nemesis import Nemesis
 from chaos.faults.nodes import NodeFaults
 from chaos.faults.postgres import PostgresFaults
 from chaos.faults.sqlite import SqliteFaults
-from chaos.history import ApiPlan, Begun, Figure, Writer, now_us
+from chaos.history import ApiPlan, Figure, RunPlan, Writer, now_us
 from chaos.load.expiry import FULL_S, SHORT_S, ExpirySite, make_expiry_site, measure_expiry
 from chaos.load.process import LoadProcess, Spec
 from chaos.site.apis import PLANS, apis
@@ -32,30 +32,27 @@ from chaos.site.tables import final
 from chaos.site.vendor import Vendor
 
 REPORT_EVERY_S = 5.0
-LOOK_EVERY_S = 0.05
+POLL_EVERY_S = 0.05
 RARELY_S = 10.0  # between two actions of the administrator, where the load is mostly renewals
 KNOWN_S = 1.0  # until every node knows of a change of the set-up
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run is to be. `faults` names those that may happen; none is all that the store knows.
+    """The options of a run.
 
-    `turns` are broken first, each for so many seconds, with a rest before and after them. It lasts `rest_s`,
-    and until `rest_operations` were done in it, however busy the machine is. At the end nothing is broken for
-    `calm_s`: by then it is known what became of each request without an answer, and a denial can be
-    compared with the clients that have a seat.
+    `faults` names the faults that may strike; none is all that the store knows. First come the faults of
+    `turns`, each for its seconds, with a rest before and after. A rest lasts for `rest_s`, and until
+    `rest_operations` are done. After each random fault, at least `between` operations are done: so a busy
+    machine does not spend all of its time on restarting nodes. At the end there is no fault for `calm_s`:
+    after that it is known what became of each request without an answer, and denials can be compared with the
+    holders of seats.
 
-    `between` is how many operations are done at least after each turn, however long they take: so a busy
-    machine, that does little, does not spend all that it has on starting again what died.
+    If `renewals`, the load is mostly renewals (`chaos.load.clients`). If `with_options`, clients ask only for
+    seats of pools with options, and call one API.
 
-    `renewals` has the load be mostly renewals (`chaos.load.clients`).
-
-    `with_options` has clients ask for seats of pools with options alone, and call one API.
-
-    `copies` is how many tenants there are of each kind that is not signed: with more, more is asked at once,
-    and a batch is larger. `only` names the kinds that take part; none is all. `is_forked` is whether nodes
-    are forked from a process that has imported what they need, instead of started as a user does: that takes
-    a tenth of the processor time.
+    `copies` is the number of tenants of each kind that is not signed: more of them make larger batches.
+    `only` names the kinds of tenants that take part; none is all. If `is_forked`, nodes are forked from a
+    process that has imported their modules, which takes a tenth of the processor time of a normal start.
     """
 
     seed: int
@@ -83,7 +80,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run:
-    """One run in a directory of its own, from the first node to the last look at the tables."""
+    """One run in a directory of its own, from the start of the nodes to the last reading of the tables."""
 
     def __init__(self, options: Options, directory: Path) -> None:
         self.options = options
@@ -94,11 +91,11 @@ class Run:
         self._nodes: list[Node] = []
 
     def run(self) -> list[Path]:
-        """Do it; the files of its history."""
+        """Carry out the run; returns the files of its history."""
         options = self.options
-        # One is enough to see that a token is refused after its end: the load is about the line.
+        # One API is enough to see that tokens are refused after their end: this load is about the line.
         apis_planned = PLANS[: min(options.apis, 1) if options.with_options else options.apis]
-        begun = plan(
+        run_plan = plan(
             options.seed,
             options.store,
             options.nodes,
@@ -110,23 +107,23 @@ class Run:
         )
         with ExitStack() as stack:
             writer = stack.enter_context(Writer(self.history[0]))
-            writer.write(begun)
+            writer.write(run_plan)
             database = stack.enter_context(self._database())
-            made = self._make_site(database, begun)
+            made = self._make_site(database, run_plan)
             if options.broken and isinstance(database, PostgresDatabase):
                 database.look_away()
             stack.enter_context(self._served(database))
             ports = stack.enter_context(self._guarded(apis_planned, made))
             stack.enter_context(self._loaded(made, ports))
             nemesis = self._nemesis(database, writer)
-            with self._administered(database, begun, made):
+            with self._administered(database, run_plan, made):
                 self._break_until_the_end(nemesis, database, writer)
             self._wait_for_quiet()
             self._look_at_the_end(database, writer)
         return self.files()
 
     def files(self) -> list[Path]:
-        """The files of its history, as far as there are any."""
+        """The files of its history that exist."""
         return [path for path in (*self.history, *(load.history for load in self._loads)) if path.exists()]
 
     def _look_at_the_end(self, database: Database, writer: Writer) -> None:
@@ -144,7 +141,7 @@ class Run:
             _note_expiry(writer, sites[1], self._measure_a_full_life(database, sites[1]))
 
     def _measure_a_full_life(self, database: Database, site: ExpirySite) -> float:
-        """With the clock of the store moved: alone, because on SQLite that is the clock of the node."""
+        """Measure on a single node while moving the store's clock, which on SQLite is the node's."""
         for node in self._nodes:
             node.kill()
         alone = Node(
@@ -161,7 +158,7 @@ class Run:
         return measure_expiry(site, alone.port, move)
 
     def make_tables(self, database: Database) -> None:
-        """Those of this version."""
+        """Make the tables of this version."""
         database.make_tables()
 
     @contextmanager
@@ -179,16 +176,16 @@ class Run:
         finally:
             database.close()
 
-    def _make_site(self, database: Database, begun: Begun) -> Made:
+    def _make_site(self, database: Database, run_plan: RunPlan) -> Made:
         store = database.open()
         try:
-            return make_site(store, database.keyring, begun, Vendor())
+            return make_site(store, database.keyring, run_plan, Vendor())
         finally:
             store.close()
 
     @contextmanager
     def _served(self, database: Database) -> Iterator[None]:
-        # What a blind guard overlooks is what Licet does not do: so Licet does it.
+        # A blind guard lets in what Licet would never issue; so the server has a defect that issues it.
         broken = HASTY if self.options.broken == BLIND else self.options.broken
         for number in range(self.options.nodes):
             variables = {**database.variables(number), **_committing(number, broken)}
@@ -208,7 +205,7 @@ class Run:
         return Node(number, self.directory, variables, broken=broken, popen=self._popen())
 
     def _popen(self) -> type[subprocess.Popen[bytes]] | None:
-        """What starts a node; None is a program, as a user starts it."""
+        """The class that starts a node; None starts it as a program, as a user does."""
         return forking_popen() if self.options.is_forked else None
 
     def _guarded(self, plans: tuple[ApiPlan, ...], made: Made) -> AbstractContextManager[tuple[int, ...]]:
@@ -236,13 +233,13 @@ class Run:
                 load.kill()
 
     @contextmanager
-    def _administered(self, database: Database, begun: Begun, made: Made) -> Iterator[None]:
+    def _administered(self, database: Database, run_plan: RunPlan, made: Made) -> Iterator[None]:
         with Writer(self.history[1]) as writer:
             seed = self._dice.getrandbits(64)
-            # Each change of the set-up has nodes forget all that they remember.
+            # After each change of the set-up the nodes drop what they remember, and the load is about that.
             pause_s = RARELY_S if self.options.renewals else PAUSE_S
             api = AdminApi(ports=tuple(node.admin_port for node in self._nodes), key=made.operator_key)
-            administrator = Administrator(database, begun, made, writer, seed, api, pause_s)
+            administrator = Administrator(database, run_plan, made, writer, seed, api, pause_s)
             administrator.start()
             try:
                 yield
@@ -294,11 +291,11 @@ class Run:
         self._wait_for(done - self._operations())
 
     def _wait_for(self, operations: int) -> None:
-        """Return when so many more were done, or it has taken too long."""
+        """Return when so many more operations are done, or after `PATIENCE_S`."""
         done = self._operations() + operations
         until_s = time.monotonic() + PATIENCE_S
         while self._operations() < done and time.monotonic() < until_s:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_EVERY_S)
 
     def _operations(self) -> int:
         return sum(load.count.operations for load in self._loads)
@@ -342,11 +339,11 @@ def _note_expiry(writer: Writer, site: ExpirySite, seconds: float) -> None:
 
 
 def _committing(node: int, broken: str) -> dict[str, str]:
-    """Some nodes commit in a process of their own and some do not; a mistake is put into one process."""
+    """Let every other node commit in a separate process; a deliberate defect needs a node of one process."""
     own_process = node % 2 == 0 and not broken
     return {"LICET_COMMIT_PROCESS": "true" if own_process else "false"}
 
 
 def _share(tenants: Sequence[TenantSite], number: int, loads: int) -> tuple[TenantSite, ...]:
-    """The clients that one of several processes of the load plays."""
+    """The tenants with the clients that one of several load processes plays."""
     return tuple(msgspec.structs.replace(tenant, clients=tenant.clients[number::loads]) for tenant in tenants)

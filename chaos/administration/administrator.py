@@ -19,17 +19,17 @@ from chaos.history import (
     POOL,
     Action,
     ActionKind,
-    Begun,
     ClientPlan,
     Done,
     Limits,
+    RunPlan,
     TenantPlan,
     Writer,
     now_us,
 )
 from chaos.site.databases import Database
 from chaos.site.plans import ACTOR, Made, set_options
-from chaos.site.tables import look
+from chaos.site.tables import sample
 from licet.model import Client, InvalidValue, Tenant
 from licet.reports.live import sessions
 from licet.setup.change import changing, end_sessions
@@ -54,7 +54,7 @@ class Administrator:
     def __init__(  # noqa: PLR0917 - made in one place
         self,
         database: Database,
-        begun: Begun,
+        run_plan: RunPlan,
         made: Made,
         writer: Writer,
         seed: int,
@@ -63,11 +63,11 @@ class Administrator:
     ) -> None:
         self.done: Counter[str] = Counter()
         self._database = database
-        self._tenants = begun.tenants
+        self._tenants = run_plan.tenants
         self._secrets = made.secrets
         self._writer = writer
         self._dice = random.Random(seed)
-        self._licensing = Licensing(begun.tenants, made.vendor, ACTOR, self._dice)
+        self._licensing = Licensing(run_plan.tenants, made.vendor, ACTOR, self._dice)
         self._removing = Removing(ACTOR, api, self._dice)
         self._is_over = threading.Event()
         self._pause_s = pause_s
@@ -115,7 +115,7 @@ class Administrator:
             self._is_over.wait(PAUSE_S)
 
     def _look(self, store: Store) -> None:
-        self._writer.write(look(store))
+        self._writer.write(sample(store))
 
     def _act(self, store: Store) -> None:
         plan = self._dice.choice(self._tenants)

@@ -18,7 +18,7 @@ import msgspec
 from chaos.attacks.apis import Apis, apis
 from chaos.attacks.figures import HOLD_S, SEATS, Figures, Told
 from chaos.checks.guards import Entry
-from chaos.history import Begun, ClientPlan, Operation, TenantPlan, read_history
+from chaos.history import ClientPlan, Operation, RunPlan, TenantPlan, read_history
 from chaos.load.process import LoadProcess
 from chaos.load.process import Spec as LoadSpec
 from chaos.site.databases import SqliteDatabase, tests_postgres
@@ -45,7 +45,7 @@ PLAN = TenantPlan(
     signed=SEATS,
     is_jwt=True,
 )
-_BEGUN = Begun(seed=0, store="sqlite", nodes=2, tenants=(PLAN,))
+_RUN_PLAN = RunPlan(seed=0, store="sqlite", nodes=2, tenants=(PLAN,))
 # What somebody with the database's password may think of.
 EDITS = (
     "UPDATE pool SET seats = 1000, overuse = 1000",
@@ -92,7 +92,7 @@ def primaries(directory: Path, seconds: float) -> Iterator[Figures]:
         old.create_database("licet")
         store = StoreAt(database.data, old.url("licet")).open(SystemClock(), create=True)
         try:
-            made = make_site(store, database.keyring, _BEGUN, Vendor())
+            made = make_site(store, database.keyring, _RUN_PLAN, Vendor())
         finally:
             store.close()
         new = stack.enter_context(tests_postgres().standby_of(old))
@@ -119,7 +119,7 @@ def _sqlite(directory: Path) -> tuple[SqliteDatabase, Made]:
     database = SqliteDatabase(directory)
     database.make_tables()
     with closing(database.open()) as store:
-        return database, make_site(store, database.keyring, _BEGUN, Vendor())
+        return database, make_site(store, database.keyring, _RUN_PLAN, Vendor())
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Compares answers with lives: a live token is active, an ended one never again, and each error has a reason.
+"""Checks each answer against the sessions: a live token is active, an ended one is not, an error has a cause.
 
-Operations are read in the order in which they were sent: a later one cannot have renewed a session for an
-earlier one.
+Operations are read in the order in which they were sent, because a later one cannot have renewed a session
+for an earlier one.
 """
 
 from collections import defaultdict
@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 from chaos.checks.findings import FindingKind, Findings
 from chaos.checks.holders import DENIALS
 from chaos.checks.lives import Life, Lives
-from chaos.checks.times import ALLOWANCE_US, Faults, Shut, Spans
+from chaos.checks.times import ALLOWANCE_US, Disabled, Faults, Spans
 from chaos.history import Action, Operation
 
 
 class _Client:
-    """When a client's requests may be refused, and when they must be."""
+    """When the requests of a client may be refused, and when they must be."""
 
     def __init__(self, actions: Sequence[Action], faults: Faults) -> None:
-        self.may_be_shut = Spans(actions, "disable", "enable", faults)
+        self.may_be_disabled = Spans(actions, "disable", "enable", faults)
         self.may_lack_secret = Spans(actions, "take_secret", "give_secret", faults)
-        self.is_shut = Shut(actions)
+        self.is_disabled = Disabled(actions)
 
 
 def check_answers(
@@ -30,7 +30,7 @@ def check_answers(
     faults: Faults,
     findings: Findings,
 ) -> None:
-    """Find the answers that cannot be right."""
+    """Find the answers that cannot be correct."""
     checking = _Answers(lives, actions, faults, findings)
     for operation in operations:
         if not operation.is_unknown:
@@ -40,7 +40,7 @@ def check_answers(
 
 
 class _Answers:
-    """The answers of one tenant, in the order in which they were asked for."""
+    """Checks the answers of one tenant, in the order in which the requests were sent."""
 
     def __init__(self, lives: Lives, actions: Sequence[Action], faults: Faults, findings: Findings) -> None:
         self._lives = lives
@@ -57,7 +57,7 @@ class _Answers:
         }
 
     def check(self, operation: Operation) -> None:
-        """One that was answered."""
+        """Check an operation that was answered."""
         if operation.outcome == "invalid_client":
             self._check_refusal(operation)
         elif operation.kind == "grant":
@@ -68,13 +68,13 @@ class _Answers:
                     self._check_refresh(operation, life)
                 case "introspect":
                     self._check_introspection(operation, life)
-                case "call":  # `guards` checks it
+                case "call":  # `guards.py` checks it
                     pass
                 case _:
                     self._check_ending(operation, life)
 
     def may_renew(self, operation: Operation, by_us: int) -> None:
-        """One that renewed a session at this moment at the latest, if it did."""
+        """Note an operation that may have renewed its session, at `by_us` at the latest."""
         known_us = self._renewed_by_us.get(operation.sid, 0)
         self._renewed_by_us[operation.sid] = max(known_us, by_us)
 
@@ -82,7 +82,9 @@ class _Answers:
         match operation.outcome:
             case "granted":
                 self.may_renew(operation, operation.received_us)
-                if self._clients[operation.client].is_shut.cover(operation.sent_us, operation.received_us):
+                if self._clients[operation.client].is_disabled.cover(
+                    operation.sent_us, operation.received_us
+                ):
                     self._findings.add("undone_logoff", "a client that is disabled was granted", operation)
             case outcome if outcome not in DENIALS:
                 self._findings.add("unexplained_refusal", outcome, operation)
@@ -117,8 +119,8 @@ class _Answers:
         elif operation.outcome != "inactive":
             self._findings.add("unexplained_refusal", operation.outcome, operation)
         elif must_live:
-            shut = self._clients[life.client].may_be_shut
-            if not shut.touch(operation.sent_us, operation.received_us):
+            disabled = self._clients[life.client].may_be_disabled
+            if not disabled.touch(operation.sent_us, operation.received_us):
                 self._findings.add("lost_grant", f"{life.sid} must live", operation)
         else:
             self._must_be_over(operation, life)
@@ -139,13 +141,13 @@ class _Answers:
         client = self._clients[operation.client]
         window = operation.sent_us, operation.received_us
         if operation.kind != "introspect" and (
-            client.may_be_shut.touch(*window) or client.may_lack_secret.touch(*window)
+            client.may_be_disabled.touch(*window) or client.may_lack_secret.touch(*window)
         ):
             return
         self._findings.add("unexplained_refusal", "the client authenticated", operation)
 
     def _must_be_over(self, operation: Operation, life: Life) -> None:
-        """Report an answer that a live session cannot get."""
+        """Count an answer that only a session that is over can get."""
         is_over = operation.sent_us > min(life.ended_us, life.may_until_us)
         self._findings.checked["sessions that had to be over"] += is_over
 
@@ -157,6 +159,6 @@ class _Answers:
             self._findings.add("undone_logoff", f"{life.sid} lives, and {why} by {over_us}", operation)
 
     def _may_have_expired(self, operation: Operation) -> bool:
-        """Whether the access token that was sent may have."""
+        """Whether the access token that was sent may have expired."""
         ran_out_us = operation.token_sent_us + self._access_us - self._sooner_us - ALLOWANCE_US
         return bool(operation.token_sent_us) and operation.received_us > ran_out_us

@@ -1,8 +1,8 @@
-"""The checker: compares a history with what the licence allows.
+"""Compares the history of a run with the licence rules, and reports each contradiction as a finding.
 
-It is pure: records in, findings out. It trusts nothing but what clients sent and were answered, what
-administrators did, and the tables after quiet. Where a history leaves a choice, the server has the benefit
-of it: every finding is a mistake for certain (or one of the checker's), whatever happened unseen.
+It is pure: it takes records and returns findings. It trusts only the requests and answers of clients, the
+actions of administrators, and the tables at the end of the run. Where the history leaves open what happened,
+the server has the benefit of the doubt: so every finding is certainly a defect, of Licet or of the checker.
 
 `check` takes the records of one run, in any order.
 """
@@ -16,7 +16,7 @@ import msgspec
 
 from chaos.checks.answers import check_answers
 from chaos.checks.claims import check_claims
-from chaos.checks.final_state import check_final, check_look
+from chaos.checks.final_state import check_final, check_sample
 from chaos.checks.findings import Findings
 from chaos.checks.ghosts import check_live
 from chaos.checks.guards import check_calls
@@ -31,25 +31,25 @@ from chaos.history import (
     FOREVER,
     Action,
     AnyRecord,
-    Begun,
     Fault,
     Figure,
     Final,
-    Look,
     Operation,
+    RunPlan,
+    Sample,
     TenantPlan,
 )
 
 FAILOVER_S_MAX = 10.0
 EXPIRY_S_MAX = 1.0
 PROMOTED, FAILOVER, EXPIRY = "promoted", "failover", "expiry"
-GRANTS_LOOKED_AT = 1000  # behind a promotion: among these is the one that was answered first
+GRANTS_AFTER_PROMOTION = 1000  # among these is the one that was answered first
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What a run was, in figures, and what was found in it."""
+    """The figures of a run, and the findings in its history."""
 
-    begun: Begun
+    run_plan: RunPlan
     findings: Findings
     operations: Counter[str]
     outcomes: Counter[str]
@@ -66,28 +66,28 @@ class Report(msgspec.Struct, kw_only=True):
 
 
 class _Sorted:
-    """The records of a run, by what they are."""
+    """The records of a run, by their kind."""
 
     def __init__(self, records: Iterable[AnyRecord]) -> None:
-        self.begun: Begun | None = None
+        self.run_plan: RunPlan | None = None
         self.operations: list[Operation] = []
         self.actions: dict[str, list[Action]] = defaultdict(list)
         self.faults: list[Fault] = []
         self.figures: list[Figure] = []
-        self.looks: list[Look] = []
+        self.samples: list[Sample] = []
         self.final: Final | None = None
         self.clocks: dict[str, StoreClock] = defaultdict(StoreClock)
         for record in records:
             self._put(record)
-        self._settle()
+        self._date_operations()
 
-    def _settle(self) -> None:
-        """Say of grants whose answers were put off when they were decided, in the order of that."""
+    def _date_operations(self) -> None:
+        """Find when delayed grants were decided at the earliest, and sort all operations by this moment."""
         clocks = self.clocks
         for operation in self.operations:
             clocks[operation.tenant].learn(operation)
         faults = Faults(self.faults)
-        self.operations = [clocks[it.tenant].settled(it, faults) for it in self.operations]
+        self.operations = [clocks[it.tenant].dated(it, faults) for it in self.operations]
         self.operations.sort(key=lambda operation: operation.sent_us)
 
     def _put(self, record: AnyRecord) -> None:
@@ -100,12 +100,12 @@ class _Sorted:
                 self.faults.append(record)
             case Figure():
                 self.figures.append(record)
-            case Look():
-                self.looks.append(record)
+            case Sample():
+                self.samples.append(record)
             case Final():
                 self.final = record
-            case Begun():
-                self.begun = record
+            case RunPlan():
+                self.run_plan = record
 
 
 def check(records: Iterable[AnyRecord]) -> Report:
@@ -114,27 +114,27 @@ def check(records: Iterable[AnyRecord]) -> Report:
     Raises ValueError when the records are not those of a run.
     """
     found = _Sorted(records)
-    if found.begun is None:
-        raise ValueError("a history has a record of what was begun")
+    if found.run_plan is None:
+        raise ValueError("a history needs a record of its run")
     findings = Findings()
     faults = Faults(found.faults, found.operations)
     by_tenant: dict[str, list[Operation]] = defaultdict(list)
     for operation in found.operations:
         by_tenant[operation.tenant].append(operation)
-    for plan in found.begun.tenants:
+    for plan in found.run_plan.tenants:
         _check_tenant(plan, by_tenant[plan.name], found, faults, findings)
-    for look in found.looks:
-        check_look(look.pools, look, findings)
-        check_counts(look, findings)
+    for sample in found.samples:
+        check_sample(sample.pools, sample, findings)
+        check_counts(sample, findings)
     if found.final is not None:
         check_counts(found.final, findings)
-    return _report(found, found.begun, findings)
+    return _report(found, found.run_plan, findings)
 
 
 def _check_tenant(
     plan: TenantPlan, operations: list[Operation], found: _Sorted, faults: Faults, findings: Findings
 ) -> None:
-    assert found.begun is not None
+    assert found.run_plan is not None
     actions = found.actions[plan.name]
     for action in actions:
         if action.done == "contradiction":
@@ -149,12 +149,12 @@ def _check_tenant(
         limits.check(operations, findings)
         check_line(plan, lives, seats, limits, actions, faults, operations, findings)
         check_denials(lives, seats, operations, findings, limits.explains)
-        check_live(plan, lives, found.looks, operations, found.clocks[plan.name], faults, findings)
+        check_live(plan, lives, found.samples, operations, found.clocks[plan.name], faults, findings)
     check_claims(plan, operations, findings)
     check_answers(lives, operations, actions, faults, findings)
     if seats.signed is not None:
         check_numbers(lives, seats.signed, operations, findings)
-        check_calls(lives, seats.signed, operations, actions, found.begun, faults, findings)
+        check_calls(lives, seats.signed, operations, actions, found.run_plan, faults, findings)
     if found.final is not None:
         check_final(lives, seats, operations, found.final, findings)
         if limits is not None:
@@ -163,7 +163,7 @@ def _check_tenant(
 
 
 def _measured(found: _Sorted, findings: Findings) -> dict[str, list[float]]:
-    """What was measured, in seconds, by its name."""
+    """The measured figures in seconds, by name."""
     figures: dict[str, list[float]] = defaultdict(list)
     for figure in found.figures:
         if figure.name == PROMOTED:
@@ -186,21 +186,22 @@ def _is_during(figure: Figure, fault: Fault) -> bool:
 
 
 def _failover_s(operations: Sequence[Operation], promoted: Figure) -> float:
-    """From a promotion to the first answer to a grant that was asked for after it."""
+    """The time from a promotion to the first answer to a grant that was sent after it."""
     first = bisect_left(operations, promoted.at_us, key=lambda operation: operation.sent_us)
     granted = (
         operation
         for operation in operations[first:]
         if operation.kind == "grant" and operation.outcome == "granted"
     )
-    answered_us = min((grant.received_us for grant in islice(granted, GRANTS_LOOKED_AT)), default=FOREVER)
+    first_ones = islice(granted, GRANTS_AFTER_PROMOTION)
+    answered_us = min((grant.received_us for grant in first_ones), default=FOREVER)
     return (answered_us - promoted.at_us) / 1e6
 
 
-def _report(found: _Sorted, begun: Begun, findings: Findings) -> Report:
+def _report(found: _Sorted, run_plan: RunPlan, findings: Findings) -> Report:
     figures = _measured(found, findings)
     return Report(
-        begun=begun,
+        run_plan=run_plan,
         findings=findings,
         operations=Counter(operation.kind for operation in found.operations),
         outcomes=Counter(
@@ -217,5 +218,5 @@ def _report(found: _Sorted, begun: Begun, findings: Findings) -> Report:
 
 
 def _span_s(operations: Sequence[Operation]) -> float:
-    """How long the operations took together."""
+    """The time from the first operation to the last one."""
     return (operations[-1].sent_us - operations[0].sent_us) / 1e6 if operations else 0.0

@@ -1,4 +1,4 @@
-"""Checks that JWTs say what was decided: an API that does not introspect knows nothing else (L13, L18)."""
+"""Checks that JWTs say what was decided: an API that does not introspect relies on that (L13, L18)."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ COUNTED_FOR = {"client": "client", "user": "user", "none": "session"}
 
 
 def check_claims(plan: TenantPlan, operations: Iterable[Operation], findings: Findings) -> None:
-    """Find tokens that say another client, scope, pool or seat than was decided, or that live longer."""
+    """Find tokens with another client, scope, pool or seat than was decided, or with a longer life."""
     users = {client.client_id: client.user for client in plan.clients}
     for operation in operations:
         claims = operation.claims
@@ -24,13 +24,13 @@ def check_claims(plan: TenantPlan, operations: Iterable[Operation], findings: Fi
 
 
 def _why_false(plan: TenantPlan, operation: Operation, claims: Claims, user: str) -> str:
-    """What of it is not so; '' where all is."""
+    """The first claim that is false, in words; '' where all are true."""
     has_number = operation.licensed and plan.signed > 0
     longest_s = claims.iat + plan.access_ttl_s
     return next(
         (
             f"it says {what}"
-            for is_so, what in (
+            for is_true, what in (
                 ((claims.client, claims.user) == (operation.client, user), f"{claims.client}, {claims.user}"),
                 (("all" in claims.scope.split()) == operation.licensed, f"the scope {claims.scope}"),
                 (claims.pool == (POOL if operation.licensed else ""), f"the pool {claims.pool or 'none'}"),
@@ -41,7 +41,7 @@ def _why_false(plan: TenantPlan, operation: Operation, claims: Claims, user: str
                 ),
                 (claims.iat <= claims.exp <= longest_s, f"that it lives for {claims.exp - claims.iat} s"),
             )
-            if not is_so
+            if not is_true
         ),
         "",
     )

@@ -1,4 +1,4 @@
-"""Compares the tables at the quiet end with each other, and with all answers (L4, L6, L9, L11)."""
+"""Compares the tables after the end of the load with each other, and with all answers (L4, L6, L9, L11)."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,17 +9,17 @@ from chaos.checks.lives import Lives
 from chaos.checks.numbers import check_numbers_at_the_end
 from chaos.checks.signed import Room
 from chaos.checks.times import ALLOWANCE_US
-from chaos.history import FOREVER, Final, Look, Operation, PoolRow, SessionRow, TenantPlan
+from chaos.history import FOREVER, Final, Operation, PoolRow, Sample, SessionRow, TenantPlan
 
-GIVEN_BACK = "seats that were certainly given to who was leaving, and given back"
+GIVEN_BACK = "seats that were certainly given to clients that had left, and given back"
 
 
-def check_look(pools: Iterable[PoolRow], seen: Look | Final, findings: Findings) -> None:
-    """Do the pools' own numbers agree, at whatever moment somebody looks?"""
+def check_sample(pools: Iterable[PoolRow], seen: Sample | Final, findings: Findings) -> None:
+    """Check that the counters of the pools agree with their rows; they must at every moment."""
     for pool in pools:
         if pool.in_use != pool.rows:
             text = f"{pool.tenant}: in_use is {pool.in_use}, and there are {pool.rows} seats"
-            findings.add("tables", text, *([seen] if isinstance(seen, Look) else []))
+            findings.add("tables", text, *([seen] if isinstance(seen, Sample) else []))
         if pool.in_use > pool.seats + pool.overuse:
             findings.add("tables", f"{pool.tenant}: {pool}")
 
@@ -27,10 +27,10 @@ def check_look(pools: Iterable[PoolRow], seen: Look | Final, findings: Findings)
 def check_final(
     lives: Lives, seats: Room, operations: Iterable[Operation], final: Final, findings: Findings
 ) -> None:
-    """Is what the tables hold of one tenant what it has to be?"""
+    """Check the tables of one tenant."""
     name = lives.plan.name
     pools = [pool for pool in final.pools if pool.tenant == name]
-    check_look(pools, final, findings)
+    check_sample(pools, final, findings)
     for pool in pools:
         if pool.minute_in_use != pool.in_use:
             text = f"{name}: usage says {pool.minute_in_use} in use, and the pool {pool.in_use}"
@@ -51,9 +51,9 @@ def check_final(
 
 
 def _check_seats(plan: TenantPlan, sessions: Iterable[SessionRow], final: Final, findings: Findings) -> None:
-    """A seat is held while one of its sessions lives and until its hold is over, and not longer (L4, L18).
+    """Check that a seat is held until its last session and its hold are over, and no longer (L4, L18).
 
-    Where nothing is held, its row may say less than its sessions, and must be there all the same.
+    In a pool without a hold, the row of a seat may have an earlier expiry than its sessions, but must exist.
     """
     name, until_ms = plan.name, dict[str, int]()
     is_exact = bool(plan.hold_s or plan.signed)
@@ -78,7 +78,7 @@ def _check_seats(plan: TenantPlan, sessions: Iterable[SessionRow], final: Final,
 
 
 def _check_sessions(lives: Lives, sessions: Iterable[SessionRow], final: Final, findings: Findings) -> None:
-    """What was answered and must live is there; what is over is not (L9)."""
+    """Check that sessions that must live are in the tables, and that ended ones are not (L9)."""
     live = {row.sid: row for row in sessions if row.expires_at_ms > final.now_ms}
     for life in lives.by_sid.values():
         if life.sid not in live:
@@ -96,7 +96,7 @@ def _check_sessions(lives: Lives, sessions: Iterable[SessionRow], final: Final, 
 
 
 def _answered(operations: Iterable[Operation]) -> Counter[tuple[str, str]]:
-    """How often each client was granted a session, and denied one."""
+    """The number of grants and denials that each client was answered."""
     answered: Counter[tuple[str, str]] = Counter()
     for operation in operations:
         if operation.kind == "grant" and operation.outcome == "granted":
@@ -113,14 +113,14 @@ def _check_journal(
     final: Final,
     findings: Findings,
 ) -> None:
-    """Every grant, denial and ending is written down once (L11)."""
+    """Check that the journal has every grant, denial and ending once (L11)."""
     written: Counter[tuple[str, str]] = Counter()
     for row in final.journal:
         if row.tenant == lives.plan.name:
             written[row.client, row.kind] += row.times
     operations = tuple(operations)
     answered = _answered(operations)
-    # Whose requests were denied more often than they were answered.
+    # A request that waits in line may be denied several times before it is answered.
     waited = {operation.client for operation in operations if operation.wait_s}
     unanswered = Counter(client for _, _, client, _ in lives.unanswered)
     given_back = Counter(client for _, _, client in lives.given_back)

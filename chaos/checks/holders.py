@@ -1,9 +1,9 @@
-"""Compares holders with seats: never more holders than seats (L6, L18), no denial while a seat is free (L4).
+"""Checks that a pool never has more holders than seats (L6, L18), and denies none while a seat is free (L4).
 
-Of all holders that must have a seat at one moment, one took its seat last. All others had theirs then, so
-the pool had at least as many seats at that moment: it lies between the latest sending and the latest answer
-among the grants that took them. So a pool whose seats were lowered below the number in use is no finding,
-but a new holder in it is.
+Of all holders that must have a seat at one moment, one took its seat last. All others had theirs at that
+time, so the pool must have had as many seats then: between the latest sending and the latest answer among the
+grants that took the seats. So it is no finding if an administrator lowers the seats below the number in use,
+but a new holder after that is one.
 """
 
 import heapq
@@ -26,19 +26,19 @@ DENIALS = frozenset({"all_in_use", "no_seats", "licence_expired", "licence_missi
 
 
 def check_holders(lives: Lives, seats: Room, operations: Sequence[Operation], findings: Findings) -> None:
-    """Find the moments in which more held a seat for certain than there were."""
+    """Find the moments at which more holders certainly had a seat than the pool had seats."""
     check_most(
         lives.holding(),
         seats.most,
         seats.least_ever,
-        Told("over_issued", "moments at which every seat was held", "seats", lives.plan.name),
+        Excess("over_issued", "moments at which every seat was held", "seats", lives.plan.name),
         operations,
         findings,
     )
 
 
-class Told(NamedTuple):
-    """How it is told that more held seats than may: what was checked, and what there is too little of."""
+class Excess(NamedTuple):
+    """The words of a finding of too many holders: what was checked, and what there was too little of."""
 
     kind: FindingKind
     checked: str
@@ -50,11 +50,11 @@ def check_most(  # noqa: PLR0917 - called in few places
     lives: Iterable[Life],
     most_between: Callable[[int, int], int],
     least_ever: int,
-    told: Told,
+    excess: Excess,
     operations: Sequence[Operation],
     findings: Findings,
 ) -> None:
-    """Find the moments in which more of these held a seat for certain than may have been allowed to."""
+    """Find the moments at which more of these holders certainly had a seat than can have been allowed."""
     grants: Mapping[str, Operation] | None = None
     active: dict[str, dict[str, Life]] = defaultdict(dict)  # by holder, its sessions by sid
     ends: list[tuple[int, str, str]] = []
@@ -73,13 +73,13 @@ def check_most(  # noqa: PLR0917 - called in few places
             continue
         last_us = max(max(taken.since_us for taken in of_one.values()) for of_one in active.values())
         most = most_between(last_us, at_us)
-        findings.checked[told.checked] += len(active) == most
+        findings.checked[excess.checked] += len(active) == most
         if len(active) > most:
             if grants is None:
                 grants = {operation.sid: operation for operation in operations if operation.kind == "grant"}
-            text = f"{len(active)} holders of {most} {told.what} in {told.tenant} at {at_us}"
+            text = f"{len(active)} holders of {most} {excess.what} in {excess.tenant} at {at_us}"
             held = (it for of_one in active.values() for it in of_one.values())
-            findings.add(told.kind, text, *(grants[life.sid] for life in held))
+            findings.add(excess.kind, text, *(grants[life.sid] for life in held))
 
 
 def check_denials(
@@ -89,7 +89,7 @@ def check_denials(
     findings: Findings,
     explains: Callable[[Operation], bool] = lambda _: False,
 ) -> None:
-    """Find the denials that cannot have been right; `explains` those by options."""
+    """Find the denials that cannot be correct; `explains` says whether an option may be the reason."""
     checking = _Denials(lives, seats, explains)
     for operation in operations:
         if operation.kind != "grant" or operation.outcome not in DENIALS:
@@ -103,7 +103,7 @@ def check_denials(
 
 
 class _Denials:
-    """What may have been so when somebody was denied."""
+    """Checks the denials of one tenant against all that may have been true at their time."""
 
     def __init__(self, lives: Lives, seats: Room, explains: Callable[[Operation], bool]) -> None:
         self._lives = lives
@@ -117,14 +117,14 @@ class _Denials:
                 self._must_hold[life.holder].append(life)
 
     def most_in_use(self, operation: Operation) -> int:
-        """How many may have held a seat."""
+        """The most holders that may have had a seat during an operation."""
         return self._most.between(operation.sent_us, operation.received_us)
 
     def why_not(self, operation: Operation) -> str:
-        """Why a denial cannot have been right; '' where it can."""
+        """Why a denial cannot be correct; '' where it can."""
         window = operation.sent_us, operation.received_us
         holder = self._lives.holder(operation.client, "")
-        # EXCLUDE and INCLUDE come before all (L15).
+        # EXCLUDE and INCLUDE are decided before all else (L15).
         is_barred = operation.outcome in BARRED
         if not is_barred and any(life.must_hold(*window) for life in self._must_hold[holder]):
             return f"{holder} holds a seat already (L2)"
@@ -139,7 +139,7 @@ class _Denials:
         return ""
 
     def _why_no_seat(self, operation: Operation) -> str:
-        """Why what it says is no reason; '' where it is."""
+        """Why the reason of a denial cannot be true; '' where it can."""
         window = operation.sent_us, operation.received_us
         signed = set[int]() if self._seats.signed is None else self._seats.signed.between(*window)
         if operation.outcome == "licence_expired":
@@ -161,7 +161,10 @@ class _Denials:
 
 
 class MostHolders:
-    """How many may have held a seat at each moment; of each of them, when it may have: from, until."""
+    """How many holders may have had a seat at each moment.
+
+    `holders` are the spans in which each holder may have had one: from, until.
+    """
 
     def __init__(self, holders: Iterable[Sequence[tuple[int, int, Life | None]]]) -> None:
         edges: list[tuple[int, int]] = []

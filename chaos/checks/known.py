@@ -1,8 +1,8 @@
-"""Describes what was known of a tenant around a denial: which clients may have had its seats, and why.
+"""Describes who may have had the seats of a tenant around a denial, and why.
 
-A denial that nothing explains is printed with this, so that a reader sees what nearly would explain it
-without the whole history. Moments are in seconds after the denial was asked for; a session has the id by
-which `grep` finds it.
+An unexplained denial is printed with this, so that a reader sees what nearly explains it without reading the
+whole history. Times are in seconds after the request that was denied; sessions have the id by which `grep`
+finds them.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from chaos.checks.signed import Room
 from chaos.checks.times import ALLOWANCE_US
 from chaos.history import FOREVER, Operation
 
-LINES_MAX = 60  # above what any tenant has of seats and of sessions in the hold of one
+LINES_MAX = 60  # more than any tenant has seats, and sessions within one hold
 
 
 def known_around(lives: Lives, seats: Room, denial: Operation) -> list[str]:
-    """Of each seat that may have been held, by whom, when and with which number; then what gave seats."""
+    """The seats that may have been held, with holder, time and number; then the settings and licences."""
     plan = lives.plan
     before_us = max(plan.hold_s, plan.session_ttl_s) * 1_000_000 + ALLOWANCE_US
     from_us, until_us = denial.sent_us - before_us, denial.received_us
@@ -35,7 +35,7 @@ def known_around(lives: Lives, seats: Room, denial: Operation) -> list[str]:
 
 
 def _held(lives: Lives, denial: Operation) -> Iterator[str]:
-    """Who may have had a seat when somebody was denied, or until a hold before."""
+    """The holders that may have had a seat at the denial, or within one hold before."""
     from_us = denial.sent_us - lives.plan.hold_s * 1_000_000 - ALLOWANCE_US
     for holder, spans in sorted(lives.may_hold().items()):
         for may_from_us, may_until_us, life in spans:
@@ -49,13 +49,13 @@ def _of(life: Life, denial: Operation) -> str:
     must = f"must from {_at(life.received_us, denial)} to {_at(life.must_hold_until_us, denial)}"
     token = f"last token at {_at(life.renewed_sent_us, denial)} to {_at(life.renewed_by_us, denial)}"
     ends = ((life.ended_us, "ended by"), (life.cut_us, "may be cut from"))
-    told = [f"{how} {_at(at_us, denial)}" for at_us, how in ends if at_us < FOREVER]
+    ended = [f"{how} {_at(at_us, denial)}" for at_us, how in ends if at_us < FOREVER]
     number = f"number {life.number or 'unknown'}" if life.number or life.hold_us else "no number"
-    return ", ".join((number, f"session {life.sid}", must, token, *told))
+    return ", ".join((number, f"session {life.sid}", must, token, *ended))
 
 
 def _at(at_us: int, denial: Operation) -> str:
-    """A moment, in seconds after the denial was asked for."""
+    """A moment, in seconds after the request that was denied."""
     if at_us >= FOREVER:
         return "the end"
     return f"{(at_us - denial.sent_us) / 1e6:+.3f} s" if at_us > 0 else "the beginning"

@@ -1,11 +1,11 @@
-"""Compares holders with the options of their pool: who may have seats (L15), and how many (L16, L17).
+"""Checks holders against the options of their pool: who may have seats (L15), and how many (L16, L17).
 
-The holders that an option counts are checked as all holders of a pool are (`holders`): the one that took its
-seat last must have taken it at a moment when the option allowed so many. A holder keeps its seat when options
-become stricter.
+The holders that an option counts are checked as all holders of a pool are (`holders.py`): the one that took
+its seat last must have taken it while the option allowed so many. A holder keeps its seat when options become
+stricter.
 
-A client outside of the group that has a reserve never has a seat of that reserve. So all such clients
-together have no more seats than the pool has beside the reserve, whether the reserve is in use or not.
+A client outside the group of a reserve never gets a seat of that reserve. So all such clients together have
+at most the seats outside the reserve, whether the reserve is in use or not.
 """
 
 from collections import defaultdict
@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from chaos.checks.findings import Findings
-from chaos.checks.holders import MostHolders, Told, check_most
+from chaos.checks.holders import Excess, MostHolders, check_most
 from chaos.checks.lives import Life, Lives
 from chaos.checks.signed import Room
 from chaos.checks.times import Settings
-from chaos.history import Action, Final, Limits, LineRow, Look, Operation, SeatRow, TenantPlan
+from chaos.history import Action, Final, Limits, LineRow, Operation, Sample, SeatRow, TenantPlan
 
 LIMITED, COMMON = (
     "moments at which an option allowed no more",
@@ -51,7 +51,7 @@ class Limiting:
         self._user_of = {client.client_id: client.user for client in lives.plan.clients}
 
     def check(self, operations: Sequence[Operation], findings: Findings) -> None:
-        """Find the seats that an option does not allow."""
+        """Find seats that an option does not allow."""
         lives = list(self._lives.holding())
         self._check_max([life for life in lives if life.client in self._sales], "max", operations, findings)
         by_user: dict[str, list[Life]] = defaultdict(list)
@@ -69,12 +69,12 @@ class Limiting:
                 self._check_barred(operation, findings)
 
     def at(self, from_us: int, until_us: int) -> Limits | None:
-        """The options, where they were certainly the same all the time between these."""
+        """The options, if they were certainly the same during this whole time; None otherwise."""
         possible = self._limits.between(from_us, until_us)
         return next(iter(possible)) if len(possible) == 1 else None
 
     def barred(self, limits: Limits, client: str) -> str:
-        """Why a client may have no seat at all (L15), as a denial says it; '' where it may."""
+        """The reason why a client may have no seat at all (L15), as in a denial; '' where it may have one."""
         if limits.excludes and client in self._out:
             return "excluded"
         if limits.reserve and client in self._desk:  # counts as included
@@ -83,15 +83,15 @@ class Limiting:
         return "" if is_named and (not limits.includes or client in self._staff) else "not_included"
 
     def level(self, limits: Limits, client: str) -> int:
-        """How early a client is in line (L19)."""
+        """The priority of a client in line (L19)."""
         return limits.level if client in self._first else 0
 
     def draws_on_reserve(self, limits: Limits, client: str) -> bool:
-        """Whether a client may have a seat that is reserved."""
+        """Whether a client may have a reserved seat."""
         return bool(limits.reserve) and client in self._desk
 
     def may_be_at_limit(self, limits: Limits, client: str, from_us: int, until_us: int) -> bool:
-        """Whether a client may have had as many seats as it may, at some moment between these (L16)."""
+        """Whether a client may have reached one of its limits at some moment of this time (L16)."""
         window = from_us, until_us
         return (
             (client in self._sales and self._of_sales.between(*window) >= (limits.max or NO_LIMIT))
@@ -100,20 +100,20 @@ class Limiting:
         )
 
     def counts_as_sales(self, client: str) -> bool:
-        """Whether a seat of a client counts for the limit of the group `sales`."""
+        """Whether a seat of a client counts towards the limit of the group `sales`."""
         return client in self._sales
 
     def of_user(self, limits: Limits, client: str) -> int:
-        """How many seats the user of a client may have; 0 is no limit. Its own comes before each user's."""
+        """The limit of seats of a client's user, 0 if none: the user's own one, else that of every user."""
         is_own = limits.max_of_user and self._user_of[client] in self._capped
         return limits.max_of_user if is_own else limits.max_per_user
 
     def may_of_user(self, client: str, from_us: int, until_us: int) -> int:
-        """How many seats the user of a client may have had at most between these."""
+        """The most seats that the user of a client may have had during this time."""
         return self._of_user[self._user_of[client]].between(from_us, until_us)
 
     def explains(self, denied: Operation) -> bool:
-        """Whether an option may be the reason of a denial that says so."""
+        """Whether an option may be the reason of a denial, as the denial says."""
         window = denied.sent_us, denied.received_us
         possible = self._limits.between(*window)
         match denied.outcome:
@@ -132,7 +132,7 @@ class Limiting:
                 return most > 0 and denied.position <= most and (denied.queue or not has_place)
 
     def check_counted(self, seats: Iterable[SeatRow], final: Final, findings: Findings) -> None:
-        """Find the seats that are not counted as they have to be, at the end."""
+        """Find the seats that the counters of the options do not count correctly at the end."""
         possible = self._limits.between(final.begun_us, final.ended_us)
         by_sid = {row.sid: row.client for row in final.sessions}
         for seat in seats:
@@ -142,7 +142,7 @@ class Limiting:
                 findings.add("tables", f"{self._plan.name}: {seat.holder} is counted as {seat.counted}")
 
     def _is_counted(self, limits: Limits, client: str, counted: set[str]) -> bool:
-        """Whether a seat of a client is counted as these by such options."""
+        """Whether these options count a seat of a client by exactly these counters."""
         user = self._user_of[client]
         is_own = limits.max_of_user and user in self._capped
         kind = "max" if is_own else "each"
@@ -155,7 +155,7 @@ class Limiting:
     def _check_user(
         self, user: str, lives: list[Life], operations: Sequence[Operation], findings: Findings
     ) -> None:
-        """Those of one user; of one with a limit of its own, by this where there is one (L16)."""
+        """Check the seats of one user against its own limit, or else that of every user (L16)."""
         if user not in self._capped:
             self._check_max(lives, "max_per_user", operations, findings)
             return
@@ -196,8 +196,8 @@ class Limiting:
         operations: Sequence[Operation],
         findings: Findings,
     ) -> None:
-        told = Told("over_limit", checked, what, self._plan.name)
-        check_most(lives, most, least_ever, told, operations, findings)
+        excess = Excess("over_limit", checked, what, self._plan.name)
+        check_most(lives, most, least_ever, excess, operations, findings)
 
     def _check_barred(self, operation: Operation, findings: Findings) -> None:
         if operation.is_unknown:
@@ -215,7 +215,7 @@ class Limiting:
         return MostHolders(spans for holder, spans in may_hold if is_of(self._lives.client_of(holder)))
 
     def _most_by(self, name_of: Callable[[str], str]) -> dict[str, MostHolders]:
-        """Of the holders whose clients have one name each."""
+        """The most holders for each name that `name_of` gives to their clients."""
         spans = defaultdict(list)
         for holder, of_holder in self._lives.may_hold().items():
             spans[name_of(self._lives.client_of(holder))].append(of_holder)
@@ -247,13 +247,13 @@ def limiting(plan: TenantPlan, lives: Lives, seats: Room, actions: Sequence[Acti
     return None if plan.limits is None else Limiting(lives, plan.limits, seats, actions)
 
 
-def check_counts(seen: Look | Final, findings: Findings) -> None:
-    """Do counts by options, and lines, agree with the seats, at whatever moment somebody looks?"""
+def check_counts(seen: Sample | Final, findings: Findings) -> None:
+    """Check that the counters of options, and the lines, agree with the seats; they must at every moment."""
     for count in seen.counts:
         findings.checked["counts of options that are the seats counted"] += count.in_use == count.rows > 0
         if count.in_use != count.rows:
             text = f"{count.tenant}: {count.what} is {count.in_use}, and {count.rows} seats are counted so"
-            findings.add("tables", text, *([seen] if isinstance(seen, Look) else []))
+            findings.add("tables", text, *([seen] if isinstance(seen, Sample) else []))
     for line in seen.lines:
         _check_line(line, findings)
 

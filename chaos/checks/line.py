@@ -1,11 +1,11 @@
 """Checks the line of clients that wait for a seat (L19): no client gets a seat that belongs to one before it.
 
-`places` says when a place belongs to a client. This module finds:
+`places.py` finds out when a place belongs to a client. This module finds:
 
-- A client that was overtaken. A client that gets a new seat needs one free seat for itself, and one for each
-  client that stood before it for certain and could have had one. Seats that were held for certain were not
-  free. A client whose place an administrator removed stands behind all that were in line by then.
-- A client that stands before others which were in line for certain when it came.
+- A client that was overtaken. For a client to get a new seat, there must be one free seat for it, and one for
+  each client that was certainly before it in line and could have had one. Seats that were certainly held were
+  not free. A client whose place an administrator removed is behind all that were in line by then.
+- A client that is before others which were certainly in line when it came.
 - A waiting request that was not answered in time, though nothing was broken and its node answered others.
 """
 
@@ -22,13 +22,13 @@ from chaos.checks.times import Faults, Spans
 from chaos.history import Action, Limits, Operation, TenantPlan
 
 GAVE_UP_US = 7_500_000  # how long after its wait a client gives up
-BEGUN_US = 2_500_000  # after which a request waits for certain
-OTHERS = 3  # requests that a node must have answered meanwhile: so it did answer
-BEHIND = "seats for who was behind others in line, beside those that were theirs"
-NEXT = f"{BEHIND}, where one more would have been overtaken"
-BEFORE = "places in line with no more before them than had to stand there"
-ORDER = "moments at which a seat was free, and was not given to who asked, as it was for others before it"
-AGAIN = f"{ORDER}, some since an administrator took its place away"
+BEGUN_US = 2_500_000  # after this time a request certainly waits
+OTHERS = 3  # a node that answered so many other requests meanwhile was working
+BEHIND = "seats for clients behind others in line, while seats for those others were free"
+NEXT = f"{BEHIND}, and with one seat fewer they would have been overtaken"
+BEFORE = "places in line with only those before them that had to be there"
+ORDER = "requests that got no seat although one was free, because it was for others before them in line"
+AGAIN = f"{ORDER}, after an administrator removed their place"
 LEFT = "requests that were left while they waited in line"
 LEFT_BY = {"": "without a word", "granted": "with a seat", "queued": "with a place"}
 WAITED = "requests that waited in line and were served"
@@ -53,7 +53,7 @@ class _Line:
         of_client: dict[str, list[Action]] = defaultdict(list)
         for action in actions:
             of_client[action.client].append(action)
-        self._shut = {
+        self._disabled = {
             client.client_id: Spans(of_client[client.client_id], "disable", "enable", faults)
             for client in plan.clients
         }
@@ -66,23 +66,23 @@ class _Line:
         self._stays: dict[str, list[Stay]] = {}
 
     def is_steady(self, stay: Stay, until_us: int) -> bool:
-        """Whether neither the options nor who has the place can have been changed meanwhile."""
+        """Whether neither the options nor the client of the place can have been changed since it asked."""
         if self._limits.at(stay.first_us, until_us) is None:
             return False
         clients = self._clients_of[self._holder_of[stay.client]]
-        return not any(self._shut[client].touch(stay.first_us, until_us) for client in clients)
+        return not any(self._disabled[client].touch(stay.first_us, until_us) for client in clients)
 
     def is_highest(self, client: str, at_us: int) -> bool:
-        """Whether nobody has a higher priority."""
+        """Whether no client can have a higher priority."""
         limits = self._limits.at(at_us, at_us)
         return limits is not None and self._limits.level(limits, client) == max(0, limits.level)
 
     def put(self, holder: str, walk: Walk) -> None:
-        """Those of one place, in order."""
+        """Keep the certain times of one place, in order."""
         self._stays[holder] = walk.stays
 
     def check(self, grant: Operation, life: Life, walk: Walk, findings: Findings) -> None:
-        """Find a seat that belonged to somebody before it in line."""
+        """Report a seat that belonged to a client before this one in line."""
         if (found := self._set_aside(grant, life.holder, walk)) is None:
             return
         before, free, waiting = found
@@ -93,9 +93,9 @@ class _Line:
             findings.add("overtaken", text, grant)
 
     def check_position(self, denied: Operation, walk: Walk, findings: Findings) -> None:
-        """Find a place before others whose places are older.
+        """Report a place that is before older places of others.
 
-        An answer that was put off says what was so at several moments.
+        An answer that was delayed is left out: it describes several moments.
         """
         if not denied.position or denied.wait_s or denied.is_unknown:
             return
@@ -109,9 +109,9 @@ class _Line:
             findings.add("overtaken", text, denied)
 
     def count(self, denied: Operation, walk: Walk, findings: Findings) -> None:
-        """Count it, where who was denied would have overtaken somebody, had it got the seat that was free.
+        """Count a denial of a client that would have overtaken another one if it had got the free seat.
 
-        An answer that was put off says what was so at several moments.
+        An answer that was delayed is left out: it describes several moments.
         """
         if denied.outcome != "queued" or denied.wait_s or denied.in_use >= denied.seats:
             return
@@ -125,9 +125,9 @@ class _Line:
             findings.checked[AGAIN] += walk.is_back(denied)
 
     def _set_aside(self, grant: Operation, holder: str, walk: Walk) -> tuple[list[Stay], int, int] | None:
-        """Who stood before it, how many seats can have been free at most, and how many those could have.
+        """The places before a client, the most seats that can have been free, and how many those could have.
 
-        None where that is not known, or nobody stood there.
+        None if that is not known, or no client was before it.
         """
         window = grant.sent_us, grant.received_us
         limits = self._limits.at(*window)
@@ -138,12 +138,12 @@ class _Line:
             return None
         all_held, common_held = self._held(holder, limits, *window)
         seats = self._seats.most(*window)
-        # The most that can have been free without it.
+        # The most seats that can have been free, not counting the one that `holder` took.
         free = min(seats - all_held, max(0, seats - limits.reserve) - common_held)
         return before, free, self._could_have(before, limits)
 
     def _could_have(self, before: Sequence[Stay], limits: Limits) -> int:
-        """How many seats those who wait could have: each user has a limit."""
+        """How many seats the waiting clients could have within the limits of their users."""
         users: dict[str, list[str]] = defaultdict(list)
         for stay in before:
             users[self._user_of[stay.client]].append(stay.client)
@@ -155,7 +155,7 @@ class _Line:
     def _before(
         self, client: str, may_since_us: int, limits: Limits, from_us: int, until_us: int
     ) -> Iterator[Stay]:
-        """Who stood before a client, and could have had a seat as it did, all the time between these."""
+        """The places before a client whose owners could have had a seat during this whole time."""
         for stay in self._stood(client, may_since_us, limits, from_us, until_us):
             other = stay.client
             is_barred = self._limits.barred(limits, other) or self._limits.draws_on_reserve(limits, other)
@@ -165,7 +165,7 @@ class _Line:
     def _stood(
         self, client: str, may_since_us: int, limits: Limits, from_us: int, until_us: int
     ) -> Iterator[Stay]:
-        """Who stood before a client all the time between these."""
+        """The places that were before that of a client during this whole time."""
         level = self._limits.level(limits, client)
         for holder, stays in self._stays.items():
             if holder == self._holder_of[client] or not (stay := at(stays, from_us, until_us)):
@@ -178,14 +178,14 @@ class _Line:
 
     def _may_be_limited(self, limits: Limits, client: str, from_us: int, until_us: int) -> bool:
         window = from_us, until_us
-        # As if it had none: more of a user may stand in line, and each of them counts.
+        # A limit counts as reached at the first seat: several clients of a user may wait, and each counts.
         is_limited = bool(self._limits.of_user(limits, client))
         of_user = is_limited and self._limits.may_of_user(client, *window) > 0
         of_group = bool(limits.max) and self._limits.counts_as_sales(client)
         return of_user or of_group or self._limits.may_be_at_limit(limits, client, *window)
 
     def _held(self, but: str, limits: Limits, from_us: int, until_us: int) -> tuple[int, int]:
-        """How many seats were held all the time between these; and how many by whom none is reserved for."""
+        """How many seats were held during this whole time, and how many by holders without a reserve."""
         held = common = 0
         for holder, (froms, untils) in self._must_hold.items():
             at = bisect_right(froms, from_us) - 1
@@ -205,7 +205,7 @@ def check_line(  # noqa: PLR0917 - what the checks of a tenant are given
     operations: Sequence[Operation],
     findings: Findings,
 ) -> None:
-    """Find clients that were overtaken in line, that lost a place, and that waited and were not answered."""
+    """Find clients that were overtaken in line, that lost a place, or that waited and got no answer."""
     line = _Line(plan, lives, seats, limits, actions, faults)
     grants = [it for it in operations if it.kind == "grant" and it.licensed]
     of_holder, removals = by_place(plan, grants, actions)
@@ -230,12 +230,12 @@ def _check_grant(grant: Operation, lives: Lives, line: _Line, walk: Walk, findin
         line.count(grant, walk, findings)
     elif (life := lives.by_sid.get(grant.sid)) is not None:
         findings.checked[WAITED] += grant.wait_s > 0
-        if life.since_us == grant.sent_us:  # Nobody can have shared a seat with it.
+        if life.since_us == grant.sent_us:  # It did not share a seat that its holder had already.
             line.check(grant, life, walk, findings)
 
 
 def _check_waits(grants: Sequence[Operation], faults: Faults, findings: Findings) -> None:
-    """Find requests that waited and were not answered, by a node that answered others."""
+    """Find waiting requests that their node did not answer, although it answered others."""
     answered: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for grant in grants:
         if grant.received_us:
@@ -243,7 +243,7 @@ def _check_waits(grants: Sequence[Operation], faults: Faults, findings: Findings
     for grant in grants:
         if not grant.wait_s or grant.received_us or grant.left_us:
             continue
-        # Where it is lost soon, its connection was closed as it was sent, because nobody had used it.
+        # An early loss is of an idle connection that the node closed while the request was being sent.
         if grant.lost_us < (grant.asked_us or grant.sent_us) + BEGUN_US:
             continue
         gave_up_us = min(grant.lost_us, grant.due_us + GAVE_UP_US)
@@ -257,7 +257,7 @@ def _check_waits(grants: Sequence[Operation], faults: Faults, findings: Findings
 
 
 def _must_hold(lives: Iterable[Life]) -> dict[str, tuple[list[int], list[int]]]:
-    """When each holder certainly had its seat: from, and until, in order."""
+    """The times from and until which each holder certainly had its seat, in order."""
     spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for life in lives:
         if life.must_hold_until_us > life.received_us:

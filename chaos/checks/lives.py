@@ -1,24 +1,23 @@
-"""The life of each session, as far as a client can know it: when it may have lived, and when it must have.
+"""Finds the life of each session from requests and answers: when it may have lived, and when it must have.
 
-A session must have lived from the moment when its grant was answered until the first of
+A session must have lived from the answer to its grant until the first of
 
 - the sending of a request that may have ended it: a logoff, a revocation, an action of an administrator;
-- the sending of the grant that may have superseded it (L8): where its client may have n sessions, the n-th
+- the sending of the grant that may have superseded it (L8): if its client may have n sessions, the n-th
   grant that was not decided before it;
-- the end of its life, counted from the sending of the last request that renewed it (L3).
+- its expiry, counted from the sending of the last request that renewed it (L3).
 
-It may have lived from the sending of its grant until the answer to a request that ended it, or until the end
-of its life, counted from the last request that may have renewed it.
+It may have lived from the sending of its grant until the answer to a request that ended it, or until its
+expiry, counted from the last request that may have renewed it.
 
 A client that left while it waited in line, and was then answered that it has no seat, may have been given one
-all the same: the server gave it back before that answer (L19), or as soon as it could reach the store.
+for a moment: the server gave it back before that answer (L19), or as soon as it could reach the store.
 
-Where the pool has a hold, the seat was held for that long after the last request that was granted, however
-the session ended (L18). It may have been held for that long after the last request that may have been
-granted.
+In a pool with a hold, the seat was held for that long after the last request that was granted, however the
+session ended (L18). It may have been held for that long after the last request that may have been granted.
 
-In a signed pool all this ends where fewer seats are signed than the number of the seat (L13): no certainty
-from when fewer may be signed, and no possibility from when fewer must be.
+In a signed pool both end when the number of the seat is more than the signed seats (L13): the certainty when
+this may be so, and the possibility when it must be.
 """
 
 import heapq
@@ -31,12 +30,12 @@ from chaos.checks.signed import Signed, numbers_of
 from chaos.checks.times import ALLOWANCE_US, LEFT_US, Faults
 from chaos.history import FOREVER, Action, Operation, TenantPlan
 
-# Of the names of holders that nobody was told.
+# Prefixes of the names of holders that no answer named.
 _UNANSWERED, _GIVEN_BACK = "unanswered ", "given back "
 
 
 class Life(msgspec.Struct, kw_only=True, gc=False):
-    """A session that a client knows. `holder` is '' when it needs no seat."""
+    """A session that a client was granted. `holder` is '' if it needs no seat."""
 
     sid: str
     client: str
@@ -50,12 +49,12 @@ class Life(msgspec.Struct, kw_only=True, gc=False):
     end_sent_us: int = FOREVER
     ended_us: int = FOREVER
     since_us: int = 0  # the earliest at which its seat may have been taken
-    number: int = 0  # of its seat, as far as anybody was told
+    number: int = 0  # of its seat; 0 if no answer named it
     cut_us: int = FOREVER  # from when on fewer seats may have been signed
 
     @property
     def must_until_us(self) -> int:
-        """Until when it lived for certain."""
+        """Until when it certainly lived."""
         return min(self.end_sent_us, self.cut_us, self.renewed_sent_us + self.ttl_us - ALLOWANCE_US)
 
     @property
@@ -65,7 +64,7 @@ class Life(msgspec.Struct, kw_only=True, gc=False):
 
     @property
     def must_hold_until_us(self) -> int:
-        """Until when its seat was its holder's for certain."""
+        """Until when its holder certainly had the seat."""
         if not self.hold_us:
             return self.must_until_us
         held_us = min(self.cut_us, self.renewed_sent_us + self.hold_us - ALLOWANCE_US)
@@ -73,17 +72,17 @@ class Life(msgspec.Struct, kw_only=True, gc=False):
 
     @property
     def may_hold_until_us(self) -> int:
-        """Until when its seat may have been its holder's."""
+        """Until when its holder may have had the seat."""
         if not self.hold_us:
             return self.may_until_us
         return max(self.may_until_us, self.renewed_by_us + self.hold_us + ALLOWANCE_US)
 
     def must_hold(self, from_us: int, until_us: int) -> bool:
-        """Whether its seat was its holder's for certain all the time between these."""
+        """Whether its holder certainly had the seat during this whole time."""
         return self.received_us <= from_us and until_us <= self.must_hold_until_us
 
     def must_live(self, from_us: int, until_us: int) -> bool:
-        """Whether it lived for certain all the time between these."""
+        """Whether it certainly lived during this whole time."""
         return self.received_us <= from_us and until_us <= self.must_until_us
 
 
@@ -119,7 +118,7 @@ class Lives:
         self._find_since()
 
     def holder(self, client: str, sid: str) -> str:
-        """Who a seat is counted for (L2), spelt as in the tables."""
+        """The holder for whom a seat is counted (L2), as in the tables."""
         match self.plan.duplicates:
             case "client":
                 return f"client:{client}"
@@ -129,10 +128,7 @@ class Lives:
                 return f"session:{sid}"
 
     def client_of(self, holder: str) -> str:
-        """The client that a holder is, or whose session it is, or one of the user that it is.
-
-        It is '' where the session is not known.
-        """
+        """The client of a holder; of a user, one of its clients. It is '' if the session is not known."""
         kind, _, name = holder.partition(":")
         if kind == "client":
             return name
@@ -192,7 +188,7 @@ class Lives:
             self._add_given_back(operation)
 
     def _add_given_back(self, grant: Operation) -> None:
-        """One whose client left, and heard that it has no seat."""
+        """Add a grant whose client left, and was then answered that it has no seat."""
         is_noticed = self._faults.is_noticed(grant)
         from_us = max(grant.sent_us, grant.left_us - LEFT_US) if is_noticed else grant.sent_us
         by_us = grant.received_us if is_noticed else self._faults.late_us(grant.received_us) + self._ttl_us
@@ -225,19 +221,19 @@ class Lives:
                 life.ended_us = min(life.ended_us, action.ended_us)
 
     def _cut(self, signed: Signed, numbers: Mapping[str, int]) -> None:
-        """End what has a higher number than is signed."""
+        """End the sessions whose seat number is more than the signed seats."""
         for life in self.holding():
             life.number = numbers.get(life.sid, 0)
             if life.number:
                 life.cut_us = signed.may_be_below_from(life.number, life.sent_us)
                 beyond_us = signed.must_be_below_from(life.number, life.received_us)
                 life.ended_us = min(life.ended_us, beyond_us)
-            else:  # whatever it is, it is no more than what was signed when it was given
+            else:  # an unknown number is at most what was signed when the seat was given
                 highest = max(signed.between(life.sent_us, life.received_us))
                 life.cut_us = signed.may_be_below_from(highest, life.sent_us)
 
     def _find_since(self) -> None:
-        """Who may have held its seat all the time from an earlier session on, may have it since then."""
+        """Find when each seat was taken: a holder that may have kept it since an earlier session did so."""
         for spans in self.may_hold().values():
             since_us = reach_us = -1
             for from_us, until_us, life in spans:
@@ -249,7 +245,7 @@ class Lives:
 
 
 def _supersede(grants: Sequence[tuple[int, int, Life | None]], sessions_max: int) -> None:
-    """Find the grant that may have superseded each session of one client, which may have so many."""
+    """Find the grant that may have superseded each session of a client that may have `sessions_max`."""
     undecided: list[int] = []  # until when those sent before may have been decided
     for at, (sent_us, by_us, life) in enumerate(grants):
         while undecided and undecided[0] <= sent_us:

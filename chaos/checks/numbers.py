@@ -1,8 +1,9 @@
-"""Checks the numbers of seats of a signed pool: none is given before its last hold is over (L13, L18).
+"""Checks the seat numbers of a signed pool: none is given again before its last hold is over (L13, L18).
 
-So no client is denied a number that no other client can have had, or held after its last token. A number may
-be held though its seat is gone: a step of the licences cut the seat. A seat is cut when a server learns of
-the step, and a renewal before that does not lengthen its hold; so the renewal may as well not have come.
+And no client is denied while a number is free that no other client can have had, or held after its last
+token. A number may be held although its seat is gone, because a licence with fewer seats began and cut the
+seat. The server cuts a seat when it learns of that licence, and a renewal before that does not prolong the
+hold; so the checker ignores such a renewal.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,7 +21,7 @@ _UNKNOWN = 0  # as a number
 
 
 def check_numbers(lives: Lives, signed: Signed, operations: Iterable[Operation], findings: Findings) -> None:
-    """Find tokens of different holders of a number that were issued less than a hold apart."""
+    """Find tokens with the same number that were issued to different holders less than one hold apart."""
     issued: dict[int, list[tuple[int, str, Operation]]] = defaultdict(list)
     most = max(signed.values)
     for operation in operations:
@@ -46,7 +47,7 @@ def check_numbers(lives: Lives, signed: Signed, operations: Iterable[Operation],
 
 
 def check_numbers_at_the_end(lives: Lives, final: Final, findings: Findings) -> None:
-    """Find seats in the tables with another number than their sessions were told, or with the same one."""
+    """Find seats in the tables that share a number, or whose number is not that of the answers."""
     seats = {it.holder: it.number for it in final.seats if it.tenant == lives.plan.name}
     numbers = [*seats.values()]
     if len(set(numbers)) < len(numbers) or 0 in numbers:
@@ -61,7 +62,7 @@ def check_numbers_at_the_end(lives: Lives, final: Final, findings: Findings) -> 
 
 
 class TakenNumbers:
-    """When each number may have been somebody's, or been held for its last token, however its seat ended."""
+    """When a holder may have had each number, or it may have been held after its last token."""
 
     def __init__(self, lives: Lives) -> None:
         spans: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -71,7 +72,7 @@ class TakenNumbers:
         unknown = spans.pop(_UNKNOWN, [])
         self._unknown_from = sorted(from_us for from_us, _ in unknown)
         self._unknown_until = sorted(until_us for _, until_us in unknown)
-        # Of each number in their order: when it may have been taken, and until when it may have been then.
+        # For each number, in order: when it may have been taken, and until when it may have been held.
         self._from: dict[int, list[int]] = {}
         self._reach: dict[int, list[int]] = {}
         for number, of_one in spans.items():
@@ -80,15 +81,15 @@ class TakenNumbers:
             self._reach[number] = [*accumulate((until_us for _, until_us in of_one), max)]
 
     def may_be_all(self, most: int, from_us: int, until_us: int) -> bool:
-        """Whether all numbers up to this one may have been taken or held at moments between these."""
+        """Whether all numbers up to this one may have been taken or held during this time."""
         return most - len(self.free(most, from_us, until_us)) + self.unknown(from_us, until_us) >= most
 
     def free(self, most: int, from_us: int, until_us: int) -> list[int]:
-        """The numbers up to this one that nobody is known to may have had at a moment between these."""
+        """The numbers up to this one that no known holder can have had during this time."""
         return [number for number in range(1, most + 1) if not self._may_be(number, from_us, until_us)]
 
     def unknown(self, from_us: int, until_us: int) -> int:
-        """How many may have had a number between these that nobody was told."""
+        """How many sessions may have had an unknown number during this time."""
         begun = bisect_right(self._unknown_from, until_us)
         return begun - bisect_left(self._unknown_until, from_us)
 

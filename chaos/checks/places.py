@@ -1,24 +1,24 @@
-"""Places in line (L19): when a client has one for certain, when it may have one, and when it has lost it.
+"""Finds when a client certainly has a place in line (L19), when it may have one, and when it has lost it.
 
-A client has a place for certain
+The time for which a place is kept is called its hold here. When a place is certain:
 
-- from the answer that names it, for half of the time for which a place is kept, counted from when the client
-  asked: within that time the server need not write the place again. It has it for all of that time where the
-  server must have written it then, because the client had no place for certain, or had it for at least half
-  of that time.
+- It is certain from the answer that names it, for half a hold after the request: within that time the server
+  need not write the place again. It is certain for the whole hold if the server must have written the place
+  at this request, because the client certainly had none, or had it for at least half a hold.
 - It is the same place as the one before, if that one was certain until this answer.
-- It is certain no more when the client asks again, unless that request is denied for certain; nor when the
+- It is no longer certain when the client asks again, unless that request is certainly denied; nor when the
   options or the client may have been changed, or an administrator may have removed the place.
-- No place is certain while a grant without an answer may still be given a seat, as a seat ends the place.
+- No place is certain while a grant without an answer may still get a seat, as a seat ends the place.
 
-A client may have a place from when it asks for one until the time for which a place is kept has passed since
-the last answer, or since the server saw the client leave; unless a seat or an administrator ended it.
+A client may have a place from its request until one hold after the last answer, or after the server saw that
+the client left; unless a seat or an administrator ended the place before.
 
-This module finds a place that was lost, or moved back though no other client has a higher priority; a place
-behind more clients than may have one; no place, where the line cannot have been full; and a removal by an
-administrator that found no place where there was one, or one where there cannot have been any.
+This module finds: a place that was lost, or moved back although no client has a higher priority; a place
+behind more clients than may have one; a client without a place although the line cannot have been full; and
+a removal by an administrator that found no place where there was one, or one where there can have been none.
 
-A place belongs to the client or, where seats belong to users, to the user: all clients of a user share one.
+A place belongs to the client or, in a pool where seats belong to users, to the user: all clients of the user
+share it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -33,26 +33,26 @@ from chaos.checks.limits import Limiting
 from chaos.checks.times import ALLOWANCE_US, Faults
 from chaos.history import FOREVER, Action, Operation, TenantPlan
 
-# With these a client loses the place that it has: waiting would not help.
+# A client that is denied for these reasons loses its place: waiting would not help.
 ENDING = BARRED | {"max_reached", "no_seats", "licence_expired", "licence_missing"}
 KEPT = "places in line that had to be kept"
-NO_MORE = "places in line with no more before them than may have stood there"
-FULL = "lines that had to be full, as somebody had no place"
-REMOVED = "places in line that an administrator took away, and that had to be there"
-BY_API = f"{REMOVED}, by the admin API, which does not say so"
-TAKEN = "places in line that an administrator took away"
+NO_MORE = "places in line with as many before them as may have been there"
+FULL = "lines that had to be full, as a client got no place"
+REMOVED = "places in line that an administrator removed, and that had to be there"
+BY_API = f"{REMOVED}, by the admin API, which does not say whether they were"
+TAKEN = "places in line that an administrator removed"
 
-LAST = "places in line as far in front as one can be that gets no seat"
+LAST = "places in line as far in front as one without a seat can be"
 
 Spans = Sequence[tuple[int, int, None]]  # from and until when a place may have been there
 
 
 class Stay(NamedTuple):
-    """A place in line that was somebody's for certain from one moment until another, as an answer said.
+    """The time in which a client certainly had a place in line, by one answer.
 
-    `asked_us` is when the client asked for that answer, `first_us` when it asked for the first one about the
-    same place, and `since_us` when that one came: by then it had the place. It was written between
-    `written_us` and `written_by_us`.
+    `asked_us` is when the client sent the request, `first_us` when it sent the first one that got this place,
+    and `since_us` when that one was answered: by then it had the place. The server last wrote the place
+    between `written_us` and `written_by_us`.
     """
 
     client: str
@@ -67,24 +67,24 @@ class Stay(NamedTuple):
 
 
 class Judge(Protocol):
-    """What a walk has to know of the line."""
+    """What a `Walk` needs to know of the line."""
 
     hold_us: int
 
     def is_steady(self, stay: Stay, until_us: int) -> bool:
-        """Whether neither the options nor who has the place can have been changed meanwhile."""
+        """Whether neither the options nor the client of the place can have been changed since it asked."""
 
     def is_highest(self, client: str, at_us: int) -> bool:
-        """Whether nobody has a higher priority."""
+        """Whether no client can have a higher priority."""
 
 
 def place_holder(plan: TenantPlan, client: str, user: str) -> str:
-    """Whose the place of a client is."""
+    """Who has the place of a client: the client, or its user."""
     return f"user {user}" if plan.duplicates == "user" else client
 
 
 class Walk:
-    """What the clients of one place did about it: `stays`, and since when it may have been theirs."""
+    """Goes through the requests for one place: finds `stays`, and since when the place may have existed."""
 
     def __init__(self, judge: Judge, may_stand: Spans, faults: Faults, findings: Findings) -> None:
         self.stays: list[Stay] = []
@@ -93,16 +93,16 @@ class Walk:
         self._judge = judge
         self._faults = faults
         self._findings = findings
-        self._served_by_us = 0  # until when a grant may be given a seat, or an administrator take the place
-        # Requests for a place: when it was asked for, and by when it was taken at the latest.
+        self._served_by_us = 0  # until when a grant may get a seat, or an administrator remove the place
+        # Requests for a place: when each was sent, and by when it got the place at the latest.
         self._open: list[tuple[int, int]] = []
-        self._served: list[Operation] = []  # which end what was asked for before them
+        self._served: list[Operation] = []  # grants of a seat, which end the requests before them
         self._removals: list[Action] = []
-        self._ends: list[int] = []  # when something was begun that may end the place
-        self._may_since: dict[int, int] = {}  # of each grant, by its identity
+        self._ends: list[int] = []  # the beginnings of all that may end the place
+        self._may_since: dict[int, int] = {}  # by the `id` of each grant
 
     def go(self, grants: Sequence[Operation], removals: Sequence[Action]) -> None:
-        """All of it, each in order."""
+        """Go through all grants and removals, in order."""
         self._removals = [it for it in removals if it.done == "done"]
         ends = [_asked_us(it) for it in grants if _may_end_place(it)]
         self._ends = sorted([*ends, *(it.begun_us for it in removals)])
@@ -116,11 +116,11 @@ class Walk:
             self._remove(removal, grants)
 
     def may_since_us(self, grant: Operation) -> int:
-        """Since when the place may have been theirs with which this grant was decided."""
+        """Since when the place of a grant may have existed when the grant was decided."""
         return self._may_since.get(id(grant), FOREVER)
 
     def is_back(self, grant: Operation) -> bool:
-        """Whether the place had been taken away since it was first asked for, and is another one."""
+        """Whether an administrator removed the place shortly before, so that this is a new one."""
         asked_us = _asked_us(grant)
         since_us = asked_us - self._judge.hold_us
         return any(since_us <= it.begun_us and it.ended_us < grant.sent_us for it in self._removals if it.had)
@@ -144,9 +144,9 @@ class Walk:
             self._stand(grant, asked_us)
 
     def _end_what_was_served(self, by_us: int) -> None:
-        """Who is served waits no more, once it is answered; what nobody answered may still be done.
+        """Drop the requests that a granted seat has ended; those without an answer may still be carried out.
 
-        Where a place is a user's, another client of the user may ask, and still have it, meanwhile.
+        Another client of the user to whom a place belongs may have asked meanwhile, and still have the place.
         """
         for served in [it for it in self._served if it.received_us <= by_us]:
             self._served.remove(served)
@@ -154,10 +154,10 @@ class Walk:
             self._open = [it for it in self._open if it[1] > served.sent_us and it != own]
 
     def _since_us(self, decided_us: int) -> int:
-        """Since when the place may have been theirs that was decided on then, or later."""
+        """Since when a place may have existed that is used in a decision at `decided_us` or later."""
         since_us, kept_us = FOREVER, -1
         for asked_us, by_us in self._open:
-            if asked_us > kept_us:  # What was had before has lapsed.
+            if asked_us > kept_us:  # The earlier place has expired.
                 since_us = FOREVER
             kept_us = max(kept_us, by_us + self._judge.hold_us + ALLOWANCE_US)
             for removal in self._removals:
@@ -167,7 +167,7 @@ class Walk:
         return since_us
 
     def _remove(self, removal: Action, grants: Sequence[Operation]) -> None:
-        """An administrator takes the place away."""
+        """Note that an administrator removed the place."""
         is_done = removal.done == "done"
         if is_done and self._had_to_be_there(removal, grants):
             self._findings.checked[REMOVED] += 1
@@ -222,7 +222,7 @@ class Walk:
             self.stays.append(stay)
 
     def _written(self, asked_us: int, received_us: int, before: Stay | None) -> tuple[int, int]:
-        """Between which moments the place was last written: that is only in the second half of its time."""
+        """Between which moments the server last wrote the place; it does so once in each half of a hold."""
         half_us = self._judge.hold_us // 2
         if before is None:
             number = bisect_left(self._may_from, asked_us) - 1
@@ -235,7 +235,7 @@ class Walk:
         return max(before.written_us, asked_us - half_us), by_us
 
     def _cut(self, at_us: int) -> None:
-        """From this moment on, nothing is certain of the places before."""
+        """Let no earlier place be certain from this moment on."""
         for number in range(len(self.stays) - 1, -1, -1):
             if self.stays[number].until_us <= at_us:
                 break
@@ -243,7 +243,7 @@ class Walk:
 
 
 def at(stays: Sequence[Stay], from_us: int, until_us: int) -> Stay | None:
-    """The place that was somebody's all the time between these."""
+    """The place that was certain during this whole time, if any."""
     number = bisect_right(stays, from_us, key=lambda stay: stay.from_us) - 1
     while number >= 0:
         if stays[number].until_us >= until_us:
@@ -297,10 +297,10 @@ def _check_place(
 
 
 def _check_before(plan: TenantPlan, limits: Limiting, grant: Operation, findings: Findings) -> None:
-    """Find who waits though there is a seat for each who is before it, and one more that it may have.
+    """Report a client that waits although there are free seats for all before it, and one more for it.
 
-    Numbers of a signed pool may be held though nobody has their seats, those before it may be counted by a
-    limit that counts it as well, and an answer that was put off says what was so at several moments.
+    Left out are signed pools, where a number may be held although its seat is gone; clients with a limit that
+    may count those before them too; and delayed answers, which describe several moments.
     """
     now = limits.at(_asked_us(grant), grant.received_us)
     if plan.signed or grant.wait_s or now is None:
@@ -319,11 +319,11 @@ def _check_before(plan: TenantPlan, limits: Limiting, grant: Operation, findings
 def may_stand(
     plan: TenantPlan, grants: Sequence[Operation], removals: Iterable[Action], faults: Faults
 ) -> Spans:
-    """From and until when this place may have been there."""
+    """The times from and until which this place may have existed."""
     hold_us = plan.line_hold_s * 1_000_000 + ALLOWANCE_US
     events: list[tuple[int, Operation | Action]] = [(_asked_us(grant), grant) for grant in grants]
     events += [(it.begun_us, it) for it in removals if it.done == "done"]
-    spans: list[tuple[int, int, int]] = []  # from, last asked by, until
+    spans: list[tuple[int, int, int]] = []  # from, by when it was requested, until
     for _, event in sorted(events, key=lambda it: it[0]):
         if isinstance(event, Action):
             spans = _ended(spans, event.begun_us, event.ended_us)
@@ -339,7 +339,7 @@ def may_stand(
 
 
 def _ended(spans: list[tuple[int, int, int]], begun_us: int, by_us: int) -> list[tuple[int, int, int]]:
-    """These, where the place of all that was asked before this began was over by then."""
+    """These spans, with those requested before `begun_us` ended by `by_us`."""
     return [
         (from_us, asked_by_us, min(until_us, by_us) if asked_by_us <= begun_us else until_us)
         for from_us, asked_by_us, until_us in spans
@@ -351,7 +351,7 @@ def _touch(spans: Spans, action: Action) -> bool:
 
 
 def _may_end_place(grant: Operation) -> bool:
-    """Whether its client may have no place since; who left may have been served, and given that back."""
+    """Whether a grant may have ended the place; a client that left may have had a seat for a moment."""
     return grant.is_unknown or grant.outcome in ENDING or grant.outcome == "granted" or grant.left_us > 0
 
 
@@ -362,7 +362,7 @@ def _asked_us(grant: Operation) -> int:
 def by_place(
     plan: TenantPlan, grants: Iterable[Operation], actions: Iterable[Action]
 ) -> tuple[dict[str, list[Operation]], dict[str, list[Action]]]:
-    """The grants, and the removals, of each place; both in order."""
+    """The grants and the removals of each place, both in order."""
     holder_of = {
         client.client_id: place_holder(plan, client.client_id, client.user) for client in plan.clients
     }

@@ -1,8 +1,8 @@
-"""What was true of the set-up at each moment, as far as a client can know: what may be, and what must be.
+"""Finds what may have been true of the set-up at each moment, and what must have been.
 
-An action may have taken effect as soon as it began, so it counts from its beginning. Its effect is over for
-certain only when an action that undoes it is done. A request without an answer may be carried out as late as
-`late_us` says.
+An action may have taken effect as soon as it began, so it counts from its beginning. Its effect is certainly
+over only when an action that undoes it is done. A request without an answer may be carried out until
+`late_us`.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -14,30 +14,30 @@ from msgspec.structs import replace
 
 from chaos.history import FOREVER, Action, ActionKind, Fault, Operation
 
-# How far the clocks of store and history may go apart in a session's life, and how long what was read of one
-# may wait until it is compared: a guess, far above what two readings on one machine differ by.
+# By how much the clocks of store and history may differ within a session's life, including the delay between
+# reading and comparing them: a guess, far above the difference of two readings on one machine.
 ALLOWANCE_US = 250_000
-# After so much time in which nothing is broken, a request without an answer was carried out or never will be:
-# above every time-out of Licet. What waits in a node goes on waiting while something is broken.
+# After so long without a fault, a request without an answer was carried out or never will be: this is longer
+# than every time-out of Licet. A request that waits in a node goes on waiting while there is a fault.
 LATE_US = 10_000_000
-# In which a change of the set-up counts on all nodes: the second that is promised, and half for a machine
-# whose processors are all busy.
+# After so long, a change of the set-up is in effect on all nodes: one second, as documented, and half of one
+# for a busy machine.
 STALE_US = 1_500_000
 
-# In which the server has seen for certain that a client left, and has given back what it was giving to it.
+# After so long, a server has certainly seen that a client left, and has given back the seat it was granting.
 LEFT_US = 4_000_000
 
 T = TypeVar("T")
 
 
 class Faults:
-    """When something was broken, and when a node left a request without an answer though nothing was.
+    """The times of faults, and of requests that a node left without an answer although there was no fault.
 
-    A machine whose processors are all busy may do that to a node: its store's lock is not to be had in time.
+    That may happen on a busy machine, if the node does not get the lock of its store in time.
     """
 
     def __init__(self, faults: Iterable[Fault], operations: Iterable[Operation] = ()) -> None:
-        self._silent: dict[int, list[int]] = defaultdict(list)  # of each node, in which order they were sent
+        self._silent: dict[int, list[int]] = defaultdict(list)  # by node, in the order of sending
         for operation in operations:
             if operation.is_unknown and operation.kind != "call" and not operation.left_us:
                 insort(self._silent[operation.node], operation.sent_us)
@@ -51,22 +51,22 @@ class Faults:
                 self._ended.append(fault.ended_us)
 
     def whole_us(self, at_us: int) -> int:
-        """When all was whole again that was broken at this moment, or within moments of it."""
+        """The end of the fault at this moment or shortly after; without one, this moment."""
         at = bisect_right(self._begun, at_us + STALE_US) - 1
         return max(at_us, self._ended[at]) if at >= 0 and self._ended[at] >= at_us else at_us
 
     def touch(self, from_us: int, until_us: int) -> bool:
-        """Whether something was broken at some moment between these, or within moments of it."""
+        """Whether there was a fault during this time, or shortly before or after."""
         at = bisect_right(self._begun, until_us + STALE_US) - 1
         return at >= 0 and self._ended[at] >= from_us - STALE_US
 
     def was_silent(self, node: int, from_us: int, until_us: int) -> bool:
-        """Whether a node left a request unanswered, or had no store, that was sent between these."""
+        """Whether a node left a request of this time without an answer, or had no store."""
         sent = self._silent[node]
         return bisect_left(sent, from_us) < bisect_right(sent, until_us)
 
     def late_us(self, at_us: int) -> int:
-        """Until when a request that was sent at this moment may be carried out, if it was not answered."""
+        """Until when a request that was sent at this moment, and not answered, may be carried out."""
         left_us = LATE_US
         first = bisect_left(self._ended, at_us)
         for begun_us, ended_us in zip(self._begun[first:], self._ended[first:], strict=True):
@@ -77,30 +77,30 @@ class Faults:
         return at_us + left_us
 
     def by_us(self, grant: Operation) -> int:
-        """Until when a grant without an answer may be given a seat."""
+        """Until when a grant without an answer may still get a seat."""
         if not grant.left_us:
             return self.late_us(grant.due_us)
         seen_us = grant.left_us + LEFT_US
         return seen_us if self.is_noticed(grant) else self.late_us(seen_us)
 
     def is_noticed(self, grant: Operation) -> bool:
-        """Whether its node can have been prevented by nothing from seeing that its client left."""
+        """Whether nothing can have kept the node from seeing that the client left."""
         window = grant.left_us - LEFT_US, grant.left_us + LEFT_US
         return not self.touch(*window) and not self.was_silent(grant.node, *window)
 
     def known_us(self, at_us: int) -> int:
-        """When every node knows of a change of the set-up that was made by this moment."""
+        """When every node knows of a change of the set-up that was made at this moment."""
         return self.whole_us(at_us) + STALE_US
 
 
 class StoreClock:
-    """How far the store's clock is ahead of the history's, as far as the answers of a tenant tell."""
+    """Bounds how far the store's clock is ahead of the history's, by the answers of a tenant."""
 
     def __init__(self) -> None:
         self._least_us, self._most_us = -FOREVER, FOREVER
 
     def learn(self, operation: Operation) -> None:
-        """Each token was issued after it was asked for, and before it was there."""
+        """Narrow the bounds: each token was issued between its request and its answer."""
         if operation.kind in {"grant", "refresh"} and operation.issued_ms and operation.outcome == "granted":
             issued_us = operation.issued_ms * 1000
             exactly_us = 1000 if operation.claims is None else 1_000_000  # a JWT has whole seconds
@@ -108,16 +108,16 @@ class StoreClock:
             self._most_us = min(self._most_us, issued_us + exactly_us - operation.sent_us)
 
     def span_us(self, at_ms: int) -> tuple[int, int] | None:
-        """From and until when it may have been this moment of the store; None where its clock was moved."""
+        """The times of the history between which the store's clock showed this; None if it was moved."""
         if not -FOREVER < self._least_us <= self._most_us < FOREVER:
             return None
         at_us = at_ms * 1000
         return at_us - self._most_us - ALLOWANCE_US, at_us + 1000 - self._least_us + ALLOWANCE_US
 
-    def settled(self, operation: Operation, faults: Faults) -> Operation:
-        """A grant whose answer was put off, sent when it may have been decided at the earliest.
+    def dated(self, operation: Operation, faults: Faults) -> Operation:
+        """The operation; if it waited, with the earliest moment of its decision as its `sent_us`.
 
-        It stays as it is where clocks were moved, or something was broken meanwhile.
+        It stays unchanged if clocks were moved, or there was a fault meanwhile.
         """
         if not operation.wait_s:
             return operation
@@ -129,7 +129,7 @@ class StoreClock:
 
 
 class Settings(Generic[T]):
-    """What a setting may have been when; `changes` are the actions that changed it, and to what."""
+    """The values that a setting may have had at each moment; `changes` are the actions and their values."""
 
     def __init__(self, first: T, changes: Iterable[tuple[Action, T]]) -> None:
         found = sorted(changes, key=lambda change: change[0].begun_us)
@@ -142,13 +142,13 @@ class Settings(Generic[T]):
         ]
 
     def between(self, from_us: int, until_us: int) -> set[T]:
-        """All that it may have been at some moment between these."""
+        """All values that it may have had at some moment of this time."""
         first = bisect_left(self._until, from_us)
         return {*self._values[first : bisect_right(self._from, until_us)]}
 
     @staticmethod
     def _undone_us(ended_us: int, later: Sequence[Action]) -> int:
-        """When something else was set for certain."""
+        """When the setting certainly had another value."""
         of_later = (
             action.ended_us for action in later if action.done == "done" and action.begun_us >= ended_us
         )
@@ -156,36 +156,36 @@ class Settings(Generic[T]):
 
 
 class Seats(Settings[int]):
-    """How many seats a pool may have had when."""
+    """The seats that may have been set for a pool at each moment."""
 
     def __init__(self, first: int, actions: Sequence[Action]) -> None:
         super().__init__(first, ((action, action.seats) for action in actions if action.kind == "seats"))
 
     def most(self, from_us: int, until_us: int) -> int:
-        """The most that it may have had at any moment between these."""
+        """The most seats that it may have had at some moment of this time."""
         return max(self.between(from_us, until_us))
 
     def least(self, from_us: int, until_us: int) -> int:
-        """The fewest that it may have had at any moment between these."""
+        """The fewest seats that it may have had at some moment of this time."""
         return min(self.between(from_us, until_us))
 
     def may_be(self, seats: int, from_us: int, until_us: int) -> bool:
-        """Whether it may have had so many at some moment between these."""
+        """Whether it may have had so many seats at some moment of this time."""
         return seats in self.between(from_us, until_us)
 
     @property
     def most_ever(self) -> int:
-        """The most that it may ever have had."""
+        """The most seats that it may ever have had."""
         return max(self._values)
 
     @property
     def least_ever(self) -> int:
-        """The fewest that it may ever have had."""
+        """The fewest seats that it may ever have had."""
         return min(self._values)
 
 
 class Spans:
-    """The spans of time in which something may have been so, of one client."""
+    """The times in which a state of one client may have lasted: from an action `begins` to one `ends`."""
 
     def __init__(
         self, actions: Iterable[Action], begins: ActionKind, ends: ActionKind, faults: Faults
@@ -202,12 +202,12 @@ class Spans:
             self._spans.append((begun_us, FOREVER))
 
     def touch(self, from_us: int, until_us: int) -> bool:
-        """Whether it may have been so at some moment between these."""
+        """Whether the state may have lasted at some moment of this time."""
         return any(begun_us <= until_us and from_us <= ended_us for begun_us, ended_us in self._spans)
 
 
-class Shut:
-    """When a client was disabled for certain."""
+class Disabled:
+    """The times in which a client was certainly disabled."""
 
     def __init__(self, actions: Iterable[Action]) -> None:
         self._spans: list[tuple[int, int]] = []
@@ -222,5 +222,5 @@ class Shut:
             self._spans.append((since_us, FOREVER))
 
     def cover(self, from_us: int, until_us: int) -> bool:
-        """Whether it was so all the time between these."""
+        """Whether the client was disabled during this whole time."""
         return any(begun_us <= from_us and until_us <= ended_us for begun_us, ended_us in self._spans)

@@ -14,7 +14,7 @@ the line, and priorities in it, and one with few seats and a line that nobody ch
 import msgspec
 from msgspec.structs import replace
 
-from chaos.history import POOL, ApiPlan, Begun, ClientPlan, HolderKind, Limits, TenantPlan
+from chaos.history import POOL, ApiPlan, ClientPlan, HolderKind, Limits, RunPlan, TenantPlan
 from chaos.site.vendor import Vendor, first
 from licet.accounts.administrators import changing as changing_accounts
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewClientSecret
@@ -136,7 +136,7 @@ def plan(
     apis: tuple[ApiPlan, ...] = (),
     with_options: bool = False,
     only: tuple[str, ...] = (),
-) -> Begun:
+) -> RunPlan:
     """The plan of a run; `share` is how many of the clients take part, `copies` the tenants of each kind.
 
     `with_options` has only tenants whose pools have options, `only` has those of these kinds.
@@ -148,11 +148,11 @@ def plan(
             for kind, limits, line_hold_s in _LIMITED
             if not only or kind[0] in only
         )
-        return Begun(seed=seed, store=store, nodes=nodes, tenants=limited, apis=apis)
+        return RunPlan(seed=seed, store=store, nodes=nodes, tenants=limited, apis=apis)
     kinds = [kind for kind in _TENANTS if not only or kind[0] in only]
     tenants = [_tenant_plan(_copied(kind, copy), share) for copy in range(copies) for kind in kinds]
     tenants += [_tenant_plan(kind, share, is_signed=True) for kind in _SIGNED if not only or kind[0] in only]
-    return Begun(seed=seed, store=store, nodes=nodes, tenants=tuple(tenants), apis=apis)
+    return RunPlan(seed=seed, store=store, nodes=nodes, tenants=tuple(tenants), apis=apis)
 
 
 def _copied(kind: _Kind, copy: int) -> _Kind:
@@ -233,7 +233,7 @@ def _max_of(plan: TenantPlan, limits: Limits) -> tuple[Share, ...]:
     return (*of_group, *(Share(who=f"user:{user}", seats=limits.max_of_user) for user in each))
 
 
-def make_site(store: Store, keyring: Keyring, begun: Begun, vendor: Vendor) -> Made:
+def make_site(store: Store, keyring: Keyring, run_plan: RunPlan, vendor: Vendor) -> Made:
     """Put the tenants of a plan into a store, and what the vendor has signed for them.
 
     Raises StoreUnavailable.
@@ -241,23 +241,23 @@ def make_site(store: Store, keyring: Keyring, begun: Begun, vendor: Vendor) -> M
     generating = ClientSecrets(keyring.pepper)
     secrets = {
         (tenant.name, client.client_id): tuple(generating.generate() for _ in range(SECRETS))
-        for tenant in begun.tenants
+        for tenant in run_plan.tenants
         for client in tenant.clients
     }
-    askers = {tenant.name: generating.generate() for tenant in begun.tenants}
+    askers = {tenant.name: generating.generate() for tenant in run_plan.tenants}
     with changing(store, ACTOR) as change:
-        for tenant in begun.tenants:
+        for tenant in run_plan.tenants:
             _add(change, tenant, secrets, askers[tenant.name])
     with changing(store, ACTOR) as change:
         trust(change, vendor.file)
-        for tenant in begun.tenants:
+        for tenant in run_plan.tenants:
             if tenant.signed:
                 install(change, tenant.name, vendor.file_of(tenant, first(tenant)))
     operator_key = ApiKeys(keyring.pepper).generate()
     with changing_accounts(store, ACTOR) as accounts:
         accounts.add_api_key(ACTOR, operator_key, role=Role.OPERATOR)
     return Made(
-        tenants=tuple(_tenant_site(plan, secrets, askers[plan.name].secret) for plan in begun.tenants),
+        tenants=tuple(_tenant_site(plan, secrets, askers[plan.name].secret) for plan in run_plan.tenants),
         secrets=secrets,
         vendor=vendor,
         operator_key=operator_key.key,

@@ -10,8 +10,8 @@ from chaos.history import (
     JournalRow,
     LineRow,
     LiveRow,
-    Look,
     PoolRow,
+    Sample,
     SeatRow,
     SessionRow,
     now_us,
@@ -21,7 +21,7 @@ from licet.store import schema
 from licet.store.contract import Store
 
 
-def look(store: Store) -> Look:
+def sample(store: Store) -> Sample:
     """The pools, at one instant.
 
     Raises StoreUnavailable.
@@ -31,7 +31,7 @@ def look(store: Store) -> Look:
         pools, counts = _pools(connection), _counts(connection)
         lines = _lines(store, connection)
         live = _live(store, connection)
-    return Look(begun_us=begun_us, ended_us=now_us(), pools=pools, counts=counts, lines=lines, live=live)
+    return Sample(begun_us=begun_us, ended_us=now_us(), pools=pools, counts=counts, lines=lines, live=live)
 
 
 def final(store: Store) -> Final:

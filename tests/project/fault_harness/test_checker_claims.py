@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from chaos.checks.findings import FindingKind
 from chaos.history import POOL, ApiPlan, Claims
-from support.story import ACCESS_S, Story
+from support.checked_history import ACCESS_S, CheckedHistory
 
 SAID = Claims(
     client="a",
@@ -42,17 +42,17 @@ VIEW = replace(SAID, scope="view", pool="", counted_for="", number=0)
 )
 def test_a_token_says_what_was_decided(said: dict[str, Any], licensed: bool, is_true: bool) -> None:
     """L13, L18: an API that asks nobody has nothing else to go by."""
-    story = Story(signed=2, is_jwt=True)
-    story.grant(0, "a", licensed=licensed, number=1 if licensed else 0, claims=replace(SAID, **said))
-    assert story.found() == (set() if is_true else {"false_token"})
+    history = CheckedHistory(signed=2, is_jwt=True)
+    history.grant(0, "a", licensed=licensed, number=1 if licensed else 0, claims=replace(SAID, **said))
+    assert history.found() == (set() if is_true else {"false_token"})
 
 
 def test_a_token_without_a_seat_names_none() -> None:
     """L1."""
     for claims, found in ((VIEW, set[FindingKind]()), (replace(VIEW, number=1), {"false_token"})):
-        story = Story(signed=2, is_jwt=True)
-        story.grant(0, "a", licensed=False, claims=claims)
-        assert story.found() == found
+        history = CheckedHistory(signed=2, is_jwt=True)
+        history.grant(0, "a", licensed=False, claims=claims)
+        assert history.found() == found
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_token_without_a_seat_names_none() -> None:
 )
 def test_a_token_that_is_over_is_refused(at_s: float, outcome: str, found: set[FindingKind]) -> None:
     """It is good for five seconds, whatever became of its session; and no longer."""
-    story = Story(signed=2, is_jwt=True, hold_s=5, apis=[ApiPlan(memory="one")])
-    sid = story.grant(0, "a", number=1, claims=SAID)
-    story.log_off(1, "a", sid)
-    story.call(at_s, "a", sid, outcome)
-    assert story.found() == found
+    history = CheckedHistory(signed=2, is_jwt=True, hold_s=5, apis=[ApiPlan(memory="one")])
+    sid = history.grant(0, "a", number=1, claims=SAID)
+    history.log_off(1, "a", sid)
+    history.call(at_s, "a", sid, outcome)
+    assert history.found() == found

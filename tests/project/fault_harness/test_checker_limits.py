@@ -6,15 +6,15 @@ import pytest
 from msgspec.structs import replace
 
 from chaos.checks.findings import FindingKind
-from chaos.history import CountRow, Done, Final, Limits, LineRow, Look
-from support.story import TENANT, Story, us
+from chaos.history import CountRow, Done, Final, Limits, LineRow, Sample
+from support.checked_history import TENANT, CheckedHistory, us
 
 LOOSE = Limits(reserve=0, max=9, max_per_user=9, excludes=False, queue=9)
 
 
-def story_of(*, seats: int = 3, **options: Any) -> Story:
+def story_of(*, seats: int = 3, **options: Any) -> CheckedHistory:
     """One of a pool with these options. `d` is of `desk`, `a` and `c` of `sales`, `b` of `out`."""
-    return Story(seats=seats, limits=replace(LOOSE, **options))
+    return CheckedHistory(seats=seats, limits=replace(LOOSE, **options))
 
 
 class TestSeats:
@@ -44,10 +44,10 @@ class TestSeats:
         self, options: dict[str, Any], clients: str, found: set[FindingKind]
     ) -> None:
         """L15, L16, L17; a client's second session shares its seat (L2)."""
-        story = story_of(**options)
+        history = story_of(**options)
         for at_s, client in enumerate(clients):
-            story.grant(at_s, client)
-        assert story.found() == found
+            history.grant(at_s, client)
+        assert history.found() == found
 
     @pytest.mark.parametrize(
         ("options", "seats", "found"),
@@ -63,54 +63,54 @@ class TestSeats:
         self, options: dict[str, Any], seats: int, found: set[FindingKind]
     ) -> None:
         """L16: `c` is of a user that has one, and takes a seat with each session."""
-        story = Story(seats=4, duplicates="none", limits=replace(LOOSE, **options))
+        history = CheckedHistory(seats=4, duplicates="none", limits=replace(LOOSE, **options))
         for at_s in range(seats):
-            story.grant(at_s, "c")
-        assert story.found() == found
+            history.grant(at_s, "c")
+        assert history.found() == found
 
     def test_the_clients_of_a_user_share_its_seat_where_seats_are_users_(self) -> None:
         """L2: `a` and `b` are of one user, and `d` is another, for whom no seat is reserved."""
         for reserve, found in ((0, set()), (2, {"over_limit"})):
-            story = Story(seats=3, duplicates="user", limits=replace(LOOSE, reserve=reserve))
+            history = CheckedHistory(seats=3, duplicates="user", limits=replace(LOOSE, reserve=reserve))
             for at_s, client in enumerate("abc"):
-                story.grant(at_s, client)
-            assert story.found() == found
+                history.grant(at_s, client)
+            assert history.found() == found
 
     def test_a_session_more_than_a_client_may_have_is_found(self) -> None:
         """L16, where each session has a seat."""
         for most, found in ((1, {"over_limit"}), (2, set())):
-            story = Story(seats=3, duplicates="none", limits=replace(LOOSE, max_per_client=most))
+            history = CheckedHistory(seats=3, duplicates="none", limits=replace(LOOSE, max_per_client=most))
             for at_s in (0, 1):
-                story.grant(at_s, "a")
-            story.grant(2, "b")
-            assert story.found() == found
+                history.grant(at_s, "a")
+            history.grant(2, "b")
+            assert history.found() == found
 
     @pytest.mark.parametrize("option", [{"max": 1}, {"max_per_user": 1}, {"reserve": 1}, {"excludes": True}])
     def test_who_has_a_seat_when_an_option_becomes_stricter_keeps_it(self, option: dict[str, Any]) -> None:
         """L5, L16, L17."""
-        story = story_of()
-        sids = {client: story.grant(at_s, client) for at_s, client in enumerate("abc")}
-        story.act(4, "options", limits=replace(LOOSE, **option))
+        history = story_of()
+        sids = {client: history.grant(at_s, client) for at_s, client in enumerate("abc")}
+        history.act(4, "options", limits=replace(LOOSE, **option))
         for at_s, (client, sid) in enumerate(sids.items(), start=5):
-            story.refresh(at_s, client, sid)
-        assert story.found() == set()
+            history.refresh(at_s, client, sid)
+        assert history.found() == set()
 
     def test_an_option_counts_as_soon_as_it_is_set_for_certain(self) -> None:
         """Nobody knows of a change without an answer; behind one that was answered all do."""
         cases: list[tuple[Done, set[FindingKind]]] = [("unknown", set()), ("done", {"over_limit"})]
         for done, found in cases:
-            story = story_of()
-            story.act(0, "options", limits=replace(LOOSE, max=1), done=done)
-            story.grant(1, "a")
-            story.grant(2, "c")
-            assert story.found() == found
+            history = story_of()
+            history.act(0, "options", limits=replace(LOOSE, max=1), done=done)
+            history.grant(1, "a")
+            history.grant(2, "c")
+            assert history.found() == found
 
     def test_a_seat_that_was_given_back_is_counted_no_more(self) -> None:
         """L16."""
-        story = story_of(max=1)
-        story.log_off(1, "a", story.grant(0, "a"))
-        story.grant(2, "c")
-        assert story.found() == set()
+        history = story_of(max=1)
+        history.log_off(1, "a", history.grant(0, "a"))
+        history.grant(2, "c")
+        assert history.found() == set()
 
 
 class TestDenials:
@@ -143,20 +143,20 @@ class TestDenials:
         self, options: dict[str, Any], holders: str, denied: str, outcome: str, is_right: bool
     ) -> None:
         """L15, L16, L17, L19."""
-        story = story_of(**options)
+        history = story_of(**options)
         for at_s, client in enumerate(holders):
-            story.grant(at_s, client)
-        story.deny(5, denied, in_use=len(holders), seats=3, outcome=outcome)
-        assert story.found() == (set() if is_right else {"unexplained_denial"})
+            history.grant(at_s, client)
+        history.deny(5, denied, in_use=len(holders), seats=3, outcome=outcome)
+        assert history.found() == (set() if is_right else {"unexplained_denial"})
 
     def test_the_excluded_is_denied_though_it_has_a_seat_and_nobody_else(self) -> None:
         """L15 comes before L2."""
         for outcome, found in (("excluded", set()), ("max_reached", {"unexplained_denial"})):
-            story = story_of(max_per_user=1)
-            story.grant(0, "b")
-            story.act(1, "options", limits=replace(LOOSE, max_per_user=1, excludes=True))
-            story.deny(2, "b", in_use=1, seats=3, outcome=outcome)
-            assert story.found() == found
+            history = story_of(max_per_user=1)
+            history.grant(0, "b")
+            history.act(1, "options", limits=replace(LOOSE, max_per_user=1, excludes=True))
+            history.deny(2, "b", in_use=1, seats=3, outcome=outcome)
+            assert history.found() == found
 
 
 class TestTables:
@@ -179,9 +179,9 @@ class TestTables:
         """L16, L19."""
         counts = (CountRow(tenant=TENANT, what="max=group:sales", in_use=in_use, rows=2),)
         lines = (LineRow(tenant=TENANT, queue=2, places=places, seated=seated),)
-        story = story_of()
-        story.records.append(Look(begun_us=us(1), ended_us=us(1), pools=(), counts=counts, lines=lines))
-        assert story.found() == found
+        history = story_of()
+        history.records.append(Sample(begun_us=us(1), ended_us=us(1), pools=(), counts=counts, lines=lines))
+        assert history.found() == found
 
     @pytest.mark.parametrize(
         ("counted", "found"),
@@ -197,10 +197,10 @@ class TestTables:
         self, counted: tuple[str, ...], found: set[FindingKind]
     ) -> None:
         """L16, L17: what is taken back when it ends."""
-        story = story_of(reserve=1, seats=2)
-        sid = story.grant(0, "a")
-        story.end(5, [(sid, "a", "client:a", 10)], [("a", "granted", 1)])
-        final = story.records[-1]
+        history = story_of(reserve=1, seats=2)
+        sid = history.grant(0, "a")
+        history.end(5, [(sid, "a", "client:a", 10)], [("a", "granted", 1)])
+        final = history.records[-1]
         assert isinstance(final, Final)
-        story.records[-1] = replace(final, seats=(replace(final.seats[0], counted=counted),))
-        assert story.found() == found
+        history.records[-1] = replace(final, seats=(replace(final.seats[0], counted=counted),))
+        assert history.found() == found

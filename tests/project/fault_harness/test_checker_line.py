@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from chaos.checks.findings import FindingKind
 from chaos.checks.times import Faults, StoreClock
 from chaos.history import UNKNOWN, Fault, Limits, Operation
-from support.story import Story, us
+from support.checked_history import CheckedHistory, us
 
 LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=9)
 OVERTAKEN: set[FindingKind] = {"overtaken"}
@@ -19,10 +19,10 @@ LOST: set[FindingKind] = {"lost_place"}
 NOTHING: set[FindingKind] = set()
 
 
-def full(**options: Any) -> tuple[Story, str, str]:
+def full(**options: Any) -> tuple[CheckedHistory, str, str]:
     """A pool whose seats `c` and `d` have; and their sessions."""
-    story = Story(limits=replace(LINE, **options))
-    return story, story.grant(0, "c"), story.grant(0.1, "d")
+    history = CheckedHistory(limits=replace(LINE, **options))
+    return history, history.grant(0, "c"), history.grant(0.1, "d")
 
 
 class TestOrder:
@@ -33,90 +33,90 @@ class TestOrder:
         self, is_in_line: bool, found: set[FindingKind]
     ) -> None:
         """Whoever asks at the right moment."""
-        story, sid, _ = full()
-        story.stand(1, "a", 1) if is_in_line else story.deny(1, "a")
-        story.log_off(2, "c", sid)
-        story.grant(3, "b")
-        assert story.found() == found
+        history, sid, _ = full()
+        history.stand(1, "a", 1) if is_in_line else history.deny(1, "a")
+        history.log_off(2, "c", sid)
+        history.grant(3, "b")
+        assert history.found() == found
 
     @pytest.mark.parametrize(("first", "second", "found"), [("a", "b", OVERTAKEN), ("b", "a", NOTHING)])
     def test_who_came_first_is_served_first(self, first: str, second: str, found: set[FindingKind]) -> None:
         """`b` gets it."""
-        story, sid, _ = full()
-        story.stand(1, first, 1)
-        story.stand(1.5, second, 2)
-        story.log_off(2, "c", sid)
-        story.grant(3, "b", queue=True)
-        assert story.found() == found
+        history, sid, _ = full()
+        history.stand(1, first, 1)
+        history.stand(1.5, second, 2)
+        history.log_off(2, "c", sid)
+        history.grant(3, "b", queue=True)
+        assert history.found() == found
 
     def test_a_seat_for_each_who_waits_and_one_more_is_anybody_s(self) -> None:
         """What is set aside for the first stays free."""
-        story, *sids = full()
-        story.stand(1, "a", 1)
+        history, *sids = full()
+        history.stand(1, "a", 1)
         for client, sid in zip("cd", sids, strict=True):
-            story.log_off(2, client, sid)
-        story.grant(3, "b")
-        assert story.found() == NOTHING
+            history.log_off(2, client, sid)
+        history.grant(3, "b")
+        assert history.found() == NOTHING
 
     @pytest.mark.parametrize(("first", "second", "found"), [("c", "a", NOTHING), ("a", "c", OVERTAKEN)])
     def test_a_priority_comes_before_who_was_first(
         self, first: str, second: str, found: set[FindingKind]
     ) -> None:
         """`c` is of the group that has one; the second in line comes first, or does not."""
-        story = Story(limits=replace(LINE, level=3))
-        sid = story.grant(0, "b")
-        story.grant(0.1, "d")
-        story.stand(1, "a", 1)
-        story.stand(1.5, "c", 1)
-        story.log_off(2, "b", sid)
-        story.grant(3, first, queue=True)
-        story.deny(3.5, second, outcome="queued")
-        assert story.found() == found
+        history = CheckedHistory(limits=replace(LINE, level=3))
+        sid = history.grant(0, "b")
+        history.grant(0.1, "d")
+        history.stand(1, "a", 1)
+        history.stand(1.5, "c", 1)
+        history.log_off(2, "b", sid)
+        history.grant(3, first, queue=True)
+        history.deny(3.5, second, outcome="queued")
+        assert history.found() == found
 
     @pytest.mark.parametrize("why", ["late", "unanswered", "options", "disabled", "seats"])
     def test_who_may_have_no_place_any_more_is_not_overtaken(self, why: str) -> None:
         """Or where there may have been a seat more."""
-        story, sid, other = full()
-        story.stand(1, "a", 1)
-        story.log_off(2, "c", sid)
-        story.refresh(2.2, "d", other)
+        history, sid, other = full()
+        history.stand(1, "a", 1)
+        history.log_off(2, "c", sid)
+        history.refresh(2.2, "d", other)
         match why:
             case "unanswered":
-                story.ask(2.5, "a", "grant", UNKNOWN, "")
+                history.ask(2.5, "a", "grant", UNKNOWN, "")
             case "options":
-                story.act(2.5, "options", limits=replace(LINE, queue=1))
+                history.act(2.5, "options", limits=replace(LINE, queue=1))
             case "disabled":
-                story.act(2.5, "disable", client="a")
+                history.act(2.5, "disable", client="a")
             case "seats":
-                story.act(2.5, "seats", seats=3)
-        story.grant(11.5 if why == "late" else 3.0, "b")
-        assert story.found() == NOTHING
+                history.act(2.5, "seats", seats=3)
+        history.grant(11.5 if why == "late" else 3.0, "b")
+        assert history.found() == NOTHING
 
     def test_a_reserved_seat_is_not_what_others_wait_for(self) -> None:
         """L17: `d` is of the group that has one."""
-        story, _, sid = full(reserve=1)
-        story.stand(1, "a", 1)
-        story.log_off(2, "d", sid)
-        story.grant(3, "d")
-        assert story.found() == NOTHING
+        history, _, sid = full(reserve=1)
+        history.stand(1, "a", 1)
+        history.log_off(2, "d", sid)
+        history.grant(3, "d")
+        assert history.found() == NOTHING
 
     def test_who_waits_and_may_be_at_its_limit_keeps_nobody_back(self) -> None:
         """L16: `a` and `b` are of one user, and nobody knows whether `b` has a seat."""
-        story, sid, _ = full(max_per_user=1)
-        story.ask(0.5, "b", "grant", UNKNOWN, "")
-        story.stand(1, "a", 1)
-        story.log_off(2, "c", sid)
-        story.grant(3, "c")
-        assert story.found() == NOTHING
+        history, sid, _ = full(max_per_user=1)
+        history.ask(0.5, "b", "grant", UNKNOWN, "")
+        history.stand(1, "a", 1)
+        history.log_off(2, "c", sid)
+        history.grant(3, "c")
+        assert history.found() == NOTHING
 
     def test_a_change_of_the_options_that_may_be_done_late_leaves_nothing_certain(self) -> None:
         """Nobody answered who made it."""
-        story, sid, _ = full()
-        story.stand(1, "a", 1)
-        story.act(1.5, "options", limits=replace(LINE, queue=1), done="unknown")
-        story.log_off(2, "c", sid)
-        story.grant(3, "b")
-        assert story.found() == NOTHING
+        history, sid, _ = full()
+        history.stand(1, "a", 1)
+        history.act(1.5, "options", limits=replace(LINE, queue=1), done="unknown")
+        history.log_off(2, "c", sid)
+        history.grant(3, "b")
+        assert history.found() == NOTHING
 
 
 class TestPlaces:
@@ -130,48 +130,48 @@ class TestPlaces:
         self, positions: tuple[int, int], found: set[FindingKind]
     ) -> None:
         """Between two answers that are near enough; nobody knows whether `b` has one."""
-        story, *_ = full()
-        story.ask(0.5, "b", "grant", UNKNOWN, "", queue=True)
+        history, *_ = full()
+        history.ask(0.5, "b", "grant", UNKNOWN, "", queue=True)
         for at_s, position in enumerate(positions, start=1):
-            story.stand(at_s, "a", position)
-        assert story.found() == found
+            history.stand(at_s, "a", position)
+        assert history.found() == found
 
     @pytest.mark.parametrize("why", ["late", "options", "disabled", "priority"])
     def test_one_that_may_have_been_lost_is_no_finding(self, why: str) -> None:
         """Or that others came before, by right."""
-        story, first, second = full(level=3 if why == "priority" else 0)
-        story.refresh(0.6, "c", first)
-        story.refresh(0.7, "d", second)
-        story.ask(0.8, "b", "grant", UNKNOWN, "", queue=True)
-        story.stand(1, "a", 1)
+        history, first, second = full(level=3 if why == "priority" else 0)
+        history.refresh(0.6, "c", first)
+        history.refresh(0.7, "d", second)
+        history.ask(0.8, "b", "grant", UNKNOWN, "", queue=True)
+        history.stand(1, "a", 1)
         if why == "options":
-            story.act(1.5, "options", limits=replace(LINE, queue=5))
+            history.act(1.5, "options", limits=replace(LINE, queue=5))
         if why == "disabled":
-            story.act(1.3, "disable", client="a")
-            story.act(1.5, "enable", client="a")
+            history.act(1.3, "disable", client="a")
+            history.act(1.5, "enable", client="a")
         if why == "late":
-            story.refresh(8, "c", first)
-            story.refresh(8, "d", second)
-        story.stand(11.5 if why == "late" else 2, "a", 2)
-        assert story.found() == NOTHING
+            history.refresh(8, "c", first)
+            history.refresh(8, "d", second)
+        history.stand(11.5 if why == "late" else 2, "a", 2)
+        assert history.found() == NOTHING
 
     def test_a_grant_that_nobody_answered_may_end_the_place_late(self) -> None:
         """It was asked for before, and decided after the place was taken."""
-        story, *_ = full()
-        story.ask(0.5, "a", "grant", UNKNOWN, "")
-        story.ask(0.6, "b", "grant", UNKNOWN, "", queue=True)
-        story.stand(1, "a", 1)
-        story.stand(2, "a", 2)
-        assert story.found() == NOTHING
+        history, *_ = full()
+        history.ask(0.5, "a", "grant", UNKNOWN, "")
+        history.ask(0.6, "b", "grant", UNKNOWN, "", queue=True)
+        history.stand(1, "a", 1)
+        history.stand(2, "a", 2)
+        assert history.found() == NOTHING
 
     def test_who_is_refused_for_a_secret_has_lost_nothing(self) -> None:
         """It is no denial of a seat."""
-        story, *_ = full()
-        story.stand(1, "a", 1)
-        story.act(1.2, "take_secret", client="a")
-        story.ask(1.5, "a", "grant", "invalid_client", "", queue=True, status=401)
-        story.stand(2, "a", 1)
-        assert story.found() == NOTHING
+        history, *_ = full()
+        history.stand(1, "a", 1)
+        history.act(1.2, "take_secret", client="a")
+        history.ask(1.5, "a", "grant", "invalid_client", "", queue=True, status=401)
+        history.stand(2, "a", 1)
+        assert history.found() == NOTHING
 
 
 class TestWaits:
@@ -191,28 +191,28 @@ class TestWaits:
         self, others: int, is_broken: bool, lost_s: float, found: set[FindingKind]
     ) -> None:
         """A busy machine answers nobody; and a connection may be closed as something is sent."""
-        story, *_ = full()
-        story.ask(1, "a", "grant", UNKNOWN, "", queue=True, wait_s=2, lost_us=us(1 + lost_s))
+        history, *_ = full()
+        history.ask(1, "a", "grant", UNKNOWN, "", queue=True, wait_s=2, lost_us=us(1 + lost_s))
         for number in range(others):
-            story.deny(3.5 + number / 10, "b")
+            history.deny(3.5 + number / 10, "b")
         if is_broken:
-            story.break_it(2, 3)
-        assert story.found() == found
+            history.fault(2, 3)
+        assert history.found() == found
 
     @pytest.mark.parametrize(("is_broken", "earliest_s"), [(False, 3.74), (True, 1)])
     def test_what_it_is_granted_was_decided_when_its_token_was_issued(
         self, is_broken: bool, earliest_s: float
     ) -> None:
         """As far as the clocks are known, a quarter of a second and what an answer takes aside."""
-        story = Story()
-        story.grant(0, "a")
-        story.grant(1, "b", took_s=3, queue=True, wait_s=4)
-        *_, answered, waited = story.records
+        history = CheckedHistory()
+        history.grant(0, "a")
+        history.grant(1, "b", took_s=3, queue=True, wait_s=4)
+        *_, answered, waited = history.records
         assert isinstance(answered, Operation)
         assert isinstance(waited, Operation)
         clock = StoreClock()
         clock.learn(answered)
         broken = [Fault(kind="kill", begun_us=us(2), ended_us=us(2.1))] if is_broken else []
-        settled = clock.settled(waited, Faults(broken))
+        settled = clock.dated(waited, Faults(broken))
         assert settled.asked_us == us(1)
         assert settled.sent_us == pytest.approx(us(earliest_s), abs=20_000)

@@ -1,6 +1,6 @@
-"""Histories for the checker of the fault harness, written by hand, in seconds since they began.
+"""Builds small histories by hand for the tests of the fault harness's checker; times are in seconds.
 
-A history stands for one tenant of two seats, whose sessions live ten seconds and its access tokens five.
+A history has one tenant with two seats, whose sessions live for ten seconds and its access tokens for five.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,6 @@ from chaos.history import (
     ActionKind,
     AnyRecord,
     ApiPlan,
-    Begun,
     ClientPlan,
     Done,
     Fault,
@@ -24,19 +23,20 @@ from chaos.history import (
     Kind,
     Limits,
     LiveRow,
-    Look,
     Operation,
     PoolRow,
+    RunPlan,
+    Sample,
     SeatRow,
     SessionRow,
     TenantPlan,
 )
 
 TENANT = "Jim_Test"
-EPOCH_S = 1000  # of the store's clock, at the beginning
+EPOCH_S = 1000  # the store's clock at the beginning
 TTL_S, ACCESS_S = 10, 5
 LINE_HOLD_S = 10
-TOOK_S = 0.01  # a request, unless it is told
+TOOK_S = 0.01  # how long a request takes, unless a test says otherwise
 
 
 def us(seconds: float) -> int:
@@ -44,12 +44,12 @@ def us(seconds: float) -> int:
     return round(seconds * 1_000_000) + 1_000_000
 
 
-class Story:
-    """A history that is being written. Clients are `a`, `b`, `c`, `d`; `a` and `b` are of one user.
+class CheckedHistory:
+    """A history that a test writes, for the checker. Its clients are `a`, `b`, `c` and `d`.
 
-    Where there are `limits`, `d` is of the group `desk`, `a` and `c` of `sales`, `b` of `out`, `a` and `d` of
-    `staff`, and `c` of `first`; the users of `c` and `d` are named, and that of `c` is capped. A place in
-    line is kept for ten seconds.
+    `a` and `b` have the same user. With `limits`, the group `desk` has `d`, `sales` has `a` and `c`, `out`
+    has `b`, `staff` has `a` and `d`, and `first` has `c`; the users of `c` and `d` are named, and that of `c`
+    is capped. A place in line is kept for ten seconds.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Story:
             line_hold_s=LINE_HOLD_S,
             capped=("CC",),
         )
-        begun = Begun(seed=1, store="sqlite", nodes=2, tenants=(plan,), apis=tuple(apis))
-        self.records: list[AnyRecord] = [begun]
+        run_plan = RunPlan(seed=1, store="sqlite", nodes=2, tenants=(plan,), apis=tuple(apis))
+        self.records: list[AnyRecord] = [run_plan]
         self._sids = count(1)
 
-    def ask(  # noqa: PLR0917 - who asks what, and when
+    def ask(  # noqa: PLR0917 - the facts of a request
         self,
         at_s: float,
         client: str,
@@ -102,7 +102,7 @@ class Story:
         took_s: float = TOOK_S,
         **more: Any,
     ) -> Operation:
-        """A request and its answer."""
+        """Add a request and its answer."""
         operation = Operation(
             kind=kind,
             sent_us=us(at_s),
@@ -128,7 +128,7 @@ class Story:
         number: int = 0,
         **more: Any,
     ) -> str:
-        """A grant that is answered; the session. `number` is that of its seat in a signed pool."""
+        """Add a grant, and return its session. `number` is that of its seat in a signed pool."""
         sid = f"sid{next(self._sids)}"
         issued_ms = round((EPOCH_S + at_s + (took_s if more.get("wait_s") else 0)) * 1000)
         self.ask(
@@ -156,19 +156,19 @@ class Story:
         took_s: float = TOOK_S,
         api: int = 0,
     ) -> None:
-        """A request to an API, with the token that was asked for at `token_s`."""
+        """Add a call of an API, with the token that was requested at `token_s`."""
         issued_ms = round((EPOCH_S + token_s) * 1000)
         times = {"token_sent_us": us(token_s), "token_received_us": us(token_s + TOOK_S)}
         self.ask(at_s, client, "call", outcome, sid, took_s, node=api, issued_ms=issued_ms, **times)
 
     def license(self, at_s: float, *steps: tuple[float, int], done: Done = "done") -> None:
-        """From now on so many seats are signed from these moments on."""
+        """Install a licence: each step has its beginning, and the seats that are signed from then on."""
         self.act(
             at_s, "licence", done=done, signed=((0, 0), *((us(from_s), seats) for from_s, seats in steps))
         )
 
     def lose(self, at_s: float, client: str, kind: Kind = "grant", sid: str = "") -> None:
-        """A request that nobody answers."""
+        """Add a request without an answer."""
         self.ask(at_s, client, kind, "", sid)
 
     def deny(
@@ -181,43 +181,43 @@ class Story:
         outcome: str = "all_in_use",
         **more: Any,
     ) -> None:
-        """A grant that is denied."""
+        """Add a grant that is denied."""
         self.ask(at_s, client, "grant", outcome, "", in_use=in_use, seats=seats, **more)
 
     def stand(self, at_s: float, client: str, position: int, **more: Any) -> None:
-        """A grant that is denied with this place in line; 0 is none."""
+        """Add a grant that is denied with this place in line; 0 is none."""
         outcome = "queued" if position else "all_in_use"
         self.deny(at_s, client, outcome=outcome, queue=True, position=position, **more)
 
     def leave(self, at_s: float, client: str, after_s: float, *, wait_s: int = 20, **more: Any) -> None:
-        """A grant that waits in line, and whose client closes the connection after so long."""
+        """Add a grant that waits in line, and whose client closes the connection after `after_s`."""
         left_us = us(at_s + after_s)
         self.ask(at_s, client, "grant", "", "", queue=True, wait_s=wait_s, left_us=left_us, **more)
 
     def remove(self, at_s: float, client: str, *, had: bool = True, **more: Any) -> None:
-        """An administrator takes a place in line away; `had` is whether there was one."""
+        """Let an administrator remove a place in line; `had` is whether there was one."""
         self.act(at_s, "remove_place", client, had=had, **more)
 
-    def look(self, at_s: float, *live: tuple[str, str, float]) -> None:
-        """Somebody looks at the sessions that live; each has its client, and when it began."""
+    def sample(self, at_s: float, *live: tuple[str, str, float]) -> None:
+        """Add a sample of the live sessions; each has its id, its client, and when it began."""
         rows = tuple(
             LiveRow(sid=sid, tenant=TENANT, client=client, started_ms=round((EPOCH_S + began_s) * 1000))
             for sid, client, began_s in live
         )
-        self.records.append(Look(begun_us=us(at_s), ended_us=us(at_s), pools=(), live=rows))
+        self.records.append(Sample(begun_us=us(at_s), ended_us=us(at_s), pools=(), live=rows))
 
     def log_off(self, at_s: float, client: str, sid: str, *, took_s: float = TOOK_S) -> None:
-        """A logoff that gives a seat back."""
+        """Add a logoff that gives a seat back."""
         self.ask(at_s, client, "logoff", "logged_off", sid, took_s, released=True)
 
     def refresh(self, at_s: float, client: str, sid: str, outcome: str = "granted") -> None:
-        """A refresh."""
+        """Add a refresh."""
         self.ask(at_s, client, "refresh", outcome, sid)
 
-    def look_at(
+    def introspect(
         self, at_s: float, client: str, sid: str, outcome: str, *, token_s: float | None = None
     ) -> None:
-        """An introspection, of the refresh token or of an access token that was asked for at `token_s`."""
+        """Add an introspection of the refresh token, or of an access token requested at `token_s`."""
         of_access = {}
         if token_s is not None:
             of_access = {"token_sent_us": us(token_s), "token_received_us": us(token_s + TOOK_S)}
@@ -232,7 +232,7 @@ class Story:
         done: Done = "done",
         **more: Any,
     ) -> None:
-        """An administrator does something."""
+        """Add an action of an administrator."""
         self.records.append(
             Action(
                 kind=kind,
@@ -245,8 +245,8 @@ class Story:
             )
         )
 
-    def break_it(self, from_s: float, until_s: float) -> None:
-        """Something is broken for a while."""
+    def fault(self, from_s: float, until_s: float) -> None:
+        """Add a fault."""
         self.records.append(Fault(kind="kill", begun_us=us(from_s), ended_us=us(until_s)))
 
     def end(
@@ -256,7 +256,7 @@ class Story:
         journal: Iterable[tuple[str, str, int]] = (),
         **pool: int,
     ) -> None:
-        """The tables after quiet: sessions with their client, holder and end, and the journal by client."""
+        """Add the final tables: sessions with their client, holder and expiry, and the journal by client."""
         until_ms = {holder: round((EPOCH_S + end_s) * 1000) for _, _, holder, end_s in sessions if holder}
         numbers = {"seats": 2, "overuse": 0, "in_use": len(until_ms), "rows": len(until_ms)} | pool
         numbers = {"minute_in_use": numbers["in_use"], "minute_peak": 2} | numbers
@@ -288,15 +288,15 @@ class Story:
         )
 
     def found(self) -> set[FindingKind]:
-        """What the checker finds."""
+        """The kinds of findings that the checker reports."""
         return set(check(self.records).findings.count)
 
 
-def finished(**pool: int) -> Story:
-    """A history with its tables: `a` has a seat, `c` has logged off."""
-    story = Story()
-    sid = story.grant(0, "a")
-    story.log_off(2, "c", story.grant(1, "c"))
+def finished(**pool: int) -> CheckedHistory:
+    """A history with its final tables: `a` has a seat, `c` has logged off."""
+    history = CheckedHistory()
+    sid = history.grant(0, "a")
+    history.log_off(2, "c", history.grant(1, "c"))
     journal = [("a", "granted", 1), ("c", "granted", 1), ("c", "ended", 1)]
-    story.end(5, [(sid, "a", "client:a", 10)], journal, **pool)
-    return story
+    history.end(5, [(sid, "a", "client:a", 10)], journal, **pool)
+    return history
