@@ -246,3 +246,13 @@ class TestOptions:
             InvalidValue, match="reserve has 2 seats for client:Client1, and max lets it have 1"
         ):
             asked(site, rules={"reserve": (Share(who=who, seats=2),), "max": (Share(who=who, seats=1),)})
+
+    def test_a_reserve_above_the_seats_that_are_tried_is_refused(self, place: Place) -> None:
+        """A replay of it would turn away all others. With the rules of today there may be too few seats."""
+        site = Site(place, jim_test(clients=CLIENTS))
+        reserve = (Share(who="client:Client1", seats=6),)
+        with pytest.raises(InvalidValue, match="reserve is 6 seats in all, and seats gives 5"):
+            asked(site, rules={"reserve": reserve})
+        asked(site, seats=6, rules={"reserve": reserve})
+        with pytest.raises(InvalidValue, match="named has 2 users, and seats gives 1"):
+            asked(site, seats=1, rules={"named": ("01", "02")})

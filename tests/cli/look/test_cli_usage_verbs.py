@@ -69,6 +69,15 @@ def test_an_option_before_the_verb_is_refused(site: Site) -> None:
     assert "options stand after the verb: licet usage true-up ..." in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["true-up", "harvest", "what-if", "export"])
+def test_a_report_that_has_an_end_alone_asks_for_its_beginning(site: Site, verb: str) -> None:
+    """Nobody said --days; and what its help calls the usual number of days is its own."""
+    refused = run("usage", verb, "--data", str(site.data), "--until", "2026-11-01", exit_code=2)
+    assert refused.stderr == "licet: --until needs --from\n"
+    words = run("usage", verb, "--help").stdout.replace("│", " ").split()
+    assert "The last N days, with today: 31." in " ".join(words)
+
+
 def test_what_if_has_what_was_recorded_its_replay_and_the_other_set_up(site: Site) -> None:
     """With one seat more nobody is turned away; the error of the replay stands below."""
     recorded, today, other, error = report(site, "what-if", "--seats", "3", "--days", "2").splitlines()[1:]

@@ -1,7 +1,7 @@
 """Defines the options that say which span of time a report is of, and reads them."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,12 +10,18 @@ from licet.cli.terminal import local
 from licet.units import HOUR_MS
 
 DAYS = 7
+DAYS_OF_REPORT = 31  # of a report that compares days, or replays them
 DAYS_MAX = 3660  # ten years: more is not useful
 
-Days = Annotated[
-    int | None,
-    typer.Option("--days", min=1, max=DAYS_MAX, metavar="N", help=f"The last N days, with today: {DAYS}."),
-]
+
+def _days(usual: str) -> Any:
+    return typer.Option(
+        "--days", min=1, max=DAYS_MAX, metavar="N", help=f"The last N days, with today: {usual}."
+    )
+
+
+Days = Annotated[int | None, _days(f"{DAYS}, or {DAYS_OF_REPORT} for costs")]
+DaysOfReport = Annotated[int | None, _days(f"{DAYS_OF_REPORT}")]
 From = Annotated[
     str | None,
     typer.Option("--from", metavar="TIME", help="When it begins, such as 2026-06-01 or 2026-06-01T08:00."),
@@ -37,8 +43,10 @@ def only_of_a_verb(ctx: typer.Context) -> bool:
     return True
 
 
-def span_of(days: int | None, from_: str | None, until: str | None, now_ms: int) -> tuple[int, int]:
-    """The begin and end of the span.
+def span_of(
+    days: int | None, from_: str | None, until: str | None, now_ms: int, *, usual: int = DAYS
+) -> tuple[int, int]:
+    """The begin and end of the span; where none is said, it has the `usual` number of days.
 
     Raises WrongUse.
     """
@@ -50,7 +58,7 @@ def span_of(days: int | None, from_: str | None, until: str | None, now_ms: int)
         from_ms, until_ms = moment_of("--from", from_), moment_of("--until", until) if until else now_ms
     else:
         midnight = local(now_ms).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-        from_ms, until_ms = _ms(midnight - timedelta(days=(days or DAYS) - 1)), now_ms
+        from_ms, until_ms = _ms(midnight - timedelta(days=(days or usual) - 1)), now_ms
     if from_ms >= now_ms:
         raise WrongUse(f"--from is in the future: {from_}")
     if from_ms >= until_ms:

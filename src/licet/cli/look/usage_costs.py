@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from licet.cli.look.usage_reports import DAYS, read_span, write_csv
+from licet.cli.look.usage_reports import read_span, write_csv
 from licet.cli.output import Record, say, show_json, show_list
 from licet.cli.terminal import plain
 from licet.formats import counted, seat_hours
@@ -49,8 +49,7 @@ def show_costs(
         cents = cents_of(price)
         return costs(connection, chosen, by, from_ms, until_ms, cents, now_ms=now_ms)
 
-    days, from_, until = span
-    found = read_span(data, tenant, (days or (None if from_ else DAYS), from_, until), read)
+    found = read_span(data, tenant, span, read)
     if as_json:
         show_json(plain(found))
     elif csv_file is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from licet.cli.errors import Refused
-from licet.cli.look.spans import Days, From, Until
-from licet.cli.look.usage_reports import DAYS, read_span
+from licet.cli.look.spans import DaysOfReport, From, Until
+from licet.cli.look.usage_reports import read_span
 from licet.cli.options import Data, TenantName
 from licet.cli.output import note
 from licet.formats import counted
@@ -29,7 +29,7 @@ def export(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is the output.")
     ] = "-",
-    days: Days = None,
+    days: DaysOfReport = None,
     from_: From = None,
     until: Until = None,
     tenant: TenantName = None,
@@ -50,7 +50,7 @@ def export(
         return exported(connection, chosen, from_ms, until_ms, now_ms=now_ms)
 
     try:
-        found = read_span(data, tenant, (days or (None if from_ else DAYS), from_, until), read)
+        found = read_span(data, tenant, (days, from_, until), read)
     except TooManyVisits:
         raise Refused("there are more sessions in this span than one export has; say a shorter one") from None
     text = write_log(found, form)

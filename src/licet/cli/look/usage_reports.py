@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from licet.cli.errors import Refused
-from licet.cli.look.spans import Days, From, Until, span_of
+from licet.cli.look.spans import DAYS_OF_REPORT, DaysOfReport, From, Until, span_of
 from licet.cli.options import AsJson, Data, TenantName, exclusive
 from licet.cli.output import Record, note, progress, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from licet.reports.true_up import TrueUp, TrueUpPool
     from licet.reports.what_if.enough import Enough
 
-DAYS = 31
 _UNUSED_SHOWN = 10
 _DAY_HEADINGS = {
     "day": "day",
@@ -53,7 +52,7 @@ Found = TypeVar("Found")
 
 def true_up(
     *,
-    days: Days = None,
+    days: DaysOfReport = None,
     from_: From = None,
     until: Until = None,
     csv_file: CsvFile = None,
@@ -75,7 +74,7 @@ def true_up(
     found = read_span(
         data,
         tenant,
-        (days or (None if from_ else DAYS), from_, until),
+        (days, from_, until),
         lambda connection, chosen, from_ms, until_ms, now_ms: read_true_up(
             connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None
         ),
@@ -132,7 +131,7 @@ def _true_up_days(pool: "TrueUpPool") -> Iterator[Record]:
 
 def harvest(
     *,
-    days: Days = None,
+    days: DaysOfReport = None,
     from_: From = None,
     until: Until = None,
     tenant: TenantName = None,
@@ -161,7 +160,7 @@ def harvest(
             }
         return report, replayed
 
-    found, replayed = read_span(data, tenant, (days or (None if from_ else DAYS), from_, until), read)
+    found, replayed = read_span(data, tenant, (days, from_, until), read)
     if as_json:
         show_json({**found_as_json(found), "enough": plain(replayed)})
         return
@@ -224,12 +223,12 @@ def read_span(
     span: tuple[int | None, str | None, str | None],
     read: "Callable[[Connection, Tenant, int, int, int], Found]",
 ) -> Found:
-    """What a report finds in a span of a tenant.
+    """What a report finds in a span of a tenant; where none is said, in that of the last 31 days.
 
     Raises WrongUse, NotFound, StoreUnavailable.
     """
     now_ms = SystemClock().now_ms()
-    from_ms, until_ms = span_of(*span, now_ms)
+    from_ms, until_ms = span_of(*span, now_ms, usual=DAYS_OF_REPORT)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
         with store.reporting() as connection:

@@ -7,7 +7,7 @@ import typer
 
 from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
-from licet.cli.look.spans import Days, From, Until
+from licet.cli.look.spans import DaysOfReport, From, Until
 from licet.cli.look.usage_reports import read_span
 from licet.cli.options import AsJson, Data, TenantName, read_duration
 from licet.cli.output import Record, say, show_json, show_list
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from licet.reports.what_if.replay import Replayed, Setup
     from licet.reports.what_if.report import WhatIf
 
-DAYS = 31
 _HEADINGS = {
     "what": "",
     "seats": "seats",
@@ -74,7 +73,7 @@ def what_if(
     session_ttl: SessionTtl = None,
     duplicates: CountedFor = None,
     settings: Given,
-    days: Days = None,
+    days: DaysOfReport = None,
     from_: From = None,
     until: Until = None,
     tenant: TenantName = None,
@@ -109,7 +108,7 @@ def what_if(
         return read_what_if(connection, chosen, of_pool, other, from_ms, until_ms, now_ms=now_ms)
 
     try:
-        found = read_span(data, tenant, (days or (None if from_ else DAYS), from_, until), replayed)
+        found = read_span(data, tenant, (days, from_, until), replayed)
     except TooManyVisits:
         raise Refused("there are more visits in this span than can be replayed; say a shorter one") from None
     if as_json:

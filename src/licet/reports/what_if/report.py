@@ -29,6 +29,7 @@ from licet.setup.options.kinds import Shares
 from licet.units import DAY_MS, MINUTE_MS
 
 REPLAY_MS_MAX = 31 * DAY_MS  # where somebody waits for the answer: some seconds for a thousand clients
+_OF_SEATS = frozenset({"reserve", "named"})  # rules that the number of seats bounds
 TOO_LONG = "A span that is replayed has 31 days at most."
 
 
@@ -80,13 +81,13 @@ def what_if(  # noqa: PLR0917 - what of which pool, from when until when
 
     Raises TooManyVisits, and as a change of the pool to these rules would NotFound and InvalidValue.
     """
-    _check_rules(tenant, pool, other)
+    today_setup = today_of(tenant, pool, now_ms)
+    other_setup = _other(today_setup, other)
+    _check_rules(tenant, pool, other, other_setup.seats)
     from_ms -= from_ms % MINUTE_MS
     end_ms = until_ms if until_ms < now_ms else now_ms + 1
     wanted = [it for it in wants(connection, tenant, from_ms, end_ms, now_ms=now_ms) if it.pool == pool.name]
     found = visits(connection, tenant, pool.name, wanted, from_ms, end_ms, now_ms)
-    today_setup = today_of(tenant, pool, now_ms)
-    other_setup = _other(today_setup, other)
     ttl_s, groups = tenant.session_ttl_s, tenant.groups
     today = replay(found, today_setup, recorded_ttl_s=ttl_s, until_ms=end_ms, groups=groups)
     changed = today
@@ -178,14 +179,17 @@ def _as_texts(rules: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_rules(tenant: Tenant, pool: Pool, other: Other) -> None:
-    """Return if the rules name whom there is, and do not contradict each other. Seats may be too few."""
+def _check_rules(tenant: Tenant, pool: Pool, other: Other, seats: int) -> None:
+    """Return if the rules name whom there is, and do not contradict each other.
+
+    There may be too few seats for the rules as they are today, as with a smaller licence, and not for others.
+    """
     if not other.rules:
         return
     tried = replace(pool, **other.rules)
     known = {"user": tenant.users, "client": tenant.clients, "group": tenant.groups}
     must_know_names(tried, tenant.name, known)
-    for found in disagreements(tried, None):
+    for found in disagreements(tried, seats if other.rules.keys() & _OF_SEATS else None):
         raise found.refusal(pool.name, tenant.name)
 
 
