@@ -14,7 +14,8 @@ from licet.server.housekeeping import Housekeeping
 from licet.server.loops import Loop, run_loops
 from licet.store import schema
 from licet.store.errors import StoreUnavailable
-from licet.web.sessions_read import Read, Uses
+from licet.web.last_uses import KEEP_TURNS, LastUses
+from licet.web.sessions_read import Read
 from support.examples import SMALL, grant, jim_test, sid, view
 from support.store.kinds import Place
 from support.store.store_site import begin, do, rows
@@ -142,16 +143,19 @@ def test_a_node_that_does_not_lead_folds_denials_and_nothing_else(make_place: Ca
     place.close()
 
 
-def uses_written(make_place: Callable[[int], Place], *turns: int, fails_first: bool = False) -> list[int]:
+def uses_written(
+    make_place: Callable[[int], Place], *turns: int, fails_at: int = -1, room: int = 100, stops: bool = False
+) -> list[int]:
     """How many sessions have a use in the store after each turn, before which so many more were used."""
     place = make_place(1_700_000_000_000)
     store = begin(place)
     sids = [sid(number) for number in range(1, sum(turns) + 1)]
     do(store, *(view(1, number + 1) for number in range(len(sids))))
     read = store.read_sessions(sids)
-    uses, written, coming = Uses(sessions_max=3), [], iter(sids)
+    uses, written, coming = LastUses[bytes, Read](room), [], iter(sids)
     endpoints: Any = SimpleNamespace(uses=uses)
-    parts: Any = SimpleNamespace(store=store)
+    authenticator: Any = SimpleNamespace(secrets_used=LastUses(), keys_used=LastUses())
+    parts: Any = SimpleNamespace(store=store, authenticator=authenticator)
     nobody: Any = None
 
     def unavailable(*_: object) -> None:
@@ -162,11 +166,13 @@ def uses_written(make_place: Callable[[int], Place], *turns: int, fails_first: b
         for turn, count in enumerate(turns):
             for one in islice(coming, count):
                 uses.note(one, Read(read.now_ms, read.sessions[one]))
-            is_down = fails_first and turn == 0
             away: Any = SimpleNamespace(transaction=unavailable)
-            upkeep._store = away if is_down else store
+            upkeep._store = away if turn == fails_at else store
             with suppress(StoreUnavailable):
                 await upkeep.note_uses()
+            written.append(len(rows(store, schema.session_use)))
+        if stops:
+            await upkeep.note_used()
             written.append(len(rows(store, schema.session_use)))
 
     asyncio.run(run())
@@ -174,13 +180,23 @@ def uses_written(make_place: Callable[[int], Place], *turns: int, fails_first: b
     return written
 
 
-def test_uses_are_written_at_once_then_each_half_minute_and_earlier_when_there_are_many(
-    make_place: Callable[[int], Place],
-) -> None:
-    """There is room for three: the third turn is early, as it is full."""
-    assert uses_written(make_place, 1, 1, 2, 1) == [1, 1, 4, 4]
+def test_uses_are_written_within_half_a_minute_a_few_in_each_turn(make_place: Callable[[int], Place]) -> None:
+    """A turn is a second."""
+    written = uses_written(make_place, 28, *[0] * 29)
+    assert written[KEEP_TURNS - 1] == 0
+    assert written[KEEP_TURNS:] == [2 * part for part in range(1, 15)] + [28]
+
+
+def test_uses_are_written_earlier_when_there_are_many(make_place: Callable[[int], Place]) -> None:
+    """There is room for eight: what is more than four is written at once."""
+    assert uses_written(make_place, 1, 2, 3, 1, room=8) == [0, 0, 2, 3]
 
 
 def test_uses_that_could_not_be_written_are_written_with_the_next(make_place: Callable[[int], Place]) -> None:
     """A store that is away for a moment loses none of them."""
-    assert uses_written(make_place, 2, 1, fails_first=True) == [0, 3]
+    assert uses_written(make_place, 6, 1, fails_at=0, room=8) == [0, 3]
+
+
+def test_a_server_that_stops_writes_all_of_them(make_place: Callable[[int], Place]) -> None:
+    """They are not lost, as with one that is killed."""
+    assert uses_written(make_place, 5, 0, stops=True) == [0, 0, 5]

@@ -13,8 +13,9 @@ from licet.model import Pool, Session, Tenant
 from licet.protocol import forward_auth, introspect
 from licet.protocol.errors import OAuthError
 from licet.protocol.introspect import Question
+from licet.web.last_uses import LastUses
 from licet.web.read_requests import IntrospectionRequest, VerifyRequest
-from licet.web.sessions_read import Read, Uses
+from licet.web.sessions_read import Read
 from support.examples import jim_test, sid
 
 NOW_MS = 1_700_000_000_123
@@ -63,7 +64,7 @@ READS = st.lists(
 
 def means() -> Any:
     """As far as questions about sessions need them."""
-    return SimpleNamespace(public_url="https://licence.example.com", uses=Uses())
+    return SimpleNamespace(public_url="https://licence.example.com", uses=LastUses())
 
 
 def tenant_with(hold_s: int) -> Tenant:

@@ -2,7 +2,7 @@
 
 The rules:
 
-- A use is noted off the path of the request that it is (`licet.web.sessions_read`); a server that is killed
+- A use is noted off the path of the request that it is (`licet.web.last_uses`); a server that is killed
   loses those of the last half minute. Of what several servers note of a session, the latest counts.
 - A row outlives its session only while it is the last use of a seat that is still taken: a client that
   begins a session for each token has used its seat when it used any of them. So there are at most as many

@@ -3,9 +3,8 @@
 All of it waits: `upkeep.py` imports this module, and SQLAlchemy with it, in a thread when the server answers.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final
 
 from licet.alerts.sender import Alerting
 from licet.journal.folding import ENTRIES_MAX, fold_denials, fold_journal
@@ -13,18 +12,20 @@ from licet.journal.retention import USED_MAX, remove_aged, remove_history, remov
 from licet.journal.summary import summarise
 from licet.journal.uses import note_uses, remove_uses
 from licet.lanes.in_thread import in_thread
-from licet.server.loops import WRITE_DOWN_EVERY_S, in_pieces
+from licet.server.loops import in_pieces
 from licet.server.parts import Parts
 from licet.setup.last_used import note_keys_used, note_secrets_used
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 from licet.units import DAY_MS
 from licet.web.endpoints import Endpoints
+from licet.web.last_uses import LastUses
+from licet.web.sessions_read import Read
 
 USES_PIECES_MAX: Final = 100  # in one turn; those of a million sessions take some minutes
 SUMMED_HOURS_MAX: Final = 100  # in one turn; a year that was never summed is, within an hour
 
-Used = TypeVar("Used")
+_Note = Callable[[Store, Mapping[Any, Any]], None]
 
 
 class Housekeeping:
@@ -35,39 +36,29 @@ class Housekeeping:
         self._store = parts.store
         self._endpoints = endpoints
         self.alerting = alerting
-        self._uses_due_s = 0.0
         self._uses_seen = b""  # up to which session those that are over were removed
 
     async def note_used(self) -> None:
-        """Write which secrets, keys and sessions were used. Raises StoreUnavailable."""
-        authenticator = self._parts.authenticator
-        await self._note(authenticator.secrets_used, note_secrets_used)
-        await self._note(authenticator.keys_used, note_keys_used)
-        await self._write_uses()
-
-    async def _note(
-        self, collected: dict[Used, int], note: Callable[[Store, Mapping[Used, int]], None]
-    ) -> None:
-        used = collected.copy()
-        if used:
-            await in_thread(note, self._store, used)
-        for key, at_ms in used.items():
-            if collected[key] == at_ms:
-                del collected[key]
+        """Write which secrets, keys and sessions were used: all of them. Raises StoreUnavailable."""
+        for uses, note in self._noted():
+            await self._write_uses(uses, uses.take(), note)
 
     async def note_uses(self) -> None:
-        """Write down which sessions were used, when it is time, or when there are many."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s >= self._uses_due_s or self._endpoints.uses.is_full:
-            self._uses_due_s = now_s + WRITE_DOWN_EVERY_S
-            await self._write_uses()
+        """Write the part of them that is due."""
+        for uses, note in self._noted():
+            await self._write_uses(uses, uses.due(), note)
 
-    async def _write_uses(self) -> None:
-        uses = self._endpoints.uses
-        if not (taken := uses.take()):
+    def _noted(self) -> Iterator[tuple[LastUses[Any, Any], _Note]]:
+        authenticator = self._parts.authenticator
+        yield authenticator.secrets_used, note_secrets_used
+        yield authenticator.keys_used, note_keys_used
+        yield self._endpoints.uses, _note_sessions_used
+
+    async def _write_uses(self, uses: LastUses[Any, Any], taken: Mapping[Any, Any], note: _Note) -> None:
+        if not taken:
             return
         try:
-            await in_thread(note_uses, self._store, taken.values())
+            await in_thread(note, self._store, taken)
         except StoreUnavailable:
             uses.put_back(taken)
             raise
@@ -82,8 +73,7 @@ class Housekeeping:
         await in_pieces(self._store, self._full(fold_denials, ENTRIES_MAX), is_by_leader=False)
 
     async def write_down(self) -> None:
-        """Write what was used, sum up the journal, and remove what is old."""
-        await self.note_used()
+        """Sum up the journal, and remove what is old."""
         await in_pieces(self._store, self._full(remove_used_assertions, USED_MAX))
         await in_pieces(self._store, self._remove_uses, pieces_max=USES_PIECES_MAX)
         settings = self._parts.settings
@@ -114,3 +104,7 @@ class Housekeeping:
             return await in_thread(do, self._store) >= full
 
         return piece
+
+
+def _note_sessions_used(store: Store, used: Mapping[bytes, Read]) -> None:
+    note_uses(store, used.values())

@@ -23,7 +23,7 @@ from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 
 OTHER_THREADS_MAX: Final = 8  # beside the loops: what requests do in threads, as some assertions
-WRITE_DOWN_EVERY_S: Final = 30.0  # what was used, and what is summed up
+WRITE_DOWN_EVERY_S: Final = 30.0  # what is summed up
 PAUSE_S: Final = 0.02  # between two transactions in a row
 PIECES_MAX: Final = 1000  # in one turn; the history of a large tenant takes many turns
 

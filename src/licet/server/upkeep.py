@@ -32,7 +32,7 @@ RECORD_EVERY_S: Final = 1.0  # a crash loses failed authentications of this time
 UPKEEP_EVERY_S: Final = 5.0  # more often would write the same pages again and again
 FOLD_EVERY_S: Final = 5.0  # for this long a client in a loop adds entries
 FOLD_DENIALS_EVERY_S: Final = 2.0  # a page of denials looks through those that wait
-LOOK_FOR_USES_EVERY_S: Final = 1.0  # whether many sessions were used, which are then written early
+NOTE_USES_EVERY_S: Final = 1.0  # a turn of `licet.web.last_uses`
 LOOK_FOR_ALERTS_EVERY_S: Final = 5.0
 SEND_ALERTS_EVERY_S: Final = 1.0
 
@@ -72,7 +72,7 @@ class Upkeep:
         yield Loop("fold_journal", FOLD_EVERY_S, self._late(lambda it: it.fold_journal()))
         yield Loop("fold_denials", FOLD_DENIALS_EVERY_S, self._late(lambda it: it.fold_denials()))
         yield Loop("write_down", WRITE_DOWN_EVERY_S, self._late(lambda it: it.write_down()))
-        yield Loop("note_uses", LOOK_FOR_USES_EVERY_S, self._late(lambda it: it.note_uses()))
+        yield Loop("note_uses", NOTE_USES_EVERY_S, self._late(lambda it: it.note_uses()))
         yield Loop("look_for_alerts", LOOK_FOR_ALERTS_EVERY_S, self._late(lambda it: it.alerting.look()))
         yield Loop("send_alerts", SEND_ALERTS_EVERY_S, self._late(lambda it: it.alerting.send()))
 

@@ -37,6 +37,7 @@ from licet.protocol.message import Credentials
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 from licet.web.known_headers import KnownHeaders, Proven, secret_of
+from licet.web.last_uses import LastUses
 from licet.web.source import source_of
 from licet.web.throttle import KNOWN_MAX, Throttle
 
@@ -53,7 +54,7 @@ class Authenticator:
 
     `hashed` is called there with how many seconds a password took.
     `secrets_used` collects when each generated secret was last used, `keys_used` when each key was, by its
-    client's key in the store and its thumbprint; whoever writes them to the store empties them.
+    client's key in the store and its thumbprint; whoever writes them to the store takes them.
     `hashing` has the worker threads, which the sign-ins of administrators use as well.
     """
 
@@ -70,8 +71,8 @@ class Authenticator:
         queue_max: int,
         hashed: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self.secrets_used: dict[str, int] = {}
-        self.keys_used: dict[tuple[int, str], int] = {}
+        self.secrets_used: LastUses[str, int] = LastUses()
+        self.keys_used: LastUses[tuple[int, str], int] = LastUses()
         self._signatures = Signatures()
         self._clock = clock
         self._passwords = passwords
@@ -96,7 +97,7 @@ class Authenticator:
         if found is None:
             return None
         client, kept = found
-        self.secrets_used[kept.secret_id] = now_ms
+        self.secrets_used.note(kept.secret_id, now_ms)
         return client
 
     def secret_of(self, seen: Proven, tenant: Tenant) -> ClientSecret | None:
@@ -109,7 +110,7 @@ class Authenticator:
         now_ms = self._clock.now_ms()
         if not kept.is_live(now_ms):
             return False
-        self.secrets_used[kept.secret_id] = now_ms
+        self.secrets_used.note(kept.secret_id, now_ms)
         return True
 
     async def check(
@@ -190,7 +191,7 @@ class Authenticator:
         if not used.is_first:
             raise refused("the assertion was used before", FailureCause.USED_ASSERTION)
         self._throttle.succeeded(subject, source)
-        self.keys_used[client.key, key.thumbprint] = now_ms
+        self.keys_used.note((client.key, key.thumbprint), now_ms)
         return client
 
     async def _checked_beside(self, signed: Callable[[], PublicKey | None]) -> PublicKey | None:
@@ -243,7 +244,7 @@ class Authenticator:
             now_ms = self._clock.now_ms()
             kept = self._client_secrets.find(client, secret, now_ms)
             if kept is not None and client is not None:
-                self.secrets_used[kept.secret_id] = now_ms
+                self.secrets_used.note(kept.secret_id, now_ms)
                 if header is not None:
                     self._headers.add(header, tenant, client, secret, kept)
             return kept is not None

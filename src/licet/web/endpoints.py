@@ -23,9 +23,10 @@ from licet.protocol.client_authentication import NAMING, audiences, read_credent
 from licet.protocol.errors import OAuthError, no_token
 from licet.protocol.message import Request, Response
 from licet.web.authentication import Authenticator
+from licet.web.last_uses import LastUses
 from licet.web.read_requests import IntrospectionRequest, KeptRequest, TokenRequest, VerifyRequest
 from licet.web.request import Exchange, ReadRequest
-from licet.web.sessions_read import Read, Uses
+from licet.web.sessions_read import Read
 from licet.web.waiting import WaitingRequests
 
 SCOPES_KEPT_MAX = 8  # of a refresh that is kept: whether its session has them, is not known when it is read
@@ -50,7 +51,7 @@ class Endpoints:
         waiting: WaitingRequests,
     ) -> None:
         self.tokens = tokens
-        self.uses = Uses()
+        self.uses: LastUses[bytes, Read] = LastUses()
         self.clock = clock
         self.find_tenant = find_tenant
         self.commits = commits

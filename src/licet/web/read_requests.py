@@ -25,8 +25,9 @@ from licet.model import ClientSecret, Session, Tenant
 from licet.protocol import forward_auth, introspect, metadata, token
 from licet.protocol.message import Response
 from licet.web.authentication import Authenticator
+from licet.web.last_uses import LastUses
 from licet.web.request import Exchange, ReadRequest
-from licet.web.sessions_read import Read, Uses
+from licet.web.sessions_read import Read
 
 
 class Means(Protocol):
@@ -39,7 +40,7 @@ class Means(Protocol):
     authenticator: Authenticator
     tokens: Tokens
     public_url: str
-    uses: Uses
+    uses: LastUses[bytes, Read]
 
 
 class TokenRequest:
