@@ -1,6 +1,6 @@
-"""`python -m chaos run`, `check FILE...` and `attack`: make a history, check one, try to use unsigned seats.
+"""Runs the fault harness: `python -m chaos run`, `upgrade`, `check FILE...` and `attack`.
 
-Exit codes: 0 nothing was found, 1 something was, 2 wrong use.
+Exit codes: 0 without findings, 1 with findings, 2 for wrong use.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ATTACKS = {"forged": forged, "clones": clones, "primaries": primaries, "rows": r
 
 
 def main() -> int:
-    """Do what is asked; the exit code."""
+    """Carry out the command; returns the exit code."""
     options = _parser().parse_args()
     if options.verb == "check":
         return _check(options.files)
@@ -38,8 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run", help="make a history under faults, and check it")
-    run.add_argument("--seed", type=int, default=0, help="what is chosen by lot; 0 chooses one")
-    run.add_argument("--minutes", type=float, default=3.0, help="how long it is broken")
+    run.add_argument("--seed", type=int, default=0, help="of all random choices; 0 chooses one")
+    run.add_argument("--minutes", type=float, default=3.0, help="how long there are faults")
     run.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     run.add_argument("--nodes", type=int, default=3)
     run.add_argument("--loads", type=int, default=1, help="processes of the load")
@@ -47,33 +47,35 @@ def _parser() -> argparse.ArgumentParser:
         "--operations",
         type=int,
         default=0,
-        help="so many, however long it takes, in parts; goes on in --keep",
+        help="run so many operations in parts, however long it takes; continues in --keep",
     )
-    run.add_argument("--between", type=int, default=0, help="operations after each turn of what is broken")
-    run.add_argument("--part", type=int, default=PART, help="operations of a part of those")
+    run.add_argument("--between", type=int, default=0, help="operations after each fault, at least")
+    run.add_argument("--part", type=int, default=PART, help="operations of each part")
     run.add_argument(
-        "--renewals", action="store_true", help="a load that is mostly renewals, at one node a tenant"
+        "--renewals", action="store_true", help="a load of mostly renewals, at one node for each tenant"
     )
-    run.add_argument("--options", action="store_true", help="64 clients on a pool with options, alone")
+    run.add_argument("--options", action="store_true", help="only tenants whose pools have options")
     run.add_argument("--copies", type=int, default=1, help="tenants of each kind that is not signed")
     run.add_argument(
-        "--forked", action="store_true", help="fork nodes instead of starting programs: less work"
+        "--forked", action="store_true", help="fork nodes instead of starting programs, which takes less time"
     )
-    run.add_argument("--share", type=float, default=1.0, help="of the clients, how many take part")
-    run.add_argument("--fault", action="append", default=[], help="a kind of fault; all without it")
-    run.add_argument("--broken", default="", help="a mistake of chaos.site.mistakes in every node")
-    run.add_argument("--keep", type=Path, help="where the history is to stay")
-    upgrade = verbs.add_parser("upgrade", help="upgrade from the version before, node by node, under faults")
+    run.add_argument("--share", type=float, default=1.0, help="the share of the clients that take part")
+    run.add_argument(
+        "--fault", action="append", default=[], help="a kind of fault, repeatable; without it all"
+    )
+    run.add_argument("--broken", default="", help="a defect of chaos.site.mistakes in every node")
+    run.add_argument("--keep", type=Path, help="the directory in which the history is kept")
+    upgrade = verbs.add_parser(
+        "upgrade", help="upgrade from the previous version, node by node, under faults"
+    )
     upgrade.add_argument("--seed", type=int, default=0)
     upgrade.add_argument("--store", choices=("sqlite", "postgres"), default="postgres")
     upgrade.add_argument(
-        "--nodes", type=int, default=2, help="on SQLite one of them has the versions by turns"
+        "--nodes", type=int, default=2, help="on SQLite, 1 runs the two versions one after the other"
     )
-    upgrade.add_argument(
-        "--turns", type=int, default=2, help="how often something is broken before each step"
-    )
-    upgrade.add_argument("--share", type=float, default=1.0, help="of the clients, how many take part")
-    upgrade.add_argument("--keep", type=Path, help="where the history is to stay")
+    upgrade.add_argument("--turns", type=int, default=2, help="how many faults strike before each step")
+    upgrade.add_argument("--share", type=float, default=1.0, help="the share of the clients that take part")
+    upgrade.add_argument("--keep", type=Path, help="the directory in which the history is kept")
     attack = verbs.add_parser("attack", help="try to get more people to work than seats are signed")
     attack.add_argument("--seconds", type=float, default=60.0, help="for each attack")
     attack.add_argument("--only", choices=tuple(ATTACKS), action="append", default=[])
@@ -107,7 +109,7 @@ def _run(asked: argparse.Namespace) -> int:
     is_whole = True
     try:
         run.run()
-    except TimeoutError as fault:  # What was broken did not come back by itself.
+    except TimeoutError as fault:  # Licet did not recover from a fault by itself.
         print(f"The run ended early: {fault}")
         is_whole = False
     code = _check(run.files()) or int(not is_whole)

@@ -1,8 +1,8 @@
 """Runs many operations in parts: each part is a run with a seed of its own, which is checked at its end.
 
-The result of each part is a line of `parts` in the directory. A second call with the same directory goes on
-after the last part that is there, and makes a part again that was interrupted. The history of a part is
-removed if nothing was found in it.
+The result of each part is a line of the file `parts` in the directory. A second call with the same directory
+continues after the last line, and repeats a part that was interrupted. The history of a part is removed if it
+has no findings.
 """
 
 import random
@@ -27,7 +27,7 @@ _DAY_S = 24 * 3600.0
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one."""
+    """The result of one part."""
 
     seed: int
     store: str
@@ -42,8 +42,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_many(options: Options, directory: Path, operations: int, part: int) -> int:
-    """Make what is left of so many operations; the exit code, 1 as soon as something was found."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and with it all that was started
+    """Run the parts that are left of so many operations; returns the exit code, 1 after the first finding."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that all child processes are ended too
     parts = read_parts(directory / PARTS)
     while (done := sum(made.operations for made in parts)) < operations:
         number, began_s = len(parts), time.monotonic()
@@ -62,13 +62,13 @@ def make_many(options: Options, directory: Path, operations: int, part: int) -> 
 
 
 def read_parts(path: Path) -> list[Part]:
-    """Those that are made; a line that was cut short is none."""
+    """The results of the finished parts; an incomplete line is left out."""
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     return [msgspec.json.decode(line, type=Part) for line in lines if line.endswith(b"\n")]
 
 
 def in_all(parts: Sequence[Part]) -> str:
-    """All parts together, in a line."""
+    """The sum of all parts, in a line."""
     found = sum(sum(made.findings.values()) for made in parts)
     tight = sum(made.checked.get("moments at which every seat was held", 0) for made in parts)
     return (
@@ -81,7 +81,7 @@ def in_all(parts: Sequence[Part]) -> str:
 
 
 def _make(options: Options, directory: Path, operations: int, number: int) -> Part:
-    if directory.exists():  # it was broken off
+    if directory.exists():  # the part was interrupted
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
     seed = random.Random(f"{options.seed} {number}").randrange(1, 1 << 32)
@@ -89,7 +89,7 @@ def _make(options: Options, directory: Path, operations: int, number: int) -> Pa
     run = Run(options, directory)
     try:
         run.run()
-    except TimeoutError as fault:  # What was broken did not come back; what was answered still counts.
+    except TimeoutError as fault:  # Licet did not recover from a fault; the answers until then still count.
         print(f"The part ended early: {fault}", flush=True)
     report = check(read_history(run.files()))
     print(summary(report), flush=True)

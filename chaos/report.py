@@ -1,4 +1,4 @@
-"""Prints what a run was and what was found in it."""
+"""Formats the figures and findings of a run for printing."""
 
 from chaos.checks.checker import Report
 from chaos.checks.findings import KINDS
@@ -7,17 +7,17 @@ from chaos.checks.holders import DENIALS
 _TEXTS = {
     "over_issued": "seats issued twice",
     "over_limit": "seats given against an option",
-    "overtaken": "seats given to who was behind others in line",
-    "lost_place": "places in line that were lost, or came further back",
-    "stale_place": "places in line that can be nobody's, or none where there was one",
-    "ghost_seat": "seats of nobody, as their clients had left",
+    "overtaken": "seats given to clients behind others in line",
+    "lost_place": "places in line that were lost, or moved back",
+    "stale_place": "places in line that no client can have, or no place although there was room",
+    "ghost_seat": "seats that no client knows of",
     "unanswered_wait": "requests that waited in line and were not answered",
     "lost_grant": "answered grants lost",
     "undone_logoff": "answered endings undone",
-    "lost_refresh": "refreshes lost, or asked for a seat",
+    "lost_refresh": "refreshes refused, or asked for a seat",
     "doubled": "seats given back twice",
-    "unexplained_denial": "denials that nothing explains",
-    "unexplained_refusal": "errors that nothing explains",
+    "unexplained_denial": "denials without a reason",
+    "unexplained_refusal": "errors without a cause",
     "false_token": "JWTs that do not say what was decided",
     "early_number": "numbers of seats given too early",
     "two_holders": "calls let in beside another holder",
@@ -29,7 +29,7 @@ _TEXTS = {
 
 
 def summary(report: Report) -> str:
-    """The table at the end of a run, and the first of what was found."""
+    """The table at the end of a run, and the first findings."""
     run_plan = report.run_plan
     operations = report.operations.total()
     lines = [

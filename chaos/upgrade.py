@@ -1,9 +1,10 @@
-"""A rolling upgrade under load and faults: from the version before this one, node by node, to its last step.
+"""Upgrades from the previous version under load and faults: node by node, up to the last step.
 
-    tables of the version before -> migrate -> old nodes -> each is replaced in turn -> migrate --finish
+    tables of the previous version -> migrate -> old nodes -> each is replaced in turn -> migrate --finish
 
-Load, administrator and faults go on all the time; a node that dies starts again as what it is by then. The
-history is checked like any other. On SQLite there may be one node: then the versions have the store by turns.
+Load, administrator and faults continue all the time; a node that dies starts again with its current version.
+The history is checked like any other. On SQLite there may be one node, which uses the store with one version
+after the other.
 """
 
 import os
@@ -34,13 +35,13 @@ from licet.store.opening import StoreAt
 
 at = StoreAt(Path(os.environ["LICET_DATA"]), os.environ.get("LICET_STORE"))
 at.open(SystemClock(), create=True).close()
-print("The version before has made a store of schema", HEAD)
+print("The previous version has made a store of schema", HEAD)
 """
 OLDER_NODES = "servers of an older version still run"
 
 
 class Upgrade(Run):
-    """One upgrade. `turns` are how often something is broken before each step, and after the last."""
+    """One upgrade, with `turns` of faults before each step and after the last one."""
 
     def __init__(self, options: Options, directory: Path, previous: Path, turns: int) -> None:
         options = msgspec.structs.replace(options, faults=options.faults or FAULTS, seconds=0)
@@ -50,7 +51,7 @@ class Upgrade(Run):
         self._turns = turns
 
     def make_tables(self, database: Database) -> None:
-        """Those of the version before, and then the first step of the upgrade."""
+        """Make the tables of the previous version, and take the first step of the upgrade."""
         variables = {**database.variables(-1)}
         self.steps.append(_done(variables | {"PYTHONPATH": str(self._previous)}, "-c", _MAKE_TABLES))
         self.steps.append(_done(variables, "-m", "licet", "migrate"))
@@ -74,7 +75,7 @@ class Upgrade(Run):
         self._rest()
 
     def _replace(self, node: Node, writer: Writer) -> None:
-        """One node stops, as an administrator has it, and starts as this version."""
+        """Stop one node as an administrator does, and start it with this version."""
         begun_us = now_us()
         node.terminate()
         node.restore("PYTHONPATH")
@@ -83,7 +84,7 @@ class Upgrade(Run):
         writer.write(Fault(kind=REPLACED, begun_us=begun_us, ended_us=now_us(), nodes=(node.number,)))
 
     def _finish(self, variables: Mapping[str, str], writer: Writer) -> str:
-        """The last step, as soon as no old server counts as running: one that was killed does for a while."""
+        """Take the last step once no old server counts as running; a killed one still does for a while."""
         until_s = time.monotonic() + PATIENCE_S
         while True:
             begun_us = now_us()

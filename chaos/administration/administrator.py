@@ -1,8 +1,8 @@
-"""An administrator at work: seats, options, licences, clients, secrets, sessions and places in line.
+"""Plays an administrator who changes seats, options, licences, clients, secrets, sessions and places in line.
 
-Most changes are made through the store, now and then one through the command line in a process of its own. A
-change that failed may have been made; the administrator looks before the next step, and the checker allows
-for both. Every now and then it also reads the pools' tables.
+It makes most changes through the store, and a few through the command line in a process of its own. A change
+that failed may have been made all the same; so it reads the state before the next step, and the checker
+allows for both. After every few actions it also records the pools' tables.
 """
 
 import os
@@ -37,15 +37,15 @@ from licet.store.contract import Store
 from licet.store.errors import Contradiction, StoreUnavailable
 
 PAUSE_S = 0.25  # between two actions, on average
-LOOK_EVERY = 8  # actions
+SAMPLE_EVERY = 8  # actions
 COMMAND_EVERY = 20  # actions, of which one is through the command line
 COMMAND_S = 20.0
-LICENCES = 0.6  # of all actions in a signed tenant
-OPTIONS = 0.3  # of all actions in a tenant whose pool has some
-REMOVES, REMOVES_MORE = 0.15, 0.5  # in one with a line, and where that is all that is done to the pool
+LICENCES = 0.6  # share of the actions in a signed tenant
+OPTIONS = 0.3  # share of the actions in a tenant whose pool has options
+REMOVES, REMOVES_MORE = 0.15, 0.5  # the same for places in line, and in a pool that nothing else changes
 RESERVE_MAX = 2
-LINES = (6, 2, 1)  # of the line at first, what part of it there may be
-UNREACHABLE = 3  # the exit code of a store that is out of reach
+LINES = (6, 2, 1)  # the length of the line at first is divided by one of these
+UNREACHABLE = 3  # the exit code of a command that cannot reach the store
 
 
 class Administrator:
@@ -77,13 +77,13 @@ class Administrator:
         self._turn = 0
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what is under way, and put all things right.
+        """Finish the current action, restore the plan, and stop the thread.
 
-        Raises what the administrator met and did not expect.
+        Raises the exception that stopped it early, if any.
         """
         self._is_over.set()
         self._thread.join()
@@ -101,11 +101,11 @@ class Administrator:
     def _work(self) -> None:
         while not self._is_over.wait(self._dice.random() * 2 * self._pause_s):
             self._turn += 1
-            self._do(self._look if self._turn % LOOK_EVERY == 0 else self._act)
-        self._do(self._put_right)
+            self._do(self._record_sample if self._turn % SAMPLE_EVERY == 0 else self._act)
+        self._do(self._restore_plan)
 
     def _do(self, work: Callable[[Store], None]) -> None:
-        """Do something with the store; that it is out of reach is this turn's matter only."""
+        """Do something with the store; if it cannot be reached, skip this turn."""
         try:
             if self._store is None:
                 self._store = self._database.open()
@@ -114,7 +114,7 @@ class Administrator:
         except StoreUnavailable:
             self._is_over.wait(PAUSE_S)
 
-    def _look(self, store: Store) -> None:
+    def _record_sample(self, store: Store) -> None:
         self._writer.write(sample(store))
 
     def _act(self, store: Store) -> None:
@@ -142,7 +142,7 @@ class Administrator:
 
     def _set_seats(self, store: Store, plan: TenantPlan, seats: int | None = None) -> None:
         if seats is None:
-            # A pool has at least as many as it reserves.
+            # A pool has at least as many seats as it reserves.
             fewest = (0, 1) if plan.limits is None else (RESERVE_MAX, RESERVE_MAX + 1)
             seats = self._dice.choice((*fewest, plan.seats // 2, plan.seats, plan.seats, plan.seats + 2))
             if plan.limits is not None and plan.limits.names:
@@ -160,7 +160,7 @@ class Administrator:
             self._note("seats", plan.name, change_it, seats=seats)
 
     def _other_limits(self, first: Limits) -> Limits:
-        """Options of the same kinds as those at first."""
+        """Other values for the options that the pool has at first."""
         return Limits(
             reserve=self._dice.choice((0, 1, first.reserve, first.reserve)) if first.reserve else 0,
             max=self._dice.choice((1, 2, 2, 3)) if first.max else 0,
@@ -175,7 +175,7 @@ class Administrator:
         )
 
     def _set_options(self, store: Store, plan: TenantPlan, limits: Limits) -> None:
-        """Have the pool counted anew by other options."""
+        """Change the options of a pool, which recounts its seats."""
 
         def change_it() -> None:
             with changing(store, ACTOR) as change:
@@ -184,7 +184,7 @@ class Administrator:
         self._note("options", plan.name, change_it, limits=limits)
 
     def _remove_place(self, store: Store, plan: TenantPlan, tenant: Tenant) -> None:
-        """Put somebody to the end of the line."""
+        """Remove the place of a client, which goes to the end of the line when it asks again."""
         removal = self._removing.next(store, plan, tenant, self._command)
         if removal is not None:
             client_id, by, do_it = removal
@@ -195,10 +195,10 @@ class Administrator:
         self._note("licence", plan.name, do_it, signed=signed)
 
     def _turn_some_client(self, store: Store, plan: TenantPlan, tenant: Tenant, client: ClientPlan) -> None:
-        """Let a client in again, if one is shut out; else shut this one out."""
-        shut = [off for off in tenant.clients.values() if not off.enabled]
-        if shut and self._dice.random() < 0.6:
-            self._enable(store, plan, self._dice.choice(shut).client_id, enabled=True)
+        """Mostly enable a client that is disabled, if there is one; else disable this one."""
+        disabled = [it for it in tenant.clients.values() if not it.enabled]
+        if disabled and self._dice.random() < 0.6:
+            self._enable(store, plan, self._dice.choice(disabled).client_id, enabled=True)
         else:
             self._enable(store, plan, client.client_id, enabled=False)
 
@@ -210,7 +210,7 @@ class Administrator:
         self._note("enable" if enabled else "disable", plan.name, change_it, client=client_id)
 
     def _turn_secret(self, store: Store, plan: TenantPlan, client: Client) -> None:
-        """Give a client the secret back that it lacks; else take one away."""
+        """Add the secret that a client lacks; else remove one."""
         kept = {secret.secret_id for secret in client.secrets}
         lacking = [
             secret for secret in self._secrets[plan.name, client.client_id] if secret.secret_id not in kept
@@ -245,8 +245,8 @@ class Administrator:
         named = tuple(session.sid for session in live)
         self._note("end", tenant.name, end_them, client=client.client_id, sids=named)
 
-    def _put_right(self, store: Store) -> None:
-        """As many seats and the same options as at first, and everybody let in."""
+    def _restore_plan(self, store: Store) -> None:
+        """Restore seats, options and licences of the plan, and enable all clients."""
         for plan in self._tenants:
             for step in self._licensing.last_steps(store, plan) if plan.signed else ():
                 self._license(plan, step)
@@ -271,7 +271,7 @@ class Administrator:
         signed: Signed = (),
         limits: Limits | None = None,
     ) -> None:
-        """Do something, and keep when and with what result."""
+        """Do something, and record its time and result."""
         begun_us = now_us()
         done: Done = "unknown"
         is_refused, why, had = False, "", False
@@ -284,7 +284,7 @@ class Administrator:
             raise
         except Contradiction as fault:  # The checker reports it.
             done, why = "contradiction", str(fault)
-        except InvalidValue:  # More would be reserved than is signed just now, so nothing was done.
+        except InvalidValue:  # More would be reserved than is signed now, so the change was refused.
             if not self._signed_less(tenant):
                 raise
             is_refused = True
@@ -308,11 +308,11 @@ class Administrator:
                 self._writer.write(action)
 
     def _signed_less(self, tenant: str) -> bool:
-        """Whether fewer seats of this tenant's pool may be signed than are set."""
+        """Whether fewer seats of this tenant's pool may be signed than are set: it is a signed one."""
         return any(plan.signed for plan in self._tenants if plan.name == tenant)
 
     def _command(self, *arguments: str) -> Callable[[], str]:
-        """What runs a command; what it prints."""
+        """A function that runs a command, and returns its output."""
 
         def run() -> str:
             environment = os.environ | self._database.variables(-1)

@@ -1,7 +1,7 @@
-"""What an administrator does with the licences of a signed tenant: renewals, upgrades, ends, gaps, removals.
+"""Chooses an administrator's actions with licences: renewals, upgrades, early ends, gaps, removals.
 
-Each step first reads the rows that are there; what the step leads to is computed by `chaos.site.vendor`, and
-recorded with it.
+Each action first reads the licences in the store; `chaos.site.vendor` computes the seats that are signed
+after it, which are recorded with it.
 """
 
 import random
@@ -18,13 +18,13 @@ from licet.store import schema
 from licet.store.contract import Store
 
 MAIN, OTHER = "L", "E"
-NEAR_S = (1, 2, 4, 7)  # until a step
+NEAR_S = (1, 2, 4, 7)  # until a licence ends
 Signed = tuple[tuple[int, int], ...]
 Step = tuple[Callable[[], None], Signed]
 
 
 class Licensing:
-    """The licences of all signed tenants. A serial is never used twice, whatever became of it."""
+    """The licences of all signed tenants. A serial is never used twice."""
 
     def __init__(self, plans: Iterable[TenantPlan], vendor: Vendor, actor: str, dice: random.Random) -> None:
         self._vendor = vendor
@@ -33,7 +33,7 @@ class Licensing:
         self._signed = {plan.name: {(MAIN, 1): first(plan)} for plan in plans if plan.signed}
 
     def step(self, store: Store, plan: TenantPlan) -> Step:
-        """Something, to be done, and what is signed then.
+        """A random action, and the seats that are signed after it.
 
         Raises StoreUnavailable.
         """
@@ -55,7 +55,7 @@ class Licensing:
         return self._install(store, plan, there, ending, renewed)
 
     def last_steps(self, store: Store, plan: TenantPlan) -> list[Step]:
-        """What leads to what was there at first."""
+        """The actions that restore the licences of the beginning."""
         there = self._there(store, plan)
         renewal = self._install(store, plan, there, self._next(plan, MAIN, plan.signed, int(time.time())))
         there = [*there, self._newest(plan, MAIN)]
@@ -91,7 +91,7 @@ class Licensing:
         return max(of_this, key=lambda it: it.serial, default=Serial(licence, 0, 0))
 
     def _there(self, store: Store, plan: TenantPlan) -> list[Serial]:
-        """The serials that count, by the rows of the store."""
+        """The licences in the store that are not removed."""
         row, tenant = schema.licence.c, schema.tenant.c
         query = (
             select(row.licence, row.serial)
@@ -107,6 +107,6 @@ class Licensing:
 
 
 def _since(serials: Iterable[Serial]) -> Signed:
-    """What these give from which moment on, by the clock of the history."""
+    """The signed seats by these licences: from when, by the clock of the history, and how many."""
     off_us = now_us() - round(time.time() * 1e6)
     return tuple((max(0, second * 1_000_000 + off_us), seats) for second, seats in signed_from([*serials]))

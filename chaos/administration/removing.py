@@ -19,12 +19,13 @@ from licet.store.errors import Contradiction, StoreUnavailable
 
 BY_COMMAND, BY_API = 0.06, 0.25  # of the removals; the others are through the store
 FRONT = 3  # of the line: the removal of their places helps others most
-NOBODY = 0.05  # of the removals, how many are of somebody who need not wait
+NOBODY = 0.05  # of the removals, how many are of a client that need not wait
 PATIENCE_S = 10.0
 DONE, UNAVAILABLE = 204, 503
 TAKEN_AWAY = "taken away"  # as the command says it
 
-Removal = tuple[str, str, Callable[[], bool]]  # the client, by what, and what does it: whether it had a place
+# The client, through what its place is removed, and the function that does so: whether there was a place.
+Removal = tuple[str, str, Callable[[], bool]]
 
 
 class AdminApi(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +35,9 @@ class AdminApi(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
     def remove(self, port: int, tenant: str, client_id: str) -> bool:
-        """Take a place away; it is not said whether there was one.
+        """Remove a place; False, because the API does not say whether there was one.
 
-        Raises StoreUnavailable where that may not have been done.
+        Raises StoreUnavailable where the place may not have been removed.
         """
         connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
         path = f"/api/v1/tenants/{tenant}/pools/{POOL}/queue/{client_id}"
@@ -56,7 +57,7 @@ class AdminApi(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Removing:
-    """Chooses whom, and by what."""
+    """Chooses the client whose place is removed, and through what."""
 
     def __init__(self, actor: str, api: AdminApi, dice: random.Random) -> None:
         self._actor = actor
@@ -66,7 +67,7 @@ class Removing:
     def next(
         self, store: Store, plan: TenantPlan, tenant: Tenant, command: Callable[..., Callable[[], str]]
     ) -> Removal | None:
-        """Somebody who waits, mostly one of the first; None where nobody does.
+        """The removal of a client that waits, mostly one of the first; None if none waits.
 
         Raises StoreUnavailable.
         """

@@ -1,7 +1,7 @@
-"""The attacks: root tries for a minute each to get more people to work than seats are signed.
+"""The attacks: the operator of a server, who is root, tries to let more people work than seats are signed.
 
-- `forged`: a server that says whatever root wants.
-- `clones`, in `servers`: a copy of Licet with all it has runs beside it.
-- `primaries`, there: a standby of PostgreSQL was promoted, and the old primary lives on; each has a server.
-- `rows`, there: somebody edits the rows of the store all the time.
+- `forged.py`: the server answers whatever the attacker wants.
+- `clones` in `servers.py`: a copy of Licet, with its keys and its store, runs beside it.
+- `primaries` there: a standby of PostgreSQL was promoted while the old primary runs on; each has a server.
+- `rows` there: the attacker edits the rows of the store all the time.
 """

@@ -1,4 +1,4 @@
-"""The APIs that are attacked, in processes of their own: one alone, and two that share a table."""
+"""Starts the APIs that are attacked, in processes of their own: one alone, and two that share a table."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -64,7 +64,7 @@ class Caller:
         self._turn = 0
 
     def call(self, token: str) -> tuple[int, int, int]:
-        """Status, and when it was sent and answered."""
+        """Send a call; returns its status, and when it was sent and answered."""
         self._turn += 1
         connection = self._connections[self._turn % len(self._connections)]
         sent_us = now_us()
@@ -78,6 +78,6 @@ class Caller:
         return answer.status, sent_us, now_us()
 
     def close(self) -> None:
-        """Close them."""
+        """Close the connections."""
         for connection in self._connections:
             connection.close()

@@ -1,6 +1,6 @@
-"""What APIs let in during an attack: who, with which number of a seat, and whether that was too much.
+"""Counts who is let in by the APIs during an attack, with which seat number, and whether that was too much.
 
-It is counted from outside. A hold of six seconds is signed, so that a minute has ten.
+The calls are counted outside the guards. The signed hold is six seconds, so that a minute has ten holds.
 """
 
 import threading
@@ -15,22 +15,22 @@ OVERLAP_S = HOLD_S / 12  # of two APIs that share a table
 
 
 class Figures(NamedTuple):
-    """What one memory let in during an attack."""
+    """The calls that the guards of one memory let in during an attack."""
 
     what: str
     memory: str
     calls: int
     let_in: int
     people: int
-    hand_overs: int  # of the number that had the most
+    hand_overs: int  # of the seat number with the most
     bound: int
     is_beyond: bool
     beside: int
-    beside_s: float  # the longest after the other one was let in
+    beside_s: float  # the longest time for which two holders of a number were let in
 
     @property
     def is_kept(self) -> bool:
-        """Whether a number has one holder at a time, and changes hands no more often than it may."""
+        """Whether each number had one holder at a time, and changed hands no more often than the bound."""
         longest_s = OVERLAP_S if self.memory == "shared" else 0.0
         return not self.is_beyond and self.beside_s <= longest_s + 0.1
 
@@ -39,7 +39,7 @@ HEAD = "attack                     memory     calls   let in  people  hand-overs
 
 
 def line_of(figures: Figures) -> str:
-    """As it is printed."""
+    """The figures as a line of the printed table."""
     return (
         f"{figures.what:<26} {figures.memory:<7} {figures.calls:8,} {figures.let_in:8,} {figures.people:7,}"
         f" {figures.hand_overs:11,} {figures.bound:6,} {2 if figures.beside else 1:8} {figures.beside:7,}"
@@ -47,8 +47,8 @@ def line_of(figures: Figures) -> str:
     )
 
 
-class Told:
-    """Who was let in with which number, by one memory; many threads add to it."""
+class Calls:
+    """The calls that one memory let in, by seat number; many threads add to it."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -56,14 +56,14 @@ class Told:
         self._lock = threading.Lock()
 
     def add(self, number: Any, entry: Entry | None) -> None:
-        """A call; None is one that was refused."""
+        """Add a call; None is one that was refused."""
         with self._lock:
             self.calls += 1
             if entry is not None:
                 self._entries[number].append(entry)
 
     def figures(self, what: str, memory: str, seconds: float) -> Figures:
-        """What it comes to."""
+        """The figures of all calls."""
         overlap_us = round(OVERLAP_S * 1e6) if memory == "shared" else 0
         most, pairs, longest_us, is_beyond = 0, 0, 0, False
         for entries in self._entries.values():
@@ -92,7 +92,7 @@ class Told:
 
 
 def entry_of(holder: str, issued_s: int, number: int, sent_us: int, received_us: int) -> Entry:
-    """A call that was let in."""
+    """The entry of a call that was let in."""
     operation = Operation(
         kind="call",
         sent_us=sent_us,

@@ -1,6 +1,6 @@
-"""An attack by a server that says whatever root wants: a thousand people want to work on five seats.
+"""Attacks real APIs with a server that answers whatever the attacker wants: many people use five seats.
 
-It tries each strategy of `support.guard.forging`, with JWTs and with introspection, at real APIs.
+It tries each strategy of `support.guard.forging`, with JWTs and with introspection.
 """
 
 import threading
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos.attacks.apis import Apis, Caller, apis
-from chaos.attacks.figures import HOLD_S, SEATS, Figures, Told, entry_of
+from chaos.attacks.figures import HOLD_S, SEATS, Calls, Figures, entry_of
 from chaos.history import ACCESS_TTL_S_MAX
 from chaos.site.databases import tests_on_path
 from chaos.site.guarded_api import GuardedTenant
@@ -27,7 +27,7 @@ BEFORE = 2
 
 
 class Wall:
-    """The true time, as tests have it that move it."""
+    """The real time, with the methods of the clocks that tests move."""
 
     @property
     def s(self) -> float:
@@ -35,16 +35,16 @@ class Wall:
         return time.time()
 
     def now_s(self) -> float:
-        """The same."""
+        """Seconds since 1970."""
         return time.time()
 
 
 def forged(
     directory: Path, seconds: float, *, only: Sequence[str] = (), is_blind: bool = False
 ) -> Iterator[Figures]:
-    """Each strategy in turn, with pools of its own, in both kinds of tokens at the same time.
+    """Try each strategy in turn, with a pool of its own, and with both kinds of tokens at the same time.
 
-    With `is_blind` the guards are broken.
+    If `is_blind`, the guards have a deliberate defect.
     """
     tests_on_path()
     from support.guard.forging import STRATEGIES  # noqa: PLC0415 - it is on the path only now
@@ -64,7 +64,7 @@ def forged(
             tenant = GuardedTenant(
                 name="Jim_Test",
                 url=server.url,
-                secret=kind,  # it asks for none
+                secret=kind,  # the forged server checks none
                 issuer=server.url if kind == "jwt" else "",
             )
             vendor = _vendor_file(server)
@@ -85,14 +85,14 @@ def _vendor_file(server: "SignedServer") -> bytes:
 def _by_strategy(
     strategy: "Strategy", servers: Sequence[tuple["SignedServer", Apis]], seconds: float
 ) -> list[Figures]:
-    """What one strategy gets: a thread for each number, memory and kind of token."""
+    """Try one strategy, in a thread for each number, memory and kind of token."""
     until_s = time.monotonic() + seconds
-    told: dict[tuple[str, str], Told] = {}
+    calls: dict[tuple[str, str], Calls] = {}
     threads: list[threading.Thread] = []
     callers: list[Caller] = []
     for server, ports in servers:
         for memory in Apis._fields:
-            of_one = told[server.kind, memory] = Told()
+            of_one = calls[server.kind, memory] = Calls()
             for number in range(1, SEATS + 1):
                 callers.append(Caller(getattr(ports, memory), "Jim_Test"))
                 attacker = _attacker(server, callers[-1], of_one, strategy.__name__)
@@ -106,7 +106,7 @@ def _by_strategy(
         caller.close()
     return [
         of_one.figures(f"{strategy.__name__}, {kind}", memory, seconds)
-        for (kind, memory), of_one in told.items()
+        for (kind, memory), of_one in calls.items()
     ]
 
 
@@ -114,18 +114,18 @@ def _attack(strategy: "Strategy", attacker: "Attacker", number: int, until_s: fl
     while time.monotonic() < until_s:
         tried, now = attacker.people, int(time.time())
         strategy(attacker, number, now)
-        if attacker.people == tried:  # it rests
+        if attacker.people == tried:  # the strategy waits
             time.sleep(REST_S)
             continue
-        for before in range(1, BEFORE + 1):  # those of before come again, with tokens of then
+        for before in range(1, BEFORE + 1):  # earlier people try again, with their old tokens
             attacker.tries(number, now - before * attacker.hold_s, who=attacker.people - before)
 
 
-def _attacker(server: "SignedServer", caller: Caller, told: Told, pool: str) -> "Attacker":
+def _attacker(server: "SignedServer", caller: Caller, calls: Calls, pool: str) -> "Attacker":
     from support.guard.forging import Attacker  # noqa: PLC0415 - it is on the path only now
 
     class Over(Attacker):
-        """By HTTP."""
+        """An attacker that calls the APIs by HTTP."""
 
         def __init__(self) -> None:
             super().__init__(server, hold_s=HOLD_S, ttl_s=ACCESS_TTL_S_MAX)
@@ -139,7 +139,7 @@ def _attacker(server: "SignedServer", caller: Caller, told: Told, pool: str) -> 
             holder = f"{said['client']} {said.get('username', 'TC')}"
             is_in = status == 200
             entry = entry_of(holder, said["iat"], number, sent_us, received_us) if is_in else None
-            told.add(number, entry)
+            calls.add(number, entry)
             return is_in
 
     return Over()

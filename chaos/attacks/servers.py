@@ -1,7 +1,7 @@
-"""Attacks by servers that are Licet's own: a copy beside it, two primaries, and rows that somebody edits.
+"""Attacks with unmodified servers of Licet: a copy beside the original, two primaries, and edited rows.
 
-Their one tenant has JWTs, so that its APIs need no server to let somebody in. Half of the clients work with
-each of two servers.
+The only tenant has JWTs, so that its APIs let clients in without asking a server. Of two servers, each has
+half of the clients.
 """
 
 import random
@@ -11,12 +11,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from chaos.attacks.apis import Apis, apis
-from chaos.attacks.figures import HOLD_S, SEATS, Figures, Told
+from chaos.attacks.figures import HOLD_S, SEATS, Calls, Figures
 from chaos.checks.guards import Entry
 from chaos.history import ClientPlan, Operation, RunPlan, TenantPlan, read_history
 from chaos.load.process import LoadProcess
@@ -46,7 +45,7 @@ PLAN = TenantPlan(
     is_jwt=True,
 )
 _RUN_PLAN = RunPlan(seed=0, store="sqlite", nodes=2, tenants=(PLAN,))
-# What somebody with the database's password may think of.
+# Edits that an attacker with the password of the database may make.
 EDITS = (
     "UPDATE pool SET seats = 1000, overuse = 1000",
     "DELETE FROM seat_free",
@@ -64,15 +63,8 @@ EDITS = (
 )
 
 
-class Servers(NamedTuple):
-    """Those that are asked, and whoever edits their rows meanwhile."""
-
-    nodes: tuple[Node, ...]
-    made: Made
-
-
 def clones(directory: Path, seconds: float) -> Iterator[Figures]:
-    """A copy of all that Licet has, keys and store, runs beside it."""
+    """Run a copy of Licet with its keys and its store beside it."""
     with ExitStack() as stack:
         first, made = _sqlite(directory)
         shutil.copytree(first.data, directory / "copied")
@@ -85,7 +77,7 @@ def clones(directory: Path, seconds: float) -> Iterator[Figures]:
 
 
 def primaries(directory: Path, seconds: float) -> Iterator[Figures]:
-    """A standby was promoted, and the primary before it still takes writes from who knows it."""
+    """Run a server with a promoted standby, and another with the old primary, which still accepts writes."""
     with ExitStack() as stack:
         database = SqliteDatabase(directory)  # its keys
         old = stack.enter_context(tests_postgres()())
@@ -106,7 +98,7 @@ def primaries(directory: Path, seconds: float) -> Iterator[Figures]:
 
 
 def rows(directory: Path, seconds: float) -> Iterator[Figures]:
-    """Somebody edits the rows of the store all the time, and servers read them again at once."""
+    """Edit the rows of the store all the time; the servers read the changed rows at once."""
     with ExitStack() as stack:
         first, made = _sqlite(directory)
         nodes = (Node(0, directory, first.variables(0)),)
@@ -159,7 +151,7 @@ def _edited(file: Path) -> Iterator[None]:
 def _attack(  # noqa: PLR0917 - a private step
     what: str, directory: Path, nodes: tuple[Node, ...], made: Made, ports: Apis, seconds: float
 ) -> list[Figures]:
-    """Have clients work with each node, and call all APIs."""
+    """Let clients work with each node, and call all APIs."""
     loads: list[LoadProcess] = []
     site = made.tenants[0]
     for number, node in enumerate(nodes):
@@ -178,16 +170,16 @@ def _attack(  # noqa: PLR0917 - a private step
     finally:
         for load in loads:
             load.kill()
-    told = _told([load.history for load in loads])
-    return [told[memory].figures(what, memory, seconds) for memory in Apis._fields]
+    calls = _calls([load.history for load in loads])
+    return [calls[memory].figures(what, memory, seconds) for memory in Apis._fields]
 
 
-def _told(files: list[Path]) -> dict[str, Told]:
-    """What the histories say of each memory; which number it is says the token, whatever its session had."""
-    told = {memory: Told() for memory in Apis._fields}
+def _calls(files: list[Path]) -> dict[str, Calls]:
+    """The calls at each memory by the histories; the seat number is that of the token."""
+    calls = {memory: Calls() for memory in Apis._fields}
     for it in read_history(files):
         if isinstance(it, Operation) and it.kind == "call":
             is_in = it.outcome == "let_in"
             entry = Entry(it.client, it.issued_ms // 1000, it.node, it) if is_in else None
-            told["shared" if it.node else "alone"].add(it.number, entry)
-    return told
+            calls["shared" if it.node else "alone"].add(it.number, entry)
+    return calls

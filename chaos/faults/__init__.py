@@ -1,1 +1,1 @@
-"""The faults: what the nemesis breaks, in nodes, in their stores, and in the network between them."""
+"""The faults of nodes, of their stores, and of the network between them; the nemesis causes them."""

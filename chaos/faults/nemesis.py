@@ -1,7 +1,7 @@
-"""The nemesis: it breaks one thing at a time, or two at once, chosen by a seed.
+"""Causes faults, one at a time or two at once, chosen by a seed; as in Jepsen, this is the nemesis.
 
-Each kind of fault is a context manager: something is broken inside of the block, and whole again after it. It
-yields the nodes that it touches; an empty tuple means all of them. `history.Fault` records when.
+Each kind of fault is a context manager: the fault lasts for the `with` block. It yields the nodes that it
+affects; an empty tuple means all of them. `history.Fault` records its time.
 """
 
 import random
@@ -13,14 +13,14 @@ from itertools import zip_longest
 
 from chaos.history import FOREVER, Fault, Writer, now_us
 
-MIXED = 0.35  # of all turns, how many break two things at once
+MIXED = 0.35  # share of the turns with two faults at once
 
 Broken = AbstractContextManager[tuple[int, ...]]
 Kinds = Mapping[str, Callable[[], Broken]]
 
 
 class Nemesis:
-    """Breaks things. `kinds` are what it may break, `mend` makes all whole that is left broken."""
+    """Causes faults of these `kinds`; `mend` repairs what a fault leaves broken."""
 
     def __init__(self, kinds: Kinds, mend: Callable[[], None], writer: Writer, seed: int) -> None:
         self.count: Counter[str] = Counter()
@@ -32,7 +32,7 @@ class Nemesis:
         self._bag: list[str] = []
 
     def turn(self) -> None:
-        """Break something for some seconds, make it whole, and leave it so for a while."""
+        """Cause a random fault for some seconds, repair it, and pause."""
         count = 2 if self._dice.random() < MIXED and len(self._kinds) > 1 else 1
         names = [self._draw()]
         while len(names) < count:
@@ -43,11 +43,11 @@ class Nemesis:
         time.sleep(self._dice.choice((0.5, 1.5, 3.0)))
 
     def break_for(self, names: Sequence[str], seconds: float) -> None:
-        """Break these things together."""
+        """Cause these faults together."""
         begun_us = now_us()
         touched: list[tuple[int, ...]] = []
         self.under_way = tuple(names)
-        ended_us = FOREVER  # what is recorded if it cannot be made whole
+        ended_us = FOREVER  # recorded if the repair fails
         try:
             with ExitStack() as broken:
                 touched += [broken.enter_context(self._kinds[name]()) for name in names]
@@ -61,7 +61,7 @@ class Nemesis:
                 self._writer.write(Fault(kind=str(name), begun_us=begun_us, ended_us=ended_us, nodes=nodes))
 
     def _draw(self) -> str:
-        """Every kind comes as often as the others, in another order each time."""
+        """The next kind: each kind comes once, in random order, before any comes again."""
         if not self._bag:
             self._bag = list(self._kinds)
             self._dice.shuffle(self._bag)

@@ -1,4 +1,4 @@
-"""The faults of nodes with any store: they die, stand still, or wait for a lock."""
+"""Causes faults of nodes with any store: a node dies, is paused, or waits for a lock."""
 
 import random
 import time
@@ -11,7 +11,7 @@ from chaos.site.nodes import Node
 
 
 class NodeFaults:
-    """Those of all nodes of a run. A node that is not running is left alone."""
+    """The faults of the nodes of a run."""
 
     def __init__(self, nodes: Sequence[Node], database: Database, seed: int) -> None:
         self._nodes = nodes
@@ -19,7 +19,7 @@ class NodeFaults:
         self._dice = random.Random(seed)
 
     def kinds(self) -> dict[str, Callable[[], Broken]]:
-        """By their names."""
+        """The faults by their names."""
         return {
             "kill": self.kill,
             "kill all": self.kill_all,
@@ -31,7 +31,7 @@ class NodeFaults:
         }
 
     def mend(self) -> None:
-        """Start the nodes that died, and return when all answer."""
+        """Start the nodes that died, and wait until all answer."""
         for node in self._nodes:
             if not node.pids():
                 node.start()
@@ -40,7 +40,7 @@ class NodeFaults:
 
     @contextmanager
     def kill(self) -> Iterator[tuple[int, ...]]:
-        """A node dies, or only its server, and is started again."""
+        """A node, or only its server process, is killed."""
         node = self._dice.choice(self._nodes)
         if self._dice.random() < 0.5:
             node.kill()
@@ -50,21 +50,21 @@ class NodeFaults:
 
     @contextmanager
     def kill_all(self) -> Iterator[tuple[int, ...]]:
-        """All nodes die at once."""
+        """All nodes are killed at once."""
         for node in self._nodes:
             node.kill()
         yield ()
 
     @contextmanager
     def kill_committer(self) -> Iterator[tuple[int, ...]]:
-        """The process dies that commits for a node."""
+        """The committing process of a node is killed."""
         node = self._dice.choice(self._nodes)
         node.kill_committer()
         yield (node.number,)
 
     @contextmanager
     def pause(self) -> Iterator[tuple[int, ...]]:
-        """A node stands still, for longer than some sessions live."""
+        """A node is paused for longer than some sessions live."""
         node = self._dice.choice(self._nodes)
         node.pause()
         time.sleep(2.0)
@@ -73,7 +73,7 @@ class NodeFaults:
 
     @contextmanager
     def pause_all(self) -> Iterator[tuple[int, ...]]:
-        """All of them do."""
+        """All nodes are paused."""
         for node in self._nodes:
             node.pause()
         yield ()
@@ -82,7 +82,7 @@ class NodeFaults:
 
     @contextmanager
     def pause_committer(self) -> Iterator[tuple[int, ...]]:
-        """The process stands still that commits for a node."""
+        """The committing process of a node is paused."""
         node = self._dice.choice(self._nodes)
         node.pause_committer()
         yield (node.number,)
@@ -90,6 +90,6 @@ class NodeFaults:
 
     @contextmanager
     def lock(self) -> Iterator[tuple[int, ...]]:
-        """Somebody else changes the set-up, and takes long."""
+        """Another process changes the set-up and holds the lock for long."""
         with self._database.locked():
             yield ()

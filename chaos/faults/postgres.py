@@ -1,4 +1,4 @@
-"""The faults of PostgreSQL, of the network to it, and of the nodes that wait for it."""
+"""Causes faults of PostgreSQL, of the network to it, and of the clocks of nodes."""
 
 import random
 import time
@@ -12,14 +12,14 @@ from chaos.site.nodes import Node
 from chaos.site.postgres import PostgresDatabase
 from chaos.site.processes import limit_files
 
-QUOTA_BYTES = 1 << 20  # far below a segment of its log, which is full at once
+QUOTA_BYTES = 1 << 20  # far below the size of a WAL segment, so that the first write fails
 CLOCK_S = 600.0
 DELAYS_S = (0.02, 0.1, 0.4)
 LOST_MAX = 5  # commits of one node
 
 
 class PostgresFaults:
-    """The kinds, by `kinds`."""
+    """The faults of a run with PostgreSQL."""
 
     def __init__(self, nodes: Sequence[Node], database: PostgresDatabase, writer: Writer, seed: int) -> None:
         self._nodes = nodes
@@ -28,7 +28,7 @@ class PostgresFaults:
         self._dice = random.Random(seed)
 
     def kinds(self) -> dict[str, Callable[[], Broken]]:
-        """By their names."""
+        """The faults by their names."""
         return {
             "cut": self.cut,
             "cut all": self.cut_all,
@@ -46,69 +46,69 @@ class PostgresFaults:
 
     @contextmanager
     def cut(self) -> Iterator[tuple[int, ...]]:
-        """Drop everything between one node and the database, silently."""
+        """The connections of one node to the database go silent."""
         node = self._some_node()
-        with self._mended(self._database.ways_of([node])) as ways:
-            for way in ways:
-                way.hold()
+        with self._mended(self._database.proxies_of([node])) as proxies:
+            for proxy in proxies:
+                proxy.hold()
             yield (node,)
 
     @contextmanager
     def cut_all(self) -> Iterator[tuple[int, ...]]:
-        """Nothing goes through from any node."""
-        with self._mended(self._ways()) as ways:
-            for way in ways:
-                way.hold()
+        """The connections of all nodes go silent."""
+        with self._mended(self._proxies()) as proxies:
+            for proxy in proxies:
+                proxy.hold()
             yield ()
 
     @contextmanager
     def reset(self) -> Iterator[tuple[int, ...]]:
-        """Connections of one node break, and new ones are refused."""
+        """The connections of one node break, and new ones are refused."""
         node = self._some_node()
-        with self._mended(self._database.ways_of([node])) as ways:
-            for way in ways:
-                way.refuse()
+        with self._mended(self._database.proxies_of([node])) as proxies:
+            for proxy in proxies:
+                proxy.refuse()
             yield (node,)
 
     @contextmanager
     def delay(self) -> Iterator[tuple[int, ...]]:
-        """Everything takes longer."""
+        """All traffic to the database is delayed."""
         seconds = self._dice.choice(DELAYS_S)
-        with self._mended(self._ways()) as ways:
-            for way in ways:
-                way.delay(seconds)
+        with self._mended(self._proxies()) as proxies:
+            for proxy in proxies:
+                proxy.delay(seconds)
             yield ()
 
     @contextmanager
     def lose_commits(self) -> Iterator[tuple[int, ...]]:
         """Connections break between a COMMIT and its answer."""
         count = self._dice.randint(1, LOST_MAX)
-        with self._mended(self._ways()) as ways:
-            for way in ways:
-                way.lose_commits(count)
+        with self._mended(self._proxies()) as proxies:
+            for proxy in proxies:
+                proxy.lose_commits(count)
             yield ()
 
     @contextmanager
     def kill_database(self) -> Iterator[tuple[int, ...]]:
-        """The primary dies, and is started again."""
+        """The primary is killed, and started again."""
         self._database.crash()
         yield ()
 
     @contextmanager
     def pause_database(self) -> Iterator[tuple[int, ...]]:
-        """The primary stands still."""
+        """The primary is paused."""
         with self._database.paused(self._database.primary):
             yield ()
 
     @contextmanager
     def pause_standby(self) -> Iterator[tuple[int, ...]]:
-        """The standby stands still: no commit is certain meanwhile."""
+        """The standby is paused, so that no commit returns meanwhile."""
         with self._database.paused(1 - self._database.primary):
             yield ()
 
     @contextmanager
     def fill_disk(self) -> Iterator[tuple[int, ...]]:
-        """No file of the primary may grow any more: its log is full at once, and it crashes."""
+        """No file of the primary may grow any more: it cannot write its WAL, and crashes."""
         limit_files(self._database.pids(self._database.primary), QUOTA_BYTES)
         yield ()
         limit_files(self._database.pids(self._database.primary), None)
@@ -123,7 +123,7 @@ class PostgresFaults:
 
     @contextmanager
     def fail_over(self) -> Iterator[tuple[int, ...]]:
-        """The primary dies for good, and the standby takes its place."""
+        """The primary is killed, and the standby is promoted."""
         if self._database.has_standby:
             self._database.crash()
             time.sleep(self._dice.choice((0.0, 0.5)))
@@ -132,11 +132,11 @@ class PostgresFaults:
 
     @contextmanager
     def fail_over_by_cut(self) -> Iterator[tuple[int, ...]]:
-        """The primary is cut off and lives on; the standby takes its place, and the old one is shut out."""
+        """The primary is cut off, and stays so; the standby is promoted meanwhile."""
         old = self._database.primary
         if self._database.has_standby:
-            for way in self._database.ways_of(range(-1, len(self._nodes)), old):
-                way.hold()
+            for proxy in self._database.proxies_of(range(-1, len(self._nodes)), old):
+                proxy.hold()
             time.sleep(self._dice.choice((0.0, 1.0)))
             self._promote(silently=True)
         yield ()
@@ -149,13 +149,13 @@ class PostgresFaults:
     def _some_node(self) -> int:
         return self._dice.randrange(len(self._nodes))
 
-    def _ways(self) -> list[Proxy]:
-        return self._database.ways_of(range(len(self._nodes)))
+    def _proxies(self) -> list[Proxy]:
+        return self._database.proxies_of(range(len(self._nodes)))
 
     @contextmanager
-    def _mended(self, ways: list[Proxy]) -> Iterator[list[Proxy]]:
+    def _mended(self, proxies: list[Proxy]) -> Iterator[list[Proxy]]:
         try:
-            yield ways
+            yield proxies
         finally:
-            for way in ways:
-                way.mend()
+            for proxy in proxies:
+                proxy.mend()

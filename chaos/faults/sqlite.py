@@ -1,4 +1,4 @@
-"""The fault of the embedded store: the disk is full."""
+"""Causes the fault of the embedded store: a full disk."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,22 +6,22 @@ from contextlib import contextmanager
 from chaos.faults.nemesis import Broken
 from chaos.site.nodes import Node
 
-QUOTA_BYTES = 64 * 1024  # little more than a log of SQLite begins with
+QUOTA_BYTES = 64 * 1024  # little more than the first size of SQLite's WAL
 
 
 class SqliteFaults:
-    """Those of a store of SQLite that these nodes share."""
+    """The faults of a SQLite store that these nodes share."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
 
     def kinds(self) -> dict[str, Callable[[], Broken]]:
-        """By their names."""
+        """The faults by their names."""
         return {"quota": self.fill_disk}
 
     @contextmanager
     def fill_disk(self) -> Iterator[tuple[int, ...]]:
-        """No file of a node may grow any more: the log of the store is full soon."""
+        """No file of a node may grow any more: soon it cannot write SQLite's WAL."""
         for node in self._nodes:
             node.limit_files(QUOTA_BYTES)
         yield ()

@@ -1,7 +1,7 @@
-"""`python -m chaos.load SPEC`: one process of the load, with many clients.
+"""Runs one process of the load, with many clients: `python -m chaos.load SPEC`.
 
-It runs until its standard input says `quiet`; then it lets what is under way end, asks about every session
-that its clients still have, and is over. Each moment it prints what it has done so far.
+It runs until it reads `quiet` from its standard input; then it lets its requests end, introspects every
+session that its clients have, and exits. Several times a second it prints the number of its operations.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from chaos.history import Writer
 from chaos.load.clients import Load
 from chaos.load.process import Spec
 
-SAY_EVERY_S = 0.25
+REPORT_EVERY_S = 0.25
 
 
 async def _serve(spec: Spec) -> None:
@@ -26,20 +26,20 @@ async def _serve(spec: Spec) -> None:
         load = Load(spec, writer)
         running = asyncio.create_task(load.run())
         reporting = asyncio.create_task(_report(load))
-        await reader.readline()  # `quiet`, or the end of who started it
+        await reader.readline()  # `quiet`, or the end of the process that started it
         load.target.over.set()
         await running
         reporting.cancel()
-        _say(load)
+        _print_count(load)
 
 
 async def _report(load: Load) -> None:
     while True:
-        await asyncio.sleep(SAY_EVERY_S)
-        _say(load)
+        await asyncio.sleep(REPORT_EVERY_S)
+        _print_count(load)
 
 
-def _say(load: Load) -> None:
+def _print_count(load: Load) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(load.target.count) + b"\n")
     sys.stdout.flush()
 

@@ -1,18 +1,18 @@
-"""The clients of one process of the load, each with a few sessions: it chooses by lot what each does next.
+"""Plays the clients of one load process: each has a few sessions, and does random things with them.
 
-A client may die: then it never comes back to its sessions, and does not give back its seats. It also asks
+A client may die: then it does not use its sessions any more, and does not give back its seats. It also asks
 about sessions that have ended, because these must stay ended. In a signed tenant it also calls an API behind
-a guard that counts, with live tokens and with those of ended sessions.
+a guard, with live tokens and with those of ended sessions.
 
-Where the load is mostly renewals (`renewals`), each tenant has a node of its own, at which its clients ask
-again and again for what they have; now and then one of them gives back all that it has at another node. So
-nearly all that a node commits may be decided on what it remembers, and sometimes that is wrong.
+In a load of `renewals`, each tenant has a home node, at which its clients renew what they have again and
+again; now and then one of them logs off all of its sessions at another node. So a node may decide nearly all
+requests on what it remembers, and sometimes that is out of date.
 
-Some clients hold a seat as a program at work does: they renew it a few times, before half of its life or
-after, and are silent until the life is nearly over. A server that believes what was first written of their
-seat, and not its last renewal, gives the seat to another client meanwhile.
+Some clients hold a seat as a working program does: they renew it a few times, before or after half of its
+life, and then are silent until it has nearly expired. A server that relies on the row of the seat as first
+written, and not on its last renewal, gives the seat to another client meanwhile.
 
-Some leave while they wait in line (`leaving`).
+Some leave while they wait in line (`leaving.py`).
 """
 
 import asyncio
@@ -29,31 +29,35 @@ from chaos.load.wire import basic
 from chaos.site.plans import ASKER, TenantSite
 
 GRANT, REFRESH = "client_credentials", "refresh_token"
-ENDED_REMEMBERED = 4  # sessions of one client that are over, and asked about now and then
-HELD_MAX = 8  # sessions of one client; more it logs off
-DENIED_S = 0.4  # how long a client without a seat waits at most before it asks again
-LIMITED_S = 8.0  # the same where options limit seats, unless it waits for the answer
-AWAY_S = 1.5  # the same, at most between a logoff and the next grant
-QUEUES = 0.7  # of the grants where there is a line, how many ask for a place in it
-WAITS, WAITS_S = 0.8, (3, 8)  # of those, how many would wait for the answer, and for how long
-WAITS_LESS = 0.1  # the same where a line is never changed: clients that ask now and then show its order
-ASKS_AGAIN_S = 1.2  # and there it waits so long at most before it asks again
-FORGETS, FORGETS_MORE = 0.05, 0.2  # of those with a place, how many let others ask for what is set aside
-FORGETS_S = (0.2, 1.3)  # for what part of the time for which it is kept: some lose it
-WANTS, WANTS_MORE = 0.8, 0.98  # of the grants, how many need a seat; where options limit seats
-CALLS = 0.5  # of what is done with a session of a signed tenant
+ENDED_REMEMBERED = 4  # ended sessions of one client that it still asks about
+HELD_MAX = 8  # sessions of one client; it logs off further ones
+DENIED_S = 0.4  # the longest pause of a client without a seat before it asks again
+LIMITED_S = 8.0  # the same in a pool with options, unless the client waits for the answer
+AWAY_S = 1.5  # the longest pause between a logoff and the next grant
+QUEUES = 0.7  # share of the grants in a pool with a line that ask for a place in it
+WAITS, WAITS_S = 0.8, (3, 8)  # share of those that wait for the answer, and for how many seconds
+WAITS_LESS = 0.1  # the same where nobody changes the line: clients that ask again and again show its order
+ASKS_AGAIN_S = 1.2  # and their longest pause before they ask again
+FORGETS, FORGETS_MORE = (
+    0.05,
+    0.2,
+)  # share of the clients with a place that pause, so that others ask meanwhile
+FORGETS_S = (0.2, 1.3)  # for how long, as a part of the hold of the place: some lose it
+WANTS, WANTS_MORE = 0.8, 0.98  # share of the grants that need a seat; in a pool with options
+CALLS = 0.5  # share of the uses of a signed tenant's session that call an API
 CALLS_MAX = 6  # one after the other
-KEPT = 0.12  # of the seats taken, how many are kept by renewals that are few and far between
-KEPT_IN_LINE = 0.01  # the same where there is a line
-BARRED_S = 12.0  # the same for a client that asks in vain
+KEPT = 0.12  # share of the seats that are kept with few renewals
+KEPT_IN_LINE = 0.01  # the same in a pool with a line
+BARRED_S = 12.0  # the longest pause of a client that cannot get a seat
 IN_VAIN = frozenset({"excluded", "not_included", "licence_expired", "no_seats"})
-THINK_S = 0.4  # how long a client with a seat there is silent at most, so that others wait for it
-SOON_OVER = 0.5  # of what is done with a session there, how much ends it
-KEPT_TTL_S_MAX = 20  # a session that lives longer has its next request soon enough
+THINK_S = 0.4  # the longest pause of a client with a seat in a pool with a line, so that others wait for it
+SOON_OVER = 0.5  # share of the uses of a session there that end it
+KEPT_TTL_S_MAX = 20  # sessions that live longer have their next request early enough
 RENEWALS_MAX = 3
 OTHERS_S = 3.0
-RENEWED_MAX = 3  # sessions of one client there
-RENEWED, LOOKED, LEFT = 0.9, 0.93, 0.97  # of what is done in a load of renewals: that, and what comes before
+RENEWED_MAX = 3  # sessions of one client in a load of renewals
+# Random numbers up to these renew, introspect or log off a session in a load of renewals; above, all log off.
+RENEWED, INTROSPECTED, LOGGED_OFF = 0.9, 0.93, 0.97
 
 
 class Load:
@@ -75,14 +79,14 @@ class Load:
                     self._actors.append(Actor(self.target, requests, tenant, own, renews=spec.renewals))
 
     async def run(self) -> None:
-        """Act until it is over; then ask about what is left."""
+        """Act until the load is over; then introspect all sessions that are left."""
         async with self.target.swept():
             await asyncio.gather(*(actor.run() for actor in self._actors))
             await asyncio.gather(*(actor.look_back() for actor in self._actors))
 
 
 class Actor:
-    """One client at work: a request at a time."""
+    """One client, with one request at a time."""
 
     def __init__(
         self,
@@ -124,7 +128,7 @@ class Actor:
             await self._act()
 
     async def look_back(self) -> None:
-        """Ask about everything that it knows: what is alive, and what is over."""
+        """Introspect all sessions that the client knows, live and ended ones."""
         for held in (*self._held, *self._ended):
             await self._introspect(held, by_access=False)
 
@@ -145,15 +149,15 @@ class Actor:
             await self._use(self._dice.choice(self._held), self._dice.random())
 
     async def _renew(self) -> None:
-        """Ask for what it has, nearly always where it asked before."""
+        """Renew sessions, nearly always at the home node."""
         lot = self._dice.random()
         if not self._held or (lot < RENEWED / 2 and len(self._held) < RENEWED_MAX):
             await self._grant()
         elif lot < RENEWED:
             await self._refresh(self._dice.choice(self._held))
-        elif lot < LOOKED:
+        elif lot < INTROSPECTED:
             await self._introspect(self._dice.choice(self._held), by_access=False)
-        elif lot < LEFT:
+        elif lot < LOGGED_OFF:
             await self._log_off(self._dice.choice(self._held), by_bearer=True)
         else:
             self._requests.at_home = 0.0
@@ -163,7 +167,7 @@ class Actor:
             self._requests.at_home = 1.0
 
     async def _wait_for_others(self) -> None:
-        """Let others have a seat; where one asks that has none, a batch is no mere renewals."""
+        """Pause, so that others get the seat: a grant of a new seat makes a batch more than renewals."""
         await self._requests.pause(self._dice.uniform(0.2, OTHERS_S))
 
     async def _use(self, held: Held, lot: float) -> None:
@@ -176,7 +180,7 @@ class Actor:
             await self._introspect(held, by_access=lot < 0.20)
         elif lot < 0.74:
             await self._refresh(held)
-        elif lot < 0.76:  # It dies, or loses what it knew of this session.
+        elif lot < 0.76:  # The client dies, or loses this session.
             self._held.remove(held)
         elif lot < 0.92:
             await self._log_off(held, by_bearer=lot < 0.86)
@@ -243,7 +247,7 @@ class Actor:
             self._end(held)
 
     async def _keep(self, held: Held) -> None:
-        """Renew a session a few times and be silent in between, at the end for most of its life."""
+        """Renew a session a few times with pauses, the last of which takes most of its life."""
         for _ in range(self._dice.randint(1, RENEWALS_MAX)):
             await self._rest(self._dice.uniform(0.25, 0.85))
             await self._refresh(held)
@@ -253,7 +257,7 @@ class Actor:
         await self._introspect(held, by_access=False)
 
     async def _rest(self, share: float) -> None:
-        """Be silent for this share of a session's life."""
+        """Pause for this share of a session's life."""
         await self._requests.pause(share * self._ttl_s)
 
     async def _introspect(self, held: Held, *, by_access: bool) -> None:
@@ -266,7 +270,7 @@ class Actor:
             self._end(held)
 
     async def _call(self, held: Held, times: int) -> None:
-        """Use an API for a while, as whoever has a token may."""
+        """Call an API several times with the access token."""
         bearer = f"Bearer {held.access}"
         for _ in range(times):
             await self._requests.ask("call", "", None, held=held, by_access=True, authorization=bearer)
@@ -283,7 +287,7 @@ class Actor:
             operation, _ = await self._requests.ask("logoff", "logoff", form, held=held)
         if operation.outcome in {"logged_off", UNKNOWN}:
             self._end(held)
-            if self._queues and not self._held:  # So that what is reserved is idle now and then.
+            if self._queues and not self._held:  # So that reserved seats are free now and then.
                 await self._requests.pause(self._dice.random() * AWAY_S)
 
     async def _revoke(self, held: Held, *, by_access: bool) -> None:

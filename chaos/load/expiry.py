@@ -1,11 +1,11 @@
 """Measures how long the seat of a client that died stays taken.
 
-A client takes the only seat of a pool and is never heard of again. Another one asks for the seat again and
-again, from shortly before the session's life ends. Both tokens say when they were issued, by the clock of the
+A client takes the only seat of a pool, and sends nothing more. Shortly before its session expires, another
+client begins to ask for the seat again and again. Both tokens say when they were issued, by the clock of the
 store: so the difference is exact, and a seat that is given too early shows as well.
 
-The time that a busy machine takes for the last request that was denied, and for the one that was granted, is
-not counted: in that time the seat was not seen to be taken.
+The time from the last denied request to the answer of the granted one is not counted, because a busy machine
+may take long for them.
 """
 
 import time
@@ -23,13 +23,13 @@ from licet.setup.change import changing
 from licet.store.contract import Store
 
 SHORT_S = 1
-FULL_S = 1200  # what a session lives where nobody says otherwise
-LEAD_S = 0.3  # how long before the end the second client begins to ask
+FULL_S = 1200  # the default life of a session
+LEAD_S = 0.3  # how long before the expiry the second client begins to ask
 OK, DENIED = 200, 400
 
 
 class ExpirySite(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant of one seat and two clients, whose headers these are."""
+    """A tenant with one seat and two clients; `first` and `second` are their `Authorization` headers."""
 
     name: str
     session_ttl_s: int
@@ -56,11 +56,11 @@ def make_expiry_site(store: Store, keyring: Keyring, session_ttl_s: int) -> Expi
 
 
 def measure_expiry(site: ExpirySite, port: int, move: Callable[[float], None] | None = None) -> float:
-    """By how many seconds after its life a seat was seen to be taken; less than 0 is given too early.
+    """How many seconds after its session's expiry a seat was still taken; below 0 it was given too early.
 
-    `move` puts the clock of the store forward; without it, the session's life is waited for.
+    `move` moves the clock of the store forward; without it, this waits for the session to expire.
 
-    Raises TimeoutError when nobody got it.
+    Raises TimeoutError if the seat did not become free.
     """
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     taken = _grant(connection, site, site.first)
@@ -87,7 +87,7 @@ def measure_expiry(site: ExpirySite, port: int, move: Callable[[float], None] | 
 
 
 def _grant(connection: HTTPConnection, site: ExpirySite, authorization: str) -> str:
-    """An access token, '' when there was no seat."""
+    """An access token, or '' if there was no seat."""
     headers = {"authorization": authorization, "content-type": "application/x-www-form-urlencoded"}
     connection.request("POST", f"/{site.name}/token", "grant_type=client_credentials", headers)
     answer = connection.getresponse()

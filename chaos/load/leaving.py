@@ -1,8 +1,8 @@
-"""Clients of the load that leave while their request waits in line for a seat (L19).
+"""Lets clients of the load leave while their request waits in line for a seat (L19).
 
-Some leave at any moment, others just when a client gives a seat back, so that the server may be giving it to
-them. Half of them close the connection, and do not learn what was decided. The others close only their side
-of it, and still receive the answer: so of each of those it is known whether it was given a seat.
+Some leave at any moment, others just when another client gives a seat back, which the server may be giving to
+them. Half of them close the connection, and do not learn the decision. The others close only their sending
+half, and still receive the answer: so for each of those it is known whether it got a seat.
 """
 
 import asyncio
@@ -13,14 +13,17 @@ from itertools import islice
 
 from chaos.load.wire import Connection
 
-WAIT_S = 20  # for how long a client that means to leave would have waited
-LEAVES = 0.15  # of the requests that wait, how many mean to leave
+WAIT_S = 20  # the `wait` of a request whose client will leave
+LEAVES = 0.15  # share of the waiting requests whose clients will leave
 STAYS_S = 6.0  # for how long these stay at most
-FIRST = 2  # of those who wait, how many may be given what somebody gives back
-LEAVES_IT = 0.15  # of those, how many leave at that moment
+FIRST = 2  # how many of the first waiting clients may get a seat that is given back
+LEAVES_IT = 0.15  # share of those that leave at that moment
 MOMENT_S = 0.03
-HEARS, HEARS_THEN = 0.5, 0.8  # of those who leave, how many hear the answer; of those who leave just then
-# After how long they come back at most: half of them soon, half perhaps after their place is gone.
+HEARS, HEARS_THEN = (
+    0.5,
+    0.8,
+)  # share of the leavers that receive the answer; of those that leave at that moment
+# How long they stay away at most: half of them briefly, half perhaps until their place has expired.
 BACK_S = (0.5, 12.0)
 
 
@@ -41,7 +44,7 @@ class Leavers:
 
     @contextmanager
     def wait(self, connection: Connection, wait_s: int) -> Iterator[None]:
-        """A request waits for this long at most; it is left where it would wait for as long as leavers do."""
+        """Keep a waiting request in order; if its `wait_s` is that of leavers, let it be left."""
         self._waiting[connection] = None
         leaving = None
         if wait_s == WAIT_S:
@@ -54,7 +57,7 @@ class Leavers:
             del self._waiting[connection]
 
     def seat_comes_back(self) -> None:
-        """A client gives a seat back just now."""
+        """Note that a client is giving a seat back; some of the first waiting clients leave then."""
         for connection in islice(self._waiting, FIRST):
             if self._dice.random() < LEAVES_IT:
                 self._leave_in(self._dice.random() * MOMENT_S, connection, HEARS_THEN)

@@ -1,4 +1,4 @@
-"""What a client of the load reads from an answer: the session that it has, and the outcome in one word."""
+"""Reads the session and the outcome from the answers that a client of the load gets."""
 
 import msgspec
 
@@ -11,9 +11,9 @@ HANDED_OVER = "handed over"  # a guard says it of a number, and of nothing else
 
 
 class Held(msgspec.Struct, kw_only=True):
-    """A session that a client has, or had; its access token is the newest, `received_us` when that came.
+    """A session that a client has or had, with its newest access token, which came at `received_us`.
 
-    `number` is that of its seat, as far as it is known.
+    `number` is that of its seat, if it is known.
     """
 
     sid: str
@@ -32,7 +32,7 @@ def sid_in(answer: Answer | None) -> str:
 
 
 def seat_of(answer: Answer | None, held: Held | None) -> tuple[int, int]:
-    """When the token was issued that is answered, or else was sent; and the number of its seat."""
+    """When the token in the answer, or else the one that was sent, was issued; and its seat number."""
     known = held.number if held is not None else 0
     if answer is not None and (token := answer.said.access_token):
         return issued_ms_of(token), number_of(token) or known
@@ -42,7 +42,7 @@ def seat_of(answer: Answer | None, held: Held | None) -> tuple[int, int]:
 
 
 def outcome_of(kind: Kind, answer: Answer | None, held: Held | None) -> str:
-    """What an answer says, in one word."""
+    """The outcome of an operation, as the history records it."""
     if answer is None:
         return UNKNOWN
     status, said = answer

@@ -1,4 +1,4 @@
-"""A process of the load, seen by the process that starts it: its orders, and its reports."""
+"""Starts a process of the load, gives it its specification, and reads its reports."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from chaos.site.plans import TenantSite
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """The orders for a process of the load: its number, the nodes, and the clients that it plays."""
+    """The specification of a load process: its seed, the nodes and APIs, and the clients that it plays."""
 
     seed: int
     ports: tuple[int, ...]
@@ -26,7 +26,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Count(msgspec.Struct, kw_only=True):
-    """What a process of the load has done so far."""
+    """The operations of a load process so far."""
 
     operations: int = 0
     granted: int = 0
@@ -47,9 +47,9 @@ class LoadProcess:
         self._reading.start()
 
     def quiet(self) -> None:
-        """Have it finish, and return when it has.
+        """Tell the process to finish, and wait until it has.
 
-        Raises RuntimeError when it died before.
+        Raises RuntimeError if it failed.
         """
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
@@ -59,7 +59,7 @@ class LoadProcess:
             raise RuntimeError("the load died")
 
     def kill(self) -> None:
-        """Let nothing run on."""
+        """End the process."""
         self._process.kill()
         self._process.wait(PATIENCE_S)
         self._reading.join(PATIENCE_S)

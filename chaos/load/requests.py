@@ -1,7 +1,7 @@
-"""The requests of a client: to which node each is sent, and what is recorded of it.
+"""Sends the requests of a client to the nodes, and records each with its answer.
 
-Every second tenant has a node to which nearly all of its requests go, so that what a node remembers of the
-tenant is of use, and wrong if another node has written since. The requests of the others go to any node.
+Nearly all requests of every second tenant go to one node, its home. So what the node remembers of the tenant
+is of use, and wrong if another node has written since. The requests of the other tenants go to any node.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from chaos.load.process import Count, Spec
 from chaos.load.wire import PATIENCE_S, SWEEP_S, Answer, Line, basic, claims_of, post
 from chaos.site.plans import ClientSite, TenantSite
 
-WAIT_MORE_S = 7.5  # that long, and as long as for any, it waits for an answer that was put off
+WAIT_MORE_S = 7.5  # how much longer a client waits for an answer that may be delayed
 UNREACHED_S = 0.1
-UNANSWERED_S = 6.0  # how long a client waits at most after no answer: to ask at once is mostly in vain
-CALL_S = 6.0  # more than its guard takes to find out that no server answers
-REFUSED_S, REFUSED_IN_LINE_S = 0.4, 3.0  # how long a client waits at most whose secret was refused
-AT_HOME = 0.95  # of the requests of a tenant that has one node for its own, as a proxy by path gives it
+UNANSWERED_S = 6.0  # the longest pause after a request without an answer, as the next one would fail too
+CALL_S = 6.0  # more than a guard takes to find out that no server answers
+REFUSED_S, REFUSED_IN_LINE_S = 0.4, 3.0  # the longest pause of a client whose secret was refused
+AT_HOME = 0.95  # share of a tenant's requests that go to its home, as with a proxy that routes by path
 
 
 class Target:
-    """What the clients of one process share: the nodes and APIs that they ask, and the history of that."""
+    """What the clients of one process share: the nodes, the APIs, and the history."""
 
     def __init__(self, spec: Spec, writer: Writer) -> None:
         self.count = Count()
@@ -36,7 +36,7 @@ class Target:
 
     @asynccontextmanager
     async def swept(self) -> AsyncIterator[None]:
-        """Give up what is not answered in time, from the beginning of a block to its end."""
+        """Give up on overdue answers during a `with` block."""
 
         async def sweep() -> None:
             while True:
@@ -53,7 +53,7 @@ class Target:
             sweeping.cancel()
 
     def note(self, operation: Operation) -> None:
-        """Keep what was asked and answered."""
+        """Record a request and its answer."""
         self._writer.write(operation)
         self.count.operations += 1
         self.count.granted += operation.kind == "grant" and operation.outcome == "granted"
@@ -61,7 +61,7 @@ class Target:
 
 
 class Requests:
-    """Those of one client, one at a time. `at_home` is what share goes to the node `home`, if it has one."""
+    """The requests of one client, one at a time; the share `at_home` goes to the node `home`, if any."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Requests:
         authorization: str = "",
         wait_s: int = 0,
     ) -> tuple[Operation, Answer | None]:
-        """Ask a node, or an API, whichever can be reached, and keep what it answered."""
+        """Send a request to a node or an API that can be reached, and record it with its answer."""
         path = f"{self._tenant}/{endpoint}" if endpoint else self._tenant
         request = post(path, authorization or self._secrets[0], form, wait_s)
         patience_s = wait_s + WAIT_MORE_S if wait_s else 0.0
@@ -138,7 +138,7 @@ class Requests:
             claims=claims_of(answer.said.access_token) if answer and self._is_jwt else None,
         )
         self._target.note(operation)
-        if operation.outcome == "invalid_client":  # Perhaps this secret was taken away just now.
+        if operation.outcome == "invalid_client":  # An administrator may have removed this secret.
             self._secrets.reverse()
             await self.pause(self._dice.random() * (REFUSED_IN_LINE_S if self._has_line else REFUSED_S))
         elif operation.left_us:
@@ -148,13 +148,13 @@ class Requests:
         return operation, answer
 
     async def pause(self, seconds: float) -> None:
-        """Be silent for so long, or until the load is over."""
+        """Wait for so long, or until the load is over."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._target.over.wait(), seconds)
 
 
 def home_of(at: int, spec: Spec) -> int | None:
-    """The node that nearly all requests of a tenant go to; every second one has none, but where all renew."""
+    """The home of the tenant with this number; every second one has none, except in a load of renewals."""
     if spec.renewals:
         return at % len(spec.ports)
     return at // 2 % len(spec.ports) if at % 2 else None

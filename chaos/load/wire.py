@@ -1,8 +1,8 @@
-"""HTTP to a server at little cost: the load shares the processors with the servers.
+"""Sends HTTP requests to a server at little cost, because the load shares the processors with the servers.
 
-A `Connection` carries one request at a time. A `Line` is all connections of one process to one node; it gives
-up on answers that do not come. A request without an answer may still have been carried out: the client has to
-allow for both.
+A `Connection` carries one request at a time. A `Line` has all connections of one process to one node, and
+gives up on answers that do not come. A request without an answer may have been carried out; the client has to
+allow for that.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ import msgspec
 
 from chaos.history import Claims, now_us
 
-PATIENCE_S = 2.5  # for an answer; a store out of reach has to be reported within two
+PATIENCE_S = 2.5  # for an answer; a node has to report within two seconds that it cannot reach the store
 SWEEP_S = 0.25
-UNDER_WAY_MAX = 32  # requests to one node: more would wait in it until nobody waits for their answers
+UNDER_WAY_MAX = 32  # requests to one node: more would wait in it until their clients have given up
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 
 
 class Seat(msgspec.Struct):
-    """The seat that a token says it has."""
+    """The claim of a seat in a token or an introspection."""
 
     number: int = 0
     counted_for: str = ""
 
 
 class Said(msgspec.Struct):
-    """What an answer may say, of any endpoint, and the claims of a token that is a JWT."""
+    """The members of an answer of any endpoint, and the claims of a JWT."""
 
     access_token: str = ""
     refresh_token: str = ""
@@ -54,7 +54,7 @@ class Said(msgspec.Struct):
 
 
 class Answer(NamedTuple):
-    """An answer: its status, and what it says."""
+    """An answer: its status, and its body."""
 
     status: int
     said: Said
@@ -65,7 +65,7 @@ _NOTHING = Said()
 
 
 class Connection(asyncio.Protocol):
-    """One connection; `ask` gives None when no answer comes."""
+    """One connection; `ask` returns None if no answer comes."""
 
     def __init__(self) -> None:
         self.is_open = True
@@ -77,16 +77,16 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is there."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """It is gone."""
+        """End a request without an answer."""
         self.is_open = False
         self._finish(None)
 
     def data_received(self, data: bytes) -> None:
-        """A part of an answer."""
+        """Collect the parts of an answer."""
         self._buffer = self._buffer + data if self._buffer else data
         head, found, body = self._buffer.partition(_HEAD_END)
         if not found:
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         return self._waiting
 
     def leave(self, *, hears: bool) -> None:
-        """Leave before the answer is there: close, or send no more and hear what is still answered."""
+        """Leave before the answer comes: close the connection, or, if `hears`, only its sending half."""
         if self._waiting is None or not self.is_open:
             return
         self.left_us = now_us()
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
         self._transport.write_eof()
 
     def give_up(self) -> None:
-        """Wait no longer; whatever comes now is nobody's."""
+        """Wait no longer for the answer."""
         self.is_open = False
         if self._transport is not None:
             self._transport.abort()
@@ -156,9 +156,9 @@ class Line:
         return self._under_way < UNDER_WAY_MAX
 
     async def take(self, wait_s: float = 0.0) -> Connection | None:
-        """A connection that nobody uses; None when the node cannot be reached.
+        """An idle connection; None if the node cannot be reached.
 
-        It is for a request whose answer the node may put off for so long: such a one is not under way.
+        `wait_s` is how long the node may delay the answer; such a request does not count as under way.
         """
         self._under_way += not wait_s
         connection = await self._connected()
@@ -184,7 +184,7 @@ class Line:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """Let somebody else use it."""
+        """Return a connection for others to use."""
         self._under_way -= not connection.wait_s
         if connection.is_open:
             self._idle.append(connection)
@@ -192,7 +192,7 @@ class Line:
             self._all.discard(connection)
 
     def sweep(self, patience_s: float = PATIENCE_S) -> None:
-        """Give up on what should have been answered longer ago than this."""
+        """Give up on requests whose answers are overdue by more than this."""
         before_s = asyncio.get_running_loop().time() - patience_s
         for connection in tuple(self._all):
             if connection.is_waiting and connection.asked_at_s + connection.wait_s < before_s:
@@ -200,12 +200,12 @@ class Line:
 
 
 def basic(client_id: str, secret: str) -> str:
-    """The header of a client that authenticates."""
+    """The `Authorization` header of a client (RFC 7617)."""
     return f"Basic {b64encode(f'{client_id}:{secret}'.encode()).decode()}"
 
 
 def post(path: str, authorization: str, form: Mapping[str, str] | None = None, wait_s: int = 0) -> bytes:
-    """A request; its answer may be put off for so long (RFC 7240)."""
+    """A POST request; its answer may be delayed for `wait_s` (RFC 7240)."""
     head = f"POST /{path} HTTP/1.1\r\nhost: chaos\r\nauthorization: {authorization}\r\n"
     if wait_s:
         head += f"prefer: wait={wait_s}\r\n"
@@ -222,20 +222,20 @@ def sid_of(token: str) -> str:
 
 
 def issued_ms_of(access_token: str) -> int:
-    """When an access token was made, by the clock of the store: 6 bytes behind the session, or a claim."""
+    """When an access token was issued, by the clock of the store: 6 bytes behind the session, or a claim."""
     if _is_jwt(access_token):
         return _claims(access_token).iat * 1000
     return int.from_bytes(urlsafe_b64decode(access_token[4:44])[22:28], "big")
 
 
 def number_of(access_token: str) -> int:
-    """The number of the seat of a JWT; 0 where it does not say one."""
+    """The seat number in a JWT; 0 if it has none."""
     seat = _claims(access_token).seat if _is_jwt(access_token) else None
     return 0 if seat is None else seat.number
 
 
 def claims_of(access_token: str) -> Claims | None:
-    """What an access token says of itself, if it is a JWT."""
+    """The claims of an access token, if it is a JWT."""
     if not _is_jwt(access_token):
         return None
     said = _claims(access_token)

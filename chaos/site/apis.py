@@ -1,4 +1,4 @@
-"""The APIs of a run, seen by the process that starts them: one with its own memory, two that share one."""
+"""Starts the APIs of a run in processes of their own: one with its own memory, two that share one."""
 
 import sqlite3
 import subprocess
@@ -23,7 +23,7 @@ PLANS = (ApiPlan(memory=ONE), *(ApiPlan(memory=SQL, overlap_s=OVERLAP_S),) * 2)
 
 
 class ApiProcess:
-    """One of them."""
+    """The process of one API."""
 
     def __init__(self, spec: Spec, path: Path) -> None:
         path.write_bytes(msgspec.json.encode(spec))
@@ -33,11 +33,11 @@ class ApiProcess:
             self._process = subprocess.Popen(command, stderr=log)
 
     def wait_until_ready(self) -> None:
-        """Return when it answers."""
+        """Wait until it answers."""
         wait_until(self._answers, "an API to answer")
 
     def kill(self) -> None:
-        """Let nothing run on."""
+        """End the process."""
         self._process.kill()
         self._process.wait(PATIENCE_S)
 
@@ -62,7 +62,7 @@ def apis(
     store: str,
     is_blind: bool,
 ) -> Iterator[tuple[int, ...]]:
-    """These APIs, from the beginning of a block to its end; their ports. Each asks another node."""
+    """Run these APIs during a `with` block, and yield their ports. Each introspects at another node."""
     with ExitStack() as stack:
         database = stack.enter_context(api_database(directory, store))
         running: list[ApiProcess] = []
@@ -97,7 +97,7 @@ def _tenants(made: Made, node: Node, first: Node) -> tuple[GuardedTenant, ...]:
 
 @contextmanager
 def api_database(directory: Path, store: str) -> Iterator[str]:
-    """The APIs' own database, of the kind of the run's store. Nobody breaks it: it is not Licet's."""
+    """The database of the APIs, of the same kind as the run's store. No fault strikes it."""
     if store != "postgres":
         path = directory / "api.sqlite"
         connection = sqlite3.connect(path)

@@ -1,7 +1,7 @@
-"""Where a run keeps its data: the embedded store is here, PostgreSQL in `postgres`.
+"""Defines the database of a run, and makes one with SQLite; `postgres.py` makes one with PostgreSQL.
 
-A database is made for one run and leaves nothing behind. It says with which variables nodes are started, and
-gives administrators a store of their own.
+A database exists for one run, and leaves nothing behind. It has the environment variables of the nodes, and
+opens stores for administrators.
 """
 
 import sqlite3
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def tests_on_path() -> None:
-    """Let what the tests share be imported: the harness has no other servers than theirs."""
+    """Let `tests/support` be imported, whose servers the harness uses."""
     tests = str(Path(__file__).parents[2] / "tests")
     if tests not in sys.path:
         sys.path.append(tests)
 
 
 def tests_postgres() -> "type[Postgres]":
-    """The PostgreSQL that the tests run on."""
+    """The class of the tests that runs a PostgreSQL."""
     tests_on_path()
     from support.store.postgres import Postgres  # noqa: PLC0415 - it is on the path only now
 
@@ -39,7 +39,7 @@ def tests_postgres() -> "type[Postgres]":
 
 
 def forking_popen() -> "type[subprocess.Popen[bytes]]":
-    """What starts a program as `Popen` does, but forked from a process that has imported what it needs."""
+    """A class like `Popen` that forks the program from a process which has imported its modules."""
     tests_on_path()
     from support.server.nursery import Program  # noqa: PLC0415 - it is on the path only now
 
@@ -47,13 +47,13 @@ def forking_popen() -> "type[subprocess.Popen[bytes]]":
 
 
 class Database(Protocol):
-    """Where a licence is kept during a run."""
+    """The database of one run."""
 
     name: str
     keyring: Keyring
 
     def start(self) -> None:
-        """Make it, without tables."""
+        """Make the database, without tables."""
 
     def make_tables(self) -> None:
         """Make the tables of this version.
@@ -65,20 +65,20 @@ class Database(Protocol):
         """The environment of a node."""
 
     def open(self) -> Store:
-        """The store, as an administrator beside the nodes has it.
+        """Open the store, as an administrator does beside the nodes.
 
         Raises StoreUnavailable.
         """
 
     def locked(self) -> AbstractContextManager[None]:
-        """Hold the lock that every change of the set-up needs, if it can be had."""
+        """Hold the lock that every change of the set-up needs, if it is free."""
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove the database."""
 
 
 class SqliteDatabase:
-    """One file, that all nodes of this machine share. Its clock is that of each node."""
+    """A SQLite file that all nodes of this machine share. Its clock is that of each node."""
 
     name = "sqlite"
 
@@ -89,10 +89,10 @@ class SqliteDatabase:
         write_keyring(self.data / FILE_NAME, self.keyring)
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Do nothing: SQLite has no server."""
 
     def make_tables(self) -> None:
-        """Make the file, with those of this version."""
+        """Make the file, with the tables of this version."""
         SqliteStore(self.data / SQLITE_NAME, SystemClock(), create=True).close()
 
     def variables(self, node: int) -> Mapping[str, str]:
@@ -101,21 +101,21 @@ class SqliteDatabase:
         return {"LICET_DATA": str(self.data)}
 
     def open(self) -> Store:
-        """The same file, once more."""
+        """Open the same file again."""
         return SqliteStore(self.data / SQLITE_NAME, SystemClock())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """By a connection of the driver, and not by a second store.
+        """Hold the lock by a connection of the driver, and not by a second store.
 
-        Whoever opens a file of SQLite once more in one process, and not by SQLite, takes the locks away that
-        the process has (sqlite.org, How To Corrupt An SQLite Database File, 2.2).
+        If a process opens and closes a SQLite file otherwise than by SQLite, it loses its locks on the file
+        (sqlite.org, How To Corrupt An SQLite Database File, 2.2).
         """
         with closing(sqlite3.connect(self.data / SQLITE_NAME, timeout=2, isolation_level=None)) as raw:
-            with suppress(sqlite3.OperationalError):  # A node has it and stands still: nobody else gets it.
+            with suppress(sqlite3.OperationalError):  # A node that is paused has the lock.
                 raw.execute("BEGIN IMMEDIATE")
             yield
             raw.rollback()
 
     def close(self) -> None:
-        """Its directory goes with that of the run."""
+        """Do nothing: the file is removed with the directory of the run."""

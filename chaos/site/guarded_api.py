@@ -1,7 +1,7 @@
-"""An API of a run: behind a guard for each signed tenant, which counts the seats again.
+"""Serves an API of a run, behind a guard for each signed tenant, which counts the seats again.
 
-`python -m chaos.site.guarded_api SPEC` serves until it is killed: `POST /TENANT` answers 200 to whoever is
-let in. It is made of what a vendor's API has: `GuardMiddleware`, `Guard` or `JwtGuard`, and a memory.
+`python -m chaos.site.guarded_api SPEC` serves until it is killed: `POST /TENANT` answers 200 to a client that
+is let in. It uses what a vendor's API uses: `GuardMiddleware`, `Guard` or `JwtGuard`, and a memory.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from licet.guard import Guard, JwtGuard, Licence, OneProcess, SeatMemory, SqlMem
 from licet.guard.asgi import GuardMiddleware
 
 ONE, SQL = "one", "sql"
-TIMEOUT = timedelta(seconds=5)  # a machine that is busy with faults is no reason for a refusal
+TIMEOUT = timedelta(seconds=5)  # long enough for a machine that is busy with faults
 READ_ONLY = ("view",)
 
 Scope = MutableMapping[str, Any]
@@ -31,7 +31,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class GuardedTenant(msgspec.Struct, frozen=True, kw_only=True):
-    """A tenant as an API knows it: where it is asked, and as whom; `issuer` is of its JWTs, if it has any."""
+    """A tenant as an API knows it: its URL, the secret of `ASKER`, and the issuer of its JWTs, if any."""
 
     name: str
     url: str
@@ -40,10 +40,10 @@ class GuardedTenant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """An API: its port, what its vendor compiled in, and its memory.
+    """An API: its port, the file of its vendor, its tenants, and its memory.
 
-    `database` is a file of SQLite or the URL of a PostgreSQL, '' for a memory of its one process.
-    `overlap_s` is how long such a memory may trust its dictionary. A blind one is broken on purpose.
+    `database` is a SQLite file or the URL of a PostgreSQL database; '' is the memory of one process.
+    `overlap_s` is how long a shared memory may rely on its cache. If `is_blind`, it has a deliberate defect.
     """
 
     port: int
@@ -55,7 +55,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def memory_of(spec: Spec) -> SeatMemory:
-    """What the guards of an API share."""
+    """The memory that the guards of an API share."""
     if not spec.database:
         return OneProcess()
     where = spec.database
@@ -71,7 +71,7 @@ def memory_of(spec: Spec) -> SeatMemory:
 
 
 def guard_of(tenant: GuardedTenant, spec: Spec, memory: SeatMemory) -> Guard:
-    """What stands before the part of an API that is for this tenant."""
+    """The guard of an API for one tenant."""
     licence = Licence(
         vendor=spec.vendor, product=PRODUCT, built=date(2026, 1, 1), installation=None, memory=memory
     )
@@ -91,7 +91,7 @@ def guard_of(tenant: GuardedTenant, spec: Spec, memory: SeatMemory) -> Guard:
 
 
 class Api:
-    """The application."""
+    """The ASGI application."""
 
     def __init__(self, spec: Spec) -> None:
         memory = memory_of(spec)
@@ -101,7 +101,7 @@ class Api:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Answer one request."""
         await self._behind.get(scope["path"], _nothing)(scope, receive, send)
 
 
@@ -119,7 +119,7 @@ async def _answer(send: Send, status: int) -> None:
 
 
 def main() -> None:
-    """Serve what the only argument says."""
+    """Serve the API whose specification is the only argument."""
     spec = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Spec)
     if spec.is_blind:
         from chaos.site.mistakes import BLIND, break_it  # noqa: PLC0415 - only where it is wanted

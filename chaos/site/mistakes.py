@@ -1,35 +1,36 @@
-"""Mistakes that Licet must not have, put into a node from outside: they show that the checker sees them.
+"""Puts deliberate defects into a node, to show that the checker finds each of them (mutation testing).
 
-- `lockless`: a batch takes no lock of PostgreSQL. The tables' own check has to be away as well.
-- `stale`: whether a seat is free is decided on a number that may be a moment old, as without a lock.
-- `forgetful`: an outcome is answered before it is durable, and now and then it never becomes so.
-- `remembering`: an introspection is answered from what was read a moment ago.
-- `believing`: a seat is free when its row says so, also where a session of it was renewed since.
-- `unmarked`: all nodes write sessions under one name, so that none sees that another has (PostgreSQL).
-- `folding away`: denials are taken from the entries of the journal, and added to nothing.
-- `letting go`: a seat is given back when the last of its sessions ends, also where it has to be held.
-- `leaking`: a seat is not given back when the last of its sessions ends.
-- `uncounted`: what is counted by options of a pool is forgotten before each decision.
-- `trusting`: what options count stays remembered, also when another node has written.
-- `unreserved`: a seat that is reserved is given to any client that asks.
+- `lockless`: a batch takes no lock of PostgreSQL. The check constraint of the tables has to be off as well.
+- `stale`: seats in use are counted from a number that may be a moment old, as without a lock.
+- `forgetful`: an outcome is answered before it is durable, and now and then it is rolled back.
+- `remembering`: an introspection is answered from sessions that were read a moment ago.
+- `believing`: a seat counts as free once its row has expired, although a session of it was renewed since.
+- `unmarked`: all nodes write sessions under one name, so that none notices another's writes (PostgreSQL).
+- `folding away`: folding the journal deletes denials without counting them.
+- `letting go`: a seat is given back when its last session ends, although it has to be held.
+- `leaking`: a seat is not given back when its last session ends.
+- `uncounted`: the counters of a pool's options are dropped before each decision.
+- `trusting`: the counters of options stay cached although another node has written.
+- `unreserved`: a reserved seat is given to any client.
 - `admitting`: a client that is excluded, or not included, gets a seat.
-- `overtaking`: a free seat goes to any client that asks, though others wait for it.
-- `unranked`: the line knows no priorities.
+- `overtaking`: a free seat goes to any client that asks, although others wait for it.
+- `unranked`: the line ignores priorities.
 - `moving back`: a client that asks again gets the last place in line.
-- `unlimited`: a user may have as many seats as there are, whatever its limit is.
-- `staying`: a place stays in line, also when its client does not come back.
-- `returning`: a client whose place an administrator removed gets the same one again when it asks.
-- `ghostly`: a request that waits in line goes on when its client has left.
-- `keeping`: a seat that was being granted to a client that has left is not given back. Waiting clients are
-  answered a moment late, so that more have left by then.
+- `unlimited`: limits of users are ignored.
+- `staying`: a place stays in line although its client does not come back.
+- `returning`: a client whose place an administrator removed gets the same place again.
+- `ghostly`: a request that waits in line goes on although its client has left.
+- `keeping`: a seat that was granted to a client that had left is not given back. Waiting clients are answered
+  a moment late, so that more of them have left by then.
 - `misnaming`: a JWT says that its seat is counted for another holder.
 - `enduring`: a JWT lives longer than it may.
 - `deaf`: a request that waits in line is never answered with a denial.
 - `hasty`: neither a seat nor its number is held after the last token.
-- `clinging`: a number is held for ten seconds more, so that grants are denied though it is free.
-- `blind`: the memory of a guard lets everybody in. This one is of APIs, beside nodes that are hasty.
+- `clinging`: a number is held for ten seconds too long, so that grants are denied although it is free.
+- `blind`: the memory of a guard lets every client in. It is a defect of the APIs; the nodes are `hasty` then.
 
-Each takes away what would stand behind it in the tables, so that only the checker is left to see it.
+Where a constraint of the tables would catch a defect, it is switched off, so that only the checker can find
+the defect.
 """
 
 import asyncio
@@ -74,13 +75,13 @@ LATE_S = 0.3
 
 
 def break_it(name: str) -> None:
-    """Put this mistake into the process."""
+    """Put this defect into the process."""
     _MISTAKES[name]()
 
 
 def _decide_on_stale_numbers() -> None:
-    _look_away()
-    truly = seat_decision.decide_seat
+    _ignore_check_constraints()
+    original = seat_decision.decide_seat
     seen: dict[int, tuple[float, int]] = {}
 
     def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
@@ -92,7 +93,7 @@ def _decide_on_stale_numbers() -> None:
             known = in_use
         book.in_use[pool_id] = known
         try:
-            return truly(book, asked, now_ms)
+            return original(book, asked, now_ms)
         finally:
             book.in_use[pool_id] = in_use
 
@@ -129,13 +130,13 @@ def _commit_nothing(store: Store, commands: Sequence[Command]) -> list[Outcome |
 
 
 def _remember_what_was_read() -> None:
-    truly = sqlite.SqliteStore.read_sessions
+    original = sqlite.SqliteStore.read_sessions
     seen: dict[bytes, tuple[float, Session]] = {}
 
     def read(store: sqlite.SqliteStore, sids: Sequence[bytes]) -> LiveSessions:
         now_s = time.monotonic()
         known = {sid: seen[sid][1] for sid in sids if sid in seen and seen[sid][0] > now_s - STALE_S}
-        read = truly(store, [sid for sid in sids if sid not in known])
+        read = original(store, [sid for sid in sids if sid not in known])
         seen.update((sid, (now_s, session)) for sid, session in read.sessions.items())
         return read._replace(sessions={**read.sessions, **known})
 
@@ -143,7 +144,7 @@ def _remember_what_was_read() -> None:
 
 
 def _leak_seats() -> None:
-    truly = rules._ending
+    original = rules._ending
 
     def ending(
         book: Book,
@@ -153,7 +154,7 @@ def _leak_seats() -> None:
         *,
         but_keep: SeatKey | None = None,
     ) -> list[Change]:
-        changes = truly(book, sessions, reason, now_ms, but_keep=but_keep)
+        changes = original(book, sessions, reason, now_ms, but_keep=but_keep)
         return [change for change in changes if not isinstance(change, SeatFreed)]
 
     rules._ending = ending
@@ -189,8 +190,8 @@ def _hold_no_number() -> None:
 
 
 def _hold_numbers_for_longer() -> None:
-    truly = rules.given_from_ms  # type: ignore[attr-defined]
-    rules.given_from_ms = lambda tenant, seat: truly(tenant, seat) + CLINGS_MS  # type: ignore[attr-defined]
+    original = rules.given_from_ms  # type: ignore[attr-defined]
+    rules.given_from_ms = lambda tenant, seat: original(tenant, seat) + CLINGS_MS  # type: ignore[attr-defined]
 
 
 def _let_everybody_in() -> None:
@@ -203,15 +204,15 @@ def _let_everybody_in() -> None:
 
 
 def _forget_counts() -> None:
-    _look_away()
-    truly = seat_decision.decide_seat
+    _ignore_check_constraints()
+    original = seat_decision.decide_seat
 
     def decide_seat(book: Book, asked: Asked, now_ms: int) -> Given | NotGiven:
         known, exceeded = book.counts.copy(), book.exceeded
         book.counts.clear()
         book.exceeded = {}
         try:
-            return truly(book, asked, now_ms)
+            return original(book, asked, now_ms)
         finally:
             book.counts.update(known)
             book.exceeded = exceeded
@@ -220,13 +221,13 @@ def _forget_counts() -> None:
 
 
 def _remember_counts() -> None:
-    _look_away()
-    truly = KnownCounts.find
+    _ignore_check_constraints()
+    original = KnownCounts.find
 
     def find(
         known: KnownCounts, pool_id: int, names: AbstractSet[str], mark: object
     ) -> dict[str, int] | None:
-        return truly(known, pool_id, names, known._of.get(pool_id, (mark,))[0])
+        return original(known, pool_id, names, known._of.get(pool_id, (mark,))[0])
 
     def forget(_: KnownCounts) -> None:
         pass
@@ -236,21 +237,21 @@ def _remember_counts() -> None:
 
 
 def _ignore_reserves() -> None:
-    _look_away()
-    truly = seat_decision.source_of
+    _ignore_check_constraints()
+    original = seat_decision.source_of
 
     def source_of(options: PoolOptions, applied: Applied, counts: Mapping[str, int], room: int) -> str | None:
-        found = truly(options, applied, counts, room)
+        found = original(options, applied, counts, room)
         return COMMON if found is None else found
 
     seat_decision.source_of = source_of
 
 
 def _admit_everybody() -> None:
-    truly = PoolOptions._find
+    original = PoolOptions._find
 
     def find(options: PoolOptions, initials: str, client_id: str) -> Applied:
-        return truly(options, initials, client_id)._replace(excluded="", not_included="")
+        return original(options, initials, client_id)._replace(excluded="", not_included="")
 
     PoolOptions._find = find  # type: ignore[method-assign,assignment]
 
@@ -260,16 +261,16 @@ def _let_overtake() -> None:
 
 
 def _know_no_priorities() -> None:
-    truly = PoolOptions._find
+    original = PoolOptions._find
 
     def find(options: PoolOptions, initials: str, client_id: str) -> Applied:
-        return truly(options, initials, client_id)._replace(level=0)
+        return original(options, initials, client_id)._replace(level=0)
 
     PoolOptions._find = find  # type: ignore[method-assign,assignment]
 
 
 def _move_back() -> None:
-    truly = rules.wait_in_line  # type: ignore[attr-defined]
+    original = rules.wait_in_line  # type: ignore[attr-defined]
 
     def wait_in_line(
         book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
@@ -277,18 +278,18 @@ def _move_back() -> None:
         place = book.places.get((pool.id, place_holder_of(pool, client)))
         if place is not None:
             book.apply([PlaceLeft(place=place, is_served=False, at_ms=now_ms)])
-        found: tuple[int, list[Change]] = truly(book, grant, client, pool, now_ms)
+        found: tuple[int, list[Change]] = original(book, grant, client, pool, now_ms)
         return found
 
     rules.wait_in_line = wait_in_line  # type: ignore[attr-defined]
 
 
 def _limit_no_user() -> None:
-    _look_away()
-    truly = PoolOptions._find
+    _ignore_check_constraints()
+    original = PoolOptions._find
 
     def find(options: PoolOptions, initials: str, client_id: str) -> Applied:
-        found = truly(options, initials, client_id)
+        found = original(options, initials, client_id)
         return found._replace(limits=tuple(it for it in found.limits if "=user:" not in it.what))
 
     PoolOptions._find = find  # type: ignore[method-assign,assignment]
@@ -299,14 +300,14 @@ def _keep_all_places() -> None:
 
 
 def _give_places_back() -> None:
-    truly, truly_served = rules.wait_in_line, rules.served  # type: ignore[attr-defined]
+    original, original_served = rules.wait_in_line, rules.served  # type: ignore[attr-defined]
     numbers: dict[SeatKey, int] = {}
 
     def wait_in_line(
         book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
     ) -> tuple[int, list[Change]]:
         key = pool.id, place_holder_of(pool, client)
-        found: tuple[int, list[Change]] = truly(book, grant, client, pool, now_ms)
+        found: tuple[int, list[Change]] = original(book, grant, client, pool, now_ms)
         position, changes = found
         for number, change in enumerate(changes):
             if isinstance(change, PlaceTaken) and key in numbers:
@@ -321,7 +322,7 @@ def _give_places_back() -> None:
         for pool_id in grant.pool_ids:
             pool = book.tenants[grant.tenant_id].pools[pool_id]
             numbers.pop((pool_id, place_holder_of(pool, client)), None)
-        found: list[Change] = truly_served(book, grant, client, now_ms)
+        found: list[Change] = original_served(book, grant, client, now_ms)
         return found
 
     rules.wait_in_line, rules.served = wait_in_line, served  # type: ignore[attr-defined]
@@ -333,7 +334,7 @@ def _serve_the_gone() -> None:
 
 
 def _give_nothing_back() -> None:
-    truly = WaitingRequests._waited
+    original = WaitingRequests._waited
 
     async def give_back(*_: object) -> None: ...
 
@@ -343,7 +344,7 @@ def _give_nothing_back() -> None:
             await asyncio.sleep(LATE_S)
             return outcome
 
-        return await truly(waiting, waiter, submit_late)
+        return await original(waiting, waiter, submit_late)
 
     WaitingRequests._give_back = give_back  # type: ignore[method-assign,assignment]
     WaitingRequests._waited = waited  # type: ignore[method-assign,assignment]
@@ -357,10 +358,10 @@ def _name_another() -> None:
 
 
 def _have_jwts_live_longer() -> None:
-    truly = JwtTokens.sign
+    original = JwtTokens.sign
 
     def sign(tokens: JwtTokens, *args: Any, expires_at_ms: int, **more: Any) -> str:
-        return truly(tokens, *args, expires_at_ms=expires_at_ms + ENDURES_MS, **more)
+        return original(tokens, *args, expires_at_ms=expires_at_ms + ENDURES_MS, **more)
 
     JwtTokens.sign = sign  # type: ignore[method-assign,assignment]
 
@@ -369,8 +370,8 @@ def _answer_nobody_who_waits() -> None:
     Waiter.end = Waiter.is_over_for = lambda *_: None  # type: ignore[method-assign,assignment]
 
 
-def _look_away() -> None:
-    """Take the check away that stands behind the rules."""
+def _ignore_check_constraints() -> None:
+    """Switch off the constraints of SQLite that would refuse what the rules should prevent."""
     pragmas = (*connecting.PRAGMAS, "PRAGMA ignore_check_constraints = ON")
     connecting.PRAGMAS = pragmas  # type: ignore[assignment]
 

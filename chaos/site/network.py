@@ -1,8 +1,8 @@
-"""The network between a node and a database: TCP proxies that cut, delay and lose answers.
+"""Runs TCP proxies between nodes and database servers, which can cut, delay and lose answers.
 
-A `Proxy` is one way from one node to one server. It understands of PostgreSQL's protocol only what a COMMIT
-looks like: its text, or the name under which it was prepared. All proxies live in one thread with an event
-loop of its own; their methods may be called from any other.
+A `Proxy` forwards the connections of one node to one server. Of PostgreSQL's protocol it recognizes only a
+COMMIT: by its text, or by the name under which it was prepared. All proxies run in one thread with an event
+loop; their methods may be called from any other thread.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class Network:
-    """The thread in which all proxies live, from the beginning of a block to its end."""
+    """The thread in which all proxies run, during a `with` block."""
 
     def __init__(self) -> None:
         self._loop = uvloop.new_event_loop()
@@ -40,36 +40,36 @@ class Network:
         self._loop.close()
 
     def proxy(self, port: int) -> "Proxy":
-        """A new way to a port of this machine."""
+        """Start a new proxy to a port of this machine."""
         proxy = Proxy(self, port)
         self.run(proxy.listen())
         return proxy
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do something in the thread."""
+        """Run a coroutine in the thread, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 class Proxy:
-    """One way: `port` is where it begins, `target` the port where it ends."""
+    """One proxy, which listens on `port` and forwards to the port `target`."""
 
     def __init__(self, network: Network, target: int) -> None:
         self.port = free_port()
         self.target = target
         self.lost = 0  # commits whose answers were lost
         self._network = network
-        self._held = asyncio.Event()  # set: what comes goes on
-        self._held.set()
+        self._open = asyncio.Event()  # set while data may pass
+        self._open.set()
         self._refusing = False
         self._is_shut = self._refuses_when_shut = False
         self._delay_s = 0.0
         self._to_lose = 0
-        self._meetings: set[asyncio.Task[Any]] = set()
+        self._connections: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> None:
-        """Begin."""
-        self._server = await asyncio.start_server(self._meet, "127.0.0.1", self.port)
+        """Start to listen."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     def hold(self) -> None:
         """Drop everything silently, like a network that loses all packets."""
@@ -80,30 +80,30 @@ class Proxy:
         self._network.run(self._set(refusing=True))
 
     def delay(self, seconds: float) -> None:
-        """Let everything take so much longer, each way."""
+        """Delay all data by so long, in both directions."""
         self._network.run(self._set(delay_s=seconds))
 
     def lose_commits(self, count: int) -> None:
-        """Break the next connections at a COMMIT: the server has answered, the client has not read it."""
+        """Break the next connections between the answer to a COMMIT and its arrival at the client."""
         self._network.run(self._set(to_lose=count))
 
     def mend(self) -> None:
-        """Let everything through again. Connections that were held go on where they were."""
+        """Let all data pass again. Connections that were held continue."""
         self._network.run(self._set())
 
     def shut(self, *, silently: bool) -> None:
-        """Let nothing through, whatever is mended, until `reopen`; silently, or breaking and refusing."""
+        """Let nothing pass until `reopen`, also after `mend`: drop data silently, or refuse connections."""
         self._is_shut, self._refuses_when_shut = True, not silently
         self.mend()
 
     def reopen(self) -> None:
-        """Forget what was under way, and begin anew."""
+        """Break all connections, and accept new ones."""
         self._is_shut = False
         self.refuse()
         self.mend()
 
     def close(self) -> None:
-        """End."""
+        """Stop listening, and break all connections."""
         self._network.run(self._close())
 
     async def _set(
@@ -113,41 +113,44 @@ class Proxy:
         if self._is_shut:
             held, self._refusing = not self._refuses_when_shut, self._refuses_when_shut
         if held:
-            self._held.clear()
+            self._open.clear()
         else:
-            self._held.set()
+            self._open.set()
         if self._refusing:
             self._break()
 
     async def _close(self) -> None:
         assert self._server is not None
         self._server.close()
-        meetings = tuple(self._meetings)
+        connections = tuple(self._connections)
         self._break()
-        await asyncio.gather(*meetings, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)
 
     def _break(self) -> None:
-        for meeting in self._meetings:
-            meeting.cancel()
+        for connection in self._connections:
+            connection.cancel()
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        meeting = asyncio.current_task()
-        assert meeting is not None
-        self._meetings.add(meeting)
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._connections.add(connection)
         try:
             with suppress(OSError, asyncio.CancelledError):
                 if not self._refusing:
-                    await self._held.wait()
+                    await self._open.wait()
                     await self._connect(reader, writer)
         finally:
-            self._meetings.discard(meeting)
+            self._connections.discard(connection)
             writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Let both sides talk until one of them ends."""
+        """Forward between both sides until one of them ends."""
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        way = _Way(self, writer, far_writer)
-        both = [asyncio.create_task(way.up(reader)), asyncio.create_task(way.down(far_reader))]
+        connection = _Connection(self, writer, far_writer)
+        both = [
+            asyncio.create_task(connection.up(reader)),
+            asyncio.create_task(connection.down(far_reader)),
+        ]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -157,14 +160,14 @@ class Proxy:
             await asyncio.gather(*both, return_exceptions=True)
 
     async def pass_on(self) -> None:
-        """Return when something may go through."""
+        """Wait until data may pass."""
         if self._delay_s:
             await asyncio.sleep(self._delay_s)
-        if not self._held.is_set():
-            await self._held.wait()
+        if not self._open.is_set():
+            await self._open.wait()
 
     def takes(self) -> bool:
-        """Whether the answer to this COMMIT is one to lose."""
+        """Whether to lose the answer to this COMMIT."""
         if self._to_lose <= 0:
             return False
         self._to_lose -= 1
@@ -172,18 +175,18 @@ class Proxy:
         return True
 
 
-class _Way:
+class _Connection:
     """One connection through a proxy."""
 
     def __init__(self, proxy: Proxy, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
         self._proxy = proxy
         self._near = near
         self._far = far
-        self._names: set[bytes] = set()  # of COMMIT, as it was prepared
+        self._names: set[bytes] = set()  # of prepared statements that are a COMMIT
         self._is_losing = False
 
     async def up(self, reader: asyncio.StreamReader) -> None:
-        """From the node to the server."""
+        """Forward from the node to the server."""
         while data := await reader.read(_CHUNK_BYTES):
             await self._proxy.pass_on()
             if self._commits(data) and self._proxy.takes():
@@ -192,7 +195,7 @@ class _Way:
             await self._far.drain()
 
     async def down(self, reader: asyncio.StreamReader) -> None:
-        """From the server to the node."""
+        """Forward from the server to the node."""
         while data := await reader.read(_CHUNK_BYTES):
             if self._is_losing:
                 return

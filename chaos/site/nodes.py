@@ -1,4 +1,4 @@
-"""The nodes of a run: server processes as a user starts them, and ways to kill, pause and limit them."""
+"""Starts the nodes of a run as a user starts servers, and kills, pauses and limits their processes."""
 
 import os
 import signal
@@ -16,14 +16,14 @@ from typing import IO
 from chaos.site.processes import limit_files, signal_all, with_children
 from chaos.site.served import BROKEN, CLOCK, WallClock
 
-PATIENCE_S = 100.0  # for what must happen, also where all processors are busy
+PATIENCE_S = 100.0  # for what must happen, also on a busy machine
 POLL_S = 0.02
-PROBE_S = 10.0  # for an answer, which may be late where all processors are busy
+PROBE_S = 10.0  # for an answer, which may be late on a busy machine
 OK = 200
 
 
 class Node:
-    """One server process. It keeps its port from start to start."""
+    """One server, which keeps its ports when it starts again."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Node:
             "LICET_ADMIN_PORT": str(self.admin_port),
             "LICET_LOG_LEVEL": "error",
             "LICET_CONNECTIONS_PER_SOURCE_MAX": "1000000",  # all clients have one address
-            "LICET_LOGIN_FAILURES_PER_SOURCE_MAX": "1000000",  # whose secret was taken away asks on
+            "LICET_LOGIN_FAILURES_PER_SOURCE_MAX": "1000000",  # clients go on with removed secrets
             "LICET_LOGIN_FAILURES_PER_CLIENT_MAX": "1000000",
             CLOCK: str(directory / f"clock{number}"),
             **({BROKEN: broken} if broken else {}),
@@ -58,27 +58,27 @@ class Node:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The URL of its public listener."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """The id of its server process."""
         assert self._process is not None
         return self._process.pid
 
     def publish(self, url: str) -> None:
-        """Have it call itself by this URL, as all nodes behind one name do."""
+        """Set its public URL, which nodes behind one name share."""
         self._environment["LICET_PUBLIC_URL"] = url
 
     def restore(self, variable: str) -> None:
-        """Have its next start find a variable as this process has it."""
+        """Give its next start the environment variable of this process, or none."""
         self._environment.pop(variable, None)
         if variable in os.environ:
             self._environment[variable] = os.environ[variable]
 
     def start(self) -> None:
-        """Start it; it does not answer yet."""
+        """Start it, without waiting until it answers."""
         command = [sys.executable, "-m", "chaos.site.served", "serve"]
         popen = self._popen or subprocess.Popen
         self._process = popen(command, env=self._environment, stderr=subprocess.PIPE)
@@ -87,52 +87,52 @@ class Node:
         self._keeping.start()
 
     def kill(self) -> None:
-        """Have all of it die, as in a power cut."""
+        """Kill all of its processes, as in a power failure."""
         self._die(self.pids())
 
     def kill_server(self) -> None:
-        """Have the server die; what commits for it has to see that by itself."""
+        """Kill the server process; the committing process has to notice that by itself."""
         self._die(self.pids()[:1])
 
     def terminate(self) -> int:
-        """Have it stop, as an administrator does; its exit code."""
+        """Stop it with a signal, as an administrator does; returns its exit code."""
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(PATIENCE_S)
 
     def pause(self) -> None:
-        """Have all of it stand still, if it runs."""
+        """Pause all of its processes."""
         self._pause(self.pids())
 
     def pause_committer(self) -> None:
-        """Have only the process stand still that commits for it, if it has one; else all of it."""
+        """Pause only its committing process; without one, all of it."""
         pids = self.pids()
         self._pause(pids[1:] or pids)
 
     def kill_committer(self) -> None:
-        """Have only the process die that commits for it, if it has one."""
+        """Kill only its committing process, if it has one."""
         signal_all(self.pids()[1:], signal.SIGKILL)
 
     def go_on(self) -> None:
-        """Have all of it go on that stands still, also what has lost its server meanwhile."""
+        """Continue all paused processes, also those whose server has died meanwhile."""
         signal_all({*self._paused, *self.pids()}, signal.SIGCONT)
         self._paused.clear()
 
     def limit_files(self, size: int | None) -> None:
-        """Let no file of it grow beyond so many bytes; None takes the limit away."""
+        """Let no file of its processes grow beyond so many bytes; None removes the limit."""
         limit_files(self.pids(), size)
 
     def pids(self) -> list[int]:
-        """Its processes: the server first."""
+        """The ids of its processes, the server's first."""
         running = self._process is not None and self._process.poll() is None
         return with_children(self.pid) if running else []
 
     def wait_until_ready(self) -> None:
-        """Return when it answers, and its store does."""
+        """Wait until it is ready, which includes its store."""
         wait_until(lambda: self._is("ready"), f"node {self.number} to be ready; see {self._log}")
 
     def log(self) -> str:
-        """What it has logged so far."""
+        """Its log so far."""
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
 
     def _pause(self, pids: list[int]) -> None:
@@ -143,7 +143,7 @@ class Node:
         signal_all(pids, signal.SIGKILL)
         if self._process is not None and self._keeping is not None:
             self._process.wait(PATIENCE_S)
-            self._keeping.join(PATIENCE_S)  # until all of it is gone
+            self._keeping.join(PATIENCE_S)  # returns when all of its processes are gone
 
     def _is(self, state: str) -> bool:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PROBE_S)
@@ -156,29 +156,30 @@ class Node:
             connection.close()
 
     def _keep_log(self, lines: IO[bytes]) -> None:
-        """Not its own file: a full disk is to be the store's trouble, and not that of who reads its log."""
+        """Copy its log to a file of this process, which a limit for the node's files does not affect."""
         with lines, self._log.open("ab") as log:
             for line in lines:
                 log.write(line)
                 log.flush()
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    """Return when something is so.
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds.
 
     Raises TimeoutError.
     """
     give_up_s = time.monotonic() + PATIENCE_S
-    while not is_so():
+    while not holds():
         if time.monotonic() > give_up_s:
             raise TimeoutError(f"waited {PATIENCE_S:.0f} s for {what}")
         time.sleep(POLL_S)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which no program listens, and which Linux gives to no connection by itself.
+    """A port of 127.0.0.1 on which no program listens, below the range of ephemeral ports.
 
-    If it did, a node that died could find its port taken, and a client could connect to itself.
+    Linux could give an ephemeral port to a connection while its node is dead, and a client could connect to
+    itself.
     """
     for port in _PORTS:
         with socket.socket() as listening:
@@ -190,5 +191,5 @@ def free_port() -> int:
     raise RuntimeError("no port is free")
 
 
-_FIRST, _LAST = 20_000, 32_000  # below those that Linux gives to connections
+_FIRST, _LAST = 20_000, 32_000  # below the ephemeral ports of Linux
 _PORTS = (_FIRST + (os.getpid() * 61 + number) % (_LAST - _FIRST) for number in count())

@@ -1,14 +1,17 @@
-"""What a run is about: tenants of few seats, and many clients that want them.
+"""Plans the tenants of a run, which have few seats and many clients, and puts them into a store.
 
-Each tenant is of another kind: its holders are clients, users or sessions (L2), its sessions live seconds or
-twenty minutes (L3), its clients may have few of them (L8). Every client has two secrets, of which an
-administrator takes one away and gives it back, so that the load knows both from the start. Three pools are
-signed by a vendor, with references and with JWTs; before APIs stand guards that count their seats again.
+Every tenant is of another kind: seats are held by clients, users or sessions (L2), sessions live for seconds
+or twenty minutes (L3), clients may have few of them (L8). Each client has two secrets: an administrator
+removes one and adds it again, so the load knows both from the start. Three pools are signed by a vendor, with
+reference tokens and with JWTs; guards in front of APIs count their seats again.
 
-A run of options has other kinds alone, each with a line: one whose pool reserves, limits, excludes and
-includes, one that counts by session, one for named users, two that are signed, one of these with JWTs, one
-whose options are for users with four clients each, one whose seats are users' (L2), one that has nothing but
-the line, and priorities in it, and one with few seats and a line that nobody changes.
+A run with options has other kinds of tenants, each with a line:
+
+- a pool with a reserve, limits, exclusion and inclusion; the same with seats held by sessions;
+- a pool for named users;
+- two signed pools, one of them with JWTs;
+- options for users with four clients each, and a pool with seats held by users (L2);
+- a pool with a line and priorities only, and one with few seats and a line that nobody changes.
 """
 
 import msgspec
@@ -27,12 +30,12 @@ from licet.setup.tenant import TenantSetup
 from licet.store.contract import Store
 
 ACTOR = "chaos"
-ASKER = "Asker"  # introspects; no administrator touches it
+ASKER = "Asker"  # the client that introspects; no administrator changes it
 SECRETS = 2
 
 _Kind = tuple[str, int, HolderKind, int, int, int, int, int, int]
-# Name, seats, who holds one, lives of a session and of a token in seconds, clients, users, sessions of each,
-# hold in seconds. Of a signed pool, the seats are those that are signed.
+# Name, seats, who holds a seat, life of a session and of a token in seconds, clients, users, sessions of each
+# client, hold in seconds. In a signed pool, the seats are the signed ones.
 _TENANTS: tuple[_Kind, ...] = (
     ("Client", 6, "client", 20, 10, 60, 60, 100, 0),
     ("User", 5, "user", 8, 4, 60, 20, 6, 0),
@@ -48,7 +51,7 @@ _SIGNED: tuple[_Kind, ...] = (
     ("SignedJwt", 12, "client", 8, 3, 30, 30, 3, 3),
 )
 _JWT = frozenset({"SignedJwt", "LimitedJwt"})
-# Those whose pools have options: mostly 64 clients, two of each user, on seats that its options share out.
+# The tenants whose pools have options: mostly 64 clients, two of each user.
 LIMITS = Limits(reserve=2, max=2, max_per_user=1, excludes=True, queue=12, includes=True, level=3)
 _LINE = Limits(reserve=0, max=0, max_per_user=0, excludes=False, queue=40, level=3)
 _LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line is kept, in seconds
@@ -89,15 +92,15 @@ _LIMITED: tuple[tuple[_Kind, Limits, int], ...] = (  # how long a place in line 
 _SIGNED_NAMES = frozenset({"LimitedSigned", "LimitedJwt"})
 _BY_USERS = frozenset({"LimitedUser", "LimitedByUser"})
 _STEADY = frozenset({"LimitedFew"})
-# Of the clients, and of the users.
+# The members of the groups, as slices of the clients; or, below, of the users.
 _DESK, _SALES, _OUT, _FIRST = slice(4), slice(2, 18), slice(-4, None), slice(12, 24)
 _STAFF, _NAMED = slice(2, -8), slice(5)
 _DESK_USERS, _SALES_USERS, _OUT_USERS, _FIRST_USERS = slice(2), slice(1, 6), slice(-1, None), slice(5, 8)
-_CAPPED = slice(5, 8)  # some of `sales`, and some of nothing
+_CAPPED = slice(5, 8)  # one user of `sales`, and two of no limited group
 
 
 class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
-    """A client as the load knows it: its secrets, any of which may not work at a time."""
+    """A client as the load knows it. At any time one of its secrets may not work."""
 
     client_id: str
     secrets: tuple[str, ...]
@@ -118,7 +121,7 @@ class TenantSite(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A site that was made: for the load; for the administrator each client's secrets, and an API key."""
+    """The tenants of a store for the load; for the administrator the clients' secrets and an API key."""
 
     tenants: tuple[TenantSite, ...]
     secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]]
@@ -137,9 +140,9 @@ def plan(
     with_options: bool = False,
     only: tuple[str, ...] = (),
 ) -> RunPlan:
-    """The plan of a run; `share` is how many of the clients take part, `copies` the tenants of each kind.
+    """The plan of a run, with this `share` of the clients, and `copies` tenants of each kind.
 
-    `with_options` has only tenants whose pools have options, `only` has those of these kinds.
+    If `with_options`, it has only tenants whose pools have options. `only` names the kinds; none is all.
     """
     if with_options:
         limited = tuple(
@@ -156,7 +159,7 @@ def plan(
 
 
 def _copied(kind: _Kind, copy: int) -> _Kind:
-    """The first tenant of a kind has its name, the others a number as well."""
+    """The kind of a copy: the first has the name of the kind, the others a number as well."""
     return (f"{kind[0]}-{copy}" if copy else kind[0], *kind[1:])
 
 
@@ -179,7 +182,7 @@ def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> Tenan
 
 
 def _limited(kind: _Kind, share: float, limits: Limits, line_hold_s: int) -> TenantPlan:
-    """With options, for groups of its clients, or of its users."""
+    """The plan of a tenant with options, for groups of its clients or of its users."""
     name = kind[0].partition("-")[0]
     plan = _tenant_plan(kind, share, is_signed=name in _SIGNED_NAMES)
     names = tuple(client.client_id for client in plan.clients)
@@ -234,7 +237,7 @@ def _max_of(plan: TenantPlan, limits: Limits) -> tuple[Share, ...]:
 
 
 def make_site(store: Store, keyring: Keyring, run_plan: RunPlan, vendor: Vendor) -> Made:
-    """Put the tenants of a plan into a store, and what the vendor has signed for them.
+    """Put the tenants of a plan and their licences into a store.
 
     Raises StoreUnavailable.
     """

@@ -1,8 +1,8 @@
-"""PostgreSQL for a run: a primary, a synchronous standby, and proxies between them and the nodes.
+"""Runs PostgreSQL for a run: a primary, a synchronous standby, and proxies between them and the nodes.
 
-There are two servers, A and B, each with a port that stays. A node reaches both through proxies of its own,
-by a URL that names both, and works with the one that accepts writes. After a failover, a new standby takes
-the place of the server that is gone. Administrators connect without a proxy.
+There are two places for servers, each with a fixed port. A node reaches both through proxies of its own, by a
+URL that names both, and works with the server that accepts writes. After a failover, a new standby starts at
+the place of the server that is gone. Administrators have proxies of their own as well.
 """
 
 import signal
@@ -36,11 +36,11 @@ _MOVABLE_CLOCK = (
     f"ALTER DATABASE {DATABASE} SET search_path = moved, public, pg_catalog",
     "ALTER FUNCTION licet_commit SET search_path = moved, public, pg_catalog",
 )
-_STANDBY = "standby"  # what it calls itself, and what the primary waits for
+_STANDBY = "standby"  # the application name of the standby, for which the primary waits
 
 
 class PostgresDatabase:
-    """Two servers, one of them primary, and the ways of so many nodes to them."""
+    """Two servers, one of them the primary, and the proxies of each node to them."""
 
     name = "postgres"
 
@@ -51,44 +51,44 @@ class PostgresDatabase:
         write_keyring(self.data / FILE_NAME, self.keyring)
         self._kind = tests_postgres()
         self._ports = [free_port() for _ in range(PLACES)]
-        self.primary = 0  # which place has it
+        self.primary = 0  # its place
         self.has_standby = False
         self.servers: list[Postgres | None] = [None] * PLACES
-        self.ways: list[list[Proxy]] = []
+        self.proxies: list[list[Proxy]] = []
         self._nodes = nodes
         self._with_standby = with_standby
         self._opened = ExitStack()
 
     def start(self) -> None:
-        """Make both servers, and the ways to them."""
+        """Make both servers, and the proxies to them."""
         for place in range(PLACES):
             self._opened.callback(self._remove, place)
         self.servers[0] = self._kind(port=self._ports[0])
         self._first().create_database(DATABASE)
         network = self._opened.enter_context(Network())
-        for _ in range(self._nodes + 1):  # the last are those of administrators
-            self.ways.append([network.proxy(port) for port in self._ports])
-        self._opened.callback(self._close_ways)
+        for _ in range(self._nodes + 1):  # the last proxies are the administrators'
+            self.proxies.append([network.proxy(port) for port in self._ports])
+        self._opened.callback(self._close_proxies)
         if self._with_standby:
             self.add_standby()
 
     def make_tables(self) -> None:
-        """Those of this version."""
+        """Make the tables of this version."""
         self._at().open(SystemClock(), create=True).close()
 
     def variables(self, node: int) -> Mapping[str, str]:
-        """A node's own way to both servers; -1 is an administrator's."""
-        ports = [way.port for way in self.ways[node]]
+        """The environment of a node, with the URL of its proxies; node -1 is an administrator."""
+        ports = [proxy.port for proxy in self.proxies[node]]
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
         return {"LICET_DATA": str(self.data), "LICET_STORE": f"postgresql://postgres@{hosts}/{DATABASE}"}
 
     def open(self) -> Store:
-        """The store, as somebody beside the nodes has it."""
+        """Open the store, as an administrator does beside the nodes."""
         return self._at().open(SystemClock())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the lock that every change of the set-up needs, if it can be had."""
+        """Hold the lock that every change of the set-up needs, if it is free."""
         with ExitStack() as stack:
             with suppress(StoreUnavailable):
                 store = stack.enter_context(closing(self.open()))
@@ -106,7 +106,7 @@ class PostgresDatabase:
         return server
 
     def add_standby(self) -> None:
-        """Fill the other place with a standby, and have commits wait for it from then on."""
+        """Start a standby at the other place, and let commits wait for it from then on."""
         place = 1 - self.primary
         self._remove(place)
         primary = self._first()
@@ -117,26 +117,27 @@ class PostgresDatabase:
         primary.reload()
         wait_until(self.is_synchronous, "the standby to follow")
         self.has_standby = True
-        for ways in self.ways:
-            ways[place].reopen()
+        for proxies in self.proxies:
+            proxies[place].reopen()
 
     def is_synchronous(self) -> bool:
-        """Whether the primary has a standby that commits wait for."""
+        """Whether the primary has a synchronous standby."""
         found = self._first().execute("SELECT sync_state FROM pg_stat_replication")
         return any(state == "sync" for (state,) in found)
 
     def promote(self, *, silently: bool) -> int | None:
-        """Promote the standby; return when it was ordered, in microseconds. None when there is none.
+        """Promote the standby, and return when, in microseconds; None if there is no standby.
 
-        No client reaches the old one any more: two primaries are two licences. One that tries gets no
-        answer, as from a machine that is gone, or is refused, as by one on which no program listens.
+        No client reaches the old primary any more, because two primaries would count seats independently. If
+        `silently`, a client that tries gets no answer, as from a machine that is down; otherwise its
+        connection is refused.
         """
         old, place = self.primary, 1 - self.primary
         standby = self.servers[place]
         if not self.has_standby or standby is None:
             return None
-        for ways in self.ways:
-            ways[old].shut(silently=silently)
+        for proxies in self.proxies:
+            proxies[old].shut(silently=silently)
         signal_all(self.pids(place), signal.SIGCONT)
         self.has_standby = False
         at_us = now_us()
@@ -145,11 +146,11 @@ class PostgresDatabase:
         return at_us
 
     def crash(self) -> None:
-        """The primary dies as in a power cut."""
+        """Kill the primary, as in a power failure."""
         signal_all(self.pids(self.primary), signal.SIGKILL)
 
     def mend(self) -> None:
-        """Start the primary if it does not run, and see that it has a standby."""
+        """Start the primary if it does not run, and add a standby if there is none."""
         primary = self._first()
         if not self.pids(self.primary):
             self._forget_pid(primary)
@@ -161,7 +162,7 @@ class PostgresDatabase:
             wait_until(self.is_synchronous, "the standby to follow")
 
     def answers(self) -> bool:
-        """Whether the primary takes connections."""
+        """Whether the primary accepts connections."""
         with suppress(Exception):
             return bool(self._first().execute("SELECT 1"))
         return False
@@ -175,27 +176,27 @@ class PostgresDatabase:
             pid = server.pid
         except FileNotFoundError:
             return []
-        # A number that is somebody else's by now is left alone.
+        # Another process may have this id by now.
         name = Path(f"/proc/{pid}/comm")
         is_ours = name.exists() and name.read_text(encoding="ascii").startswith("postgres")
         return with_children(pid) if is_ours else []
 
-    def look_away(self) -> None:
-        """Take the check away that stands behind the ledger."""
+    def drop_seat_check(self) -> None:
+        """Drop the constraint that refuses more seats in use than a pool has."""
         self._first().execute("ALTER TABLE pool DROP CONSTRAINT ck_pool_in_use", DATABASE)
 
     def make_clock_movable(self) -> None:
-        """Have connections that begin from now on read a clock that can be moved: it hides the true one."""
+        """Let new connections read a clock that can be moved, which hides the real one."""
         for statement in _MOVABLE_CLOCK:
             self._first().execute(statement, DATABASE)
 
     def move_clock(self, seconds: float) -> None:
-        """Put that clock so far ahead of the true one."""
+        """Set this clock so far ahead of the real one."""
         self._first().execute(f"UPDATE moved.clock SET ahead = interval '{seconds} seconds'", DATABASE)
 
     @contextmanager
     def paused(self, place: int) -> Iterator[None]:
-        """A server stands still with all that it has."""
+        """Pause the processes of a server during a `with` block."""
         pids = self.pids(place)
         signal_all(pids, signal.SIGSTOP)
         try:
@@ -203,25 +204,25 @@ class PostgresDatabase:
         finally:
             signal_all(pids, signal.SIGCONT)
 
-    def ways_of(self, nodes: Sequence[int], place: int | None = None) -> list[Proxy]:
-        """The ways of these nodes, to one place or to both."""
+    def proxies_of(self, nodes: Sequence[int], place: int | None = None) -> list[Proxy]:
+        """The proxies of these nodes, to one place or to both."""
         return [
-            way
+            proxy
             for node in nodes
-            for number, way in enumerate(self.ways[node])
+            for number, proxy in enumerate(self.proxies[node])
             if place is None or number == place
         ]
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """End both servers and all proxies, and remove their data."""
         self._opened.close()
 
-    def _close_ways(self) -> None:
-        for way in self.ways_of(range(len(self.ways))):
-            way.close()
+    def _close_proxies(self) -> None:
+        for proxy in self.proxies_of(range(len(self.proxies))):
+            proxy.close()
 
     def _remove(self, place: int) -> None:
-        """End the server at a place, however it is, with all that it has."""
+        """Kill the server at a place, if there is one, and remove its data."""
         server, self.servers[place] = self.servers[place], None
         if server is not None:
             signal_all(self.pids(place, server), signal.SIGKILL)
@@ -230,5 +231,5 @@ class PostgresDatabase:
 
     @staticmethod
     def _forget_pid(server: "Postgres") -> None:
-        """A server that died left a file with its process id, which another process may have by now."""
+        """Remove the process id that a dead server has left; another process may have the same by now."""
         (server.data / "postmaster.pid").unlink(missing_ok=True)

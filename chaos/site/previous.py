@@ -1,8 +1,7 @@
-"""The version before this one, as its users have it: a wheel, built from the last commit of that version.
+"""Builds the previous version of Licet as a wheel from its last commit, for upgrades under load.
 
-It is unpacked into a directory; a process that has this directory in PYTHONPATH is of that version. Where
-there is no history (an archive of the sources, a shallow clone), there is no such commit; `NoHistory` says
-how to get it.
+The wheel is unpacked into a directory; a process with this directory in PYTHONPATH runs that version. An
+archive of the sources or a shallow clone lacks the commit; `NoHistory` says how to get it.
 """
 
 import subprocess
@@ -17,11 +16,11 @@ _BUILD_S = 300
 
 
 class NoHistory(Exception):
-    """The commit of the version before is not here; the text says how to get it."""
+    """The commit of the previous version is not here; the text says how to get it."""
 
 
 def unpack(directory: Path, repository: Path = ROOT) -> Path:
-    """What stands in PYTHONPATH for a process of the version before.
+    """The directory for the PYTHONPATH of a process of the previous version.
 
     Raises NoHistory.
     """

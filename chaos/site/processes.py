@@ -1,4 +1,4 @@
-"""Signals and limits for processes by their ids: a node or a database server is several processes."""
+"""Sends signals to the processes of a node or a database server by their ids, and limits their files."""
 
 import os
 import signal
@@ -10,11 +10,11 @@ from typing import Any
 
 
 def with_children(pid: int) -> list[int]:
-    """A process and all that it has started, as far as they live."""
+    """The ids of a process and of all its descendants that are alive."""
     if not lives(pid):
         return []
     found = [pid]
-    for parent in found:  # It grows as it goes.
+    for parent in found:  # The list grows during the loop.
         with suppress(OSError):
             for thread in Path(f"/proc/{parent}/task").iterdir():
                 with suppress(OSError):
@@ -23,7 +23,7 @@ def with_children(pid: int) -> list[int]:
 
 
 def lives(pid: int) -> bool:
-    """Whether there is such a process, and it is no more than remembered by who started it."""
+    """Whether a process is alive, and not a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:
@@ -32,17 +32,16 @@ def lives(pid: int) -> bool:
 
 
 def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to those that still live."""
+    """Send a signal to those that are still alive."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 def limit_files(pids: Iterable[int], size: int | None) -> None:
-    """Let no file of them grow beyond so many bytes, as a quota does; None takes the limit away.
+    """Let no file of these processes grow beyond so many bytes, as a quota does; None removes the limit.
 
-    By the system's own command, as the user whose processes they are: nobody else may, in a container not
-    even root.
+    `prlimit` runs as the owner of each process, because in a container not even root may limit others.
     """
     limit = "unlimited" if size is None else str(size)
     for pid in pids:

@@ -1,8 +1,8 @@
-"""`licet serve` with something of its interpreter changed: the wall clock moved, or the ledger broken.
+"""Runs `licet serve` with a wall clock that can be moved, or with a deliberate defect.
 
 `python -m chaos.site.served serve ...` takes the same arguments as `licet`. `CHAOS_CLOCK` names a file with
-the nanoseconds by which the wall clock is off, read again at each look at it; `CHAOS_BROKEN` names a mistake
-of `chaos.site.mistakes`. Nothing of Licet itself is another.
+the nanoseconds by which the wall clock is off, which is read at every reading of the clock; `CHAOS_BROKEN`
+names a defect of `chaos.site.mistakes`. All else of Licet is unchanged.
 """
 
 import os
@@ -15,7 +15,7 @@ _BYTES = 8
 
 
 class WallClock:
-    """By how much the wall clock of a node is off: memory that the node and who moves it share."""
+    """The offset of a node's wall clock, in memory that the node and the harness share."""
 
     def __init__(self, path: Path) -> None:
         path.touch(mode=0o600)
@@ -24,22 +24,22 @@ class WallClock:
             self._memory = mmap(file.fileno(), _BYTES)
 
     def off_ns(self) -> int:
-        """Nanoseconds; ahead is positive."""
+        """The offset in nanoseconds; ahead is positive."""
         return int.from_bytes(self._memory[:], "little", signed=True)
 
     def move(self, seconds: float) -> None:
-        """Put it so far ahead of the true time, or behind."""
+        """Set the clock so far ahead of the real time, or behind."""
         self._memory[:] = round(seconds * 1e9).to_bytes(_BYTES, "little", signed=True)
 
 
 def _move_wall_clock(clock: WallClock) -> None:
-    true_ns = time.time_ns
-    time.time_ns = lambda: true_ns() + clock.off_ns()
-    time.time = lambda: (true_ns() + clock.off_ns()) / 1e9
+    real_ns = time.time_ns
+    time.time_ns = lambda: real_ns() + clock.off_ns()
+    time.time = lambda: (real_ns() + clock.off_ns()) / 1e9
 
 
 def main() -> None:
-    """Change what the environment says, and be `licet`."""
+    """Apply what the environment says, and run `licet`."""
     if path := os.environ.pop(CLOCK, ""):
         _move_wall_clock(WallClock(Path(path)))
     if name := os.environ.pop(BROKEN, ""):

@@ -1,4 +1,4 @@
-"""Reads the tables of any store: the pools while the load runs, and everything once it is quiet."""
+"""Reads the tables of a store for the history: the pools while the load runs, and everything at the end."""
 
 from collections import Counter, defaultdict
 
@@ -22,7 +22,7 @@ from licet.store.contract import Store
 
 
 def sample(store: Store) -> Sample:
-    """The pools, at one instant.
+    """The pools, counters, lines and live sessions, while the load runs.
 
     Raises StoreUnavailable.
     """
@@ -35,13 +35,13 @@ def sample(store: Store) -> Sample:
 
 
 def final(store: Store) -> Final:
-    """Everything that the checker compares, at one instant.
+    """Everything that the checker compares, after the end of the load.
 
     Raises StoreUnavailable.
     """
     begun_us = now_us()
     with store.reading() as connection:
-        # Before the rows: what lived at this moment and has expired since is none of the checker's business.
+        # Read before the rows: the checker leaves out what has expired since then.
         now_ms = store.read_sessions(()).now_ms
         return Final(
             begun_us=begun_us,
@@ -86,7 +86,7 @@ def _pools(connection: Connection) -> tuple[PoolRow, ...]:
 
 
 def _counts(connection: Connection) -> tuple[CountRow, ...]:
-    """In one statement, so that both sides are of one instant."""
+    """Read counters and seats in one statement, so that both are of one moment."""
     tenant, seat, count = schema.tenant.c.name, schema.seat.c, schema.seat_count.c
     of_seats = select(tenant, literal(True).label("is_seat"), seat.counted, func.count().label("rows"))
     of_seats = of_seats.join_from(schema.seat, schema.tenant, seat.tenant_id == schema.tenant.c.id)
@@ -115,7 +115,7 @@ def _lines(store: Store, connection: Connection) -> tuple[LineRow, ...]:
     found: dict[tuple[str, int], list[tuple[str, int]]] = defaultdict(list)
     for row in connection.execute(query):
         found[row.name, row.queue].append((row.holder, row.expires_at_ms or 0))
-    # After the rows: a seat that lives now lived then as well.
+    # Read after the rows: a seat that lives now lived then as well.
     now_ms = store.read_sessions(()).now_ms if found else 0
     return tuple(
         LineRow(

@@ -1,7 +1,7 @@
-"""The vendor of a run: it signs licences for the signed tenants, and computes what they give at each moment.
+"""Plays the vendor of a run: signs licences for the signed tenants, and computes their seats at each moment.
 
-How many seats its licences give is computed here once more, in the plainest way, so that the checker does not
-depend on Licet being right.
+The seats are computed independently of Licet, in the simplest way, so that the checker does not rely on
+Licet's own computation.
 """
 
 import json
@@ -21,7 +21,7 @@ FOREVER_S = 1 << 40
 
 
 class Serial(NamedTuple):
-    """A serial of a licence: how many seats it gives, from and until when, in seconds since 1970."""
+    """A serial of a licence, with its seats, its beginning and its end in seconds since 1970."""
 
     licence: str
     serial: int
@@ -31,12 +31,12 @@ class Serial(NamedTuple):
 
 
 def first(plan: TenantPlan) -> Serial:
-    """What a tenant has at first: what was planned, for ever."""
+    """The licence of a tenant at first: the planned seats, without an end."""
     return Serial("L", 1, plan.signed)
 
 
 def signed_from(serials: list[Serial]) -> list[tuple[int, int]]:
-    """What these give together: from which second on how many seats; the first is of all time before."""
+    """The seats of these licences together, as steps: from which second on, and how many."""
     moments = sorted({0, *(it.begins_s for it in serials), *(it.ends_s for it in serials)} - {FOREVER_S})
     return [(moment, _at(serials, moment)) for moment in moments]
 
@@ -50,7 +50,7 @@ def _at(serials: list[Serial], moment: int) -> int:
 
 
 class Vendor:
-    """Has one key."""
+    """A vendor with one key."""
 
     def __init__(self) -> None:
         self._private = ec.generate_private_key(ec.SECP256R1())
@@ -61,7 +61,7 @@ class Vendor:
         self.file = json.dumps({"vendor": NAME, "product": PRODUCT, "keys": [key.jwk()]}).encode()
 
     def file_of(self, plan: TenantPlan, *serials: Serial) -> bytes:
-        """A file of licences of this tenant."""
+        """A file with licences of this tenant."""
         return "".join(armoured(self._sign(plan, it)) for it in serials).encode()
 
     def _sign(self, plan: TenantPlan, serial: Serial) -> str:
@@ -89,6 +89,6 @@ class Vendor:
         return f"{content}.{encode(self._signature(content.encode()))}"
 
     def _signature(self, content: bytes) -> bytes:
-        """RFC 7518 3.4."""
+        """The signature as two integers of 32 bytes each (RFC 7518 3.4)."""
         r, s = utils.decode_dss_signature(self._private.sign(content, ec.ECDSA(SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos.attacks.figures import HOLD_S, Figures, Told, entry_of, line_of
+from chaos.attacks.figures import HOLD_S, Calls, Figures, entry_of, line_of
 from chaos.attacks.forged import forged
 from chaos.attacks.servers import clones, primaries, rows
 from chaos.site import apis, nodes
@@ -24,13 +24,13 @@ def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def figures(*calls: tuple[str, float, int], memory: str = "alone") -> Figures:
-    """Of calls of number 1 that were let in: who, when, and with a token from when."""
-    told = Told()
+    """The figures of calls with number 1 that were let in: by whom, when, and with a token of when."""
+    counted = Calls()
     for who, at_s, issued_s in calls:
         sent_us = round(at_s * SECOND_US)
-        told.add(1, entry_of(who, issued_s, 1, sent_us, sent_us + 1000))
-    told.add(1, None)
-    return told.figures("by hand", memory, 60)
+        counted.add(1, entry_of(who, issued_s, 1, sent_us, sent_us + 1000))
+    counted.add(1, None)
+    return counted.figures("by hand", memory, 60)
 
 
 class TestFigures:
