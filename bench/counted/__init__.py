@@ -1,1 +1,1 @@
-"""Counts what a piece of work takes in one process, without a server: the same on every machine."""
+"""Counts what a piece of work takes in one process, in units that are the same on every machine."""

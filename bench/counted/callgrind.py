@@ -1,8 +1,9 @@
-"""The processor's own instructions of a request, counted by valgrind where it is installed.
+"""Counts the processor's instructions of a request with valgrind, if it is installed.
 
-It sees what the guard does not: work inside of C code. It takes minutes, and its numbers are of one build of
-Python and its libraries; so there is no baseline, and they are for comparing two commits on one machine.
-The same work is run with fewer and with more requests, and what counts is the difference.
+Unlike `bench guard`, this includes the work inside C code. It takes minutes, and the numbers depend on the
+build of Python and its libraries; so there is no baseline, and they serve to compare two commits on one
+machine. The same work runs with fewer and with more requests, and the difference is what the further requests
+take.
 """
 
 import os
@@ -21,11 +22,11 @@ _FEWER, _MORE = 64, 128
 
 
 class NoValgrind(Exception):
-    """There is no valgrind; the text says where to get it."""
+    """valgrind is not installed; the text says how to get it."""
 
 
 def count() -> Iterator[tuple[str, float]]:
-    """Each kind of request, and its instructions.
+    """The instructions of each kind of request.
 
     Raises NoValgrind.
     """
@@ -46,7 +47,7 @@ def count_one(kind: str, parts: Sequence[str] = ()) -> float:
 
 def _instructions(kind: str, requests: int, parts: Sequence[str]) -> int:
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
-    # Without this, sets and dictionaries stand in another order each time.
+    # Without this, sets have another order in each process.
     variables = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(
         [*command, "-m", "bench.counted.callgrind", kind, str(requests), *parts],

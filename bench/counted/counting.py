@@ -1,8 +1,8 @@
-"""Counting what a piece of work takes, instead of timing it: the same on every machine, however noisy.
+"""Counts the work of requests instead of timing it, so that the result is the same on every machine.
 
-Three counts of each request: instructions of Python's own machine, in all code but the event loop's and ours
-here; loops of SQLite's machine, which is asked to call back at each; and pages written to SQLite's log.
-Work inside of C code is not seen; valgrind can count it.
+It counts, for each request, the bytecode instructions of Python, except those of the event loop and of this
+package; the loops of SQLite's virtual machine, by its progress handler; and the pages written to SQLite's
+WAL. Work inside C code is not counted; valgrind can do that.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ _STATUSES = {
     "denial": HTTPStatus.BAD_REQUEST,
     "wrong": HTTPStatus.UNAUTHORIZED,
     "verify": HTTPStatus.NO_CONTENT,
-}  # of the kinds with another than 200
-_PAGE_BYTES, _FRAME_BYTES, _HEAD_BYTES = 4096, 24, 32  # of SQLite's log
-# What only waits: how often it does is another number each time.
+}  # of the kinds whose status is not 200
+_PAGE_BYTES, _FRAME_BYTES, _HEAD_BYTES = 4096, 24, 32  # of SQLite's WAL
+# Code that waits, which it does another number of times in each run.
 _WAITING = (
     *(str(Path(asyncio.__file__).parent),),
     selectors.__file__,
     threading.__file__,
     queue.__file__,
-    str(Path(__file__).parents[1]),  # what asks
+    str(Path(__file__).parents[1]),  # the code that sends the requests
 )
 
 
 class Counts(NamedTuple):
-    """Of one kind of request: each count by request; `files` are the instructions of each file."""
+    """The counts of one kind of request, for each request; `files` are the instructions of each file."""
 
     instructions: float
     sqlite_loops: float
@@ -49,7 +49,7 @@ class Counts(NamedTuple):
 
 
 class Tracer:
-    """Counts instructions of all threads that start while it is installed, as long as it is `active`."""
+    """Counts the instructions of all threads that start while it is installed, as long as it is `active`."""
 
     def __init__(self) -> None:
         self.active = False
@@ -57,12 +57,12 @@ class Tracer:
         self._is_waiting: dict[CodeType, bool] = {}
 
     def begin(self) -> None:
-        """Count from now."""
+        """Count from now on."""
         self.counts.clear()
         self.active = True
 
     def end(self, requests: int) -> Counts:
-        """The instructions of so many requests, by request."""
+        """Stop counting; returns the counts for each of so many requests."""
         self.active = False
         files: Counter[str] = Counter()
         for code, found in self.counts.items():
@@ -77,7 +77,7 @@ class Tracer:
         )
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
-        """A function is entered."""
+        """Let a function that is entered be traced by instruction, unless it is one that waits."""
         del event, argument
         code = frame.f_code
         if code not in self._is_waiting:
@@ -96,13 +96,13 @@ class Tracer:
 
 
 class Loops:
-    """Counts the loops of SQLite's machine."""
+    """Counts the loops of SQLite's virtual machine, as a progress handler."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def __call__(self) -> int:
-        """One more."""
+        """Count a loop, and let SQLite go on."""
         self.count += 1
         return 0
 
@@ -110,13 +110,13 @@ class Loops:
 def count(
     directory: Path, kinds: Sequence[str] = KINDS, requests: int = REQUESTS, sign: Sign | None = None
 ) -> dict[str, Counts]:
-    """The counts of each of these kinds of request; `sign` has the pools signed.
+    """The counts of each of these kinds of request; `sign` signs the pools.
 
-    Of a kind that may come again byte for byte there are two: where each client asks twice, and is parsed the
-    first time; and `again`, where it has asked before.
+    A kind whose requests may repeat byte for byte has two results: one with clients that ask twice, whose
+    first request is parsed; and `again`, with clients that have asked before.
     """
     with counting_loops() as loops, tracing() as tracer, work(directory, sign) as (made, runner):
-        # Once before: what is done the first time only is nobody's cost.
+        # Run each kind once before, so that work that is done only once is not counted.
         for kind in kinds:
             runner.run(_ask(made, kind, 16, tracer, loops))
         found = {}
@@ -128,7 +128,7 @@ def count(
 
 
 def calibrate() -> float:
-    """The instructions of code that never changes: what another version of Python needs for the same."""
+    """The instructions of code that never changes, to compare versions of Python."""
     with tracing() as tracer:
         tracer.active = True
         exec(_CALIBRATION, {"__name__": "calibration"})  # noqa: S102 - a text of this file
@@ -166,9 +166,9 @@ def _pages(wal: Path) -> int:
 
 @contextmanager
 def tracing() -> Iterator[Tracer]:
-    """In the block instructions can be counted."""
+    """Let instructions be counted during a `with` block."""
     tracer, before = Tracer(), sys.gettrace()
-    sys._getframe().f_trace_opcodes = True  # noqa: SLF001 - 3.12 wants one frame to ask before
+    sys._getframe().f_trace_opcodes = True  # noqa: SLF001 - 3.12 needs it on one frame before
     threading.settrace(tracer)
     sys.settrace(tracer)
     try:
@@ -180,7 +180,7 @@ def tracing() -> Iterator[Tracer]:
 
 @contextmanager
 def counting_loops() -> Iterator[Loops]:
-    """Every connection to SQLite that is made in the block calls back at each loop."""
+    """Count the loops of all connections to SQLite that are made during a `with` block."""
     loops, connect = Loops(), sqlite3.connect
 
     def counting(*arguments: Any, **named: Any) -> sqlite3.Connection:
@@ -195,7 +195,7 @@ def counting_loops() -> Iterator[Loops]:
         sqlite3.connect = connect
 
 
-# What a server does most: calls, attributes, small values, strings, dictionaries, decisions, few loops.
+# It does what a server does most: calls, attributes, small values, strings, dictionaries, branches.
 _CALIBRATION = """
 class Point:
     def __init__(self, *, name, value=None, kind=""):

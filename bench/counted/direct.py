@@ -1,6 +1,6 @@
-"""Commits of fixed batches, straight through `licet.lanes.commit`: what a grant costs where nothing else is.
+"""Measures commits of fixed batches by `licet.lanes.commit`, without a server: a grant's cost in the store.
 
-Stores of a curve are measured in turn, a round of each, so that a noisy moment is everybody's.
+Stores that are compared are measured in turn, one round each, so that noise affects all of them alike.
 """
 
 import statistics
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 BATCH = 32
 _Answer = TypeVar("_Answer")
-_STRIDE = 7919  # a prime: clients come in an order that is not the tables'
+_STRIDE = 7919  # a prime, so that the clients come in another order than in the tables
 
 
 class Taken(NamedTuple):
-    """What a command took in one round, in us: by the clock, and of processors here and in a database.
+    """The cost of a command in one round, in us: elapsed time, and processor time here and in the database.
 
-    `log_bytes` is what it wrote to the log of the store.
+    `log_bytes` is what it wrote to the WAL of the store.
     """
 
     wall_us: float
@@ -37,7 +37,7 @@ class Taken(NamedTuple):
 
 
 class Direct:
-    """A store with which batches are committed in this process. Close it."""
+    """Commits batches to a store in this process. Close it."""
 
     def __init__(self, loaded: Loaded, numbers: Sequence[int]) -> None:
         self.loaded = loaded
@@ -45,29 +45,29 @@ class Direct:
         self._numbers = cycle([numbers[at * _STRIDE % len(numbers)] for at in range(len(numbers))])
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._store.close()
 
     def grants(self, count: int = BATCH) -> list[Command]:
-        """So many grants, of the next clients."""
+        """Grants of the next clients."""
         now_ms = self._store.clock.now_ms()
         return [self.loaded.command(number, new_sid(now_ms)) for number in islice(self._numbers, count)]
 
     def ends(self, grants: Sequence[Command]) -> list[Command]:
-        """The ends of sessions that these grants began."""
+        """The commands that end the sessions of these grants."""
         return [
             self.loaded.end(grant.client_key - 1, grant.sid) for grant in grants if isinstance(grant, Grant)
         ]
 
     def measure(self, batches: Sequence[list[Command]], outcome: type | tuple[type, ...] = Granted) -> Taken:
-        """What a command of these batches takes."""
+        """Commit these batches; returns the cost of a command."""
         taken, answers = self._timed(lambda: [commit(self._store, it) for it in batches], batches)
         wrong = [it for answer in answers for it in answer if not isinstance(it, outcome)]
         assert not wrong, wrong[:3]
         return taken
 
     def measure_reads(self, batches: Sequence[Sequence[bytes]]) -> Taken:
-        """What it takes to read one of these sessions, which live."""
+        """Read these live sessions; returns the cost of one."""
         taken, answers = self._timed(lambda: [self._store.read_sessions(it) for it in batches], batches)
         assert [len(it.sessions) for it in answers] == [*map(len, batches)], "some do not live"
         return taken
@@ -75,8 +75,8 @@ class Direct:
     def _timed(
         self, do: Callable[[], list[_Answer]], batches: Sequence[Sized]
     ) -> tuple[Taken, list[_Answer]]:
-        """What each item of these batches takes, and the answers."""
-        # The database's first: looking for its processes is work of this one.
+        """The cost of each item of these batches, and the answers."""
+        # Read the database's time first, because finding its processes takes time of this one.
         log, database, own_s = self._log_bytes(), self._database_cpu_s(), time.process_time()
         began = time.perf_counter()
         answers = do()

@@ -1,9 +1,9 @@
-"""The guard against going slow: what a request takes, counted, against what was written down before.
+"""Guards against regressions: compares the counts of each kind of request with a recorded baseline.
 
-baseline.json has the counts by version of Python. A count may grow by LOSS_MAX; a change that makes the
-server do more on purpose, or less, renews the baseline in the same commit, and the difference shows what it
-costs. A version that the baseline does not know is compared with the nearest one, by what each needs for
-code that never changes; that is rough, and so is its bound.
+`baseline.json` has the counts for each version of Python. A count may grow by LOSS_MAX. A change that
+deliberately makes the server do more or less renews the baseline in the same commit, whose difference shows
+the cost. An unknown version of Python is compared with the nearest known one, scaled by the instructions
+that each needs for code that never changes; that is rough, and so is its bound.
 """
 
 import json
@@ -17,12 +17,12 @@ from bench.counted.counting import Counts
 BASELINE = Path(__file__).parents[1] / "baseline.json"
 LOSS_MAX = 0.15
 LOSS_MAX_ROUGH = 0.40
-_LEAST = {"instructions": 1.0, "sqlite_loops": 5.0, "wal_pages": 0.1}  # less than that is nothing
+_LEAST = {"instructions": 1.0, "sqlite_loops": 5.0, "wal_pages": 0.1}  # less does not count as growth from 0
 _FILES_SHOWN = 5
 
 
 class Compared(NamedTuple):
-    """One count of one kind of request, then and now."""
+    """One count of one kind of request, in the baseline and now."""
 
     kind: str
     name: str
@@ -32,31 +32,31 @@ class Compared(NamedTuple):
 
     @property
     def change(self) -> float:
-        """By what share it grew."""
+        """The growth as a share of the baseline."""
         return self.now / self.then - 1 if self.then else 0.0
 
     @property
     def is_loss(self) -> bool:
-        """Whether it grew by more than it may."""
+        """Whether it grew by more than the bound."""
         return self.now > self.then * (1 + self.bound) + _LEAST[self.name] * (self.then == 0)
 
     @property
     def is_gain(self) -> bool:
-        """Whether it shrank so much that the baseline would let the gain be lost again."""
+        """Whether it shrank so much that the old baseline would not notice if the gain were lost again."""
         return self.now < self.then * (1 - self.bound)
 
 
 class Baseline:
-    """The counts that were written down."""
+    """The recorded counts."""
 
     def __init__(self, path: Path = BASELINE) -> None:
         self._path = path
         self._versions: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
 
     def compare(self, counts: Mapping[str, Counts], calibration: float) -> list[Compared]:
-        """Each count against what it was.
+        """Compare each count with the baseline.
 
-        Raises LookupError when nothing was ever written down.
+        Raises LookupError if the baseline lacks the kind of request.
         """
         return [figure for kind, now in counts.items() for figure in self._compare(kind, now, calibration)]
 
@@ -70,21 +70,21 @@ class Baseline:
             yield Compared(kind, name, before, getattr(now, name), bound)
 
     def of(self, kind: str) -> Counts:
-        """What was written down of a kind of request, for this version of Python or the nearest.
+        """The recorded counts of a kind of request, for this version of Python or the nearest.
 
         Raises LookupError.
         """
         return Counts(**self._versions[self._nearest(kind)]["kinds"][kind])
 
     def _nearest(self, kind: str) -> str:
-        """The version that knows this kind and is nearest to this one."""
+        """The nearest version of Python whose baseline has this kind."""
         known = [version for version, then in self._versions.items() if kind in then["kinds"]]
         if not known:
             raise LookupError(f"there is no baseline of {kind}: make bench-guard WITH=--renew")
         return min(known, key=lambda version: abs(_minor(version) - _minor(_version())))
 
     def files(self, kind: str, now: Counts) -> Iterator[str]:
-        """The files of a kind of request that need more than before, the worst first."""
+        """The files in which a kind of request needs more instructions than before, the worst first."""
         then = self._versions.get(_version(), {}).get("kinds", {}).get(kind, {}).get("files", {})
         more = sorted(((count - then.get(file, 0), file) for file, count in now.files.items()), reverse=True)
         for difference, file in more[:_FILES_SHOWN]:
@@ -92,14 +92,14 @@ class Baseline:
                 yield f"{file}: {then.get(file, 0):,.0f} then, {now.files[file]:,.0f} now"
 
     def renew(self, counts: Mapping[str, Counts], calibration: float) -> None:
-        """Write these counts down for this version of Python."""
+        """Record these counts for this version of Python."""
         kinds = {kind: now._asdict() for kind, now in counts.items()}
         self._versions[_version()] = {"calibration": calibration, "kinds": kinds}
         self._path.write_text(json.dumps(self._versions, indent=1, sort_keys=True) + "\n")
 
 
 def report(baseline: Baseline, counts: Mapping[str, Counts], compared: list[Compared]) -> Iterator[str]:
-    """The comparison in lines; after a loss, where it is."""
+    """The comparison in lines; after a regression, the files that cause it."""
     yield f"{'':16}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"
     for kind, now in counts.items():
         mine = [figure for figure in compared if figure.kind == kind]

@@ -1,6 +1,6 @@
-"""Counting what Licet's neighbours pay for a request: an API for its guard, a program for its `LicetAuth`.
+"""Counts what a request costs beside Licet: an API for its guard, and a program for its `LicetAuth`.
 
-Both hold what they need, as they mostly do, and nothing is sent.
+Both have a valid token or introspection in memory, as is usual, so that nothing is sent.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _DAY_S = 86_400.0
 
 
 def count_neighbours() -> dict[str, Counts]:
-    """The counts of each; there is no SQLite in it."""
+    """The counts of both; neither uses SQLite."""
     with tracing() as tracer, asyncio.Runner() as runner:
         return {"guarded": runner.run(_guarded(tracer)), "client": _client(tracer)}
 
@@ -34,7 +34,7 @@ async def _guarded(tracer: Tracer) -> Counts:
         tenant="Jim_Test", client="Client1", user="C1", scopes=frozenset({"all"}), session="s", pool="full"
     )
     found = Live(identity=who, left_s=None, believed_s=60.0)
-    guard._cache.keep(Secret(_TOKEN), found, time.monotonic())  # noqa: SLF001 - as if it had asked
+    guard._cache.keep(Secret(_TOKEN), found, time.monotonic())  # noqa: SLF001 - as if it had introspected
     app = GuardMiddleware(_nothing, guard)
     headers = [
         (b"host", b"api"),
@@ -44,7 +44,7 @@ async def _guarded(tracer: Tracer) -> Counts:
         (b"x-forwarded-proto", b"https"),
     ]
     scopes = [_scope(headers) for _ in range(REQUESTS)]
-    await app(_scope(headers), None, None)  # type: ignore[arg-type]  # nobody looks at them
+    await app(_scope(headers), None, None)  # type: ignore[arg-type]  # they are not used
     tracer.begin()
     for scope in scopes:
         await app(scope, None, None)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def _client(tracer: Tracer) -> Counts:
         expires_in_s=_DAY_S,
         refresh_expires_in_s=None,
     )
-    auth._session._tokens = held  # noqa: SLF001 - as if it had asked
+    auth._session._tokens = held  # noqa: SLF001 - as if it had asked for a token
     requests = [httpx.Request("GET", f"{_API}/jobs") for _ in range(REQUESTS)]
     answers = [httpx.Response(200, request=it) for it in requests]
     tracer.begin()
@@ -72,7 +72,7 @@ def _client(tracer: Tracer) -> Counts:
         except StopIteration:
             continue
     found = tracer.end(REQUESTS)
-    auth._session._tokens = None  # noqa: SLF001 - there is nobody to log off at
+    auth._session._tokens = None  # noqa: SLF001 - there is no server to log off at
     return found
 
 

@@ -1,12 +1,12 @@
-"""What a grant takes of a pool with many seats and rules, beside one with few seats and no options.
+"""Measures a grant in a pool with many seats and rules, and compares it with one with few and no options.
 
-Two stores with the same clients: a pool with 10 seats in use and no options, which has as many more as a
-batch takes, so that it is at its bound then; and one with a million seats, of which all are taken that are
-not reserved, with 100 rules of 20 groups and a queue. The last kind of batch asks both for one more than
-they can give. A grant counts for a max and a reserve there; with `per_client`, for a limit of its client as
-well. Batches are committed straight away; the two have their turns. What matters is processor time. On
-SQLite the instructions of Python's machine and the loops of SQLite's are counted as well: noise changes
-neither.
+There are two stores with the same clients. One has a pool without options, with 10 seats in use and as many
+free as a batch takes. The other has a pool with a million seats, 100 rules for 20 groups, and a queue; all
+seats that are not reserved are in use. The last kind of batch asks both for one seat more than is free. In
+the second pool a grant counts for a max and a reserve; with `per_client`, also for a limit of its client.
+
+Batches are committed without a server, to the two stores in turn. What matters is processor time. On SQLite
+the instructions of Python and the loops of SQLite are counted as well, which noise does not change.
 """
 
 import statistics
@@ -30,7 +30,7 @@ BATCHES = (1, 14)
 SEATS = 1_000_000
 MORE_MAX = 0.20
 _FEW = 10
-_GROUPS = 20  # of each of which one client at a time has a seat
+_GROUPS = 20  # one client of each has a seat at a time
 _MEMBERS = 5  # of a group
 _LATE = _GROUPS * _MEMBERS
 _QUEUE = 20
@@ -55,22 +55,22 @@ Outcomes = type | tuple[type, ...]
 
 
 class Pair(NamedTuple):
-    """Of the pool with few seats and no options, and of the one with many seats and rules."""
+    """A figure for the pool with few seats and no options, and for the one with many seats and rules."""
 
     few: float
     many: float
 
     @property
     def ratio(self) -> float:
-        """How many times the first the second is."""
+        """The second figure divided by the first."""
         return self.many / self.few
 
 
-class Desk:
-    """A store whose pool is at its bound but for `room` seats, and what is asked of it. Close it."""
+class MeasuredStore:
+    """A store whose pool is full except for `room` seats, and the batches for it. Close it."""
 
     def __init__(self, kind: Kind, room: int, seats: int = 0, *, per_client: bool = False) -> None:
-        """With `seats`, the pool has so many, and options."""
+        """With `seats`, the pool has so many seats, and options."""
         shape = Shape(clients=_FEW, sessions=_FEW, late=_LATE, room=_GROUPS if seats else room)
         self._loaded = Loaded(kind, keyring(), shape)
         if seats:
@@ -79,24 +79,24 @@ class Desk:
         self._room = room
 
     def close(self) -> None:
-        """Let go of the store, and remove it."""
+        """Close the store, and remove it."""
         self._direct.close()
         self._loaded.kind.remove(self._loaded.place)
 
     def round(self) -> Iterator[tuple[str, list[Command], Outcomes]]:
-        """What is asked in turn: batches of one kind each, and how they are answered."""
+        """The batches of a round in order: the kind, the commands, and their expected outcomes."""
         takes = self._takes(0)
         yield "grant", takes, Granted
         yield "denial", self._takes(_GROUPS), Denied
         yield "renewal", [_renewal(it) for it in takes], Granted
         yield "logoff", self._direct.ends(takes), Ended
         takes = self._takes(0)
-        # The pool is full before the last one is decided.
+        # The pool is full when the last command is decided.
         yield "grant, and one denied", [*takes, self._grant(_GROUPS)], (Granted, Denied)
         self._direct.measure([self._direct.ends(takes)], Ended)
 
     def measure(self, commands: list[Command], outcomes: Outcomes) -> Taken:
-        """Have them committed."""
+        """Commit these commands; returns the cost of one."""
         return self._direct.measure([commands], outcomes)
 
     def _takes(self, first: int) -> list[Command]:
@@ -109,49 +109,51 @@ class Desk:
 def measure(
     kind: Kind, batch: int, rounds: int, seats: int = SEATS, *, per_client: bool = False
 ) -> Mapping[str, Pair]:
-    """The processor time of a command of each kind, in batches of this size: medians, in us."""
+    """The median processor time of a command of each kind in us, in batches of this size."""
     taken: dict[str, tuple[list[float], list[float]]] = {}
-    with _desks(kind, batch, seats, per_client) as desks:
+    with _stores(kind, batch, seats, per_client) as stores:
         for number in range(rounds + _WARM_ROUNDS):
-            for asked in zip(*(desk.round() for desk in desks), strict=True):
+            for asked in zip(*(store.round() for store in stores), strict=True):
                 times = taken.setdefault(asked[0][0], ([], []))
-                # Which one is first changes, as the second finds warm caches.
+                # The order alternates, because the second finds warm caches.
                 for at in (0, 1) if number % 2 else (1, 0):
                     _, commands, outcomes = asked[at]
-                    one = desks[at].measure(commands, outcomes)
+                    one = stores[at].measure(commands, outcomes)
                     if number >= _WARM_ROUNDS:
                         times[at].append(one.cpu_us + one.database_cpu_us)
     return {name: Pair(*map(statistics.median, both)) for name, both in taken.items()}
 
 
 def count(kind: Kind, batch: int, seats: int, *, per_client: bool = False) -> Mapping[str, tuple[Pair, Pair]]:
-    """The instructions of Python's machine for a command of each kind, and the loops of SQLite's."""
+    """The instructions of Python and the loops of SQLite for a command of each kind."""
     found: dict[str, list[tuple[float, float]]] = {}
-    with counting_loops() as loops, _desks(kind, batch, seats, per_client) as desks:
-        for desk in desks:
+    with counting_loops() as loops, _stores(kind, batch, seats, per_client) as stores:
+        for store in stores:
             for is_counted in (False, True):
-                for name, commands, outcomes in desk.round():
-                    one = _count(desk, commands, outcomes, loops)
+                for name, commands, outcomes in store.round():
+                    one = _count(store, commands, outcomes, loops)
                     if is_counted:
                         found.setdefault(name, []).append(one)
     return {name: (Pair(few[0], many[0]), Pair(few[1], many[1])) for name, (few, many) in found.items()}
 
 
 @contextmanager
-def _desks(kind: Kind, batch: int, seats: int, per_client: bool) -> Iterator[list[Desk]]:
+def _stores(kind: Kind, batch: int, seats: int, per_client: bool) -> Iterator[list[MeasuredStore]]:
     with ExitStack() as stack:
-        desks = [Desk(kind, batch), Desk(kind, batch, seats, per_client=per_client)]
-        for desk in desks:
-            stack.callback(desk.close)
-        yield desks
+        stores = [MeasuredStore(kind, batch), MeasuredStore(kind, batch, seats, per_client=per_client)]
+        for store in stores:
+            stack.callback(store.close)
+        yield stores
 
 
-def _count(desk: Desk, commands: list[Command], outcomes: Outcomes, loops: Loops) -> tuple[float, float]:
-    """Instructions and loops of a command."""
+def _count(
+    store: MeasuredStore, commands: list[Command], outcomes: Outcomes, loops: Loops
+) -> tuple[float, float]:
+    """The instructions and loops of one command."""
     looped = loops.count
     with tracing() as tracer:
         tracer.begin()
-        desk.measure(commands, outcomes)
+        store.measure(commands, outcomes)
         instructions = tracer.end(len(commands)).instructions
     return instructions, (loops.count - looped) / len(commands)
 
@@ -164,7 +166,7 @@ def _renewal(grant: Command) -> Command:
 
 
 def _add_options(loaded: Loaded, seats: int, *, per_client: bool) -> None:
-    others = seats - _FEW - _GROUPS  # which are in use beside those of the clients
+    others = seats - _FEW - _GROUPS  # seats in use besides those of the clients
     store = loaded.place.open()
     groups = [f"group:g{number:02}" for number in range(_GROUPS)]
     with changing(store, "bench") as change:

@@ -1,9 +1,9 @@
-"""What the journal and the metrics take of a request: the same work with them and without.
+"""Counts what the journal and the metrics cost a request: the same work with and without them.
 
-Without the metrics nothing is counted or timed, though the calls that would do it stay; without the journal
-no row of it is made or written, nor of the use of pools. Everything else is the same, so the difference is
-what they cost: in instructions of Python, in loops of SQLite, in pages of its log, and where valgrind is
-installed, in instructions of the processor, which see all of it.
+Without the metrics the calls that count and time remain, and do nothing; without the journal no row of it is
+made or written, nor of the usage of pools. All else is the same, so the difference is their cost: in
+instructions of Python, in loops of SQLite, in pages of its WAL, and, with valgrind, in instructions of the
+processor, which include all work.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ LOSS_MAX = 0.05  # of a grant, both together
 
 
 class _NotFolded:
-    """A batch without a report."""
+    """The journal rows of a batch, which are none."""
 
     def __init__(self, book: object) -> None:
         del book
@@ -44,7 +44,7 @@ _WITHOUT: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def without(parts: Sequence[str]) -> Iterator[None]:
-    """In the block these parts are not there."""
+    """Switch these parts off during a `with` block."""
     with ExitStack() as stack:
         for part in parts:
             for name, instead in _WITHOUT[part].items():
@@ -53,7 +53,7 @@ def without(parts: Sequence[str]) -> Iterator[None]:
 
 
 def measure(kind: str, directory: Callable[[], Path]) -> dict[str, Counts]:
-    """A kind of request with all, and without each part and both; `directory` gives an empty one."""
+    """The counts with all, without each part, and without both; `directory` makes an empty directory."""
     found = {}
     for name, parts in {"all": (), **{part: (part,) for part in PARTS}, "both": PARTS}.items():
         with without(parts):
@@ -62,7 +62,7 @@ def measure(kind: str, directory: Callable[[], Path]) -> dict[str, Counts]:
 
 
 def report(found: dict[str, Counts]) -> Iterator[str]:
-    """What each part takes, in lines."""
+    """The cost of each part, in lines."""
     whole = found["all"]
     yield f"{'':12}{'instructions':>24}{'SQLite loops':>24}{'pages written':>24}"
     yield f"{'with all':12}" + "".join(f"{getattr(whole, name):24,.1f}" for name in _COUNTED)

@@ -1,11 +1,11 @@
-"""What each kind of request costs with very many live sessions, beside the same with few.
+"""Measures each kind of request with very many live sessions, and compares it with the same with few.
 
-The stores have the same 10,000 clients, and are asked in turn, round by round. Commands are committed
-straight away, in batches of 32, and introspections are read as a server's reading thread reads them. A
-session that is refreshed or introspected is another one in each round, anywhere among those that live, of the
-1,000 clients that ask. Seats are taken by clients that have no session, and the pool is full then. What
-matters is processor time, which a noisy machine changes little; the ratio is of one round, as nearly one
-moment is.
+The stores have the same 10,000 clients, and are measured in turn, round by round. Commands are committed
+without a server, in batches of 32, and introspections are read as by a server's reading thread. The sessions
+that are refreshed or introspected are random ones of the 1,000 clients that ask, others in each round. Seats
+are taken by clients without a session, until the pool is full. What matters is processor time, which a noisy
+machine changes little. A ratio compares figures of the same round, which were measured at nearly the same
+time.
 """
 
 import statistics
@@ -29,7 +29,7 @@ from licet.store import schema
 from licet.store.errors import StoreUnavailable
 
 COUNTS = (1_000, 1_000_000, 10_000_000)
-GROWTH_MAX = 1.2  # of the most sessions beside the fewest, for each kind
+GROWTH_MAX = 1.2  # of the cost of each kind, from the fewest sessions to the most
 GRANT = "grant of a client that has its seat"
 REFRESH = "refresh of any session"
 INTROSPECTION = "introspection of any session, read alone"
@@ -42,7 +42,7 @@ SWEEP_NONE = "sweep that finds nothing"
 
 _ASKING = 1_000  # clients
 _BATCHES = 25
-_ROOM = 15  # batches of seats that are free
+_ROOM = 15  # free seats, in batches
 _SWEEP_MAX = 500  # as in the settings
 _SWEEPS = 4
 _TRIES = 5
@@ -56,13 +56,13 @@ _LATE_LEFT = text("SELECT count(*) FROM session WHERE client_key > :clients")
 _WROTE = text("UPDATE setup SET writer = writer + 1")
 
 
-class Desk:
-    """A store with so many live sessions, and what is asked of it. Close it."""
+class MeasuredStore:
+    """A store with so many live sessions, and the batches for it. Close it."""
 
     def __init__(
-        self, kind: Kind, sessions: int, straight: Callable[[Loaded, Sequence[int]], Direct] = Direct
+        self, kind: Kind, sessions: int, direct: Callable[[Loaded, Sequence[int]], Direct] = Direct
     ) -> None:
-        """`straight` makes what commits, and says what that takes."""
+        """`direct` makes the object that commits batches and measures them."""
         room = _ROOM * BATCH
         self._loaded = Loaded(kind, keyring(), Shape(sessions=sessions, late=room + BATCH, room=room))
         with connection(self._loaded.place) as opened:
@@ -72,20 +72,20 @@ class Desk:
                 "UPDATE tenant SET version = (SELECT version FROM setup)",
             ):
                 opened.execute(text(statement))
-        self._direct = straight(self._loaded, range(_ASKING))
+        self._direct = direct(self._loaded, range(_ASKING))
         self._random = Random(0)  # noqa: S311 - no secret
 
     def close(self) -> None:
-        """Let go of the store, and remove it."""
+        """Close the store, and remove it."""
         self._direct.close()
         self._loaded.kind.remove(self._loaded.place)
 
     def store_bytes(self) -> int:
-        """How large the store is."""
+        """The size of the store."""
         return self._direct.store_bytes()
 
     def round(self) -> dict[str, Taken]:
-        """What a request of each kind takes; asked again where a busy machine answers too late."""
+        """The cost of a request of each kind; the round is repeated if a busy machine times out."""
         for _ in range(_TRIES - 1):
             try:
                 return self._round()
@@ -96,7 +96,7 @@ class Desk:
     def _round(self) -> dict[str, Taken]:
         direct = self._direct
         self._tidy()
-        for _ in range(-(-_ASKING // BATCH)):  # what is remembered of those who ask is known again
+        for _ in range(-(-_ASKING // BATCH)):  # so that the store remembers the clients that ask again
             direct.measure([direct.grants()])
         found = {GRANT: direct.measure([direct.grants() for _ in range(_BATCHES)])}
         found[REFRESH] = direct.measure([[self._refresh(*it) for it in batch] for batch in self._any()])
@@ -120,7 +120,7 @@ class Desk:
         return found
 
     def _tidy(self) -> None:
-        """Clear away what a round has left that was not ended."""
+        """Sweep the sessions that a failed round has left."""
         with connection(self._loaded.place) as opened:
             left = opened.execute(_LATE_LEFT, {"clients": self._loaded.shape.clients}).scalar_one()
         if left:
@@ -136,17 +136,17 @@ class Desk:
         return Refresh(tenant_id=1, client_key=client_key, sid=sid, address="127.0.0.1")
 
     def _late(self, first: int) -> list[Command]:
-        """A batch of grants of clients that have no session."""
+        """A batch of grants of clients without a session."""
         shape, now_ms = self._loaded.shape, SystemClock().now_ms()
         keys = range(shape.clients + first, shape.clients + first + BATCH)
         return [self._loaded.command(number, new_sid(now_ms)) for number in keys]
 
     def _any(self) -> list[list[tuple[int, bytes]]]:
-        """Batches of sessions of those who ask, each once: its client and its id."""
+        """Batches of random sessions of the clients that ask, each once: its client and its id."""
         shape = self._loaded.shape
         among = range(_ASKING * max(1, shape.sessions // shape.clients))
         chosen = self._random.sample(among, min(_BATCHES * BATCH, len(among)))
-        # The first of each client have the numbers from 1 on, then come the second.
+        # The first sessions of all clients have the numbers from 1 on; then come the second ones.
         numbers = [it // _ASKING * shape.clients + it % _ASKING + 1 for it in chosen]
         columns = schema.session.c
         with connection(self._loaded.place) as opened:
@@ -157,7 +157,7 @@ class Desk:
         return [sessions[at : at + BATCH] for at in range(0, len(sessions), BATCH)]
 
     def _begin_expired(self, sessions: int) -> None:
-        """Sessions that have expired, of clients that have others."""
+        """Insert expired sessions of clients that have others."""
         shape = Shape(clients=_ASKING, sessions=sessions)
         with connection(self._loaded.place) as opened:
             now_ms = SystemClock().now_ms() - _TWO_DAYS_MS
@@ -165,7 +165,7 @@ class Desk:
             opened.execute(_WROTE)
 
     def _expire_late(self) -> None:
-        """Have the sessions of those who took the seats expire, and the seats."""
+        """Let the sessions and seats of the clients that took seats expire."""
         values = {"past_ms": SystemClock().now_ms() - 1000, "clients": self._loaded.shape.clients}
         with connection(self._loaded.place) as opened:
             for statement in _OVERDUE.split(";"):
@@ -181,7 +181,7 @@ class Desk:
 def measure(
     kinds: Sequence[Kind], counts: Sequence[int], rounds: int, directory: Path
 ) -> Iterator[dict[str, Any]]:
-    """What was found with so many live sessions each, the fewest first; after each store all so far."""
+    """The results with each number of live sessions, the fewest first; yields all so far after each store."""
     found: dict[str, Any] = {
         "machine": machine.describe(directory),
         "counts": [*counts],
@@ -196,35 +196,35 @@ def _measure(kind: Kind, counts: Sequence[int], rounds: int) -> dict[str, Any]:
     taken: dict[str, list[list[Taken]]] = {}
     at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     with ExitStack() as stack:
-        desks = []
+        stores = []
         for count in counts:
             began = time.perf_counter()
-            desks.append(Desk(kind, count))
-            stack.callback(desks[-1].close)
+            stores.append(MeasuredStore(kind, count))
+            stack.callback(stores[-1].close)
             print(f"{kind.name}: {count:,} sessions in {time.perf_counter() - began:.0f} s", flush=True)
-        sizes = [desk.store_bytes() for desk in desks]
+        sizes = [store.store_bytes() for store in stores]
         for number in range(rounds + 1):
-            # Which one is first changes, as a noisy moment may be anybody's.
-            turns = range(len(desks)) if number % 2 else reversed(range(len(desks)))
-            of_round = {at: desks[at].round() for at in turns}
+            # The order alternates, so that noise affects all stores alike.
+            turns = range(len(stores)) if number % 2 else reversed(range(len(stores)))
+            of_round = {at: stores[at].round() for at in turns}
             for name in of_round[0]:
                 if number:
-                    taken.setdefault(name, []).append([of_round[at][name] for at in range(len(desks))])
+                    taken.setdefault(name, []).append([of_round[at][name] for at in range(len(stores))])
     requests = {name: _summary(points) for name, points in taken.items()}
     return {"at": at, "rounds": rounds, "bytes": sizes, "requests": requests}
 
 
 def merged(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One result of several, each of other kinds of store, on one machine."""
+    """One result of several, of other kinds of store each, on one machine."""
     first = results[0]
     assert all(it["counts"] == first["counts"] for it in results), "of other numbers of sessions"
     return {**first, "stores": {kind: of_kind for it in results for kind, of_kind in it["stores"].items()}}
 
 
 def _summary(rounds: Sequence[Sequence[Taken]]) -> list[dict[str, float]]:
-    """Of each number of sessions: medians, and how many times the processor time with the fewest.
+    """For each number of sessions the medians, and the ratio of processor time to that with the fewest.
 
-    The ratio is of one round, and its median the least disturbed.
+    The ratios are of single rounds; their median is the least disturbed by noise.
     """
     return [_point(points, [_processors_us(it[0]) for it in rounds]) for points in zip(*rounds, strict=True)]
 
@@ -241,12 +241,12 @@ def _processors_us(taken: Taken) -> float:
 
 
 def _each(taken: Taken, count: int) -> Taken:
-    """What each of so many sessions took, where a command clears away that many."""
+    """The cost for each of so many sessions that one command sweeps."""
     return Taken(*(value / count for value in taken))
 
 
 def report(found: Mapping[str, Any]) -> Iterator[str]:
-    """What was found, in lines."""
+    """The results, in lines."""
     for kind, of_kind in found["stores"].items():
         for at, count in enumerate(found["counts"]):
             yield f"{kind}: {count:,} live sessions, {of_kind['bytes'][at] / 1e6:,.0f} MB"
@@ -259,7 +259,7 @@ def report(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def missed(found: Mapping[str, Any]) -> Iterator[str]:
-    """The kinds that cost more with the most sessions than they may."""
+    """The kinds of requests whose cost grows by more than GROWTH_MAX."""
     for kind, of_kind in found["stores"].items():
         for name, points in of_kind["requests"].items():
             if (ratio := points[-1]["ratio"]) > GROWTH_MAX:

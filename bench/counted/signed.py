@@ -1,6 +1,6 @@
-"""What a request of a signed pool takes, beside the same request of a pool in no licence, counted.
+"""Counts the requests of a signed pool, and compares them with those of a pool in no licence.
 
-A vendor of its own signs a licence for the pool of each tenant; the rest of the two set-ups is the same.
+A vendor signs a licence for the pool of each tenant; otherwise the two set-ups are the same.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +19,15 @@ from licet.vendor.private_keys import new_private_key
 KINDS = ("grant", "first", "refresh", "introspect")  # `grant` shares a seat, `first` takes one
 GRANTS = ("grant", "first")
 MORE_MAX = 0.10  # instructions of a grant
-_NOISE = 0.005  # the same work counts differently by this share from run to run
-_REQUESTS = 64  # of each kind; each client can take its first seat once
+_NOISE = 0.005  # the counts of the same work differ by this share from run to run
+_REQUESTS = 64  # of each kind, as each client can take its first seat only once
 _ISSUED_S = 1_500_000_000
 
 
 def sign_pools(place: Place, tenants: Sequence[str]) -> bytes:
     """Trust a vendor, and install a licence of many seats for the pool `full` of each of these tenants.
 
-    The vendor's file, which an API has compiled in.
+    Returns the file of the vendor, for guards.
     """
     key = new_private_key()
     vendor = Vendor(name="bench", product="api", keys={key.public.kid: key.public})
@@ -52,7 +52,7 @@ def sign_pools(place: Place, tenants: Sequence[str]) -> bytes:
 
 
 def count_both(directory: Path) -> dict[str, tuple[Counts, Counts]]:
-    """Of each kind of request the counts of a pool in no licence, and those of a signed one."""
+    """For each kind of request, the counts of a pool in no licence, and of a signed one."""
     found = []
     for name, sign in (("unsigned", None), ("signed", sign_pools)):
         own = directory / name
@@ -63,7 +63,7 @@ def count_both(directory: Path) -> dict[str, tuple[Counts, Counts]]:
 
 
 def ratio(counts: tuple[Counts, Counts]) -> float:
-    """Instructions of a signed pool by those of one in no licence."""
+    """The instructions of a signed pool, divided by those of a pool in no licence."""
     unsigned, signed = counts
     return signed.instructions / unsigned.instructions
 
@@ -80,7 +80,7 @@ def report(found: Mapping[str, tuple[Counts, Counts]]) -> Iterator[str]:
 
 
 def missed(found: Mapping[str, tuple[Counts, Counts]]) -> Iterator[str]:
-    """Which bounds are not kept."""
+    """The bounds that are exceeded."""
     for kind in GRANTS:
         if (more := ratio(found[kind]) - 1) > MORE_MAX + _NOISE:
             yield f"A signed pool costs a grant ({kind}) {more:.1%}, and {MORE_MAX:.0%} is the most."

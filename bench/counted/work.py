@@ -1,8 +1,8 @@
-"""A fixed piece of work in one process, from the bytes of a request to the bytes of its answer, for counting.
+"""Runs a whole server in one process, from the bytes of a request to the bytes of its answer, for counting.
 
-All of a server is there but the network and the event loop's waiting: connections write into memory, and the
-committing process is a thread at the other end of its socket. Requests come in waves, one on each connection,
-and the next wave comes when all are answered; so batches are the same each time. Time stands still.
+Only the network is missing: connections write into memory, and the committing process is a thread at the
+other end of its socket. Requests come in waves, one on each connection, and the next wave comes when all are
+answered; so the batches are the same in each run. The clock is a manual one.
 """
 
 import asyncio
@@ -52,15 +52,15 @@ from licet.web.waiting import WaitingRequests
 WAVE = 8  # requests at a time
 CLIENTS = 64
 KINDS = ("grant", "view", "limit", "refresh", "introspect", "verify", "logoff", "denial", "wrong")
-FIRST = "First"  # a tenant of clients that take their first seats
-PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test breaks something
-Sign = Callable[[Place, Sequence[str]], object]  # the pools of these tenants
+FIRST = "First"  # a tenant whose clients take their first seats
+PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test drops an index with them
+Sign = Callable[[Place, Sequence[str]], object]  # signs the pools of these tenants
 _HOST = "licet.example"
 _WRONG = f"{SECRET_PREFIX}{'0' * 59}"  # as long as a secret
 
 
 class Work:
-    """A server in memory, ready to be asked. Use `work(directory)` to make one."""
+    """A server in memory. Use `work(directory)` to make one."""
 
     def __init__(self, directory: Path, loop: asyncio.AbstractEventLoop, sign: Sign | None = None) -> None:
         self.wal = directory / f"{SQLITE_NAME}-wal"
@@ -82,7 +82,7 @@ class Work:
         self._held: dict[str, list[Held]] = {}
 
     async def open(self) -> None:
-        """Start what a server starts."""
+        """Start the parts of the server."""
         store, clock, measures = self._store, self._clock, Measures()
         self._committer = Committer(
             self._start, on_end=_fail, saw_version=lambda _: None, committed=measures.committed
@@ -127,21 +127,21 @@ class Work:
         self._connections = [Connection(config(public, protocol), self._loop) for _ in range(WAVE)]
 
     async def close(self) -> None:
-        """End it."""
+        """Stop all parts."""
         await self._committer.close()
         await self._reads.close()
         self._authenticator.close()
         self._store.close()
 
     async def prepare(self) -> None:
-        """Have each client begin a session, and the only seat of `scarce` taken."""
+        """Begin a session of each client, and let the only seat of `scarce` be taken."""
         await self.answer([self._site.hold(MANY)])
         for tenant in (MANY, LIMITED):
             grants = [self._site.grant(tenant, number) for number in range(CLIENTS)]
             self._held[tenant] = tokens_of(await self.answer(grants))
 
     async def requests(self, kind: str, times: int) -> list[Request]:  # noqa: PLR0911 - a case for each kind
-        """So many requests of a kind; for logoffs the sessions are begun now."""
+        """So many requests of a kind; for logoffs, their sessions are begun first."""
         site, numbers = self._site, list(islice(cycle(range(CLIENTS)), times))
         match kind:
             case "grant" | "view":
@@ -168,7 +168,7 @@ class Work:
         raise ValueError(kind)
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        """The answers to these requests, wave by wave."""
+        """Send these requests wave by wave, and return their answers."""
         answers = []
         for begin in range(0, len(requests), WAVE):
             wave = requests[begin : begin + WAVE]
@@ -200,7 +200,7 @@ class Work:
 
 
 class _AsProcess:
-    """A thread that is waited for like a process."""
+    """A thread with the `wait` of a process."""
 
     def __init__(self, run: Callable[[], None], connection: socket.socket) -> None:
         self._connection = connection
@@ -208,7 +208,7 @@ class _AsProcess:
         self._thread.start()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Until it has ended."""
+        """Wait until it has ended."""
         self._thread.join(timeout)
         self._connection.close()
         return 0
@@ -222,54 +222,54 @@ class Connection:
         self._answer: asyncio.Future[bytes]
         protocol_class: Any = config.http_protocol_class
         self._protocol = protocol_class(config, ServerState(), {}, loop)
-        self._protocol.connection_made(Transport(self._heard))
+        self._protocol.connection_made(Transport(self._received))
 
     def ask(self, request: bytes) -> "asyncio.Future[bytes]":
-        """Have a request arrive."""
+        """Let a request arrive, and return the future of its answer."""
         self._answer = self._loop.create_future()
         self._protocol.data_received(request)
         return self._answer
 
-    def _heard(self, data: bytes) -> None:
+    def _received(self, data: bytes) -> None:
         if not self._answer.done():  # uvicorn's own protocol writes head and body one after the other
             self._answer.set_result(data)
 
 
 class Transport:
-    """As much of a transport as a connection uses that nothing goes wrong on."""
+    """The part of a transport that a connection without errors uses; it never blocks or closes."""
 
-    def __init__(self, hear: Callable[[bytes], None]) -> None:
-        self.write = hear
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self.write = write
 
     def get_extra_info(self, name: str) -> object:
-        """Both ends are at one address."""
+        """The same address for both ends."""
         return ("127.0.0.1", 1) if name in {"peername", "sockname"} else None
 
     def is_closing(self) -> bool:
-        """Never."""
+        """False."""
         return False
 
     def set_write_buffer_limits(self, high: int) -> None:
-        """There are none."""
+        """Do nothing."""
 
     def pause_reading(self) -> None:
-        """Nothing is read."""
+        """Do nothing."""
 
     def resume_reading(self) -> None:
-        """Nothing is read."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
     abort = close
 
 
 @contextmanager
 def work(directory: Path, sign: Sign | None = None) -> Iterator[tuple[Work, asyncio.Runner]]:
-    """The work and what runs its coroutines, ready to be asked; `sign` has its pools signed."""
+    """The prepared server and the runner of its coroutines; `sign` signs its pools."""
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
-        with _unseen():
+        with _untraced():
             made = Work(directory, runner.get_loop(), sign)
         runner.run(made.open())
         stack.callback(lambda: runner.run(made.close()))
@@ -278,8 +278,8 @@ def work(directory: Path, sign: Sign | None = None) -> Iterator[tuple[Work, asyn
 
 
 @contextmanager
-def _unseen() -> Iterator[None]:
-    """Nothing is counted in the block: what is made before anybody asks is no cost of a request."""
+def _untraced() -> Iterator[None]:
+    """Count nothing during a `with` block, which prepares the work before any request."""
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
@@ -289,7 +289,7 @@ def _unseen() -> Iterator[None]:
 
 
 def config(app: Any, protocol: Any) -> uvicorn.Config:
-    """What a server of these has."""
+    """The configuration of uvicorn for this application and protocol."""
     config = uvicorn.Config(
         app,
         http=protocol,

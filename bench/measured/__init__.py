@@ -1,1 +1,1 @@
-"""What is measured, and on what: stores that are filled, servers, the floor, the machine."""
+"""The systems under measurement: filled stores, servers, the floor; and the machine they run on."""

@@ -1,10 +1,12 @@
-"""APIs as small as they can be, each without a guard and with one, for uvicorn.
+"""Defines the smallest possible APIs, each without a guard and with one, for uvicorn.
 
-They answer every request with the same few bytes. The guard asks the Licet that the variables of the process
-name: `TENANT_URL`, of a tenant whose pool has a hold, and `SECRET`, which is that of its client `Api`.
-Another guard asks `ASKING_URL`, of a tenant whose pool has none, with `ASKING_SECRET`. Two are for
-`SIGNED_URL`, of a tenant whose pool is signed by the vendor of `VENDOR`, with `SIGNED_SECRET`: one of them
-counts its seats. Each request to these needs a scope that needs a seat.
+They answer every request with the same few bytes. The guards introspect at the tenants that the environment
+names, as the client `Api` with the secret beside the URL:
+
+- `TENANT_URL` and `SECRET`: the pool has a hold;
+- `ASKING_URL` and `ASKING_SECRET`: the pool has none;
+- `SIGNED_URL` and `SIGNED_SECRET`: the pool is signed by the vendor of `VENDOR`. Two guards use this tenant,
+  and one of them counts its seats. A request to their APIs needs a scope that takes a seat.
 """
 
 import os
@@ -38,7 +40,7 @@ counting = Guard(
 
 
 async def smallest(_scope: Any, _receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-    """Reads nothing, and answers."""
+    """Answer without reading the request."""
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": BODY})
 

@@ -20,7 +20,7 @@ HEADERS = [
 
 
 async def app(_scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Form in, token-sized JSON out."""
+    """Parse a form, and answer JSON of the size of a grant."""
     message = await receive()
     parse_qsl(message["body"])
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})

@@ -1,7 +1,7 @@
-"""Filling a store with a million sessions in seconds: by statements of the database, and so that all agrees.
+"""Fills a store with a million consistent sessions in seconds, by statements of the database.
 
-Tenant n has the pool n, the scopes `view` and `all`, and every n-th client. Each client that has a session
-holds a seat; a session is of a client in turn, began within the last minutes and lasts for a day.
+Tenant n has the pool n, the scopes `view` and `all`, and every n-th client. Each client with a session has a
+seat. The sessions belong to the clients in turn, began within the last minutes, and last for a day.
 """
 
 import sqlite3
@@ -25,7 +25,7 @@ _MANY_ROWS = 50_000  # of one statement
 
 
 class Shape(NamedTuple):
-    """How much of what. `late` clients more have no session; `room` seats of a pool are not taken."""
+    """The size of a store. `late` further clients have no session; `room` seats of each pool are free."""
 
     tenants: int = 1
     clients: int = 10_000
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
 
 
 class Loaded:
-    """A store of some shape, and what is asked of it."""
+    """A store of some shape, and the requests and commands for it."""
 
     def __init__(self, kind: Kind, keyring: Keyring, shape: Shape) -> None:
         self.shape = shape
@@ -46,12 +46,12 @@ class Loaded:
         _fill(self.place, kind, shape, self._secrets)
 
     def grant(self, number: int) -> Request:
-        """A grant, by HTTP."""
+        """An HTTP request for a grant."""
         header = basic(f"Client{number}", self._secrets[number].secret)
         return form(f"/Tenant{self._tenant(number)}/token", header, grant_type="client_credentials")
 
     def command(self, number: int, sid: bytes) -> Grant:
-        """A grant, as the commit gets it."""
+        """The command of a grant."""
         tenant_id = self._tenant(number)
         return Grant(
             tenant_id=tenant_id,
@@ -63,7 +63,7 @@ class Loaded:
         )
 
     def end(self, number: int, sid: bytes) -> End:
-        """The end of a session."""
+        """The command that ends a session."""
         return End(tenant_id=self._tenant(number), sid=sid, reason=EndReason.LOGOFF)
 
     def _tenant(self, number: int) -> int:
@@ -79,7 +79,7 @@ def _fill(place: Place, kind: Kind, shape: Shape, secrets: list[NewClientSecret]
         opened.execute(text("UPDATE setup SET version = version + 1"))
         opened.execute(text("UPDATE tenant SET version = (SELECT version FROM setup)"))
     if kind.name == POSTGRES:
-        # What autovacuum and the checkpointer would do while it is measured, and no grant asked for.
+        # Otherwise autovacuum and the checkpointer would do this during the measurement.
         with connection(place, is_apart=True) as opened:
             for statement in ("VACUUM (ANALYZE)", "CHECKPOINT"):
                 opened.execute(text(statement))
@@ -141,7 +141,7 @@ def _insert_clients(
         connection.execute(insert(schema.client_secret), kept)
 
 
-# A sid is the moment in four bytes, and 16 random ones; SQLite has it from us.
+# The id of a session is its beginning in four bytes, and 16 random bytes; for SQLite we supply the function.
 _SID = {
     False: "bench_new_sid(started)",
     True: (
@@ -162,7 +162,7 @@ INSERT INTO session (sid, tenant_id, client_key, scope, pool_id, holder,
 SELECT {sid}, tenant, client + 1, 'all', tenant, 'client:Client' || client,
   started, started, started + 86400000, '127.0.0.1' FROM rows ORDER BY n
 """
-# Of each client that has sessions: when the first and the last of them began, and how many they are.
+# Each client with sessions: when its first and its last session began, and their number.
 _HOLDERS = """
 {numbers}, holders AS (
   SELECT n % :tenants + 1 AS tenant, 'Client' || n AS client, (:sessions - 1 - n) / :clients + 1 AS times,
@@ -197,9 +197,9 @@ def _insert_sessions(connection: Connection, shape: Shape, now_ms: int, *, in_po
 
 
 def begin_sessions(connection: Connection, shape: Shape, now_ms: int, *, in_postgres: bool) -> None:
-    """Insert the sessions of a shape as at this moment, and nothing of their seats.
+    """Insert the sessions of a shape as of this moment, without their seats.
 
-    Those of two days ago have expired.
+    With a moment two days ago, they have expired.
     """
     if not in_postgres:
         raw = connection.connection.driver_connection

@@ -1,4 +1,4 @@
-"""The machine that figures are of: what a reader needs to judge them, and nothing that names it."""
+"""Describes the machine of a measurement, as far as a reader needs it to judge the figures, and unnamed."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _PACKAGES = ("licet", "uvicorn", "uvloop", "httptools", "msgspec", "psycopg")
 
 
 def describe(directory: Path) -> dict[str, object]:
-    """Processor, system, Python and how it was built, SQLite, packages; and a sync of the disk used."""
+    """Processor, system, Python and its build, SQLite, packages, and the time of a sync to the disk."""
     return {
         "processor": _processor(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -55,7 +55,7 @@ def _processor() -> str:
 
 
 def _build() -> str:
-    """The optimisations that Python was built with: they make a fifth of its speed."""
+    """The optimisations with which Python was built, which are worth a fifth of its speed."""
     arguments = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
     found = [name for name in ("enable-optimizations", "with-lto", "disable-gil") if name in arguments]
     return ", ".join(found) or "without profile-guided and link-time optimisation"

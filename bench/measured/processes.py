@@ -1,4 +1,4 @@
-"""Servers as processes: starting and ending them, and what they and their children have used so far."""
+"""Starts and ends server processes, and reads the processor time and memory of them and their children."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def free_port() -> int:
-    """A port on which no program listens just now."""
+    """A port on which no program listens."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -26,8 +26,8 @@ def free_port() -> int:
 def running(
     command: Sequence[str], log: Path, *, variables: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process from here to the end of the block; what it prints goes to `log`."""
-    # The variables of the shell that measures are no settings of a server.
+    """Run a process during a `with` block; its output goes to `log`."""
+    # The server must not take settings from the environment of this process.
     others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -45,9 +45,9 @@ def running(
 
 
 def until_listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return when a program accepts connections at a port.
+    """Wait until a program accepts connections at a port.
 
-    Raises RuntimeError when the process ends before, or takes too long.
+    Raises RuntimeError if the process ends before, or takes too long.
     """
     give_up = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < give_up:
@@ -58,7 +58,7 @@ def until_listening(port: int, process: "subprocess.Popen[bytes]", log: Path) ->
 
 
 def families(roots: Sequence[int]) -> list[int]:
-    """These processes and all that came of them and live, each once."""
+    """These processes and their living descendants, each once."""
     found = list(roots)
     for parent in found:
         with suppress(OSError):
@@ -69,17 +69,17 @@ def families(roots: Sequence[int]) -> list[int]:
 
 
 def cpu_s(pids: Sequence[int]) -> float:
-    """Seconds of processor time that these processes, and children of theirs that ended, have used."""
+    """The processor time of these processes and of their ended children, in seconds."""
     return sum(_ticks(pid) for pid in pids) / _TICKS
 
 
 def fine_cpu_s(pids: Sequence[int]) -> dict[int, float]:
-    """The same of each to the nanosecond, without children and threads that ended: for what takes moments."""
+    """The processor time of each process to the nanosecond, without ended children and threads."""
     return {pid: sum(map(_spent_ns, _tasks(pid))) / 1e9 for pid in pids}
 
 
 def used_s(before: Mapping[int, float], after: Mapping[int, float]) -> float:
-    """What processes have used from the one to the other; of those that ended, nothing is known."""
+    """The processor time that processes have used between two readings; ended processes are left out."""
     return sum(spent_s - before.get(pid, 0.0) for pid, spent_s in after.items())
 
 

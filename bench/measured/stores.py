@@ -1,7 +1,7 @@
-"""Where a measured Licet keeps its store: SQLite, or PostgreSQL where its driver and a server can be had.
+"""Makes the stores of measured servers, of each kind: SQLite, and PostgreSQL if it is installed.
 
-A kind makes places; a place is a data directory, and can be copied. What is copied is as it was when nobody
-worked on it: so a set-up is made once, and each measurement has it for itself.
+A kind makes places. A place is a data directory, with a database if the store is PostgreSQL, and can be
+copied while no server uses it. So a set-up is made once, and each measurement gets its own copy.
 """
 
 import importlib
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 SQLITE, POSTGRES = "sqlite", "postgres"
 KINDS = (SQLITE, POSTGRES)
 _ANSWER_S = 60.0
-_CACHE_KIB = 3 * 2**20  # else the indexes of ten million sessions are written again and again
+_CACHE_KIB = 3 * 2**20  # with less, the indexes of ten million sessions are written again and again
 
 
 class Place(NamedTuple):
-    """A data directory, and the database when it is not in there."""
+    """A data directory, and the URL of the database if it is not in there."""
 
     data: Path
     url: str | None = None
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a server is started with."""
+        """The environment variables of a server."""
         return {"LICET_DATA": str(self.data)} | ({"LICET_STORE": self.url} if self.url else {})
 
     def open(self, *, create: bool = False) -> Store:
-        """The store there; a busy machine may take longer for a batch than a client would wait."""
+        """Open the store, with a time-out that is long enough for a busy machine."""
         if self.url is None:
             return StoreAt(self.data).open(SystemClock(), create=create)
         from licet.store.postgres.store import PostgresStore  # noqa: PLC0415 - where its driver is installed
@@ -53,9 +53,9 @@ class Place(NamedTuple):
 
 @contextmanager
 def connection(place: Place, *, is_apart: bool = False) -> Iterator[Connection]:
-    """The tables of a place in one transaction, for statements that a store is not meant for.
+    """A connection to the tables of a place in one transaction, for statements beside the store's.
 
-    With `is_apart` each statement is on its own, as VACUUM has to be.
+    If `is_apart`, there is no transaction, as VACUUM requires.
     """
     url = f"sqlite:///{place.data / SQLITE_NAME}"
     if place.url is not None:
@@ -70,9 +70,9 @@ def connection(place: Place, *, is_apart: bool = False) -> Iterator[Connection]:
 
 
 def _hurry(raw: sqlite3.Connection, _: object) -> None:
-    """Let millions of rows be inserted in minutes; a set-up that a loss of power spoils is made again."""
+    """Make inserts fast without syncs, as a set-up that is lost in a power failure is made again."""
     raw.execute("PRAGMA synchronous = OFF")
-    raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")  # taken as it is needed
+    raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")  # SQLite allocates it as needed
 
 
 class Kind(Protocol):
@@ -82,20 +82,20 @@ class Kind(Protocol):
     settings: str
 
     def make(self, keyring: Keyring) -> Place:
-        """A place with an empty store."""
+        """Make a place with an empty store."""
 
     def copy(self, place: Place) -> Place:
-        """Another place with the same in it."""
+        """Copy a place with its content."""
 
     def remove(self, place: Place) -> None:
-        """Leave nothing of a place."""
+        """Remove a place."""
 
     def pids(self) -> list[int]:
-        """The processes that are not the server's own and work for it."""
+        """The ids of the processes of the database."""
 
 
 class Sqlite:
-    """Files in a directory."""
+    """SQLite files in a directory."""
 
     name = SQLITE
     settings = "WAL, synchronous=FULL, on the disk of the temporary directory"
@@ -105,7 +105,7 @@ class Sqlite:
         self._numbers = count(1)
 
     def make(self, keyring: Keyring) -> Place:
-        """A place with an empty store."""
+        """Make a place with an empty store."""
         place = Place(self._next())
         place.data.mkdir(mode=0o700)
         write_keyring(place.data / FILE_NAME, keyring)
@@ -113,15 +113,15 @@ class Sqlite:
         return place
 
     def copy(self, place: Place) -> Place:
-        """Another place with the same in it."""
+        """Copy a place with its content."""
         return Place(Path(shutil.copytree(place.data, self._next())))
 
     def remove(self, place: Place) -> None:
-        """Leave nothing of a place."""
+        """Remove a place."""
         shutil.rmtree(place.data)
 
     def pids(self) -> list[int]:
-        """None: the server does all of it."""
+        """None, as SQLite runs in the process of the server."""
         return []
 
     def _next(self) -> Path:
@@ -129,7 +129,7 @@ class Sqlite:
 
 
 class InPostgres:
-    """Databases of one server, which is on this machine."""
+    """Databases of one PostgreSQL on this machine."""
 
     name = POSTGRES
     settings = "fsync=on, synchronous_commit=on, shared_buffers=256MB, else as it comes; on the same disk"
@@ -140,7 +140,7 @@ class InPostgres:
         self._numbers = count(1)
 
     def make(self, keyring: Keyring) -> Place:
-        """A place with an empty store."""
+        """Make a place with an empty store."""
         name, data = self._next()
         data.mkdir(mode=0o700)
         write_keyring(data / FILE_NAME, keyring)
@@ -149,18 +149,18 @@ class InPostgres:
         return place
 
     def copy(self, place: Place) -> Place:
-        """Another place with the same in it."""
+        """Copy a place with its content."""
         name, data = self._next()
         shutil.copytree(place.data, data)
         return Place(data, self._server.create_database(name, template=place.data.name))
 
     def remove(self, place: Place) -> None:
-        """Leave nothing of a place."""
+        """Remove a place."""
         self._server.drop_database(place.data.name)
         shutil.rmtree(place.data)
 
     def pids(self) -> list[int]:
-        """The database's."""
+        """The id of PostgreSQL's main process."""
         return [self._server.pid]
 
     def _next(self) -> tuple[str, Path]:
@@ -170,7 +170,7 @@ class InPostgres:
 
 @contextmanager
 def kinds(directory: Path, wanted: tuple[str, ...] = KINDS) -> Iterator[list[Kind]]:
-    """The kinds of store that can be had here, of those that are wanted."""
+    """Those of the wanted kinds of store that are installed here."""
     with ExitStack() as stack:
         found: list[Kind] = [Sqlite(directory)] if SQLITE in wanted else []
         server_class = postgres_class() if POSTGRES in wanted else None
@@ -181,7 +181,7 @@ def kinds(directory: Path, wanted: tuple[str, ...] = KINDS) -> Iterator[list[Kin
 
 
 def postgres_class() -> "type[Postgres] | None":
-    """The server that the tests run on, where its packages are installed."""
+    """The class of the tests that runs a PostgreSQL; None if its packages are not installed."""
     tests = str(Path(__file__).parents[2] / "tests")
     if tests not in sys.path:
         sys.path.append(tests)
@@ -194,5 +194,5 @@ def postgres_class() -> "type[Postgres] | None":
 
 
 def keyring() -> Keyring:
-    """New keys; places that share them take the same secrets and tokens."""
+    """New keys; places with the same keys accept the same secrets and tokens."""
     return new_keyring(SystemClock().now_ms())

@@ -1,4 +1,4 @@
-"""After a measurement the tables must agree: with each other, and with what was answered."""
+"""Checks after a measurement that the tables agree with each other, and with the answers."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from bench.measured.stores import Place, connection
 
-# Each counts what must not be there.
+# Each query counts rows that contradict others.
 _CONTRADICTIONS = {
     "pools that count other seats than there are": (
         "SELECT count(*) FROM pool WHERE in_use <> (SELECT count(*) FROM seat WHERE seat.pool_id = pool.id)"
@@ -36,17 +36,17 @@ _ENDED = f"SELECT coalesce(sum(times), 0) FROM {_WHOLE_JOURNAL} WHERE kind = 'en
 
 
 class TablesDisagree(Exception):
-    """The store does not hold what was answered, or contradicts itself: the figures are worth nothing."""
+    """The tables contradict each other or the answers, so the figures are worthless."""
 
 
 def read_journal(place: Place) -> Counter[str]:
-    """How often each event was written down."""
+    """The number of grants, denials and endings in the journal."""
     with connection(place) as opened:
         return _journal(opened)
 
 
 def check_tables(place: Place, before: Counter[str], least: Counter[str], most: Counter[str]) -> None:
-    """Return if nothing contradicts, and the journal has grown by these numbers of events.
+    """Check that no table contradicts another, and that the journal has grown by these numbers of events.
 
     Raises TablesDisagree.
     """
@@ -65,7 +65,7 @@ def _journal(opened: Connection) -> Counter[str]:
 
 
 def must_not_contradict(opened: Connection) -> None:
-    """Return if no table contradicts another.
+    """Check that no table contradicts another.
 
     Raises TablesDisagree.
     """

@@ -1,4 +1,4 @@
-"""What is measured, as it runs: the floor, a Licet, or a peer; where it is, and what it uses."""
+"""Runs the measured servers (the floor, Licet, peers), and reads their use of processor and memory."""
 
 import sys
 import time
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 FLOOR = "floor"
 _HERE = Path(__file__).parent
-# What uvicorn takes by itself where they are installed, and what Licet has.
+# uvicorn uses these by itself where they are installed, and so does Licet.
 _FLOOR_OPTIONS = ("--http", "httptools", "--loop", "uvloop", "--ws", "none", "--lifespan", "off")
 _FLOOR_SILENCE = ("--no-access-log", "--log-level", "error", "--no-server-header", "--no-proxy-headers")
 
 
 class Target(NamedTuple):
-    """A server that runs.
+    """A running server.
 
-    `roots` are its processes, whose children count as well; `database_roots` those of its database.
+    `roots` are its processes, `database_roots` those of its database; their children count as well.
     """
 
     name: str
@@ -35,21 +35,21 @@ class Target(NamedTuple):
     database_roots: Sequence[int] = ()
 
     def cpu_s(self) -> float:
-        """What its processes have used."""
+        """The processor time that its processes have used, in seconds."""
         return cpu_s(families(self.roots))
 
     def database_cpu_s(self) -> float:
-        """What its database has used."""
+        """The processor time that its database has used, in seconds."""
         return cpu_s(families(self.database_roots))
 
     def resident_mb(self) -> float:
-        """The memory of its processes, without a database's."""
+        """The resident memory of its processes, without that of a database."""
         return resident_mb(families(self.roots))
 
 
 @contextmanager
 def floor(directory: Path, python: "Python | None" = None) -> Iterator[Target]:
-    """The floor of the HTTP server, until the end of the block."""
+    """Run the floor during a `with` block."""
     with asgi(FLOOR, "floor:app", directory, {}, python=python) as target:
         yield target
 
@@ -64,7 +64,7 @@ def asgi(
     *,
     python: "Python | None" = None,
 ) -> Iterator[Target]:
-    """An application of a file of this directory on the HTTP server, until the end of the block."""
+    """Run an ASGI application of this directory on uvicorn during a `with` block."""
     port = free_port()
     if python is not None:
         variables = {**variables, **python.variables}
@@ -87,7 +87,7 @@ def asgi(
 def licet(
     kind: Kind, place: Place, variables: Mapping[str, str] | None = None, python: "Python | None" = None
 ) -> Iterator[Target]:
-    """A Licet with its own settings, but for these variables; until the end of the block."""
+    """Run Licet with its default settings, except for these variables, during a `with` block."""
     port = free_port()
     with serving(place, port, variables or {}, python=python) as process:
         until_listening(port, process, place.data / "log")
@@ -95,7 +95,7 @@ def licet(
 
 
 def start_s(place: Place, request: Request) -> float:
-    """Seconds from the start of a Licet to its first answer."""
+    """Seconds from the start of Licet to its first answer."""
     port = free_port()
     began = time.perf_counter()
     with serving(place, port, {}) as process:
@@ -114,12 +114,12 @@ def serving(
     *,
     python: "Python | None" = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The process of a Licet, until the end of the block; `interpreter` are options of `python`."""
+    """Run the process of Licet during a `with` block; `interpreter` are options of the Python interpreter."""
     if python is not None:
         variables = {**variables, **python.variables}
     executable = python.executable if python else sys.executable
     command = [executable, *interpreter, "-m", "licet", "serve", "--port", str(port), "--admin-port", "0"]
-    # The load generator has one address and more than a tenth of the connections.
+    # The load generator has a single address, and more connections than one address may have.
     bound = {"LICET_CONNECTIONS_PER_SOURCE_MAX": "1000000"}
     with running(command, place.data / "log", variables={**place.variables, **bound, **variables}) as process:
         yield process

@@ -1,9 +1,9 @@
-"""The set-up that is measured: tenants of one client and of many, in one transaction.
+"""Makes the measured set-up, tenants with one client and with many, and the requests of its clients.
 
-A tenant has the pool `full`, with a seat for each client and more, and the scope `all` on it; the pool
-`scarce` with one seat; the pool `each`, of which every session takes a seat of its own; and a scope on each
-of these. `Holder` has the seat of `scarce`, and `Api` may introspect. Sessions last for a day: none expires
-while it is measured.
+A tenant has three pools, each with a scope: `full`, with a seat for each client and two more, whose scope is
+`all`; `scarce`, with one seat, which the client `Holder` has; and `each`, in which every session takes a
+seat of its own. The client `Api` may introspect. Sessions last for a day, so that none expires during a
+measurement.
 """
 
 import json
@@ -23,15 +23,15 @@ from licet.model import SEATS_MAX, SESSIONS_MAX, SESSIONS_MAX_MAX, Duplicates, G
 from licet.setup.change import SetupChange, changing
 from licet.store import schema
 
-MANY = "Many"  # each client holds a seat
-COMING = "Coming"  # no client holds one
-LIMITED, LIMITED_SINGLE = "Limited", "LimitedOne"  # each client has as many sessions as it may
+MANY = "Many"  # each client has a seat
+COMING = "Coming"  # no client has a seat
+LIMITED, LIMITED_SINGLE = "Limited", "LimitedOne"  # each client has all the sessions that it may have
 SCARCE, EACH = "scarce", "each"
 PASSWORD = "password"
 CLIENTS_MANY = 10_000
-SINGLES = 16  # tenants of one client: each round has a new one
+SINGLES = 16  # tenants of one client: each round uses a new one
 DAY_S = 86_400
-_TIMES = 20  # that a grant of the set-up is asked for again
+_TRIES = 20  # more for a grant of the set-up
 _USER, _HOLDER, _API = "BN", "Holder", "Api"
 
 
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     name: str
     clients: int
     sessions_max: int = SESSIONS_MAX_MAX
-    seats: int | None = None  # None: as many as there are clients, and two
+    seats: int | None = None  # None: two more than there are clients
 
 
 class Site:
@@ -70,7 +70,7 @@ class Site:
         tenant.add_user(_USER, password_hash=self._password_hash)
         for client_id, secret in zip((_HOLDER, _API), made, strict=False):
             tenant.add_client(client_id, secret, user=_USER, introspects=client_id == _API)
-        # The others as rows at once: an event for each of so many would say nothing.
+        # The others are inserted as rows, because an event for each of so many is of no use.
         connection, tenant_id = change.transaction.connection, tenant.tenant.id
         common = {
             "tenant_id": tenant_id,
@@ -99,38 +99,38 @@ class Site:
         connection.execute(insert(schema.client_secret), secrets)
 
     def grant(self, tenant: str, number: int, *, scope: str = "", password: str = "") -> Request:
-        """Of a client with its secret or the password."""
+        """A grant of a client, with its secret or this password."""
         header = basic(f"Client{number}", password or self.secret(tenant, number))
         return _grant(tenant, header, scope)
 
     def refresh(self, tenant: str, number: int, refresh_token: str) -> Request:
-        """Of a client with its refresh token."""
+        """A refresh of a client with its refresh token."""
         header = basic(f"Client{number}", self.secret(tenant, number))
         return form(f"/{tenant}/token", header, grant_type="refresh_token", refresh_token=refresh_token)
 
     def introspect(self, tenant: str, token: str) -> Request:
-        """`Api` asks about a token."""
+        """An introspection of a token by `Api`."""
         return form(f"/{tenant}/introspect", basic(_API, self.api_secret(tenant)), token=token)
 
     def verify(self, tenant: str, token: str) -> Request:
-        """A proxy asks whether a request with this token may pass, and writes."""
+        """A request for forward authentication of a POST with this token."""
         headers = (("Authorization", f"Bearer {token}"), ("X-Original-Method", "POST"))
         return Request("GET", f"/{tenant}/verify", headers)
 
     def logoff(self, tenant: str, token: str) -> Request:
-        """End a session by its token."""
+        """A logoff with an access token."""
         return Request("POST", f"/{tenant}/logoff", (("Authorization", f"Bearer {token}"),))
 
     def hold(self, tenant: str) -> Request:
-        """`Holder` takes the only seat of `scarce`."""
+        """A grant to `Holder` of the only seat of `scarce`."""
         return _grant(tenant, basic(_HOLDER, self._made[tenant][0].secret), SCARCE)
 
     def secret(self, tenant: str, number: int) -> str:
-        """Of a client."""
+        """The secret of a client."""
         return self._made[tenant][number + 2].secret
 
     def api_secret(self, tenant: str) -> str:
-        """Of `Api`."""
+        """The secret of `Api`."""
         return self._made[tenant][1].secret
 
 
@@ -144,7 +144,7 @@ def _secrets(secrets: ClientSecrets, plan: Plan) -> list[NewClientSecret]:
 
 
 def single(round_number: int) -> str:
-    """The tenant of one client that a round has for itself."""
+    """The tenant of one client for this round."""
     return f"One{round_number % SINGLES}"
 
 
@@ -160,16 +160,16 @@ def plans(clients: int = CLIENTS_MANY) -> list[Plan]:
 
 
 class Held(NamedTuple):
-    """The tokens of a session that lives."""
+    """The tokens of a live session."""
 
     access: str
     refresh: str
 
 
 class Filled(NamedTuple):
-    """A place with a set-up and with sessions: of each tenant that has some, those of its clients in turn.
+    """A place with a set-up and sessions; `held` are those of each tenant, of its clients in turn.
 
-    `journal` counts what was written down so far, by kind.
+    `journal` counts the entries of the journal so far, by kind.
     """
 
     place: Place
@@ -178,7 +178,7 @@ class Filled(NamedTuple):
 
 
 def begin_sessions(site: Site, url: str) -> dict[str, list[Held]]:
-    """Have the clients of all tenants but `COMING` begin their first sessions, and `Holder` take its seat."""
+    """Begin sessions of all clients except those of `COMING`, and let `Holder` take its seat."""
     held = {}
     for name, plan in site.plans.items():
         _granted(url, [site.hold(name)])
@@ -190,9 +190,9 @@ def begin_sessions(site: Site, url: str) -> dict[str, list[Held]]:
 
 
 def _granted(url: str, grants: Sequence[Request]) -> list[Held]:
-    """The tokens of these grants; one that a busy machine answers too late (503) is asked for again."""
+    """The tokens of these grants; one that a busy machine answers with 503 is sent again."""
     answers = ask_all(url, grants)
-    for _ in range(_TIMES):
+    for _ in range(_TRIES):
         late = [at for at, answer in enumerate(answers) if answer.status == HTTPStatus.SERVICE_UNAVAILABLE]
         for at, answer in zip(late, ask_all(url, [grants[at] for at in late]), strict=True):
             answers[at] = answer

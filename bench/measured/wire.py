@@ -1,4 +1,4 @@
-"""Requests as bytes, and asking many in order: what wrk is not for, as it forgets which answer is whose."""
+"""Writes requests as bytes, and sends many of them in order; wrk does not match answers to requests."""
 
 import asyncio
 from base64 import b64encode
@@ -10,7 +10,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class Request(NamedTuple):
-    """One HTTP request to a path of whichever server is measured."""
+    """An HTTP request to a path of the measured server."""
 
     method: str
     path: str
@@ -18,7 +18,7 @@ class Request(NamedTuple):
     body: bytes = b""
 
     def raw(self, host: str) -> bytes:
-        """As it travels to a `host:port`."""
+        """The bytes of the request to a `host:port`."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         lines += [f"Content-Length: {len(self.body)}", "", ""]
@@ -26,19 +26,19 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Its status and body."""
+    """The status and body of an answer."""
 
     status: int
     body: bytes
 
 
 def basic(client_id: str, secret: str) -> tuple[str, str]:
-    """The header by which a client authenticates."""
+    """The `Authorization` header of a client (RFC 7617)."""
     return ("Authorization", "Basic " + b64encode(f"{client_id}:{secret}".encode()).decode())
 
 
 def form(path: str, header: tuple[str, str], **parameters: str) -> Request:
-    """A form that is posted."""
+    """A POST request with a form."""
     return Request("POST", path, (header, ("Content-Type", _FORM)), urlencode(parameters).encode())
 
 
