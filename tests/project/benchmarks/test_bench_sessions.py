@@ -11,7 +11,7 @@ import pytest
 from bench.counted import sessions
 from bench.counted.counting import Loops, counting_loops
 from bench.counted.direct import Direct, Taken
-from bench.counted.sessions import Desk
+from bench.counted.sessions import MeasuredStore
 from bench.measured.loading import Loaded
 from bench.measured.stores import POSTGRES, SQLITE, Sqlite, kinds
 from bench.pages import sessions_page
@@ -50,10 +50,10 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
     with counting_loops() as counted, ExitStack() as stack:
         found = []
         for count in (FEW, MANY):
-            desk = Desk(kind, count, partial(Counting, counted))
-            stack.callback(desk.close)
-            desk.round()  # what is done the first time only is nobody's cost
-            found.append({name: taken.cpu_us for name, taken in desk.round().items()})
+            store = MeasuredStore(kind, count, partial(Counting, counted))
+            stack.callback(store.close)
+            store.round()  # what is done the first time only is nobody's cost
+            found.append({name: taken.cpu_us for name, taken in store.round().items()})
         yield found[0], found[1]
 
 
@@ -83,11 +83,11 @@ def test_a_round_that_a_busy_machine_disturbed_is_asked_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And finds the seats free that the first one took: else millions of rows were filled in for nothing."""
-    desk = Desk(Sqlite(tmp_path), FEW, Late)
+    store = MeasuredStore(Sqlite(tmp_path), FEW, Late)
     try:
-        assert len(desk.round()) == 9
+        assert len(store.round()) == 9
     finally:
-        desk.close()
+        store.close()
     assert capsys.readouterr().out == "  a round is asked again: no answer in time\n"
 
 
