@@ -8,7 +8,6 @@ from licet.options import Share
 from licet.setup.change import changing
 from support.server.scraping import made, of_pool, values
 from support.store.kinds import Place
-from support.store.queueing import wait
 from support.store.setup_site import ADA, JIM, START_MS, Site
 
 FULL = (JIM, "full")
@@ -39,7 +38,7 @@ def test_what_has_expired_counts_for_nothing_swept_or_not(site: Site) -> None:
     assert figures(site) == [1, 0, 0]
     site.grant("c1")
     site.grant("c2")
-    wait(site, "c3")
+    site.ask("c3", queue=True)
     assert figures(site) == [1, 1, 1]
     site.clock.advance(seconds=31)
     assert figures(site) == [1, 1, 0]  # the place lapsed, swept or not

@@ -10,7 +10,6 @@ from licet.ledger.commands import Denied
 from licet.setup.change import changing
 from support.admin.admin_site import AdminSite, problem
 from support.store.kinds import Place
-from support.store.queueing import wait
 from support.store.setup_site import ADA, JIM, START_MS
 
 FULL = f"/tenants/{JIM}/pools/full"
@@ -38,9 +37,9 @@ def line(site: AdminSite) -> list[str]:
 
 def test_who_waits_is_listed_first_come_first(site: AdminSite) -> None:
     assert line(site) == []
-    assert isinstance(wait(site, "c3"), Denied)
+    assert isinstance(site.ask("c3", queue=True), Denied)
     site.clock.advance(seconds=2)
-    wait(site, "c2")
+    site.ask("c2", queue=True)
     assert site.get(f"{FULL}/queue", "viewer")["items"] == [
         {
             "place": place,
@@ -57,19 +56,19 @@ def test_who_waits_is_listed_first_come_first(site: AdminSite) -> None:
 
 
 def test_a_place_that_lapsed_is_not_listed_though_its_row_is_still_there(site: AdminSite) -> None:
-    wait(site, "c2")
+    site.ask("c2", queue=True)
     site.clock.advance(seconds=31)
     assert line(site) == []
 
 
 def test_an_operator_takes_a_place_away_and_the_client_comes_back_as_the_last(site: AdminSite) -> None:
-    wait(site, "c2")
-    wait(site, "c3")
+    site.ask("c2", queue=True)
+    site.ask("c3", queue=True)
     assert site.call("DELETE", f"{FULL}/queue/c2", "operator").status_code == 204
     assert line(site) == ["c3"]
     assert site.event()[0] == "key operator"
     assert site.event()[2:] == ("remove place", "client c2", "in the queue of pool full")
-    wait(site, "c2")
+    site.ask("c2", queue=True)
     assert line(site) == ["c3", "c2"]
 
 
@@ -81,7 +80,7 @@ def test_a_place_that_is_not_there_is_taken_away_without_an_event(site: AdminSit
 
 
 def test_a_rehearsal_takes_no_place_away(site: AdminSite) -> None:
-    wait(site, "c2")
+    site.ask("c2", queue=True)
     assert site.call("DELETE", f"{FULL}/queue/c2?dry_run=true", "operator").json()["sessions_ended"] == 0
     assert line(site) == ["c2"]
 
@@ -94,7 +93,7 @@ def test_the_queue_of_what_is_not_there_is_not_found(site: AdminSite) -> None:
 
 
 def test_who_looks_only_or_is_of_another_tenant_takes_no_place_away(site: AdminSite) -> None:
-    wait(site, "c2")
+    site.ask("c2", queue=True)
     problem(site.call("DELETE", f"{FULL}/queue/c2", "viewer"), 403, "not-allowed")
     problem(site.call("DELETE", f"{FULL}/queue/c2", "owner of Other"), 404, "not-found")
     problem(site.call("GET", f"{FULL}/queue", "owner of Other"), 404, "not-found")

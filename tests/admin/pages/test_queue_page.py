@@ -13,7 +13,6 @@ from support.admin.admin_site import AdminSite
 from support.admin.dashboard import heading
 from support.admin.pages import text_of
 from support.store.kinds import SqlitePlaces
-from support.store.queueing import wait
 from support.store.setup_site import ADA, JIM, START_MS
 
 QUEUE = f"/queue?tenant={JIM}&pool=full"
@@ -27,8 +26,8 @@ def pages(sqlite_places: SqlitePlaces, tmp_path: Path) -> Iterator[Pages]:
     with changing(site.store, ADA) as change:
         change.tenant(JIM).set_pool("full", seats=1, queue=3)
     site.grant("c1")
-    wait(site, "c3")
-    wait(site, "c2")
+    site.ask("c3", queue=True)
+    site.ask("c2", queue=True)
     yield Pages(site)
     site.close()
 
@@ -103,7 +102,7 @@ def test_a_page_that_is_open_learns_that_the_line_changed(pages: Pages) -> None:
     """By the mark, which a list that follows compares."""
     before = pages.get(QUEUE).text.partition('data-mark="')[2].partition('"')[0]
     pages.post(f"{REMOVE}&client=c3")
-    wait(pages.site, "c3")
+    pages.site.ask("c3", queue=True)
     after = pages.get(QUEUE).text.partition('data-mark="')[2].partition('"')[0]
     assert before != after
 

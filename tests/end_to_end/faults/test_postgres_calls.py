@@ -18,7 +18,7 @@ from licet.store.postgres.store import PostgresStore
 from licet.store.rows import Row, Saving
 from support.examples import add_tenant, end, grant, jim_test, refresh, sid
 from support.store.faults import answers, unavailable, works
-from support.store.lone_primary import break_off, without_its_standby
+from support.store.lone_primary import cancel_commit, without_its_standby
 from support.store.postgres import PASSWORD, WARY, Postgres
 from support.store.store_site import do, in_use, rows
 from support.waiting import until
@@ -42,7 +42,7 @@ class TestFaults:
         self.prepared(lonely)
         with without_its_standby(stoppable), ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(commit, lonely, [grant(1, 3)])
-            until(lambda: break_off(stoppable))
+            until(lambda: cancel_commit(stoppable))
             with pytest.raises(StoreUnavailable, match="not certain"):
                 waiting.result()
         assert len(called) == 1

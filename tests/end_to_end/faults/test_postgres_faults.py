@@ -29,7 +29,7 @@ from support.examples import FULL, add_tenant, grant, jim_test, refresh, sid
 from support.store.beside import BESIDE, run_beside
 from support.store.faults import answers, unavailable, works
 from support.store.kinds import Place, PostgresPlaces, begun_in_postgres
-from support.store.lone_primary import break_off, without_its_standby
+from support.store.lone_primary import cancel_commit, without_its_standby
 from support.store.postgres import PASSWORD, PATIENCE_S, WARY, Postgres
 from support.waiting import until
 
@@ -150,7 +150,7 @@ class TestAStandby:
         with without_its_standby(stoppable):
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(commit, lonely, [grant(2, 2)])
-                until(lambda: break_off(stoppable))
+                until(lambda: cancel_commit(stoppable))
                 with pytest.raises(StoreUnavailable, match="not certain"):
                     waiting.result()
             until(lambda: self.waits_for_standby(lonely))

@@ -1,1 +1,1 @@
-"""Stores in tests: each kind, empty or with a tenant, and what breaks the way to a database."""
+"""Stores of each kind for tests, empty or with a tenant; and proxies that break connections to a database."""

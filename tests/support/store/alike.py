@@ -1,4 +1,4 @@
-"""Compares two stores, in which the same was decided."""
+"""Compares two stores that have decided the same commands."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from support.store.store_site import rows
 
 
 def are_alike(first: Store, plain: Store, now_ms: int) -> None:
-    """The same sessions and pools; and seats that live as long, whatever their rows say (L4)."""
+    """Check that they have the same sessions and pools, and seats that last as long by their sessions (L4)."""
     for table in (schema.session, schema.pool):
-        assert _said(first, table) == _said(plain, table)
+        assert _rows_without_numbers(first, table) == _rows_without_numbers(plain, table)
     assert _seats(first, now_ms) == _seats(plain, now_ms)
 
 
 def _seats(store: Store, now_ms: int) -> dict[tuple[int, str], tuple[Any, ...]]:
-    """Who has a seat, until when, the moment of its last token, and from where it was used."""
+    """Each seat: its client and user, when it was taken, expires and got its last token, and its sources."""
     lives: dict[tuple[int, str], tuple[int, int]] = {}
     for it in rows(store, schema.session):
         if it.pool_id is not None and it.expires_at_ms > now_ms:
@@ -41,7 +41,7 @@ def _seats(store: Store, now_ms: int) -> dict[tuple[int, str], tuple[Any, ...]]:
     return found
 
 
-def _said(store: Store, table: FromClause) -> list[dict[str, Any]]:
-    """The rows, but for the numbers that a store gives them."""
+def _rows_without_numbers(store: Store, table: FromClause) -> list[dict[str, Any]]:
+    """The rows of a table, without the numbers that a store gives them."""
     found = [row._asdict() | {"number": 0} for row in rows(store, table)]
     return sorted(found, key=lambda row: str(row.get("sid", row.get("id"))))

@@ -1,7 +1,7 @@
-"""Processes that work beside that of a test, each forked from one that has imported the stores.
+"""Runs functions in processes beside that of a test, each forked from one that has imported the stores.
 
-To start one anew takes most of a second of the processor, all of it for imports. They share no memory with
-the test, nor a connection: what they are to do comes to them pickled.
+A new interpreter would spend most of a second of processor time on imports. The processes share neither
+memory nor a connection with the test: their functions are pickled.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ BESIDE.set_forkserver_preload(
 
 
 def run_beside(targets: Iterable[Callable[[], None]]) -> None:
-    """Run these in processes of their own, all at once; each must end by itself, and well."""
+    """Run these in processes of their own, all at once; each must end with exit code 0."""
     processes = [BESIDE.Process(target=target) for target in targets]
     for process in processes:
         process.start()

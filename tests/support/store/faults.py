@@ -1,4 +1,4 @@
-"""What a test says of a store that fails, and of one that works again."""
+"""Checks that a store fails as it should, and that it works again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from licet.ledger.commands import Command
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
 
-ANSWERED_WITHIN_S = 20.0  # the store takes 2 s; a machine that is busy with other things takes the rest
+ANSWERED_WITHIN_S = 20.0  # the store takes 2 s; a busy machine may take the rest
 
 
 def answers(store: Store, *commands: Command) -> list[type[Any]]:
-    """What sort of answer each command gets."""
+    """The type of the answer to each command."""
     return [type(it) for it in commit(store, commands)]
 
 
 def works(store: Store, command: Command) -> bool:
-    """Whether a command is answered."""
+    """Whether the store answers a command."""
     try:
         return not isinstance(commit(store, [command])[0], Exception)
     except StoreUnavailable:
@@ -30,7 +30,7 @@ def works(store: Store, command: Command) -> bool:
 
 @contextmanager
 def unavailable(match: str | None = None) -> Iterator[None]:
-    """It fails in the one way there is, in time and in one line."""
+    """Check that the block raises StoreUnavailable in time, with a message of one line."""
     start_s = monotonic()
     with pytest.raises(StoreUnavailable, match=match) as raised:
         yield

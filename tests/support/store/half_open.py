@@ -1,10 +1,10 @@
-"""A way to a TCP server on which connections can be made half open: nothing arrives, and nobody hears of it.
+"""Forwards TCP connections, and can make them half-open: neither end receives anything, not even a close.
 
-    with Forwarder(port) as way:
-        connect(way.port)
-        way.silence()  # the connections made so far; new ones work
+    with Forwarder(port) as forwarder:
+        connect(forwarder.port)
+        forwarder.silence()  # the connections made so far; new ones work
 
-So a firewall that forgets a connection looks, or a machine that lost its power.
+It behaves like a firewall that drops the state of a connection, or a machine that lost its power.
 """
 
 import socket
@@ -16,7 +16,7 @@ _CHUNK = 65_536
 
 
 class Forwarder:
-    """Listens on a port of its own, and forwards each connection to this one."""
+    """Listens on a port of its own, and forwards each connection to the port `to`."""
 
     def __init__(self, to: int) -> None:
         self._to = to
@@ -39,11 +39,11 @@ class Forwarder:
 
     @property
     def connections(self) -> int:
-        """How many were made."""
+        """The number of connections made so far."""
         return len(self._open)
 
     def silence(self) -> None:
-        """From now on the connections made so far carry nothing."""
+        """Drop all data of the connections made so far."""
         self._is_silent.update(end for pair in self._open for end in pair)
 
     def _accept(self) -> None:

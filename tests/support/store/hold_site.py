@@ -1,4 +1,4 @@
-"""A pool of one seat that stays its holder's for a minute, and what a test does with it."""
+"""A store with a pool of one seat and a hold of a minute, and actions of a test on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ HOLD_S = 60
 
 @contextmanager
 def site_with_hold(place: Place) -> Iterator[Site]:
-    """A pool of one seat with a hold of a minute, and three clients; when it ends, all adds up."""
+    """A pool of one seat with a hold of a minute, and three clients; it must be consistent at the end."""
     site = Site(place)
     site.begin(seats=1, clients=3)
     set_pool(site, hold_s=HOLD_S)
@@ -38,7 +38,7 @@ def end(site: Site, granted: Granted, reason: EndReason = EndReason.LOGOFF) -> E
 
 
 def denied(site: Site, client_id: str = "c2") -> Denied:
-    """Ask for a session of a client, which must be denied: the seat is in use."""
+    """A grant of a client, which must be denied because the seat is in use."""
     outcome = site.ask(client_id)
     assert isinstance(outcome, Denied), outcome
     assert outcome.reason is NoSeatReason.ALL_IN_USE
@@ -46,10 +46,10 @@ def denied(site: Site, client_id: str = "c2") -> Denied:
 
 
 def wait(site: Site, seconds: float) -> None:
-    """Let time go by."""
+    """Let time pass."""
     site.clock.advance(seconds=seconds)
 
 
 def answered(ended: Ended) -> tuple[bool, int | None]:
-    """Whether a seat came back, or in how many seconds it will."""
+    """Whether the seat was released, and in how many seconds it will be."""
     return ended.seat_released, ended.seat_released_in_s

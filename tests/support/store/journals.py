@@ -1,4 +1,4 @@
-"""The whole journal, as SQL of a test: what is folded, and what is not folded yet."""
+"""The whole journal as SQL for tests: its folded rows, and the entries that are not folded yet."""
 
 WHOLE_JOURNAL = (
     "(SELECT tenant_id, client_id, kind, reason, times FROM journal"

@@ -1,8 +1,8 @@
-"""The kinds of store there are, each empty and with a clock that a test moves, for tests that run on all.
+"""Makes empty stores of each kind, with a clock that the test moves, for tests that run on all kinds.
 
-A test or fixture that asks for `make_place` (in conftest.py) runs once for each kind. A database has a clock
-of its own: there the test's clock is a function of the database, `manual.clock_timestamp()`, found before the
-true one.
+A test or fixture that uses `make_place` (in conftest.py) runs once for each kind. A PostgreSQL store takes
+the time from its database; there the test's clock is a function `manual.clock_timestamp()`, which the search
+path finds before the real one.
 """
 
 import shutil
@@ -42,7 +42,7 @@ CREATE FUNCTION manual.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATI
 _DATABASE = "places"
 _SEARCH_PATH = "manual,pg_catalog,public"
 _TABLES = [table.name for table in reversed(schema.metadata.sorted_tables) if table is not schema.setup]
-_CLOCK_OF_CALLS = f"ALTER FUNCTION licet_commit SET search_path = {_SEARCH_PATH}"  # its own is fixed
+_CLOCK_OF_CALLS = f"ALTER FUNCTION licet_commit SET search_path = {_SEARCH_PATH}"  # it has a fixed one
 _EMPTY = ";".join(
     [
         *(f"DELETE FROM {name}" for name in _TABLES),  # noqa: S608 - names of our own
@@ -53,14 +53,14 @@ _EMPTY = ";".join(
 
 
 class TurnedClock(Clock, Protocol):
-    """A clock that moves only when told to."""
+    """A clock that only a test moves."""
 
     def advance(self, *, seconds: float) -> None:
         """Move forward."""
 
 
 class DatabaseClock:
-    """The manual clock of a database."""
+    """The manual clock in a database."""
 
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], now_ms: int) -> None:
         self._connection = connection
@@ -78,7 +78,7 @@ class DatabaseClock:
 
 
 class Place:
-    """Where stores of one kind can be opened, one beside the other, with one clock; `url` is a database's."""
+    """The data of a store, which can be opened several times with one clock; `url` is that of a database."""
 
     def __init__(self, opener: Opener, clock: TurnedClock, *, url: str = "") -> None:
         self.opener = opener
@@ -87,18 +87,18 @@ class Place:
         self._opened: list[Store] = []
 
     def open(self) -> Store:
-        """One more store on the same data, as another process would have it."""
+        """Open one more store on the same data, as another process would."""
         self._opened.append(self.opener(self.clock))
         return self._opened[-1]
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close all stores that were opened."""
         for store in self._opened:
             store.close()
 
 
 def begun_in_postgres(place: Place, *tenants: Tenant) -> PostgresStore:
-    """The first store of a place in a database, with these tenants."""
+    """The first store of a place in PostgreSQL, with these tenants."""
     store = opened_in_postgres(place)
     with store.transaction() as transaction:
         for tenant in tenants:
@@ -108,14 +108,14 @@ def begun_in_postgres(place: Place, *tenants: Tenant) -> PostgresStore:
 
 
 def opened_in_postgres(place: Place) -> PostgresStore:
-    """One more store of it."""
+    """One more store of a place in PostgreSQL."""
     store = place.open()
     assert isinstance(store, PostgresStore)
     return store
 
 
 class SqlitePlaces:
-    """Makes places of SQLite: copies of an empty store."""
+    """Makes places for SQLite, which are copies of an empty store."""
 
     def __init__(self, directory: Path) -> None:
         self._empty = empty_store(directory / "licet.db")
@@ -127,7 +127,7 @@ class SqlitePlaces:
 
 
 class PostgresPlaces:
-    """Makes places of PostgreSQL: one database, emptied each time. So one place at a time."""
+    """Makes places for PostgreSQL in one database, which is emptied each time; so one place at a time."""
 
     def __init__(self, postgres: Postgres) -> None:
         url = postgres.create_database(_DATABASE, template=EMPTY)
@@ -143,15 +143,15 @@ class PostgresPlaces:
         return Place(partial(open_postgres, self.url), DatabaseClock(self._connection, now_ms), url=self.url)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._kept.close()
         self._connection.close()
 
 
 def open_sqlite(path: Path, clock: Clock) -> Store:
-    """A store in a file. It waits for a lock as long as a test waits for anything."""
+    """Open a store in a file, with a long time-out for locks, because tests share the machine."""
     busy_s = vars(sqlite)["BUSY_S"]
-    vars(sqlite)["BUSY_S"] = PATIENCE_S  # which the connections have that are made now
+    vars(sqlite)["BUSY_S"] = PATIENCE_S  # for the connections of this store
     try:
         return SqliteStore(path, clock)
     finally:
@@ -159,8 +159,8 @@ def open_sqlite(path: Path, clock: Clock) -> Store:
 
 
 def open_postgres(url: str, _: Clock) -> Store:
-    """A store in a database, whose clock it is. It is patient: tests run beside others on one machine."""
-    waits = {"BUSY_S": PATIENCE_S, "CONNECT_S": PATIENCE_S}  # of the connection that is made now
+    """Open a store in a database, with long time-outs, because tests share the machine."""
+    waits = {"BUSY_S": PATIENCE_S, "CONNECT_S": PATIENCE_S}  # for the connections of this store
     before = {name: vars(connection)[name] for name in waits}
     vars(connection).update(waits)
     try:

@@ -1,4 +1,4 @@
-"""Compares what the statements of PostgreSQL load for one batch."""
+"""Compares the rows that PostgreSQL's statements of different size load for one batch."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from licet.store.postgres import load_statements
 from licet.store.postgres.batch import Batch
 from licet.store.postgres.book import Loaded, parameters
 
-# The statements of PostgreSQL, and of which parts each is.
+# The statements, and the parts of each.
 STATEMENTS = {
     "WHOLE": load_statements.PARTS,
     "OF_GRANTS": load_statements.GRANTS,
@@ -22,7 +22,7 @@ STATEMENTS = {
 
 
 def changed(statement: str, before: str, after: str) -> str:
-    """The statement with another text instead of one that it has."""
+    """A statement with one text replaced by another."""
     assert before in statement
     return statement.replace(before, after)
 
@@ -30,7 +30,7 @@ def changed(statement: str, before: str, after: str) -> str:
 def same_by_smaller_statement(
     batch: Batch, commands: Sequence[Command], tenants: Mapping[int, Tenant]
 ) -> None:
-    """The smaller statements for this batch find what the whole one does, unless a session must end (L8)."""
+    """Check that the smaller statements load the same as the whole one, unless a session must end (L8)."""
     need = Need(commands, tenants)
     asked = parameters(need, locked=batch._locked, least_ms=0, now_ms=batch.now_ms)
     both = (load_statements.statement_for(need, knows_counts=False), load_statements.WHOLE)

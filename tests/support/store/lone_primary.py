@@ -1,4 +1,4 @@
-"""A PostgreSQL whose commits wait for a standby that there is not."""
+"""Makes a PostgreSQL whose commits wait for a standby that does not exist."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +13,9 @@ _CANCEL = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait
 
 @contextmanager
 def without_its_standby(postgres: Postgres) -> Iterator[None]:
-    """Within the block, every commit waits until it is broken off.
+    """Let every commit in the block wait until it is cancelled.
 
-    The setting counts when a process of the database has taken note of it, some time after the reload: so
-    commits are tried until one waits.
+    The setting takes effect some time after the reload; so commits are tried until one waits.
     """
     postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     try:
@@ -24,15 +23,15 @@ def without_its_standby(postgres: Postgres) -> Iterator[None]:
         with ThreadPoolExecutor(1) as pool:
             for number in count():
                 probe = pool.submit(postgres.execute, f"CREATE TABLE probe_{number} ()")
-                was_broken_off = False
+                was_cancelled = False
 
                 def is_over() -> bool:
-                    nonlocal was_broken_off
-                    was_broken_off = was_broken_off or break_off(postgres)
+                    nonlocal was_cancelled
+                    was_cancelled = was_cancelled or cancel_commit(postgres)
                     return probe.done()  # noqa: B023 - asked within this turn
 
                 until(is_over)
-                if was_broken_off:
+                if was_cancelled:
                     break
         yield
     finally:
@@ -40,6 +39,6 @@ def without_its_standby(postgres: Postgres) -> Iterator[None]:
         postgres.reload()
 
 
-def break_off(postgres: Postgres) -> bool:
-    """Whether a commit waited, which waits no longer."""
+def cancel_commit(postgres: Postgres) -> bool:
+    """Cancel a commit that waits for the standby; whether there was one."""
     return postgres.execute(_CANCEL) == [(1,)]

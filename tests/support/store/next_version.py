@@ -1,10 +1,10 @@
-"""The version after this one, as far as migrations go: its code needs a schema that this one does not know.
+"""Simulates the migrations of the next version, whose code needs a schema that this version does not know.
 
     with next_version.code():
         upgrade(connection)  # its pre step
     check_current(connection)  # this version's code goes on working
 
-It has another column for events; the old one goes when no older code is left to read it.
+Its pre step adds a column to events; its post step drops an old one, when no older code runs any more.
 """
 
 import shutil
@@ -40,7 +40,7 @@ def upgrade() -> None:
     op.drop_column("event", "detail")
 """,
 }
-# The command line with the migrations of a directory, the first of its arguments.
+# The command line with the migrations of a directory, which is its first argument.
 _PROGRAM = f"""
 import sys
 from pathlib import Path
@@ -54,7 +54,7 @@ app()
 
 
 class NextVersion:
-    """Its migrations, in a directory of their own."""
+    """The migrations of the next version, in a directory of their own."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -63,17 +63,17 @@ class NextVersion:
             (directory / kind / f"{NEXT}.py").write_text(step, encoding="ascii")
 
     def spoil(self) -> None:
-        """Let the pre step fail after it has done a part."""
+        """Let the pre step fail halfway."""
         step = self.directory / "pre" / f"{NEXT}.py"
         step.write_text(f'{step.read_text(encoding="ascii")}    op.drop_table("nothing")\n', encoding="ascii")
 
     def command(self, *arguments: str) -> list[str]:
-        """Its command line, to be run as a process."""
+        """The command of the next version, to be run as a process."""
         return [sys.executable, "-W", "error", "-c", _PROGRAM, str(self.directory), *arguments]
 
     @contextmanager
     def code(self) -> Iterator[None]:
-        """In the block, the code is that of the next version."""
+        """Act as the next version during a `with` block."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(migrate, "MIGRATIONS", self.directory)
             patch.setattr(migrate, "HEAD", NEXT)

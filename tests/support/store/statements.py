@@ -1,11 +1,11 @@
-"""What a released version says to its store: recorded once, and said again on the tables of later versions.
+"""Records the SQL statements of a released version, and replays them on the tables of later versions.
 
     .venv/bin/python tests/support/store/statements.py > tests/fixtures/statements-0002.json
 
-records this version's, in the order in which they come, with what the store answers; the number is that of
-its schema (`licet.store.migrate.HEAD`). It is done when a version is released, and never again for that
-version. `tests/store/test_migrate.py` says them to a store that has gone one `pre` step further, and wants
-the same answers. It is the embedded store's statements that are recorded.
+records the statements of this version in order, with the answers of the store; the number is that of its
+schema (`licet.store.migrate.HEAD`). This is done when a version is released, and never again for that
+version. `tests/store/test_migrate.py` replays them on a store after the next `pre` step, and expects the same
+answers. The recorded statements are those of SQLite.
 """
 
 import json
@@ -116,7 +116,7 @@ keys = [{kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIa
 
 
 class Call(NamedTuple):
-    """A statement on one of the connections; `parameters` of None close it."""
+    """A statement on one of the connections; if `parameters` are None, the connection is closed."""
 
     connection: int
     statement: str
@@ -125,7 +125,7 @@ class Call(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What was said, what came back, and how many of the calls it took to make the store."""
+    """The recorded calls, their answers, and how many of the calls make the store."""
 
     calls: list[Call]
     answers: list[Any]
@@ -133,7 +133,7 @@ class Recording(NamedTuple):
 
 
 def read_recording(path: Path) -> Recording:
-    """A recording that was written down."""
+    """The recording in a file."""
     content = json.loads(path.read_bytes())
     calls = [
         Call(connection, content["statements"][at], _values(parameters), is_many)
@@ -143,7 +143,7 @@ def read_recording(path: Path) -> Recording:
 
 
 def replay(path: Path, calls: list[Call], opened: dict[int, sqlite3.Connection]) -> Iterator[Any]:
-    """Say all of it again, each on its connection, and give what comes back."""
+    """Replay the calls, each on its connection, and yield the answers."""
     for call in calls:
         if call.connection not in opened:
             opened[call.connection] = sqlite3.connect(path, isolation_level=None)
@@ -163,15 +163,15 @@ def _answer(connection: sqlite3.Connection, call: Call) -> Any:
     except sqlite3.Error as fault:
         return str(fault)
     if call.statement.startswith("PRAGMA") and "table_" not in call.statement:
-        return None  # It tells of the file, and not of what is in it.
+        return None  # The answer is about the file, and not about its content.
     return [_plain(list(row)) for row in rows] if cursor.description else cursor.rowcount
 
 
 class _Cursor(sqlite3.Cursor):
-    """Writes down what it is told."""
+    """Records its statements."""
 
     def execute(self, statement: str, parameters: Any = ()) -> "_Cursor":
-        """As its parent does."""
+        """As in the parent class."""
         connection = self.connection
         assert isinstance(connection, _Connection)
         connection.calls.append(Call(connection.number, statement, list(parameters)))
@@ -179,7 +179,7 @@ class _Cursor(sqlite3.Cursor):
         return self
 
     def executemany(self, statement: str, parameters: Any) -> "_Cursor":
-        """As its parent does."""
+        """As in the parent class."""
         connection = self.connection
         assert isinstance(connection, _Connection)
         rows = [list(row) for row in parameters]
@@ -189,35 +189,35 @@ class _Cursor(sqlite3.Cursor):
 
 
 class _Connection(sqlite3.Connection):
-    """A connection with such cursors; what it does by itself is written down as a statement."""
+    """A connection with such cursors; it also records commits, rollbacks and its closing."""
 
     calls: list[Call]
     number: int
 
     def cursor(self, *_: Any) -> Any:
-        """As its parent does."""
+        """As in the parent class."""
         return super().cursor(_Cursor)
 
     def execute(self, *arguments: Any) -> Any:
-        """As its parent does."""
+        """As in the parent class."""
         return self.cursor().execute(*arguments)
 
     def executemany(self, *arguments: Any) -> Any:
-        """As its parent does."""
+        """As in the parent class."""
         return self.cursor().executemany(*arguments)
 
     def commit(self) -> None:
-        """As its parent does."""
+        """As in the parent class."""
         if self.in_transaction:
             self.execute("COMMIT")
 
     def rollback(self) -> None:
-        """As its parent does."""
+        """As in the parent class."""
         if self.in_transaction:
             self.execute("ROLLBACK")
 
     def close(self) -> None:
-        """As its parent does."""
+        """As in the parent class."""
         self.calls.append(Call(self.number, "", None))
         super().close()
 
@@ -253,7 +253,7 @@ def _verb(
 
 
 def _use(directory: Path, verb: Callable[..., None]) -> None:
-    """All that servers and the command line do to a store, once at least."""
+    """Use the store in every way in which servers and the command line use it."""
     (directory / "setup.toml").write_text(SETUP, encoding="ascii")
     for line in SET_UP.strip().splitlines():
         verb(line, "correct horse battery\n" if "stdin" in line else None)
@@ -267,7 +267,7 @@ def _use(directory: Path, verb: Callable[..., None]) -> None:
 
 
 def _serve(store: SqliteStore) -> None:
-    """What a server does: grants up to a denial, refreshes, endings, sweeps, and keeping house."""
+    """Use the store as a server does: grants up to a denial, refreshes, endings, sweeps, housekeeping."""
     first, second, third = (_grant(store, client, number) for number, client in enumerate(CLIENTS))
     commit(store, [first, second, third, _grant(store, "c1", 3), _grant(store, "c1", 4, "view")])
     commit(store, [_refresh(first), _refresh(second), _grant(store, "c2", 5, "orders")])
@@ -339,7 +339,7 @@ def _end(grant: Grant) -> Command:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value that JSON can write."""
     match value:
         case bytes() | memoryview():
             return {"hex": value.hex()}
@@ -350,7 +350,7 @@ def _plain(value: Any) -> Any:
 
 
 def _values(content: Any) -> Any:
-    """The value that was written as JSON."""
+    """The value that `_plain` has made JSON of."""
     match content:
         case {"hex": str(text)}:
             return bytes.fromhex(text)

@@ -1,4 +1,4 @@
-"""A store of any kind that a test looks at row by row, and how it commits to it."""
+"""A store of any kind in which a test commits commands, and whose rows it reads."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,7 +36,7 @@ JOURNALS = (
 
 
 def begin(place: Place, *tenants: Tenant) -> Store:
-    """The first store, with these tenants."""
+    """Open the first store of a place, with these tenants."""
     store = place.open()
     with store.transaction() as transaction:
         for tenant in tenants or (jim_test(),):
@@ -55,7 +55,7 @@ def do(store: Store, *commands: Command) -> list[Outcome]:
 
 
 def book_of(store: Store, *commands: Command) -> Book:
-    """What a transaction loads for these commands."""
+    """The book that a transaction loads for these commands."""
     with store.transaction() as transaction:
         return transaction.load(commands)
 
@@ -68,14 +68,14 @@ def rows(store: Store, table: FromClause, **columns: object) -> list[Any]:
 
 
 def folded(store: Store) -> list[Any]:
-    """The journal when all of it is folded."""
+    """Fold the whole journal, and return its rows."""
     while fold_journal(store) + fold_denials(store):
         pass
     return rows(store, schema.journal)
 
 
 def counts(store: Store) -> dict[str, int]:
-    """How many rows each table has."""
+    """The number of rows of each table."""
     with store.reading() as connection:
         return {
             table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
@@ -103,7 +103,7 @@ def stagger(place: Place, store: Store, *commands: Command) -> None:
 
 
 class Undone(Exception):
-    """What a test raises to have a transaction rolled back."""
+    """Raised to roll back a transaction."""
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""What stands between a node and its database: TLS before a PostgreSQL that has none, or an impostor.
+"""Puts TLS in front of a PostgreSQL that has none, or plays an impostor of the database.
 
     with TlsFront(postgres.port, certificate) as front:
         url = f"postgresql://wary:swordfish@db.test:{front.port}/licet?hostaddr=127.0.0.1"
 
-The front answers PostgreSQL's SSLRequest, shakes hands with a certificate that is made here, and passes on
-what it then reads. An impostor takes no TLS, or asks for the password in clear once it has.
+The front answers PostgreSQL's SSLRequest, does the TLS handshake with a certificate that is made here, and
+forwards the rest. An impostor refuses TLS, or accepts it, and then asks for the password in clear text.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-HOST = "db.test"  # it resolves to nothing: `hostaddr` says where it is
+HOST = "db.test"  # it does not resolve: `hostaddr` has the address
 _SSL_REQUEST, _GSS_REQUEST = 80877103, 80877104  # PostgreSQL's protocol, 54.7
 _ASK_IN_CLEAR = b"R" + struct.pack("!II", 8, 3)  # AuthenticationCleartextPassword
 
@@ -38,7 +38,7 @@ class Certificate(NamedTuple):
 
 
 def make_certificate(directory: Path, host: str = HOST) -> Certificate:
-    """A certificate for a host, which is its own authority."""
+    """A self-signed certificate for a host."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
@@ -65,7 +65,7 @@ def make_certificate(directory: Path, host: str = HOST) -> Certificate:
 class Listening:
     """A listener on 127.0.0.1 that serves each connection in a thread, until the end of its block.
 
-    `heard` is all that it has read in clear.
+    `heard` is all that it has read in clear text.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Listening:
         return f"postgresql://{user}:{password}@{HOST}:{self.port}/{database}?{query}"
 
     def serve(self, client: socket.socket) -> None:
-        """Speak to one that connected."""
+        """Serve one client."""
         raise NotImplementedError
 
     def _accept(self) -> None:
@@ -110,7 +110,7 @@ class Listening:
 
 
 class TlsFront(Listening):
-    """TLS before what listens at a port of 127.0.0.1."""
+    """TLS in front of a server at a port of 127.0.0.1."""
 
     def __init__(self, port: int, certificate: Certificate) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class TlsFront(Listening):
         self._tls.load_cert_chain(*certificate)
 
     def serve(self, client: socket.socket) -> None:
-        """Shake hands, and pass on what comes."""
+        """Do the TLS handshake, and forward all data."""
         answer_requests(client, b"S")
         with (
             self._tls.wrap_socket(client, server_side=True) as secure,
@@ -130,10 +130,10 @@ class TlsFront(Listening):
 
 
 class Impostor(Listening):
-    """Who is not the database: it takes no TLS, and wants the password in clear."""
+    """An impostor of the database that refuses TLS, and asks for the password in clear text."""
 
     def serve(self, client: socket.socket) -> None:
-        """Say no to TLS, and ask for the password."""
+        """Refuse TLS, and ask for the password."""
         self.heard += answer_requests(client, b"N")
         client.sendall(_ASK_IN_CLEAR)
         while data := client.recv(4096):
@@ -141,13 +141,13 @@ class Impostor(Listening):
 
 
 class SecureImpostor(TlsFront):
-    """The same behind TLS, by a certificate that is believed: somebody who took the database's machine."""
+    """An impostor with TLS and a trusted certificate: an attacker on the machine of the database."""
 
     def __init__(self, certificate: Certificate) -> None:
         super().__init__(0, certificate)
 
     def serve(self, client: socket.socket) -> None:
-        """Shake hands, and ask for the password."""
+        """Do the TLS handshake, and ask for the password."""
         answer_requests(client, b"S")
         with self._tls.wrap_socket(client, server_side=True) as secure:
             self.heard += secure.recv(4096)
@@ -157,7 +157,7 @@ class SecureImpostor(TlsFront):
 
 
 def answer_requests(client: socket.socket, to_tls: bytes) -> bytes:
-    """Answer the requests that come before the start: no to GSSAPI, `to_tls` to TLS. What follows a no."""
+    """Refuse GSSAPI and answer `to_tls` to a request for TLS; returns the head that follows a refusal."""
     while True:
         head = client.recv(8, socket.MSG_WAITALL)
         if len(head) < 8:

@@ -1,6 +1,6 @@
-"""A PostgreSQL with an empty store, to make others of: made once for each process of tests, and copied.
+"""Starts a PostgreSQL with an empty store, which is made once for each run of the tests and then copied.
 
-To make one takes a second and a half of the processor.
+Making one takes a second and a half of processor time.
 """
 
 from pathlib import Path
@@ -9,11 +9,11 @@ from licet.store.postgres.store import PostgresStore
 from support.once.made_once import copied_from
 from support.store.postgres import PATIENCE_S, Postgres
 
-EMPTY = "empty"  # the database
+EMPTY = "empty"  # the name of its database
 
 
 def postgres_with_empty_store() -> Postgres:
-    """One that runs."""
+    """A running server with an empty store."""
     return Postgres(like=copied_from("postgres", _make) / "data")
 
 

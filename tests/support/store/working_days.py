@@ -1,7 +1,7 @@
-"""Working days of many clients, played through the ledger into a store, each step at its moment.
+"""Plays working days of many clients into a store, with each command at its time of day.
 
 Each client comes twice a day, stays for some hours, and renews in time; some log off, others let their
-sessions expire. Who is denied tries again some times. The same numbers make the same days.
+sessions expire. A client that is denied tries again several times. The same seed gives the same days.
 """
 
 from heapq import heappop, heappush
@@ -21,7 +21,7 @@ _BEGINS_H = (9, 13)
 
 
 class WorkingDays:
-    """Plays days into the store of a site, from its now on."""
+    """Plays days into the store of a site, from its current time on."""
 
     def __init__(self, site: Site, *, clients: int, days: int, seed: int = 51) -> None:
         self._site = site
@@ -37,7 +37,7 @@ class WorkingDays:
                     self._put(max(begin_ms, at_ms), "ask", key, 0, 0)
 
     def play(self) -> None:
-        """All of it; an hour of it is one transaction."""
+        """Play all days, with one transaction for each hour."""
         while self._queue:
             hour = self._queue[0][0] // HOUR_MS + 1
             with self._site.store.transaction() as transaction:

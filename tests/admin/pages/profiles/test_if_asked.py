@@ -13,7 +13,6 @@ from support.admin.admin_pages import Pages
 from support.admin.admin_site import AdminSite, problem
 from support.admin.pages import text_of
 from support.store.kinds import SqlitePlaces
-from support.store.queueing import wait
 from support.store.setup_site import ADA, JIM, START_MS
 
 PAGE = f"/client?tenant={JIM}&name=c2"
@@ -53,8 +52,8 @@ def test_each_step_is_shown_up_to_the_one_that_denies(pages: Pages) -> None:
 
 def test_who_waits_is_told_its_place(pages: Pages) -> None:
     pages.site.grant("c1")
-    wait(pages.site, "c3")
-    wait(pages.site, "c2")
+    pages.site.ask("c3", queue=True)
+    pages.site.ask("c2", queue=True)
     told = "no seat of pool full: it is number 2 in line, for as long as it asks again in time."
     assert told in text_of(pages.get(PAGE))
     assert "It may ask again" not in text_of(pages.get(PAGE))  # later than its place lapses
