@@ -10,7 +10,7 @@ from support.store.store_site import rows
 
 
 def are_alike(first: Store, plain: Store, now_ms: int) -> None:
-    """Check that they have the same sessions and pools, and seats that last as long by their sessions (L4)."""
+    """Check that both have the same sessions and pools, and seats that end at the same time (L4)."""
     for table in (schema.session, schema.pool):
         assert _rows_without_numbers(first, table) == _rows_without_numbers(plain, table)
     assert _seats(first, now_ms) == _seats(plain, now_ms)
