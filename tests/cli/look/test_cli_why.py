@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from licet.options import Group, Priority, Share
 from support.cli.cli_reports_site import Site
+from support.cli.cli_site import Desk, new_desk
 from support.examples import FULL, grant, jim_test
 
 
@@ -93,4 +94,15 @@ def test_a_client_or_scope_that_does_not_exist_is_refused(site: Site) -> None:
     assert "there is no client Nobody" in wrong.stderr
     assert not wrong.stdout
     said = site.run("why", "TestClientId", "--scope", "none", exit_code=1).stdout
-    assert "A scope that was asked for does not exist here." in said
+    headline, *steps = said.splitlines()
+    why = "a scope that was asked for does not exist here"
+    assert headline == f"TestClientId of user TC would get no token: {why}."
+    assert steps[-1].endswith("A scope that was asked for does not exist here.")
+
+
+def test_a_client_that_is_disabled_is_told_why_it_would_get_no_token(tmp_path: Path) -> None:
+    """No rule of a pool denies it: nothing is asked of a pool."""
+    desk = Desk(new_desk(tmp_path / "data"))
+    desk.run("client", "disable", "TestClientId", "--yes")
+    said = desk.run("why", "TestClientId", exit_code=1).stdout
+    assert said.splitlines()[0] == "TestClientId of user TC would get no token: the client is disabled."

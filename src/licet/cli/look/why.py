@@ -10,6 +10,7 @@ from licet.cli.output import Record, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
 from licet.cli.terminal import plain
 from licet.formats import duration
+from licet.model import NoSeatReason
 from licet.refusal import Subject
 from licet.store.errors import unknown
 
@@ -112,4 +113,7 @@ def _headline(why: "Why") -> str:
     if why.granted:
         what = "share the seat of its holder" if why.shares else "get a seat"
         return f"{who} would {what} in pool {why.pool}."
-    return f"{who} would be denied: {why.reason}."
+    if why.reason in set(NoSeatReason):
+        return f"{who} would be denied: {why.reason}."
+    failed = next(step for step in why.steps if not step.passed)  # no seat was asked about
+    return f"{who} would get no token: {failed.text[:1].lower()}{failed.text[1:].removesuffix('.')}."
