@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,6 +176,12 @@ def test_costs_by_group_of_who_is_in_none(site: Site) -> None:
     text = run("usage", "--data", str(site.data), "--by", "group").stdout
     assert "(no group)" in text
     assert "100.0%" in text
+
+
+def test_costs_have_the_hours_of_all_seats_to_a_tenth_too(site: Site) -> None:
+    """Of a pool that was added a moment ago, more would be held than there were."""
+    text = run("usage", "--data", str(site.data), "--by", "group").stdout
+    assert re.search(r"^full: \d+\.\d of \d+\.\d seat-hours held$", text, re.MULTILINE)
 
 
 def test_costs_by_group_count_who_is_in_two_for_each_in_equal_parts(site: Site) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 from licet.cli.look.usage_reports import read_span, write_csv
 from licet.cli.output import Record, say, show_json, show_list
 from licet.cli.terminal import plain
-from licet.formats import counted, seat_hours
+from licet.formats import seat_hours
 from licet.model import Tenant
 from licet.reports.forms import SplitBy
-from licet.units import HOUR_MS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -73,8 +72,7 @@ def _print(found: "Costs") -> None:
 
 def _sentence(pool: "PoolCosts") -> str:
     cost = "" if pool.cost is None else f", which cost {pool.cost:,.2f}"
-    there = counted(round(pool.seats_ms / HOUR_MS), "seat-hour")
-    return f"{pool.pool}: {seat_hours(pool.held_ms)} of {there} held{cost}"
+    return f"{pool.pool}: {seat_hours(pool.held_ms)} of {seat_hours(pool.seats_ms)} seat-hours held{cost}"
 
 
 def _records(pool: "PoolCosts", none: str) -> Iterator[Record]:
