@@ -13,6 +13,7 @@ import pytest
 
 from licet.ledger.commands import Sweep
 from licet.model import EndReason, Pool
+from licet.options import Group, Share
 from licet.reports.export.exported import exported
 from licet.reports.export.report_log import COLUMNS, rlm, rows
 from support.examples import client, end, grant, jim_test
@@ -130,3 +131,21 @@ def test_a_denial_that_no_seat_avoids_has_its_own_status(place: Place) -> None:
     site.do(grant(1, 1))
     parsed, _ = log_of(site)
     assert [(it["why"], it["last_attempt"]) for it in parsed if it["kind"] == "DENY"] == [("-3", "1")]
+
+
+def test_a_denial_by_an_option_of_a_pool_has_the_status_of_that_option(place: Place) -> None:
+    """-11 excluded, -13 not included, -14 over the limit, as RLM's table of status values has them."""
+    pool = Pool(
+        id=1,
+        name="full",
+        seats=5,
+        exclude=("client:Client1",),
+        include=("client:TestClientId", "client:Client1", "client:Client3"),
+        max=(Share(who="group:few", seats=1),),
+    )
+    few = Group(name="few", clients=frozenset({"TestClientId", "Client3"}))
+    site = Site(place, jim_test(pools=[pool], groups=[few]))
+    site.do(grant(1, 1), grant(2, 2), grant(3, 3), grant(4, 4))
+    parsed, _ = log_of(site)
+    denied = {it["host"]: (it["why"], it["last_attempt"]) for it in parsed if it["kind"] == "DENY"}
+    assert denied == {"Client1": ("-11", "1"), "Client2": ("-13", "1"), "Client3": ("-14", "1")}

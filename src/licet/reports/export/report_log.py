@@ -6,7 +6,8 @@ not authenticated. What stands for what:
 - A pool is a product of version 1.0, a session is a checkout, its user the user, its client the host.
   Sessions that share a seat have the handle of the first as `share_handle`; `cur_use` counts seats.
 - `IN` says why: 1 logged off or revoked, 2 superseded by the client, 3 ended by an administrator, 11 expired.
-- `DENY` has RLM's status: -22 all seats in use, -8 no seats, -3 the licence expired, -1 anything else.
+- `DENY` has RLM's status: -22 no seat that is free for this client, -3 the licence expired, -11 excluded,
+  -13 not included, -14 at its limit, -1 anything else.
   `last_attempt` is 1 for the last denial of somebody who got no seat in the end: the true denials.
 - `INUSE` is a session that was there when the span began, or that is there when it ends.
 
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 from licet.formats import instant
 from licet.journal.wants import Want
-from licet.model import Duplicates, EndReason
+from licet.model import Duplicates, EndReason, NoSeatReason
 from licet.reports.what_if.visits import Visit
 
 COLUMNS = ("at", "event", "pool", "user", "client", "why", "last_attempt", "handle", "share_handle", "in_use")
@@ -38,7 +39,14 @@ _WHY: Mapping[str, int] = MappingProxyType(
     }
 )
 _IN_USE = -22
-_STATUS: Mapping[str, int] = MappingProxyType({"no_seats": -8, "licence_expired": -3, "all_in_use": _IN_USE})
+_STATUS: Mapping[str, int] = MappingProxyType(
+    {
+        NoSeatReason.LICENCE_EXPIRED: -3,
+        NoSeatReason.EXCLUDED: -11,
+        NoSeatReason.NOT_INCLUDED: -13,
+        NoSeatReason.MAX_REACHED: -14,
+    }
+)
 _OTHER_STATUS = -1
 
 
