@@ -11,11 +11,11 @@ from playwright.sync_api import expect
 
 from licet.credentials.generated import ClientSecrets
 from licet.formats import INSTANT_MS_MAX, end, instant, read_end_ms
-from licet.model import InvalidValue, Role, Tenant
+from licet.model import InvalidValue, Tenant
 from licet.setup.file import read, write
 from licet.zones import find_zone
 from support.admin.browser import Browser
-from support.admin.dashboard import DashboardSite, add_admin
+from support.admin.dashboard import DashboardSite
 from support.admin.filling import send
 from support.cli.cli_site import Desk
 from support.cli.command_line import run, terminal
@@ -236,10 +236,7 @@ def test_an_end_that_pickers_cannot_say_is_a_text(site: DashboardSite) -> None:
 
 def test_who_may_only_look_sees_an_end_or_never(site: DashboardSite) -> None:
     """The licence is shown to an owner of the tenant, who does not change it."""
-    with site.store() as store:
-        tenant = store.tenant("Jim_Test")
-        assert tenant is not None
-        add_admin(store, "olga", Role.OWNER, tenant.id)
+    site.add_owner("olga", "Jim_Test")
     with site.reader("olga") as olga:
         for at_ms, shown in ((None, "never"), (1_927_630_800_000, "<bdi>2031-01-31</bdi>")):
             with site.changing() as change:

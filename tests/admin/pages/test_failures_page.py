@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from licet.model import FailureCause, Role
+from licet.model import FailureCause
 from support.admin.browser import Browser
-from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.dashboard import DashboardSite, Reader, heading
 from support.admin.pages import links_of, text_of
 from support.server.running import PASSWORD_HASH
 from support.waiting import until
@@ -37,10 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             change.tenant("Other").add_client("OthersClient", user="OO")
             change.tenant("Jim_Test").add_client("=cmd()", user="C1")
             change.tenant("Jim_Test").set_pool("full", seats=0)
-        with site.store() as store:
-            other = store.tenant("Other")
-            assert other is not None
-            add_admin(store, "olga", Role.OWNER, other.id)
+        site.add_owner("olga", "Other")
         for _ in range(3):
             for _ in range(4):
                 site.ask("Jim_Test/token", "Client1", "wrong", **GRANT)

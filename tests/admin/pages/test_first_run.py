@@ -2,34 +2,18 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 from html import unescape
 
 import httpx
 import pytest
 
-from licet.model import Role
-from support.admin.dashboard import PASSWORD, DashboardSite, Reader, add_admin, reader_of
+from support.admin.dashboard import PASSWORD, DashboardSite, Reader, reader_of
 from support.cli.command_line import run
 from support.server.running import PASSWORD_HASH
 
 _NEXT = re.compile(r'<li class="next" aria-current="step">.*?<h2>([^<]*)<.*?</li>', re.DOTALL)
 _HREF = re.compile(r'<a class="button first" href="([^"]*)">([^<]*)</a>')
 WAITS = 'hx-trigger="every 2s"'
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
-    """One server for all; each test has a tenant of its own."""
-    with DashboardSite(tmp_path_factory.mktemp("site")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
 
 
 def next_of(page: httpx.Response) -> tuple[str, str]:
@@ -147,10 +131,7 @@ def test_who_may_not_add_has_no_button(site: DashboardSite) -> None:
         page = vera.get("/first-steps?tenant=Rights")
         assert next_of(page) == ("Pool", "")
         assert "An owner does this." in page.text
-    with site.store() as store:
-        found = store.tenant("Rights")
-        assert found is not None
-        add_admin(store, "rita", Role.OWNER, found.id)
+    site.add_owner("rita", "Rights")
     with reader_of(site) as rita:
         assert rita.sign_in("rita", PASSWORD).status_code == 303
         page = rita.get("/first-steps")

@@ -19,7 +19,7 @@ from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
 from licet.model import Role
 from licet.store import schema
-from support.admin.dashboard import DashboardSite, Reader, add_admin
+from support.admin.dashboard import DashboardSite, Reader
 from support.admin.pages import links_of
 from support.server.running import PASSWORD_HASH
 from support.waiting import until
@@ -70,10 +70,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
             for number in range(4):
                 jim.add_client(f"More{number}", user="FO")
             jim.set_pool("full", seats=1)
+        site.add_owner("olga", "Other")
         with site.store() as store:
-            tenant = store.tenant("Other")
-            assert tenant is not None
-            add_admin(store, "olga", Role.OWNER, tenant.id)
             made = ApiKeys(read_keyring(site.data / "secrets.json").pepper).generate()
             with changing(store, "ada") as change:
                 change.add_api_key("deploy", made, role=Role.VIEWER, tenant_id=None, expires_at_ms=None)

@@ -36,13 +36,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
-
-
 def test_every_page_has_the_version_and_leads_to_help(ada: Reader) -> None:
     for path in ("/", "/seats", "/usage" + HERE, "/set-up/pools" + HERE, "/journal", "/alerts"):
         page = ada.get(path).text

@@ -8,9 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from licet.admin.pages.search.names import Kind, find_names
-from licet.model import Role
 from support.admin.browser import Browser
-from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.dashboard import DashboardSite, Reader, heading
 from support.admin.pages import links_of, text_of
 from support.examples import CLIENTS, client, jim_test
 from support.server.running import PASSWORD_HASH
@@ -37,11 +36,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             other.add_pool("hidden-pool", seats=1)
             change.tenant("Jim_Test").add_user("HI", name="Hilda Hiddensee", password_hash=PASSWORD_HASH)
             change.tenant("Jim_Test").add_client("Warehouse 7", user="HI")
-        with site.store() as store:
-            for name, tenant_name in {"olga": "Hidden_Ltd", "jim": "Jim_Test"}.items():
-                tenant = store.tenant(tenant_name)
-                assert tenant is not None
-                add_admin(store, name, Role.OWNER, tenant.id)
+        site.add_owner("olga", "Hidden_Ltd")
+        site.add_owner("jim", "Jim_Test")
         refused = {
             "jim": site.ask("Jim_Test/token", "Client1", "wrong", **GRANT),
             "other": site.ask("Hidden_Ltd/token", "HiddenClient", "wrong", **GRANT),
@@ -65,13 +61,6 @@ def sid_of(reader: Reader, tenant: str, client_id: str) -> str:
     file = reader.get(f"/seats/download.csv?tenant={tenant}&q={client_id}").text
     [row] = csv.DictReader(StringIO(file))
     return row["session"]
-
-
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
 
 
 @pytest.mark.parametrize(

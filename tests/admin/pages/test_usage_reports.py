@@ -37,13 +37,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
-
-
 @pytest.mark.parametrize("report", REPORTS)
 def test_each_report_leads_to_the_others_with_the_same_span(ada: Reader, report: str) -> None:
     """And asks of which tenant, where none is chosen."""

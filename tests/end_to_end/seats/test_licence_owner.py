@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from licet.formats import instant
-from licet.model import Role, Tenant
+from licet.model import Tenant
 from licet.setup.change import changing
 from licet.setup.licence_terms import LicenceKept, is_counted, licence_fields, licence_names
-from support.admin.dashboard import PASSWORD, DashboardSite, Reader, add_admin
+from support.admin.dashboard import PASSWORD, DashboardSite, Reader
 from support.admin.filling import form_of, resend, send
 from support.many import few
 
@@ -118,10 +118,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LicenceSite]:
             other.add_user("OU", name="Other User")
             other.add_client("Sync", user="OU", scopes=frozenset({"sync"}))
             other.add_client("Desk", user="OU", scopes=frozenset({"all", "view"}))
-        with site.store() as store:
-            tenant = store.tenant("Other")
-            assert tenant is not None
-            add_admin(store, "olga", Role.OWNER, tenant.id)
+        site.add_owner("olga", "Other")
         yield site
 
 

@@ -44,13 +44,20 @@ class DashboardSite(RunningServer):
             for name, role in ADMINS.items():
                 add_admin(store, name, role)
 
+    def add_owner(self, name: str, tenant_name: str) -> None:
+        """Add an owner of one tenant only."""
+        with self.store() as store:
+            tenant = store.tenant(tenant_name)
+            assert tenant is not None
+            add_admin(store, name, Role.OWNER, tenant.id)
+
     def take(self, client_id: str = "TestClientId", **form: str) -> httpx.Response:
-        """A client asks for a token, by HTTP; what it is answered."""
+        """Ask for a token of a client, by HTTP, and return the answer."""
         return self.ask("Jim_Test/token", client_id, grant_type="client_credentials", **form)
 
     @contextmanager
     def reader(self, name: str | None = "ada", **options: Any) -> Iterator["Reader"]:
-        """Somebody who reads pages; no name is nobody who is signed in."""
+        """A reader of pages who is signed in as this administrator; None is nobody."""
         with reader_of(self, **options) as reader:
             if name is not None:
                 assert reader.sign_in(name).status_code == 303

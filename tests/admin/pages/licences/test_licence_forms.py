@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from licet.model import SEATS_MAX, Duplicates, Role
+from licet.model import SEATS_MAX, Duplicates
 from licet.setup.licences import installed, trusted
-from support.admin.dashboard import DashboardSite, Reader, add_admin, heading, hidden
+from support.admin.dashboard import DashboardSite, Reader, heading, hidden
 from support.admin.pages import links_of, text_of
 from support.licences.licensed_site import days, file_of, put, signed, trust_vendor
 from support.licences.signed_pools import text_of as licence_of
@@ -30,18 +30,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
                 change.add_tenant(name, seats=SEATS_MAX)
             change.tenant("Jim_Test").set_pool("full", seats=SEATS_MAX)
         put(site, "Refusing", signed("Refusing", name="taken"))
-        with site.store() as store:
-            tenant = store.tenant("Mine")
-            assert tenant is not None
-            add_admin(store, "olga", Role.OWNER, tenant.id)
+        site.add_owner("olga", "Mine")
         yield site
-
-
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
 
 
 def upload(reader: Reader, path: str, content: bytes, **fields: str) -> httpx.Response:

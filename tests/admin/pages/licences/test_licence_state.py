@@ -51,13 +51,6 @@ def two_seats(site: DashboardSite) -> None:
         site.take(client_id).raise_for_status()
 
 
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
-
-
 def ends_in(site: DashboardSite, left_ms: int | None) -> None:
     """Set the end of the licence so far from now."""
     with site.changing() as change:

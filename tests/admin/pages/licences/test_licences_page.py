@@ -31,13 +31,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
-
-
 def page_of(reader: Reader, tenant: str) -> httpx.Response:
     """The page of a tenant."""
     page = reader.get(f"/licences?tenant={tenant}")

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from licet.model import Role
-from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.dashboard import DashboardSite, Reader, heading
 from support.admin.pages import links_of, text_of
 from support.server.running import PASSWORD_HASH
 from support.waiting import until
@@ -29,10 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
             jim.add_user("ON", name="Once Here", password_hash=PASSWORD_HASH)
             jim.add_client("Once", user="ON")
             jim.add_client('"><b>odd', user="C1")
-        with site.store() as store:
-            tenant = store.tenant("Other")
-            assert tenant is not None
-            add_admin(store, "olga", Role.OWNER, tenant.id)
+        site.add_owner("olga", "Other")
         happen(site)
         yield site
 
@@ -61,13 +57,6 @@ def happen(site: DashboardSite) -> None:
     with site.reader("ada") as ada:
         until(lambda: "wrong password or secret" in ada.get(CLIENT).text)
         until(lambda: "wrong password or secret" in ada.get("/client?tenant=Other&name=Client1").text)
-
-
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
 
 
 def part(reader: Reader, path: str, title: str) -> str:

@@ -36,13 +36,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner."""
-    with site.reader("ada") as reader:
-        yield reader
-
-
 def lines_on(page: httpx.Response) -> dict[str, str]:
     """The programs of a page, by language."""
     return {found[1]: unescape(found[2]) for found in _CODE.finditer(page.text)}

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from licet.model import Role
 from licet.options import Group, Share
-from support.admin.dashboard import DashboardSite, Reader, add_admin, heading
+from support.admin.dashboard import DashboardSite, Reader, heading
 from support.admin.filling import form_of, resend, send, wrong
 from support.admin.pages import text_of
 from support.admin.setup_forms import HERE, done, edit, removal, tenant_of
@@ -18,18 +17,8 @@ from support.store.older_names import rename
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
     """One server for all; each test has groups of its own. `otto` owns the tenant alone."""
     with DashboardSite(tmp_path_factory.mktemp("site")) as site:
-        with site.store() as store:
-            tenant = store.tenant("Jim_Test")
-            assert tenant is not None
-            add_admin(store, "otto", Role.OWNER, tenant.id)
+        site.add_owner("otto", "Jim_Test")
         yield site
-
-
-@pytest.fixture
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
 
 
 def groups(site: DashboardSite) -> dict[str, Group]:

@@ -1,7 +1,5 @@
 """The dashboard's pages of a client's public keys, and of a secret in the place of its others."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from licet.model import Client
@@ -12,27 +10,6 @@ from support.web.signing import Signer
 
 HERE = "?tenant=Jim_Test"
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
-    """A server that these tests share; each has a client of its own."""
-    with DashboardSite(tmp_path_factory.mktemp("site")) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner."""
-    with site.reader("ada") as reader:
-        yield reader
-
-
-@pytest.fixture(scope="module")
-def vera(site: DashboardSite) -> Iterator[Reader]:
-    """A viewer."""
-    with site.reader("vera") as reader:
-        yield reader
 
 
 def added(site: DashboardSite, client_id: str) -> str:

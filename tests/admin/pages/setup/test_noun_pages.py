@@ -40,13 +40,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
-
-
 @pytest.mark.parametrize("noun", EDITED)
 def test_a_page_of_nothing_leads_to_the_list(ada: Reader, noun: str) -> None:
     """Another tenant was chosen on the page of one: its name says nothing there."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from licet.model import Pool, Role
+from licet.model import Pool
 from licet.options import Priority, Share
-from support.admin.dashboard import DashboardSite, Reader, add_admin
+from support.admin.dashboard import DashboardSite, Reader
 from support.admin.filling import form_of, resend, send, wrong
 from support.admin.pages import text_of
 from support.admin.setup_forms import HERE, done, edit, tenant_of
@@ -18,10 +18,7 @@ POOL = "options"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
     """One server for all. `otto` owns the tenant alone."""
     with DashboardSite(tmp_path_factory.mktemp("site")) as site:
-        with site.store() as store:
-            tenant = store.tenant("Jim_Test")
-            assert tenant is not None
-            add_admin(store, "otto", Role.OWNER, tenant.id)
+        site.add_owner("otto", "Jim_Test")
         with site.changing() as change:
             change.tenant("Jim_Test").add_group("sales", users=frozenset({"TC"}))
         yield site

@@ -49,31 +49,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
             other = change.add_tenant("Other", seats=2)
             other.add_user("OU", name="Other User")
             other.add_client("OtherClient", user="OU")
-        with site.store() as store:
-            tenant = store.tenant("Other")
-            assert tenant is not None
-            add_admin(store, "olga", Role.OWNER, tenant.id)
+        site.add_owner("olga", "Other")
         yield site
-
-
-@pytest.fixture(scope="module")
-def ada(site: DashboardSite) -> Iterator[Reader]:
-    """An owner of all tenants."""
-    with site.reader("ada") as reader:
-        yield reader
 
 
 @pytest.fixture(scope="module")
 def olga(site: DashboardSite) -> Iterator[Reader]:
     """An owner of the tenant Other."""
     with site.reader("olga") as reader:
-        yield reader
-
-
-@pytest.fixture(scope="module")
-def vera(site: DashboardSite) -> Iterator[Reader]:
-    """A viewer."""
-    with site.reader("vera") as reader:
         yield reader
 
 
