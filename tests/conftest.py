@@ -35,6 +35,7 @@ from support.store.with_empty_store import EMPTY, postgres_with_empty_store
 
 if TYPE_CHECKING:
     from support.admin.browser import Browser
+    from support.admin.dashboard import DashboardSite, Reader
     from support.admin.sign_in_gate import Gate, Open
     from support.cli.cli_site import Desk
     from support.web.listening import Server
@@ -297,6 +298,20 @@ def browser(chromium: "Browser") -> Iterator["Browser"]:
     """It, at work. Its driver has an event loop in this thread: no other test of the file could have one."""
     with chromium.at_work():
         yield chromium
+
+
+@pytest.fixture(scope="module")
+def ada(site: "DashboardSite") -> Iterator["Reader"]:
+    """An owner of all tenants, who reads the pages of the file's `site`."""
+    with site.reader("ada") as reader:
+        yield reader
+
+
+@pytest.fixture(scope="module")
+def vera(site: "DashboardSite") -> Iterator["Reader"]:
+    """A viewer of all tenants, who does the same."""
+    with site.reader("vera") as reader:
+        yield reader
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from html import unescape
 
 import httpx
@@ -14,6 +15,13 @@ from support.server.running import PASSWORD_HASH
 _NEXT = re.compile(r'<li class="next" aria-current="step">.*?<h2>([^<]*)<.*?</li>', re.DOTALL)
 _HREF = re.compile(r'<a class="button first" href="([^"]*)">([^<]*)</a>')
 WAITS = 'hx-trigger="every 2s"'
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """One server for all; each test has a tenant of its own."""
+    with DashboardSite(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 def next_of(page: httpx.Response) -> tuple[str, str]:

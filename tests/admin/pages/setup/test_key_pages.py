@@ -1,5 +1,7 @@
 """The dashboard's pages of a client's public keys, and of a secret in the place of its others."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from licet.model import Client
@@ -10,6 +12,13 @@ from support.web.signing import Signer
 
 HERE = "?tenant=Jim_Test"
 HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """A server that these tests share; each has a client of its own."""
+    with DashboardSite(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 def added(site: DashboardSite, client_id: str) -> str:

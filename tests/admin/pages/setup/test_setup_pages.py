@@ -1,6 +1,7 @@
 """The set-up's forms, against a server: what is added, changed and removed, and what is asked before."""
 
 import re
+from collections.abc import Iterator
 from html import unescape
 
 import httpx
@@ -10,6 +11,13 @@ from licet.model import Duplicates, TokenFormat
 from support.admin.dashboard import DashboardSite, Reader, heading
 from support.admin.filling import resend, secret_on, send, wrong
 from support.admin.setup_forms import HERE, PASSWORD_TYPED, done, edit, removal, tenant_of
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """One server for all; each test has parts of the set-up of its own."""
+    with DashboardSite(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 def places(page: httpx.Response) -> dict[str, str]:

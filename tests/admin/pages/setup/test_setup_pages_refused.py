@@ -1,6 +1,7 @@
 """The set-up's forms, against a server: wrong values, two who edit at once, and what is kept."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,6 +9,14 @@ from licet.store.opening import SQLITE_NAME
 from support.admin.dashboard import DashboardSite, Reader, heading, hidden
 from support.admin.filling import form_of, resend, send, wrong
 from support.admin.setup_forms import HERE, PASSWORD_TYPED, done, edit, removal, tenant_of
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardSite]:
+    """One server for all; each test has parts of the set-up of its own."""
+    with DashboardSite(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
 
 # A wrong value has a message beside its field, and all that was typed is kept.
 
