@@ -255,6 +255,16 @@ def test_several_pools_that_a_list_leaves_open_are_named() -> None:
     assert told("INCLUDEALL HOST x\n", of=of)[0][1].endswith("without it everybody may use pools a, b")
 
 
+def test_a_group_that_is_excluded_no_more_is_told() -> None:
+    """One unknown name is enough for that: the others of the group would get seats."""
+    found = told("GROUP outside anne zed\nEXCLUDE full GROUP outside\nEXCLUDE full USER zed\n")
+    assert found[1] == (
+        2,
+        "its group cannot be kept: line 1; without it the group is not excluded from pool full",
+    )
+    assert "without it" not in found[2][1]  # whom nobody knows gets no seat anyway
+
+
 def test_an_exclude_that_is_left_out_opens_no_pool() -> None:
     assert "everybody" not in told("EXCLUDE full HOST x\n")[0][1]
 

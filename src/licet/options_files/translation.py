@@ -10,7 +10,7 @@ The rules:
 - What a line means may depend on the set-up: which users there are, and which pools.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 
 from licet.formats import counted, duration
@@ -186,7 +186,7 @@ class _Translating:
         return found
 
     def _tell_what_opens(self) -> None:
-        """A list that is left out lets everybody in: that must not be overlooked."""
+        """A list that is left out lets everybody in, or a whole group: that must not be overlooked."""
         listed = {it.pool for it in self._rules.standing() if it.option is Option.INCLUDE}
         listed |= {pool.name for pool in self._pools.values() if pool.include or pool.named}
         for line, statement in enumerate(self._said):
@@ -195,6 +195,10 @@ class _Translating:
                     opened = self._opened(feature, listed)
                 case Unmatched(includes=True, feature=feature):
                     opened = self._opened(feature, listed)
+                case Rule(option=Option.EXCLUDE, who=Who.GROUP, feature=feature):
+                    if self._fates.is_left_out(line) and (pools := _pools_named(self._pools_of(feature))):
+                        self._fates.also(line, f"without it the group is not excluded from {pools}")
+                    continue
                 case _:
                     continue
             if opened and self._fates.is_left_out(line):
@@ -203,13 +207,15 @@ class _Translating:
     def _opened(self, feature: str | None, listed: AbstractSet[str]) -> str:
         """`pool full`: the pools of a feature without any list of who may use them; '' for none."""
         if feature not in self._opens:
-            try:
-                pools = self._known.pools_of(feature)
-            except Unknown:
-                pools = []
-            found = set(pools) - listed
-            self._opens[feature] = f"pool{'s' * (len(found) > 1)} {names_of(found)}" if found else ""
+            self._opens[feature] = _pools_named(set(self._pools_of(feature)) - listed)
         return self._opens[feature]
+
+    def _pools_of(self, feature: str | None) -> list[str]:
+        """The pools of a feature; none where it is unknown."""
+        try:
+            return self._known.pools_of(feature)
+        except Unknown:
+            return []
 
     def _tell_what_is_kept(self, level_of: Levels) -> None:
         for line, statement in enumerate(self._said):
@@ -277,3 +283,8 @@ class _Translating:
             and user.amount > group.amount
             and user.who.removeprefix("user:") in members.get(group.who.removeprefix("group:"), ())
         ]
+
+
+def _pools_named(names: Collection[str]) -> str:
+    """`pool full` or `pools full, light`; '' for none."""
+    return f"pool{'s' * (len(names) > 1)} {names_of(names)}" if names else ""
