@@ -3,12 +3,14 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 
+from licet.options import Group
 from licet.options_files import flexnet, rlm
 from licet.options_files.changes import PoolChanges
 from licet.options_files.outcomes import Fate
 from licet.options_files.recognition import FormatUnclear
-from support.cli.options_files import all_kept, one, read, told, translated
+from support.cli.options_files import all_kept, one, read, tenant, told, translated
 from support.paths import DOCS
 
 TYPES = {"USER", "GROUP", "HOST", "HOST_GROUP", "DISPLAY", "INTERNET", "INTERNET_GROUP", "PROJECT"}
@@ -92,6 +94,18 @@ def test_names_of_rlm_have_no_case() -> None:
     done = all_kept("group Sales ANNE tc\nexclude FULL group sALES\n", "rlm")
     assert done.changes.groups == {"Sales": ("AN", "TC")}
     assert done.changes.pools["full"].exclude == ("group:Sales",)
+
+
+def test_a_group_of_rlm_is_that_of_the_set_up_in_whatever_case() -> None:
+    """Else there would be two, of which each has some rules; names of FlexNet have their case."""
+    of = replace(tenant(), groups={"sales": Group(name="sales", users=frozenset({"TC"}))})
+    text = "GROUP SALES anne\nMAX 2 full GROUP Sales\n"
+    changes = all_kept(text, "rlm", of=of).changes
+    assert changes.groups == {"sales": ("AN",)}
+    assert changes.pools == {"full": PoolChanges(max={"group:sales": 2})}
+    assert all_kept("GROUP SALES anne\n", of=of).changes.groups == {"SALES": ("AN",)}
+    two = replace(of, groups={**of.groups, "Sales": Group(name="Sales")})
+    assert all_kept("GROUP SALES anne\n", "rlm", of=two).changes.groups == {"SALES": ("AN",)}
 
 
 def test_priorities_of_rlm_keep_their_order_before_all_who_have_none() -> None:

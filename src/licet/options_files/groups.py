@@ -24,7 +24,7 @@ class Groups:
         self._read([it.statement for it in reading.said])
 
     def name_of(self, group: str) -> str | None:
-        """The name of a group as the file first writes it; None where no line says who is in it."""
+        """The name of a group, as the set-up has it or the file first writes it; None if no line has it."""
         found = self._members.get(self._key(group))
         return None if found is None else found[0]
 
@@ -48,6 +48,14 @@ class Groups:
     def _key(self, group: str) -> str:
         return group.casefold() if self._any_case else group
 
+    def _spelt(self, group: str) -> str:
+        """A group as the set-up spells it, where names are the same in upper and lower case."""
+        there = self._known.tenant.groups
+        if not self._any_case or group in there:
+            return group
+        twins = [name for name in there if name.casefold() == group.casefold()]
+        return twins[0] if len(twins) == 1 else group
+
     def _read(self, statements: Sequence[object]) -> None:
         any_case = AnyCase(is_on=True) in statements
         lines: dict[str, list[int]] = {}
@@ -56,7 +64,7 @@ class Groups:
                 continue
             key = self._key(statement.group)
             lines.setdefault(key, []).append(line)
-            _, members = self._members.setdefault(key, (statement.group, {}))
+            _, members = self._members.setdefault(key, (self._spelt(statement.group), {}))
             try:
                 _must_be_a_name(statement.group)
                 users = self._known.users(statement.users, any_case=any_case)
