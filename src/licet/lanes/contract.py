@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
 BATCH_MAX: Final = 256
 """Items in a batch. Measured: 20,000 sessions/s at 16 a commit, 35,000 at 256; beyond that waits grow and
@@ -43,6 +44,26 @@ class Waiter(Protocol[Answer_contra]):
 
     def set_exception(self, fault: Exception, /) -> None:
         """It has failed."""
+
+
+class Started(Protocol[Answer_co]):
+    """A batch that is worked on elsewhere, as by a database, and that no thread waits for."""
+
+    @property
+    def socket(self) -> int:
+        """What becomes readable when more of the answers has come."""
+
+    def proceed(self) -> "Sequence[Answer_co | Exception] | None":
+        """Take what has come; an answer for each item in their order, or None while more is to come.
+
+        What it raises is everybody's answer.
+        """
+
+    def give_up(self) -> Exception:
+        """Wait no longer; return everybody's answer."""
+
+    def end(self) -> None:
+        """It is over, and nobody looks at the socket any more."""
 
 
 class Submitter(Protocol[Item_contra, Answer_co]):

@@ -3,6 +3,9 @@
 This is the group commit, and the group read: one thread, one batch at a time, no timer. An idle lane starts
 once the event loop brings nothing more, a tenth of a millisecond later at most. Queue and batch are bounded.
 A lane knows nothing of the items it carries.
+
+A batch may also be started in the event loop, where an answer comes by a socket: then no thread waits for it,
+and none has to share the interpreter's lock. The thread has what cannot be started so.
 """
 
 import asyncio
@@ -13,7 +16,7 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import TypeVar
 
-from licet.lanes.contract import BATCH_MAX, QUEUE_MAX, QueueFull, Submitter, Waiter
+from licet.lanes.contract import BATCH_MAX, QUEUE_MAX, QueueFull, Started, Submitter, Waiter
 from licet.lanes.deadlines import Deadlines
 
 Item = TypeVar("Item")
@@ -28,7 +31,8 @@ class Lane(Submitter[Item, Answer]):
     """Carries items to `work` in batches, on a thread of its own, and the answers to who waits for them.
 
     `work` gets a batch and returns an answer or an exception for each item, in their order; what it
-    raises itself is everybody's answer. Use a lane from one event loop.
+    raises itself is everybody's answer. `start` is asked before, in the event loop, and does not wait: it
+    returns None where `work` has to be called. Use a lane from one event loop.
     """
 
     def __init__(
@@ -39,8 +43,10 @@ class Lane(Submitter[Item, Answer]):
         batch_max: int = BATCH_MAX,
         queue_max: int = QUEUE_MAX,
         answer_within_s: float = math.inf,
+        start: Callable[[Sequence[Item]], Started[Answer] | None] = lambda _: None,
     ) -> None:
-        self._work = work
+        self._work, self._start = work, start
+        self._answer_within_s = answer_within_s
         self._batch_max = batch_max
         self._queue_max = queue_max
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
@@ -107,11 +113,39 @@ class Lane(Submitter[Item, Answer]):
             entry = self._waiting.popleft()
             if not entry[1].done():  # It went away or gave up before anything was done.
                 batch.append(entry)
-        if batch:
-            self._batches.put(batch)
-        else:
+        if not batch:
             self._busy = False
             self._idle.set()
+        elif (started := self._start([item for item, _ in batch])) is not None:
+            timer = self._loop.call_later(self._answer_within_s, self._give_up, batch, started)
+            self._loop.add_reader(started.socket, self._proceed, batch, started, timer)
+        else:
+            self._batches.put(batch)
+
+    def _proceed(
+        self, batch: list[_Waiting[Item, Answer]], started: Started[Answer], timer: asyncio.TimerHandle
+    ) -> None:
+        answers: Sequence[Answer | Exception] | None
+        try:
+            answers = started.proceed()
+        except Exception as fault:  # noqa: BLE001 - it goes to those who wait
+            answers = [fault] * len(batch)
+        if answers is not None:
+            timer.cancel()
+            self._end(batch, started, answers)
+
+    def _give_up(self, batch: list[_Waiting[Item, Answer]], started: Started[Answer]) -> None:
+        self._end(batch, started, [started.give_up()] * len(batch))
+
+    def _end(
+        self,
+        batch: list[_Waiting[Item, Answer]],
+        started: Started[Answer],
+        answers: Sequence[Answer | Exception],
+    ) -> None:
+        self._loop.remove_reader(started.socket)  # before it may be closed
+        started.end()
+        self._finish(batch, answers)
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:

@@ -42,7 +42,7 @@ from licet.web.log_rate_limit import LogRateLimit
 from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.request import Answering
-from licet.web.sessions_read import Read
+from licet.web.sessions_read import Read, StartedRead, reads_of
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
 from licet.web.waiting import WaitingRequests
@@ -162,6 +162,7 @@ class Server:
                 name="licet-read",
                 queue_max=self._settings.queue_commands_max,
                 answer_within_s=self._store.differences.answer_within_s,
+                start=self._start_reading,
             ),
             waiting=WaitingRequests(
                 self._store,
@@ -189,8 +190,11 @@ class Server:
         )
 
     def _read(self, sids: Sequence[bytes]) -> list[Read]:
-        now_ms, sessions, numbers = self._store.read_sessions(sids)
-        return [Read(now_ms, sessions.get(sid), numbers.get(sid, 0)) for sid in sids]
+        return reads_of(sids, self._store.read_sessions(sids))
+
+    def _start_reading(self, sids: Sequence[bytes]) -> StartedRead | None:
+        reading = self._store.start_reading(sids)
+        return None if reading is None else StartedRead(sids, reading)
 
     # Authentication
 

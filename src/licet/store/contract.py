@@ -59,6 +59,23 @@ class LiveSessions(NamedTuple):
     numbers: dict[bytes, int]
 
 
+class Reading(Protocol):
+    """A question about sessions that was sent, and whose answer nobody waits for in a thread."""
+
+    @property
+    def socket(self) -> int:
+        """What becomes readable when more of the answer has come."""
+
+    def proceed(self) -> LiveSessions | None:
+        """Take what has come; the answer, or None while more is to come. Raises StoreUnavailable."""
+
+    def give_up(self) -> Exception:
+        """Wait no longer; return what those who asked are told."""
+
+    def end(self) -> None:
+        """It is over, and nobody looks at the socket any more."""
+
+
 class PoolLine(NamedTuple):
     """What there is to know of a pool for which somebody waits.
 
@@ -174,6 +191,12 @@ class Store(Protocol):
         """Those of these sessions that live at the store's now, with the numbers of their seats.
 
         Raises StoreUnavailable.
+        """
+
+    def start_reading(self, sids: Sequence[bytes]) -> Reading | None:
+        """Ask for these sessions, and do not wait for the answer; None where `read_sessions` has to.
+
+        For an event loop; a question that was sent has to be followed to its end.
         """
 
     def read_lines(self, pool_ids: Collection[int]) -> dict[int, PoolLine]:

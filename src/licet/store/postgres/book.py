@@ -23,7 +23,6 @@ from licet.ledger.numbers import Numbers
 from licet.ledger.prefetch import FEW, Need
 from licet.ledger.seat_rows import said
 from licet.model import Place, Seat, Session, Tenant
-from licet.store.contract import LiveSessions
 from licet.store.postgres.arrays import byte_strings, count_of, flags, numbers, seat_of, texts
 from licet.store.postgres.connection import DriverConnection
 from licet.store.postgres.load_statements import (
@@ -48,7 +47,7 @@ from licet.store.postgres.load_statements import (
     numbered,
     pools_of_expired,
 )
-from licet.store.rows import PLACE, SESSION, to_place, to_seat, to_session
+from licet.store.rows import PLACE, to_place, to_seat, to_session
 
 # Who has the seats that a limit counts: asked for after the counts, where a limit may deny.
 _COUNTING = numbered(f"""
@@ -64,16 +63,6 @@ SELECT {COUNTED_AS}, {SEAT_SAID} FROM (
 ) AS asked (pool_id, holder)
 CROSS JOIN LATERAL ({seat_of("*", "asked")}) AS seat {SAID}
 """)
-
-_READ_LIVE = f"""
-WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {NOW_MS}) AS now_ms)
-SELECT moment.now_ms, {SESSION}
-FROM moment LEFT JOIN session ON session.sid = ANY(%s::bytea[])
-AND session.expires_at_ms + 0 > moment.now_ms
-"""
-
-_NUMBER_AT = 1 + len(SESSION.split(","))  # the column behind those of a session
-_READ_NUMBERED = _READ_LIVE.replace(SESSION, f"{SESSION}, ({seat_of('seat.number', 'session')})", 1)
 
 _TENANTS_OF_EXPIRED = f"""
 WITH moment AS MATERIALIZED (SELECT greatest(%s::bigint, {NOW_MS}) AS now_ms)
@@ -325,18 +314,6 @@ def load_used(raw: DriverConnection, need: Need) -> Iterable[tuple[int, bytes]]:
     tenants, clients, hashes = zip(*need.assertions, strict=True)
     asked = [numbers(tenants), numbers(clients), byte_strings(hashes)]
     return raw.execute(_ASSERTIONS.encode(), asked, prepare=True, binary=True)
-
-
-def read_live(
-    raw: DriverConnection, sids: Collection[bytes], least_ms: int, *, is_numbered: bool
-) -> LiveSessions:
-    """Those of these sessions that live at the database's now, with the numbers of their seats if asked."""
-    statement = (_READ_NUMBERED if is_numbered else _READ_LIVE).encode()
-    rows = raw.execute(statement, [least_ms, byte_strings(sids)], prepare=True, binary=True).fetchall()
-    found = [row for row in rows if row[1] is not None]
-    sessions = {row[1]: to_session(row[1:_NUMBER_AT]) for row in found}
-    numbers = {row[1]: row[_NUMBER_AT] for row in found if row[_NUMBER_AT]} if is_numbered else {}
-    return LiveSessions(rows[0][0], sessions, numbers)
 
 
 def tenants_of_expired(raw: DriverConnection, least_ms: int, sessions_max: int) -> Cursor[tuple[Any, ...]]:

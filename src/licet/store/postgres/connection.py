@@ -191,6 +191,23 @@ class Link:
         finally:
             self._lock.release()
 
+    def take(self) -> Wire | None:
+        """The connection, until it is given back; None where there is none, or it is used. It never waits."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        wire = None if self._closed.is_set() else self._wire
+        if wire is None:
+            self._lock.release()
+        return wire
+
+    def give_back(self, why: str = "") -> None:
+        """Let others use the connection. If it is said why it is of no use any more, it is made anew."""
+        try:
+            if why:
+                self._make_anew(why)
+        finally:
+            self._lock.release()
+
     def begin(self) -> None:
         """Begin to connect. The first use waits until that is done or has failed."""
         with self._lock:
@@ -326,7 +343,7 @@ def _faults(place: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as fault:
-        raise _as_a_store_says(fault, place) from fault
+        raise as_a_store_says(fault, place) from fault
     except OSError as fault:
         raise StoreUnavailable(f"{place}: {_first_line(str(fault))}") from fault
     except Exception as fault:
@@ -334,11 +351,12 @@ def _faults(place: str) -> Iterator[None]:
         if cause is None:
             raise
         if isinstance(cause, psycopg.Error):
-            raise _as_a_store_says(cause, place) from cause
+            raise as_a_store_says(cause, place) from cause
         raise StoreUnavailable(f"{place}: {_first_line(str(cause))}") from fault
 
 
-def _as_a_store_says(fault: psycopg.Error, place: str) -> StoreUnavailable | Contradiction:
+def as_a_store_says(fault: psycopg.Error, place: str) -> StoreUnavailable | Contradiction:
+    """The exception of a store for one of the driver."""
     if isinstance(fault, errors.IntegrityError | errors.DataError):
         return Contradiction(_first_line(str(fault)))
     for kind, name in _COLLISIONS.items():

@@ -47,8 +47,9 @@ from licet.store.migrate import must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
 from licet.store.postgres import load_statements
 from licet.store.postgres.batch import BEGIN, SETUP_LOCK, Batch, must_hold, send_commit
-from licet.store.postgres.book import Loaded, load_used, parameters, read_live
+from licet.store.postgres.book import Loaded, load_used, parameters
 from licet.store.postgres.connection import DriverConnection, Link, Wire
+from licet.store.postgres.reading import Reading, read_live, start_reading
 from licet.store.postgres.saving import save
 from licet.store.postgres.watcher import CHANNEL, Watcher
 from licet.store.snapshots import Ask, Tenants, read_version
@@ -248,6 +249,11 @@ class PostgresStore:
             found = read_live(wire.raw, sids, self.clock.heard_ms, is_numbered=self._tenants.is_any_signed)
             self.clock.hear(found.now_ms)
             return found
+
+    def start_reading(self, sids: Sequence[bytes]) -> Reading | None:
+        """Ask for these sessions, and do not wait for the answer; None where `read_sessions` has to."""
+        is_numbered = self._tenants.is_any_signed
+        return start_reading(self._reader, self.clock, sids, is_numbered=is_numbered)
 
     def read_lines(self, pool_ids: Collection[int]) -> dict[int, PoolLine]:
         """Who waits for seats of these pools.

@@ -222,6 +222,9 @@ class SqliteStore:
                 self._memory.forget()
         return self._memory
 
+    def start_reading(self, sids: Sequence[bytes]) -> None:
+        """None: a file is read by whoever asks."""
+
     def read_sessions(self, sids: Sequence[bytes]) -> LiveSessions:
         """Those of these sessions that live at the store's now, with the numbers of their seats.
 
