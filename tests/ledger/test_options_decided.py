@@ -193,6 +193,25 @@ def test_who_waits_for_one_of_several_pools_keeps_its_place_there(place: Place) 
     assert (answer.pool, answer.queue_position) == ("first", 1)
 
 
+def test_who_asks_to_wait_does_so_for_the_pool_that_has_a_line_with_room(place: Place) -> None:
+    """L19, L20: seats by name have no line, and the floating ones beside them do."""
+    named = Pool(id=1, name="named", seats=1)
+    full = Pool(id=2, name="full", seats=1, queue=1)
+    more = Pool(id=3, name="more", seats=1, queue=1)
+    scope = Scope(name="all", licensed=True, read_only=False, pool="named", other_pools=("full", "more"))
+    store = of(place, named, full, more, scopes=(VIEW, scope))
+    for key in (1, 2, 3):
+        assert isinstance(one(store, grant(key, key, other_pool_ids=(2, 3))), Granted)
+    assert denied(store, grant(4, 4, other_pool_ids=(2, 3))).pool == "named"
+    waiting = [denied(store, grant(key, key, other_pool_ids=(2, 3), queue=True)) for key in (4, 5, 6, 4)]
+    assert [(it.reason, it.pool, it.queue_position) for it in waiting] == [
+        ("queued", "full", 1),
+        ("queued", "more", 1),
+        ("all_in_use", "named", 0),  # both lines are full
+        ("queued", "full", 1),
+    ]
+
+
 def test_reserves_are_served_in_order_where_there_are_too_few_seats(place: Place) -> None:
     """L17: nothing of a later one is left where the first takes all."""
     pool = replace(FULL, seats=1, reserve=(Share(who="user:C1", seats=1), Share(who="user:C2", seats=1)))

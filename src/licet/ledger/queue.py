@@ -70,6 +70,16 @@ def waited_for(book: Book, client: Client, refusals: Refusals) -> tuple[Pool, No
     return None
 
 
+def with_room(book: Book, grant: Grant, refusals: Refusals) -> Refusals:
+    """The pools for which it may wait, and whose line is not full."""
+    options = book.tenants[grant.tenant_id].options
+    return [
+        (pool, refused)
+        for pool, refused in refusals
+        if refused.may_wait and len(book.queue_of(pool.id)) < options[pool.id].queue
+    ]
+
+
 def wait_in_line(
     book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
 ) -> tuple[int, list[Change]]:

@@ -46,7 +46,7 @@ from licet.ledger.commands import (
     UseAssertion,
 )
 from licet.ledger.holders import holder_of
-from licet.ledger.queue import ask_again_ms, given_up, lapsed, served, wait_in_line, waited_for
+from licet.ledger.queue import ask_again_ms, given_up, lapsed, served, wait_in_line, waited_for, with_room
 from licet.ledger.seat_decision import Asked, Given, NotGiven, decide_seat
 from licet.ledger.seat_life import free_at, latest_expiry, lives_until, with_token_of, without
 from licet.ledger.signed_pools import access_ttl_s_of, given_from_ms, is_beyond, seats_of
@@ -269,7 +269,8 @@ def _denied(
     pools: tuple[PoolDenied, ...] = ()
     if len(refusals) > 1:
         waited = waited_for(book, client, refusals) if book.places else None
-        pool, refused = waited or max(refusals, key=lambda refusal: _ORDER[refusal[1].reason])
+        among = (with_room(book, grant, refusals) if grant.queue else ()) or refusals
+        pool, refused = waited or max(among, key=lambda refusal: _ORDER[refusal[1].reason])
         pools = tuple(PoolDenied(pool=it.name, reason=why.reason) for it, why in refusals)
     reason, until_ms, rule, may_wait = refused
     position = 0

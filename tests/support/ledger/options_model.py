@@ -325,12 +325,13 @@ class OptionsModel(Model):
             *("suspended", "licence_expired", "excluded", "not_included", "max_reached"),
             *("no_seats", "reserved", "all_in_use", "queued"),
         ]
-        # Where it waits already, if it may; else where it came farthest.
-        farthest = max(order.index(denial[0]) for _, denial in denials)
+        # Where it waits already, if it may; else where it came farthest, of those with room in line.
+        among = [it for it in denials if queue and it[1][2] and self._has_room(it[0])] or denials
+        farthest = max(order.index(denial[0]) for _, denial in among)
         waits = [
             it for it in denials if it[1][2] and (it[0].id, self.place_holder(asker, it[0])) in self.line
         ]
-        chosen = waits[0] if waits else next(it for it in denials if order.index(it[1][0]) == farthest)
+        chosen = waits[0] if waits else next(it for it in among if order.index(it[1][0]) == farthest)
         for pool, (_, _, may_wait) in denials:
             if not may_wait:
                 self.line.pop((pool.id, self.place_holder(asker, pool)), None)
@@ -341,6 +342,9 @@ class OptionsModel(Model):
         self.counts["denied", reason] += 1
         retry_s = None if until_ms is None else max(1, -(-(until_ms - self.now_ms) // 1000))
         return ("denied", reason, pool.name, len(self.seats(pool.id)), retry_s, position)
+
+    def _has_room(self, pool: Pool) -> bool:
+        return sum(pool_id == pool.id for pool_id, _ in self.line) < pool.queue
 
     def _wait(self, asker: Client, pool: Pool) -> int:
         """Take a place, or keep it; its position, 0 where the line is full."""
