@@ -9,8 +9,8 @@ from licet.journal.folding import fold_journal
 from licet.journal.summary import summarise
 from licet.journal.wants import Want, wants
 from licet.ledger.commands import Sweep
-from licet.model import Duplicates, Pool
-from support.examples import SMALL, client, end, grant, jim_test, refresh
+from licet.model import Duplicates, Pool, Scope
+from support.examples import SMALL, VIEW, client, end, grant, jim_test, refresh
 from support.store.kinds import Place
 from support.store.report_site import DAY_MS, HOUR_MS, MINUTE_S, NOON_MS, Site
 
@@ -107,6 +107,36 @@ def test_clients_of_one_user_want_one_seat_where_they_would_share_it(place: Plac
     site.do(end(1), grant(3, 4))
     (want,) = found(site)
     assert (want.client_id, want.attempts, want.served_at_ms) == ("Desk", 2, site.now_ms)
+
+
+def test_who_gets_a_seat_of_another_pool_of_the_scope_is_served(place: Place) -> None:
+    """L20: it works, whichever pool denied it before; and it is one that wants a seat, and not one a pool."""
+    pools = [Pool(id=1, name="named", seats=1), Pool(id=2, name="full", seats=1, queue=3)]
+    scope = Scope(name="all", licensed=True, read_only=False, pool="named", other_pools=("full",))
+    site = Site(place, jim_test(pools=pools, scopes=(VIEW, scope)))
+
+    def asks(key: int, number: int, *, queue: bool = False) -> None:
+        site.do(grant(key, number, other_pool_ids=(2,), queue=queue))
+
+    asks(1, 1)
+    asks(2, 2)
+    asks(3, 3)  # is denied by named
+    site.clock.advance(seconds=60)
+    asks(3, 4, queue=True)  # by full, where it waits
+    asks(4, 5, queue=True)
+    site.clock.advance(seconds=60)
+    site.do(end(1))
+    asks(3, 6)
+    served, waiting = found(site)
+    assert (served.pool, served.client_id, served.attempts, served.wait_ms) == (
+        "named",
+        "Client2",
+        2,
+        120_000,
+    )
+    assert (waiting.pool, waiting.client_id, waiting.served_at_ms) == ("full", "Client3", None)
+    site.clock.advance(seconds=1200)
+    assert [want.client_id for want in found(site) if want.is_turned_away] == ["Client3"]
 
 
 def test_planted_wants_are_found_in_every_span_whether_or_not_hours_are_summed(site: Site) -> None:

@@ -5,13 +5,15 @@ for a licence is how many did not get to work. The rules:
 
 - A **want** is a run of a holder's denials of one pool, each less than `session_ttl` after the one before.
   Whose sessions share a seat (L2) are one holder. Only denials that a seat would have avoided count.
+- Pools from which a scope has its seats are one here (L20): whoever got a seat of any was served. A want is
+  of the pool of its first denial.
 - It is **served** when a grant to that holder follows less than `session_ttl` after its last denial. The
   grant ends the want: what is denied later is another one.
 - It is **turned away** when that time has passed without a grant: a **true denial**. Until then it waits.
 - A want belongs to the time of its first denial. So the wants of the parts of a span add up.
 - Denials of one client in one minute are one row of the journal, and are taken together unless a grant came
   between the first and the last of them.
-- `session_ttl` is that of the tenant now.
+- `session_ttl`, and the pools of scopes, are those of the tenant now.
 
 The journal is read by minutes, also where hours are summed: so the figures are the same for every span, as
 far back as the journal is kept. The module only reads.
@@ -34,7 +36,7 @@ CURED_BY_SEATS = frozenset({"all_in_use", "no_seats", "reserved", "queued"})
 KNOWN_MAX = 100  # a want that is longer is of a client in a loop
 
 _GRANTED: ColumnElement[str] = literal_column("'granted'")
-_Key = tuple[str, str]  # a pool and a holder
+_Key = tuple[str, bool, str]  # pools that are one; whether the holder is a user; the holder
 
 
 class Want(NamedTuple):
@@ -68,6 +70,7 @@ class Want(NamedTuple):
 class _Denied(NamedTuple):
     """Denials of a client, from the first to the last of them."""
 
+    pool: str
     client_id: str
     initials: str
     times: int
@@ -89,7 +92,7 @@ def wants(connection: Connection, tenant: Tenant, from_ms: int, until_ms: int, *
     found = [
         want
         for key, parts in denied.items()
-        for want in _wants_of(key[0], parts, grants.get(key, ()), ttl_ms, now_ms)
+        for want in _wants_of(parts, grants.get(key, ()), ttl_ms, now_ms)
         if from_ms <= want.first_at_ms < until_ms
     ]
     return sorted(found, key=lambda want: (want.first_at_ms, want.pool, want.client_id))
@@ -101,12 +104,14 @@ def _denied(
     """The denials of each holder, from before the span, to know what goes on, until the last want is over."""
     ttl_ms = tenant.session_ttl_s * 1000
     denied: defaultdict[_Key, list[_Denied]] = defaultdict(list)
-    by_user = _counted_by_user(tenant)
+    by_user, one_of = _counted_by_user(tenant), _pools_that_are_one(tenant)
     begin, end = (from_ms - ttl_ms) // MINUTE_MS, -(-until_ms // MINUTE_MS)
     step_ms = max(ttl_ms, HOUR_MS)
     while True:
-        for pool, part in _rows(connection, tenant, begin, end):
-            denied[pool, part.initials if pool in by_user else part.client_id].append(part)
+        for part in _rows(connection, tenant, begin, end):
+            is_user = part.pool in by_user
+            holder = part.initials if is_user else part.client_id
+            denied[one_of.get(part.pool, part.pool), is_user, holder].append(part)
         end_ms = end * MINUTE_MS
         if end_ms > now_ms or not any(_goes_on(it, until_ms, end_ms, ttl_ms) for it in denied.values()):
             break
@@ -121,7 +126,20 @@ def _counted_by_user(tenant: Tenant) -> frozenset[str]:
     return frozenset(pool.name for pool in tenant.pools.values() if pool.duplicates is Duplicates.USER)
 
 
-def _rows(connection: Connection, tenant: Tenant, begin: int, end: int) -> Iterable[tuple[str, _Denied]]:
+def _pools_that_are_one(tenant: Tenant) -> Mapping[str, str]:
+    """By pool: the first of those that stand in for each other in a scope, also by way of others."""
+    one_of: dict[str, str] = {}
+    for scope in tenant.scopes.values():
+        if len(scope.pools) < 2:  # noqa: PLR2004 - it has no other
+            continue
+        together = {one_of.get(name, name) for name in scope.pools}
+        first = min(together)
+        one_of |= dict.fromkeys(scope.pools, first)
+        one_of |= {name: first for name, one in one_of.items() if one in together}
+    return one_of
+
+
+def _rows(connection: Connection, tenant: Tenant, begin: int, end: int) -> Iterable[_Denied]:
     """The denials of each pool, those of one minute together, folded or not."""
     whole = schema.whole_denials.c
     query: Select[Any] = select(schema.whole_denials).where(
@@ -132,11 +150,13 @@ def _rows(connection: Connection, tenant: Tenant, begin: int, end: int) -> Itera
     )
     found: dict[tuple[str, str, str, int], _Denied] = {}
     for row in connection.execute(query):
-        denied = _Denied(row.client_id, row.initials, int(row.times), row.first_at_ms, row.last_at_ms)
+        denied = _Denied(
+            row.pool, row.client_id, row.initials, int(row.times), row.first_at_ms, row.last_at_ms
+        )
         key = (row.pool, row.client_id, row.reason, row.minute)
         before = found.get(key)
         found[key] = denied if before is None else before.with_more(denied)
-    return ((key[0], denied) for key, denied in found.items())
+    return found.values()
 
 
 def _goes_on(parts: Sequence[_Denied], until_ms: int, end_ms: int, ttl_ms: int) -> bool:
@@ -153,7 +173,7 @@ def _grants(
     connection: Connection, tenant: Tenant, denied: Mapping[_Key, Sequence[_Denied]], now_ms: int
 ) -> Mapping[_Key, Sequence[int]]:
     """When each of these holders was granted a seat, in order: the first and the last time of each minute."""
-    ttl_ms, by_user = tenant.session_ttl_s * 1000, _counted_by_user(tenant)
+    ttl_ms, one_of = tenant.session_ttl_s * 1000, _pools_that_are_one(tenant)
     whole = schema.whole_journal.c
     query = select(whole.pool, whole.client_id, whole.initials, whole.first_at_ms, whole.last_at_ms).where(
         whole.tenant_id == tenant.id, whole.kind == _GRANTED, whole.pool != ""
@@ -163,9 +183,10 @@ def _grants(
     for begin_ms, end_ms in _united(spans):
         begin, end = begin_ms // MINUTE_MS, min(end_ms, now_ms) // MINUTE_MS
         for row in connection.execute(query.where(whole.minute >= begin, whole.minute <= end)):
-            key = (row.pool, row.initials if row.pool in by_user else row.client_id)
-            if key in denied:
-                found[key] |= {row.first_at_ms, row.last_at_ms}
+            pools = one_of.get(row.pool, row.pool)
+            for key in ((pools, True, row.initials), (pools, False, row.client_id)):
+                if key in denied:
+                    found[key] |= {row.first_at_ms, row.last_at_ms}
     return {key: sorted(instants) for key, instants in found.items()}
 
 
@@ -183,9 +204,7 @@ def _united(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         yield begin_ms, end_ms
 
 
-def _wants_of(
-    pool: str, denied: Iterable[_Denied], grants: Sequence[int], ttl_ms: int, now_ms: int
-) -> Iterator[Want]:
+def _wants_of(denied: Iterable[_Denied], grants: Sequence[int], ttl_ms: int, now_ms: int) -> Iterator[Want]:
     """The wants of one holder."""
     want: Want | None = None
     for part in (piece for whole in denied for piece in _split(whole, grants)):
@@ -200,7 +219,7 @@ def _wants_of(
                 continue
             yield want._replace(served_at_ms=served_at_ms, is_over=True)
         want = Want(
-            pool=pool,
+            pool=part.pool,
             client_id=part.client_id,
             initials=part.initials,
             attempts=part.times,
