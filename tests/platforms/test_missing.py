@@ -56,6 +56,15 @@ class TestEventLoop:
         monkeypatch.setitem(sys.modules, "uvloop", None)
         loop = loaded("loops").new_event_loop()
         assert type(loop).__module__.startswith("asyncio.")
+        assert loaded("loops").watches_sockets(loop)
+        loop.close()
+
+    def test_a_loop_of_windows_is_not_asked_to_watch_a_socket(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It would raise: what PostgreSQL answers is read by a thread there."""
+        loop = loaded("loops").new_event_loop()
+        assert loaded("loops").watches_sockets(loop)
+        monkeypatch.setattr(asyncio, "ProactorEventLoop", type(loop), raising=False)
+        assert not loaded("loops").watches_sockets(loop)
         loop.close()
 
     def test_with_uvloop_the_loop_is_its_own(self) -> None:

@@ -56,7 +56,7 @@ class Started(Protocol[Answer_co]):
     def proceed(self) -> "Sequence[Answer_co | Exception] | None":
         """Take what has come; an answer for each item in their order, or None while more is to come.
 
-        What it raises is everybody's answer.
+        If it raises, the batch is begun anew, in a thread.
         """
 
     def give_up(self) -> Exception:

@@ -5,7 +5,8 @@ once the event loop brings nothing more, a tenth of a millisecond later at most.
 A lane knows nothing of the items it carries.
 
 A batch may also be started in the event loop, where an answer comes by a socket: then no thread waits for it,
-and none has to share the interpreter's lock. The thread has what cannot be started so.
+and none has to share the interpreter's lock. The thread has what cannot be started so, or has failed: what is
+started may be done twice.
 """
 
 import asyncio
@@ -14,10 +15,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from licet.lanes.contract import BATCH_MAX, QUEUE_MAX, QueueFull, Started, Submitter, Waiter
-from licet.lanes.deadlines import Deadlines
+from licet.lanes.deadlines import LOOK_EVERY_S, Deadlines
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -25,6 +26,14 @@ Answer = TypeVar("Answer")
 QUIET_TURNS_MAX = 32  # some 100 us of a loop that has nothing to do, a tenth of what a batch takes
 
 _Waiting = tuple[Item, Waiter[Answer]]
+
+
+class _Begun(Generic[Item, Answer]):
+    """A batch that was started in the event loop, and until when its answers are waited for."""
+
+    def __init__(self, batch: list[_Waiting[Item, Answer]], started: Started[Answer], until_s: float) -> None:
+        self.batch, self.started, self.until_s = batch, started, until_s
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Lane(Submitter[Item, Answer]):
@@ -117,35 +126,47 @@ class Lane(Submitter[Item, Answer]):
             self._busy = False
             self._idle.set()
         elif (started := self._start([item for item, _ in batch])) is not None:
-            timer = self._loop.call_later(self._answer_within_s, self._give_up, batch, started)
-            self._loop.add_reader(started.socket, self._proceed, batch, started, timer)
+            self._await(_Begun(batch, started, self._loop.time() + self._answer_within_s))
         else:
             self._batches.put(batch)
 
-    def _proceed(
-        self, batch: list[_Waiting[Item, Answer]], started: Started[Answer], timer: asyncio.TimerHandle
-    ) -> None:
-        answers: Sequence[Answer | Exception] | None
+    def _await(self, begun: "_Begun[Item, Answer]") -> None:
+        """Go on with a batch when its socket becomes readable.
+
+        A look now and then finds what uvloop does not tell: that a connection was reset.
+        """
+        self._loop.add_reader(begun.started.socket, self._proceed, begun)
+        begun.timer = self._loop.call_later(LOOK_EVERY_S, self._look, begun)
+
+    def _look(self, begun: "_Begun[Item, Answer]") -> None:
+        if self._proceed(begun):
+            return
+        if self._loop.time() < begun.until_s:
+            begun.timer = self._loop.call_later(LOOK_EVERY_S, self._look, begun)
+            return
+        fault = begun.started.give_up()
+        self._end(begun)
+        self._finish(begun.batch, [fault] * len(begun.batch))
+
+    def _proceed(self, begun: "_Begun[Item, Answer]") -> bool:
+        """Take what has come; whether the batch is over."""
         try:
-            answers = started.proceed()
-        except Exception as fault:  # noqa: BLE001 - it goes to those who wait
-            answers = [fault] * len(batch)
-        if answers is not None:
-            timer.cancel()
-            self._end(batch, started, answers)
+            answers = begun.started.proceed()
+        except Exception:  # noqa: BLE001 - the thread will see
+            self._end(begun)
+            self._batches.put(begun.batch)
+            return True
+        if answers is None:
+            return False
+        self._end(begun)
+        self._finish(begun.batch, answers)
+        return True
 
-    def _give_up(self, batch: list[_Waiting[Item, Answer]], started: Started[Answer]) -> None:
-        self._end(batch, started, [started.give_up()] * len(batch))
-
-    def _end(
-        self,
-        batch: list[_Waiting[Item, Answer]],
-        started: Started[Answer],
-        answers: Sequence[Answer | Exception],
-    ) -> None:
-        self._loop.remove_reader(started.socket)  # before it may be closed
-        started.end()
-        self._finish(batch, answers)
+    def _end(self, begun: "_Begun[Item, Answer]") -> None:
+        if begun.timer is not None:
+            begun.timer.cancel()
+        self._loop.remove_reader(begun.started.socket)  # before it may be closed
+        begun.started.end()
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:

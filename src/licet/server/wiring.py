@@ -22,6 +22,7 @@ from licet.lanes.process_main import spare_the_collector
 from licet.lanes.thread import Lane
 from licet.log import Log
 from licet.model import Tenant, User
+from licet.platforms.loops import watches_sockets
 from licet.platforms.processes import STOP_SIGNALS
 from licet.server.admin import AdminListener
 from licet.server.commits import Commits, process_of, thread_of
@@ -162,7 +163,7 @@ class Server:
                 name="licet-read",
                 queue_max=self._settings.queue_commands_max,
                 answer_within_s=self._store.differences.answer_within_s,
-                start=self._start_reading,
+                start=self._start_reading if watches_sockets(asyncio.get_running_loop()) else lambda _: None,
             ),
             waiting=WaitingRequests(
                 self._store,

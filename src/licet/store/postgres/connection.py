@@ -221,7 +221,7 @@ class Link:
             self._throw_away()
 
     def _ready(self, deadline: float) -> Wire:
-        """The connection; only the first use waits until it is made."""
+        """The connection. Where there is none, the first attempt to make one is waited for, and no other."""
         if self._closed.is_set():
             raise StoreUnavailable("the store is closed")
         if self._wire is None and self._maker is None:
@@ -250,6 +250,7 @@ class Link:
             self._make()
 
     def _make(self) -> None:
+        self._tried.clear()
         self._maker = threading.Thread(target=self._try, name=f"licet-connect-{self._name}", daemon=True)
         self._maker.start()
 

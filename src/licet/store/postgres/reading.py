@@ -6,7 +6,7 @@ The rules:
 - A thread waits for the connection, prepares the statement, and finds out what is wrong. An event loop asks
   only by a connection that is there, that nobody uses, and that has the statement.
 - Whatever goes wrong with a question of an event loop, its connection is made anew: nobody waits for the rest
-  of an answer. What could not be sent is left to a thread.
+  of an answer. The question is asked again by a thread, unless its time is over.
 """
 
 from collections.abc import Sequence
@@ -109,6 +109,7 @@ def start_reading(
         link.give_back()
         return None
     try:
+        wire.raw.pgconn.consume_input()  # It fails where the database has ended an idle connection.
         reading = Reading(link, wire, clock, sids, is_numbered=is_numbered)
         if reading.is_sent:
             return reading
