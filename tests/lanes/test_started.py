@@ -26,6 +26,7 @@ class Elsewhere:
         self.asked: list[list[int]] = []
         self.ended = 0
         self.is_away = False  # then a thread has to do it
+        self.is_wrong = False  # then nothing can be started
 
     def close(self) -> None:
         """Close both sides."""
@@ -36,6 +37,8 @@ class Elsewhere:
         """Ask for ten times each of these."""
         if self.is_away:
             return None
+        if self.is_wrong:
+            raise OSError("no socket")
         self.asked.append([*items])
         return Asked(self, self.near, len(items))
 
@@ -125,6 +128,18 @@ async def test_what_cannot_be_started_is_done_by_the_thread(elsewhere: Elsewhere
         elsewhere.is_away = True
         assert await lane.submit(1) == 100
         elsewhere.is_away = False
+        elsewhere.answer(20)
+        assert await lane.submit(2) == 20
+        await lane.close()
+
+
+async def test_what_cannot_even_be_asked_for_is_done_by_the_thread(elsewhere: Elsewhere) -> None:
+    """A fault in the event loop would leave all who come later without an answer."""
+    lane = lane_to(elsewhere)
+    with fail_after(HANGS_AFTER_S):
+        elsewhere.is_wrong = True
+        assert await lane.submit(1) == 100
+        elsewhere.is_wrong = False
         elsewhere.answer(20)
         assert await lane.submit(2) == 20
         await lane.close()

@@ -125,10 +125,16 @@ class Lane(Submitter[Item, Answer]):
         if not batch:
             self._busy = False
             self._idle.set()
-        elif (started := self._start([item for item, _ in batch])) is not None:
+        elif (started := self._started(batch)) is not None:
             self._await(_Begun(batch, started, self._loop.time() + self._answer_within_s))
         else:
             self._batches.put(batch)
+
+    def _started(self, batch: list[_Waiting[Item, Answer]]) -> Started[Answer] | None:
+        try:
+            return self._start([item for item, _ in batch])
+        except Exception:  # noqa: BLE001 - the thread will see, and tell
+            return None
 
     def _await(self, begun: "_Begun[Item, Answer]") -> None:
         """Go on with a batch when its socket becomes readable.
@@ -152,7 +158,7 @@ class Lane(Submitter[Item, Answer]):
         """Take what has come; whether the batch is over."""
         try:
             answers = begun.started.proceed()
-        except Exception:  # noqa: BLE001 - the thread will see
+        except Exception:  # noqa: BLE001 - the thread will see, and tell
             self._end(begun)
             self._batches.put(begun.batch)
             return True

@@ -171,3 +171,14 @@ def test_a_statement_that_the_database_has_forgotten_is_prepared_again(store: Po
         answer(reading)
     reading.end()
     until(lambda: works_again(store))
+
+
+def test_a_question_that_cannot_be_sent_leaves_the_connection_to_others(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason: a fault of our own is raised, and nobody waits for the connection for ever."""
+    with monkeypatch.context() as patch:
+        patch.setattr("licet.store.postgres.reading.byte_strings", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            store.start_reading([sid(1)])
+    until(lambda: works_again(store))

@@ -108,15 +108,18 @@ def start_reading(
     if _STATEMENTS[is_numbered][0] not in wire.raw.prepared_calls:
         link.give_back()
         return None
+    why = f"{link.place}: a question could not be sent"
     try:
         wire.raw.pgconn.consume_input()  # It fails where the database has ended an idle connection.
         reading = Reading(link, wire, clock, sids, is_numbered=is_numbered)
         if reading.is_sent:
+            why = ""
             return reading
-        why = "the database takes in no question"
     except psycopg.Error as fault:
         why = str(as_a_store_says(fault, link.place))
-    link.give_back(why)
+    finally:
+        if why:
+            link.give_back(why)
     return None
 
 
