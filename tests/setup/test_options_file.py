@@ -216,6 +216,19 @@ def test_a_mistake_says_where_it_is_and_what_is_allowed(rules: str, told: str) -
     assert mistakes(rules) == [told]
 
 
+def test_who_is_in_a_group_and_not_there_is_told_with_its_line() -> None:
+    text = FULL.replace("{rules}", "").replace(
+        'users = ["TC"]', 'users = [\n  "TC",\n  "XX",\n]\nclients = ["Y"]'
+    )
+    first = text.splitlines().index('  "XX",') + 1
+    with pytest.raises(DeclarationInvalid) as refused:
+        read(text, "set-up.toml")
+    assert [it.text.partition(";")[0] for it in refused.value.mistakes] == [
+        f"there is no user XX in this tenant (line {first})",
+        f"there is no client Y in this tenant (line {first + 2})",
+    ]
+
+
 @pytest.mark.parametrize(
     ("scope", "told"),
     [

@@ -395,7 +395,11 @@ class _Reading:
 
     def _line(self, pool: Pool, field: str, who: str) -> str:
         word = who.removeprefix("user:") if field == "named" else who
-        number = self._lines.of(("tenant", self._name, "pool", pool.name, field), word)
+        return self._at("pool", pool.name, field, word=word)
+
+    def _at(self, *path: str, word: str) -> str:
+        """The line of the list of a key that has this word."""
+        number = self._lines.of(("tenant", self._name, *path), word)
         return "" if number is None else f" (line {number})"
 
     def _scope(self, name: str, table: _Keys) -> Scope | None:
@@ -436,7 +440,7 @@ class _Reading:
         settings = table.settings(GROUP, self._zone)
         for what, key in (("user", "users"), ("client", "clients")):
             for member in sorted(settings[key]):
-                self._refer(what, member, table, key)
+                self._refer(what, member, table, key, at=self._at("group", name, key, word=member))
         return _made(table, lambda: Group(name=name, **settings))
 
     def _refer(self, what: str, name: str, table: _Keys, key: str, at: str = "") -> None:
