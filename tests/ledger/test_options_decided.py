@@ -212,6 +212,21 @@ def test_who_asks_to_wait_does_so_for_the_pool_that_has_a_line_with_room(place: 
     ]
 
 
+def test_the_first_seat_of_any_pool_that_comes_free_is_when_to_ask_again(place: Place) -> None:
+    """L20: the denial is of the first pool, where it would have to wait for longer."""
+    pools = (Pool(id=1, name="first", seats=1), Pool(id=2, name="second", seats=1))
+    scope = Scope(name="all", licensed=True, read_only=False, pool="first", other_pools=("second",))
+    store = of(place, *pools, scopes=(VIEW, scope))
+    do(store, grant(1, 1, other_pool_ids=(2,)))
+    do(store, grant(2, 2, other_pool_ids=(2,)))
+    place.clock.advance(seconds=600)
+    do(store, refresh(1, 1))
+    answer = denied(store, grant(3, 3, other_pool_ids=(2,)))
+    assert (answer.pool, answer.retry_after_s) == ("first", 600)
+    place.clock.advance(seconds=600)
+    assert isinstance(one(store, grant(3, 3, other_pool_ids=(2,))), Granted)
+
+
 def test_reserves_are_served_in_order_where_there_are_too_few_seats(place: Place) -> None:
     """L17: nothing of a later one is left where the first takes all."""
     pool = replace(FULL, seats=1, reserve=(Share(who="user:C1", seats=1), Share(who="user:C2", seats=1)))

@@ -272,6 +272,9 @@ def _denied(
         among = (with_room(book, grant, refusals) if grant.queue else ()) or refusals
         pool, refused = waited or max(among, key=lambda refusal: _ORDER[refusal[1].reason])
         pools = tuple(PoolDenied(pool=it.name, reason=why.reason) for it, why in refusals)
+        # It may have a seat of any of them: the first that comes free counts.
+        known = [it.until_ms for _, it in refusals if it.until_ms is not None]
+        refused = refused._replace(until_ms=min(known, default=None))
     reason, until_ms, rule, may_wait = refused
     position = 0
     if may_wait and grant.queue:

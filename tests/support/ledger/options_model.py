@@ -336,6 +336,7 @@ class OptionsModel(Model):
             if not may_wait:
                 self.line.pop((pool.id, self.place_holder(asker, pool)), None)
         pool, (reason, until_ms, may_wait) = chosen
+        until_ms = min((it[1][1] for it in denials if it[1][1] is not None), default=None)
         position = self._wait(asker, pool) if may_wait and queue else 0
         if position:
             reason, until_ms = "queued", self.now_ms + min(5000, pool.queue_hold_s * 1000 // 3)
