@@ -7,7 +7,7 @@ ends in between: `holds_until_ms` says until when.
 The functions here are pure, and refuse what they do not know. No seat is given by them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -52,6 +52,10 @@ def holds_until_ms(
             case _:
                 return None
         until_ms = min(until_ms, end_ms)
+    if (
+        len(book.full) > 1
+    ):  # A scope may have several pools (L20), and a denial is of one: none may give a seat.
+        until_ms = min([until_ms, *_full_until_ms_of_all(book, now_ms)])
     if book.rows_lag:
         until_ms = min([until_ms, *(_near_until_ms(book, book.seats[key], now_ms) for key in seats)])
     return until_ms if decided == commands and until_ms > now_ms else None
@@ -113,12 +117,22 @@ def denied_until_ms(book: Book, denied: GrantDenied, now_ms: int) -> int:
     pool = tenant.pools[denied.pool_id]
     if denied.reason not in _FULL or pool.signed is not None or pool.id in tenant.options:
         return now_ms
+    return _full_until_ms(book, pool, denied.in_use, now_ms)
+
+
+def _full_until_ms(book: Book, pool: Pool, in_use: int, now_ms: int) -> int:
     first_ms = book.earliest_expiry(pool.id)
-    if first_ms is None and not denied.in_use:
+    if first_ms is None and not in_use:
         return _end_ms(pool, now_ms)
     if first_ms is None or first_ms <= now_ms:
         return now_ms
     return min(_end_ms(pool, now_ms), first_ms - (first_ms - now_ms - 1) // 1000 * 1000)
+
+
+def _full_until_ms_of_all(book: Book, now_ms: int) -> Iterator[int]:
+    for tenant in book.tenants.values():
+        for pool_id in tenant.pools.keys() & book.full:
+            yield _full_until_ms(book, tenant.pools[pool_id], book.in_use[pool_id], now_ms)
 
 
 def session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int:
