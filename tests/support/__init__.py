@@ -1,1 +1,1 @@
-"""What the tests of several rooms share: sites, servers, clients, and what breaks them."""
+"""What the tests of several folders share: stores, servers, clients, and faults."""

@@ -1,4 +1,4 @@
-"""A tenant like the one in the specification of the token endpoint, small and the same in every test.
+"""A small tenant, the same in every test, like the one in the specification of the token endpoint.
 
 `Jim_Test` has one pool, `full`, of 5 seats; the scopes `view` and `all`; the client `TestClientId` of user
 `TC` (key 1), and `Client1` to `Client6` of users `C1` to `C6` (keys 2 to 7).
@@ -46,7 +46,7 @@ def jim_test(
     groups: Sequence[Group] = (),
     **changes: Any,
 ) -> Tenant:
-    """The tenant `Jim_Test`, or one that is like it but for some changes."""
+    """The tenant `Jim_Test`, or a similar one with some changes."""
     named: dict[str, Any] = {"id": 1, "name": "Jim_Test", "version": 1} | changes
     by_name = {it.name: it for it in groups}
     users_of = {it.client_id: it.user.initials for it in clients}
@@ -64,7 +64,7 @@ def jim_test(
 
 
 def sid(number: int) -> bytes:
-    """The identity of a session; a greater number is a greater one."""
+    """The id of session `number`; ids are ordered like their numbers."""
     return number.to_bytes(20, "big")
 
 
@@ -78,7 +78,7 @@ def grant(
     tenant_id: int = 1,
     queue: bool = False,
 ) -> Grant:
-    """A client asks for a session, which gets the identity `sid(number)`."""
+    """A client asks for a session with the id `sid(number)`."""
     return Grant(
         other_pool_ids=other_pool_ids,
         queue=queue,
@@ -113,7 +113,7 @@ def end(
 
 
 def add_tenant(connection: Connection, tenant: Tenant) -> None:
-    """Put a tenant with all that it has, but for client secrets, where a store keeps it."""
+    """Insert a tenant with all of its parts, except client secrets, into the tables."""
 
     def row(table: Table, value: Value, **columns: object) -> dict[str, Any]:
         numbers = {name: getattr(value, name) for name in ("id", "key") if hasattr(value, name)}
@@ -152,12 +152,12 @@ def add_tenant(connection: Connection, tenant: Tenant) -> None:
 
 
 def members_of(group: Group) -> list[str]:
-    """The members of a group as their rows keep them, with that of the group itself."""
+    """The rows of a group and its members."""
     return ["", *(f"user:{it}" for it in group.users), *(f"client:{it}" for it in group.clients)]
 
 
 def bump(connection: Connection, tenant_id: int) -> int:
-    """Tell every server that the set-up of a tenant changed; the version that it now has."""
+    """Give the set-up of a tenant a new version, which every server notices; returns the version."""
     connection.execute(update(schema.setup).values(version=schema.setup.c.version + 1))
     version: int = connection.execute(select(schema.setup.c.version)).scalar_one()
     connection.execute(update(schema.tenant).filter_by(id=tenant_id).values(version=version))

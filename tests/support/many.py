@@ -1,4 +1,4 @@
-"""Of many examples that are alike: the first few in `make test`, and all others in `make test-wide`."""
+"""Selects a few of many similar examples for `make test`; `make test-wide` runs all others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-EXAMPLES_MAX = 100  # what Hypothesis makes by itself
+EXAMPLES_MAX = 100  # the default of Hypothesis
 EXAMPLES_FEW = 25  # in `make test`; `make test-wide` makes all
 
 
@@ -22,7 +22,7 @@ def few(examples: Iterable[Any], count: int) -> list[Any]:
 
 
 def one_in(every: int, examples: Iterable[Any]) -> list[Any]:
-    """What `pytest.mark.parametrize` takes: of these params one of so many, and the others marked wide."""
+    """Parameters for `pytest.mark.parametrize`: each n-th one unmarked, and the others marked wide."""
     return [
         it if at % every == 0 else pytest.param(*it.values, id=it.id, marks=[*it.marks, pytest.mark.wide])
         for at, it in enumerate(examples)

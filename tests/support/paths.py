@@ -1,4 +1,4 @@
-"""Where the files of the project are, for tests that look at them."""
+"""The paths of the project's files, for tests that read them."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ FIXTURES = TESTS / "fixtures"
 
 
 def text_of(page: Path) -> str:
-    """A page without its blocks, whose brackets are no links."""
+    """The text of a page without its code blocks, whose brackets are not links."""
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 

@@ -1,7 +1,7 @@
-"""Ports for programs that cannot be given a socket: nobody else takes one before the program listens.
+"""Reserves ports for programs that cannot inherit a socket, until the program listens.
 
-A port that the system gives out as free may be the next one that it gives to anybody's connection. So these
-are below those that it gives out, and each process of tests keeps the others from its own by a name.
+A port that the system reports as free may be given to a connection at any time. So these ports
+are below the ephemeral ones, and each process of tests reserves its own by a name.
 """
 
 import socket
@@ -15,7 +15,7 @@ _RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """One that nobody listens on at 127.0.0.1, for this process until it ends."""
+    """A port of 127.0.0.1 on which no program listens, reserved until this process ends."""
     most = int(_RANGE.read_text(encoding="ascii").split()[0]) if _RANGE.exists() else _MOST
     while True:
         port = SystemRandom().randrange(_LEAST, max(most, _LEAST + 1000))

@@ -1,6 +1,6 @@
-"""How a test waits for what has to come about: it looks again and again, and never waits for a time to pass.
+"""Waits for a condition by polling it; no test waits for a fixed time.
 
-Between two looks it leaves the processor to what it waits for.
+Between two polls it sleeps, which leaves the processor to others.
 """
 
 import time
@@ -10,9 +10,9 @@ PATIENCE_S = 60.0  # for what must happen: a test that waits as long as this has
 STEP_S = 0.005
 
 
-def until(is_so: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
-    """Return when it is so."""
+def until(holds: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
+    """Wait until the condition holds."""
     deadline = time.monotonic() + within_s
-    while not is_so():
+    while not holds():
         assert time.monotonic() < deadline, "it has not come about"
         time.sleep(STEP_S)

@@ -1,1 +1,1 @@
-"""The ledger in tests: models that only count, and books without a store."""
+"""The ledger in tests: models that predict its outcomes, and books without a store."""

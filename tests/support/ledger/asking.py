@@ -1,4 +1,4 @@
-"""Books in which some of those who ask have a seat, and what they ask."""
+"""Makes random books in which some clients have a seat, and random commands for them."""
 
 import random
 from collections import Counter
@@ -35,7 +35,7 @@ TERMS = Terms(
 
 
 class Case:
-    """A book in which some of those who ask have a seat, and what they ask."""
+    """A random book in which some clients have a seat, and random commands for it."""
 
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)  # noqa: S311 - cases, no secret
@@ -47,7 +47,7 @@ class Case:
         self.commands = self._commands()
 
     def decided(self, now_ms: int, *, behind_ms: int | None = None) -> tuple[Book, Sequence[Outcome]]:
-        """The book and the outcomes as of this moment; the rows of seats may be so far behind."""
+        """The book and the outcomes at this moment; rows of seats may be `behind_ms` behind."""
         rows = {
             key: replace(
                 seat, expires_at_ms=seat.expires_at_ms - behind_ms, issued_at_ms=seat.issued_at_ms - behind_ms
@@ -68,7 +68,7 @@ class Case:
         return book, [apply(book, command, now_ms) for command in self.commands]
 
     def until(self, book: Book) -> int | None:
-        """Until when what was decided for now holds."""
+        """Until when the decision of now stays the same."""
         return holds_until_ms(book, len(self.commands), NOW_MS, seats=self.seats, sessions=self.sessions)
 
     def _later(self) -> int:
@@ -93,7 +93,7 @@ class Case:
         return *TWINS, client(4, "Fourth", "FO", suspended_until_ms=until_ms)
 
     def _add(self, key: int) -> None:
-        """Give a client a seat with a session, but for now and then."""
+        """Mostly give a client a seat with a session."""
         whose = self.tenant.clients_by_key[key]
         pool = self.tenant.pools[1]
         holder = holder_of(pool, whose, sid(key))
@@ -147,7 +147,7 @@ class Case:
 
 
 def without_standings(store: Store) -> Store:
-    """The same store, which decides all on a book."""
+    """The same store, which decides everything on a book."""
     assert isinstance(store, SqliteStore)
     store._memory._standings = Standings(most=0)
     return store

@@ -1,4 +1,4 @@
-"""A model of the licence that only counts: who has a seat, and until when, by sums and no tables.
+"""A model of the licence rules that counts seats and their ends, without tables.
 
 The pools are so small that they are full most of the time.
 """
@@ -52,9 +52,9 @@ class Held(NamedTuple):
 
 
 class Model:
-    """Whoever has a live session in a pool has a seat there, or had a token of it until its hold is over.
+    """A holder has a seat while it has a live session in the pool, and until the hold of its last token ends.
 
-    `issued_ms` is when each holder's last one was given, as long as it has its seat; `tokens_ms` also after.
+    `issued_ms` is when each holder got its last token, while it has its seat; `tokens_ms` also after that.
     """
 
     def __init__(self, tenant: Tenant, now_ms: int) -> None:
@@ -72,7 +72,7 @@ class Model:
         self.held_ms = 0
 
     def live(self, client_key: int | None = None) -> list[int]:
-        """The sessions that live, of one client or all, the oldest first."""
+        """The live sessions of one client or all, the oldest first."""
         return [
             number
             for number, session in self.sessions.items()
@@ -80,7 +80,7 @@ class Model:
         ]
 
     def seats(self, pool_id: int, without: Collection[int] = ()) -> dict[object, int]:
-        """The holders of a pool's seats, and until when each has its own (L2, L4)."""
+        """The holders of a pool's seats, and until when each has its seat (L2, L4)."""
         until: dict[object, int] = {}
         for (id_, holder), issued_ms in self.issued_ms.items():
             if id_ == pool_id and (held_ms := self.held_ms_of(pool_id, issued_ms)) > self.now_ms:
@@ -91,7 +91,7 @@ class Model:
         return until
 
     def held_ms_of(self, pool_id: int, issued_ms: int) -> int:
-        """Until when a seat is held for a token that was issued then (L18), and never past its pool (L7)."""
+        """Until when a token that was issued then holds its seat (L18), never past the pool's end (L7)."""
         pool = self.pools[pool_id]
         jwt_s = TENANT.access_ttl_s if self.token_format is TokenFormat.JWT else 0
         until_ms = issued_ms + max(pool.hold_s, jwt_s) * 1000
@@ -103,22 +103,22 @@ class Model:
             self.issued_ms[pool_id, holder] = self.tokens_ms[pool_id, holder] = self.now_ms
 
     def forget(self) -> None:
-        """Whose seat is free is its holder's no more, also when a longer hold begins to count."""
+        """Drop the seats that are free; a longer hold does not bring them back."""
         seats = {pool_id: self.seats(pool_id) for pool_id in self.pools}
         self.issued_ms = {key: it for key, it in self.issued_ms.items() if key[1] in seats[key[0]]}
 
     def begin_anew(self) -> None:
-        """Count tokens from now on by another hold: those of seats that are held by it already."""
+        """Apply another hold from now on to the seats that are still held."""
         self.forget()
         self.tokens_ms = self.issued_ms.copy()
 
     def believed(self, pool_id: int) -> int:
-        """How many holders have a token that somebody may still believe."""
+        """How many holders have a token that an API may still accept."""
         of_pool = [it for key, it in self.tokens_ms.items() if key[0] == pool_id]
         return sum(self.held_ms_of(pool_id, it) > self.now_ms for it in of_pool)
 
     def wait(self, ms: int) -> None:
-        """Let time go by, adding up how long seats are held meanwhile."""
+        """Let time pass, and add up the time for which seats are held."""
         for pool_id in self.pools:
             self.held_ms += sum(min(ms, until - self.now_ms) for until in self.seats(pool_id).values())
         self.now_ms += ms
@@ -165,7 +165,7 @@ class Model:
         return ("granted", self.sessions[number].expires_ms)
 
     def holder(self, asker: Client, pool_id: int | None, number: int) -> object:
-        """Who a seat is counted for (L2)."""
+        """The holder for whom a seat is counted (L2)."""
         if pool_id is None:
             return None
         if self.pools[pool_id].duplicates is Duplicates.CLIENT:
@@ -185,7 +185,7 @@ class Model:
         return ("granted", expires_ms)
 
     def end(self, number: int, reason: EndReason, client_key: int | None = None) -> Seen:
-        """A session is to end (L4)."""
+        """A session must end (L4)."""
         if number not in self.live():
             return ("ended", False, False, None)
         if number not in self.live(client_key):
@@ -201,7 +201,7 @@ class Model:
         return ("ended", True, False, max(1, math.ceil((until_ms - self.now_ms) / 1000)))
 
     def sweep(self) -> Seen:
-        """Forget what has expired."""
+        """Drop what has expired."""
         dead = [number for number, session in self.sessions.items() if session.expires_ms <= self.now_ms]
         for number in dead:
             del self.sessions[number]
@@ -210,7 +210,7 @@ class Model:
 
 
 def seen(outcome: Outcome | Exception) -> Seen:
-    """What the model says of an outcome."""
+    """The part of an outcome that the model predicts."""
     match outcome:
         case Granted(session=session, at_ms=at_ms, access_expires_at_ms=access_ms):
             assert access_ms == min(at_ms + TENANT.access_ttl_s * 1000, session.expires_at_ms)

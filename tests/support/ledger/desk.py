@@ -1,4 +1,4 @@
-"""A ledger without a store: a book that holds everything, and a clock that a test moves."""
+"""Runs the ledger without a store: on a book that has all rows, with a clock that a test moves."""
 
 from collections import Counter
 
@@ -21,7 +21,7 @@ def limited(sessions_max: int, *, others: int = 2) -> tuple[Client, ...]:
 
 
 class Desk:
-    """A clock, and a book that holds all there is and is opened anew for each batch."""
+    """A clock, and a book with all rows, which is opened again for each batch."""
 
     def __init__(self, *tenants: Tenant) -> None:
         self.clock = ManualClock()
@@ -31,7 +31,7 @@ class Desk:
         self.book = Book(tenants=self.tenants, in_use=dict.fromkeys(pools, 0))
 
     def set_up(self, *tenants: Tenant) -> None:
-        """Change the set-up from the next batch on."""
+        """Change the set-up, from the next batch on."""
         self.tenants = {tenant.id: tenant for tenant in tenants}
 
     def open(self) -> Book:
@@ -71,7 +71,7 @@ class Desk:
         return outcome
 
     def wait_ms(self, ms: int) -> None:
-        """Let time go by."""
+        """Let time pass."""
         self.clock.advance(seconds=ms / 1000)
 
     @property
@@ -81,21 +81,21 @@ class Desk:
 
     @property
     def in_use(self) -> int:
-        """The seats of the first pool in use, as of now."""
+        """The seats of the first pool that are in use now."""
         return self.open().in_use[1]
 
     @property
     def alive(self) -> list[bytes]:
-        """Which sessions live."""
+        """The numbers of the live sessions."""
         return sorted(self.open().sessions)
 
     def seat_until(self, holder: str, pool_id: int = 1) -> int:
-        """When a seat expires, since the start."""
+        """When a seat expires, in seconds since the start."""
         return self.open().seats[pool_id, holder].expires_at_ms - self.start_ms
 
 
 def fill(desk: Desk, count: int = 5) -> None:
-    """Let the clients with the keys 1 to `count` take a seat each, in sessions of the same numbers."""
+    """Let the clients with the keys 1 to `count` take a seat each, in sessions with the same numbers."""
     for outcome in desk.batch(*(grant(number, number) for number in range(1, count + 1))):
         assert isinstance(outcome, Granted)
 

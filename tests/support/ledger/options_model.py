@@ -1,4 +1,4 @@
-"""A model of the options of pools that only counts: seats of whom, of which reserve, and who waits in line.
+"""A model of pool options that counts the seats of each rule and reserve, and the places in line.
 
 It says what `licet.ledger` should do in other words, and with no tables: MAX counts the seats whose taker a
 rule names, as it is now. Only of reserves it has to note which one a seat was taken from.
@@ -57,7 +57,7 @@ TENANT = jim_test(
 
 
 class Taken(NamedTuple):
-    """Who took a seat, when, and from which reserve: `""` is none."""
+    """A seat: who took it, when, and from which reserve; `""` is none."""
 
     client_id: str
     initials: str
@@ -75,7 +75,7 @@ class Waiting(NamedTuple):
 
 
 class OptionsModel(Model):
-    """The model of the licence, and who may have which of the seats."""
+    """The model of the licence rules, with the options that say who may have which seats."""
 
     def __init__(self, tenant: Tenant, now_ms: int) -> None:
         super().__init__(tenant, now_ms)
@@ -85,21 +85,21 @@ class OptionsModel(Model):
         self.line: dict[tuple[int, object], Waiting] = {}
 
     def forget(self) -> None:
-        """Nor is it counted."""
+        """Drop expired seats and places as well."""
         super().forget()
         seats = {pool_id: self.seats(pool_id) for pool_id in self.pools}
         self.taken = {key: it for key, it in self.taken.items() if key[1] in seats[key[0]]}
         self.line = {key: it for key, it in self.line.items() if it.until_ms > self.now_ms}
 
     def names(self, client_id: str, initials: str) -> list[str]:
-        """By what rules can name who has this client and user, the closest first."""
+        """The names by which rules can mean this client and user, the most specific first."""
         of_client = [it.name for it in self.groups.values() if client_id in it.clients]
         of_user = [it.name for it in self.groups.values() if initials in it.users]
         groups = [f"group:{it}" for it in [*sorted(of_client), *sorted(of_user)]]
         return [f"client:{client_id}", f"user:{initials}", *dict.fromkeys(groups)]
 
     def count(self, pool_id: int, who: str, gone: frozenset[object] = frozenset()) -> int:
-        """How many seats are of whom a rule names."""
+        """The number of seats of those whom a rule names."""
         return sum(
             who in self.names(it.client_id, it.initials)
             for (id_, holder), it in self.taken.items()
@@ -107,7 +107,7 @@ class OptionsModel(Model):
         )
 
     def count_reserve(self, pool_id: int, reserve: str, gone: frozenset[object] = frozenset()) -> int:
-        """How many seats are of this reserve, or of none."""
+        """The number of seats from this reserve, or from none."""
         return sum(
             it.reserve == reserve
             for (id_, holder), it in self.taken.items()
@@ -115,7 +115,7 @@ class OptionsModel(Model):
         )
 
     def limits(self, pool: Pool, client_id: str, initials: str) -> list[tuple[str, int]]:
-        """What a new seat has to fit into: of whom seats are counted, and how many there may be."""
+        """The limits that apply to a new seat: whose seats are counted, and how many they may be."""
         names = self.names(client_id, initials)
         shares = {it.who: it.seats for it in pool.max}
         found = [(who, shares[who]) for who in names if who in shares]
@@ -143,7 +143,7 @@ class OptionsModel(Model):
             self.taken[key] = it._replace(reserve=reserve or "")
 
     def prune(self, pool_id: int) -> None:
-        """Who could have no seat any more does not wait; the last in line go first."""
+        """Drop the places of clients that may have no seat any more, and the last ones beyond the queue."""
         pool, kept = self.pools[pool_id], []
         for key, it in self.line.items():
             asker = self.clients[it.client_key]
@@ -158,7 +158,7 @@ class OptionsModel(Model):
 
     @staticmethod
     def place_holder(asker: Client, pool: Pool) -> str:
-        """Whose a place is."""
+        """The holder of a place."""
         is_user = pool.duplicates is Duplicates.USER
         return f"user:{asker.user.initials}" if is_user else f"client:{asker.client_id}"
 
@@ -203,7 +203,7 @@ class OptionsModel(Model):
     def _decide(  # noqa: PLR0911 - one a rule
         self, pool: Pool, asker: Client, holder: object, gone: frozenset[object]
     ) -> str | tuple[str, int | None, bool]:
-        """The reserve of a seat that it gets; or why not, until when, and whether waiting in line helps."""
+        """The reserve of the seat; or the reason of a denial, its end, and whether the client may wait."""
         seats = self.seats(pool.id)
         if pool.expires_at_ms is not None and pool.expires_at_ms <= self.now_ms:
             return ("licence_expired", None, False)
@@ -230,13 +230,13 @@ class OptionsModel(Model):
         return ("reserved", first_ms, pool.queue > 0) if reserve is None else reserve
 
     def _first_of(self, pool: Pool, who: str) -> int:
-        """When the first of the seats ends that are of whom a rule names."""
+        """When the first seat of those whom a rule names ends."""
         ends = self.seats(pool.id)
         taken = [(key[1], it) for key, it in self.taken.items() if key[0] == pool.id]
         return min(ends[holder] for holder, it in taken if who in self.names(it.client_id, it.initials))
 
     def _first_that_helps(self, pool: Pool, client_id: str, initials: str) -> int | None:
-        """When the first seat ends that is not reserved for others only."""
+        """When the first seat ends that is not reserved for others."""
         ends, theirs = self.seats(pool.id), {"", *self.names(client_id, initials)}
         taken = [(key[1], it) for key, it in self.taken.items() if key[0] == pool.id]
         return min((ends[holder] for holder, it in taken if it.reserve in theirs), default=None)
@@ -272,7 +272,7 @@ class OptionsModel(Model):
         more: dict[str, int],
         gone: frozenset[object],
     ) -> str | None:
-        """Its own reserve with room, or `""` for one of the others; None where there is neither."""
+        """A reserve of its own with a free seat, or `""` for a common seat; None if there is neither."""
         room, share = pool.seats or 0, dict[str, int]()
         for it in pool.reserve:
             share[it.who] = min(it.seats, max(0, room - sum(share.values())))
@@ -288,7 +288,7 @@ class OptionsModel(Model):
         return "" if self.count_reserve(pool.id, "", gone) + more.get("in ", 0) < common else None
 
     def _are_others_first(self, pool: Pool, asker: Client, free: int) -> bool:
-        """Give what is free to those before it in line, each one seat; whether nothing of it is left then."""
+        """Whether no seat is left after each client before it in line has got one."""
         who, nobody = (asker.client_id, asker.user.initials), frozenset[object]()
         if self._reserve(pool, *who, {}, nobody) is None:
             return False
@@ -348,7 +348,7 @@ class OptionsModel(Model):
         return sum(pool_id == pool.id for pool_id, _ in self.line) < pool.queue
 
     def _wait(self, asker: Client, pool: Pool) -> int:
-        """Take a place, or keep it; its position, 0 where the line is full."""
+        """Take a place, or keep it; returns its position, 0 if the line is full."""
         key, until_ms = (pool.id, self.place_holder(asker, pool)), self.now_ms + pool.queue_hold_s * 1000
         line = {it: place for it, place in self.line.items() if it[0] == pool.id}
         if key in line:
@@ -367,14 +367,14 @@ class OptionsModel(Model):
         )
 
     def change_pool(self, pool_id: int, **changes: object) -> None:
-        """Change the options of a pool, and count anew."""
+        """Change the options of a pool, and count again."""
         self.pools[pool_id] = replace(self.pools[pool_id], **changes)
         self.recount(pool_id)
         self.prune(pool_id)
 
 
 def seen(outcome: Outcome | Exception, pools: Mapping[int, Pool]) -> Seen:
-    """What the model says of an outcome."""
+    """The part of an outcome that the model predicts."""
     match outcome:
         case Granted(session=session) if session.pool_id is not None:
             return (*seen_otherwise(outcome), pools[session.pool_id].name)

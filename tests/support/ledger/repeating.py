@@ -1,4 +1,4 @@
-"""Counts what is granted or renewed again without a book."""
+"""Counts the grants and refreshes that are decided again without a book."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from licet.store.sqlite import store as sqlite
 
 
 def counted_again(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many sessions are granted or renewed again from now on, of each commit in which some are."""
+    """How many sessions each commit from now on grants or renews without a book, where it does so."""
     found: list[int] = []
 
     def committed(counted: Counter[str], changes: Sequence[Change], again: Sequence[Again] = ()) -> None:

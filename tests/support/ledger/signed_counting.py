@@ -1,6 +1,6 @@
-"""A model of a signed pool that only counts: which number each holder has, and until when, without tables.
+"""A model of a signed pool that counts the number of each holder's seat and its end, without tables.
 
-It computes from the licences themselves, moment by moment, and in the plainest way.
+It computes them from the licences themselves, in the simplest way.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ Seen = tuple[object, ...]
 
 
 class Given(NamedTuple):
-    """A serial of a licence: what it gives, and when."""
+    """A serial of a licence: its seats, its beginning and its end."""
 
     name: str
     serial: int
@@ -29,7 +29,7 @@ class Given(NamedTuple):
 
 
 class Seat:
-    """Who has a number; for which user, since when a token, until when."""
+    """The holder of a number, its user, and the times of its last token and of its end."""
 
     def __init__(self, number: int, user: str) -> None:
         self.number = number
@@ -48,7 +48,7 @@ class Held(NamedTuple):
 
 
 class SignedModel:
-    """One pool; clients are `holder` and user by their keys, and are never superseded."""
+    """One pool; holders and users are the keys of clients, and no session is superseded."""
 
     def __init__(self, now_ms: int, users: dict[int, str]) -> None:
         self.now_ms = now_ms
@@ -73,7 +73,7 @@ class SignedModel:
         return sum(it.seats + it.overdraft for it in self._counting(at_ms))
 
     def room(self) -> int:
-        """How many may be in use now."""
+        """How many seats may be in use now."""
         counting = self._counting(self.now_ms)
         seats, over = sum(it.seats for it in counting), sum(it.overdraft for it in counting)
         if self.limit == SEATS_MAX or self.limit >= seats > 0:
@@ -81,24 +81,24 @@ class SignedModel:
         return min(self.limit, seats) + (over if self.limit >= seats and self.limit else 0)
 
     def moments(self) -> list[int]:
-        """When something changes by itself, from now on."""
+        """The moments from now on at which something changes by itself."""
         found = {it.from_s * 1000 for it in self.licences}
         found |= {(it.to_s + it.grace_s) * 1000 for it in self.licences if it.to_s is not None}
         return sorted(it for it in found if it > self.now_ms)
 
     def cut_ms(self, number: int) -> int | None:
-        """Until when a number may be used; None for ever."""
+        """Until when a number may be used; None if for ever."""
         if number > self.signed(self.now_ms):
             return self.now_ms
         return next((it for it in self.moments() if self.signed(it) < number), None)
 
     def wait(self, ms: int) -> None:
-        """Let time go by."""
+        """Let time pass."""
         self.now_ms += ms
         self.forget()
 
     def forget(self) -> None:
-        """What is over is over, and its number is free when its hold is."""
+        """End what has expired, and free each number when its hold is over."""
         over = [number for number, it in self.sessions.items() if it.expires_ms <= self.now_ms]
         for number in over:
             del self.sessions[number]
@@ -107,7 +107,7 @@ class SignedModel:
                 self.give_back(holder)
 
     def give_back(self, holder: str) -> None:
-        """A seat is its holder's no more."""
+        """A holder loses its seat."""
         seat = self.seats.pop(holder)
         self.free_ms[seat.number] = seat.issued_ms + self.hold_s * 1000
 
@@ -130,7 +130,7 @@ class SignedModel:
         return self._issue(key, holder, seat, number, 0)
 
     def lowest(self) -> int:
-        """The lowest number that is nobody's, and of which nobody may have a token."""
+        """The lowest number that no holder has, and of which no valid token may exist."""
         had = {it.number for it in self.seats.values()}
         number = 1
         while number in had or self.free_ms.get(number, 0) > self.now_ms:
@@ -156,12 +156,12 @@ class SignedModel:
         return ("granted", seat.number, expires_ms, min(self.now_ms + ACCESS_S * 1000, expires_ms))
 
     def held_ms(self, seat: Seat) -> int:
-        """Until when it is held for its last token, as far as its number is signed."""
+        """Until when its last token holds it, while its number is signed."""
         held_ms, cut_ms = seat.issued_ms + self.hold_s * 1000, self.cut_ms(seat.number)
         return held_ms if cut_ms is None else min(held_ms, cut_ms)
 
     def end(self, number: int) -> Seen:
-        """A session is to end."""
+        """A session must end."""
         held = self.sessions.pop(number, None)
         if held is None:
             return ("ended", False)
@@ -173,7 +173,7 @@ class SignedModel:
         return ("ended", True)
 
     def cut(self) -> None:
-        """After a change of licences: nothing lives longer than its number is signed for."""
+        """After a change of licences, end what lives longer than its number is signed."""
         for number, held in self.sessions.items():
             if (cut_ms := self.cut_ms(held.number)) is not None:
                 self.sessions[number] = held._replace(expires_ms=min(held.expires_ms, cut_ms))
@@ -189,7 +189,7 @@ class SignedModel:
         self.count_hold()
 
     def count_hold(self) -> None:
-        """The greater hold of what is set and what is signed counts at once, for all that is in use."""
+        """Apply the longer of the set and the signed hold at once to all seats in use."""
         moments = [it.from_s * 1000 for it in self.licences]
         is_signed = any(self.signed(it) for it in moments)
         after_s = max(self.set_hold_s, HOLD_S if is_signed else 0)
@@ -207,7 +207,7 @@ class SignedModel:
 
 
 def seen(outcome: Outcome | Exception) -> Seen:
-    """What the model says of an outcome."""
+    """The part of an outcome that the model predicts."""
     match outcome:
         case Granted(session=session, access_expires_at_ms=access_ms, seat_number=number):
             return ("granted", number, session.expires_at_ms, access_ms)

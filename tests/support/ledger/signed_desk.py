@@ -1,4 +1,4 @@
-"""A ledger without a store for signed pools: what a batch writes is kept as strictly as tables keep it."""
+"""Runs the ledger for signed pools without a store, and checks its writes as strictly as tables do."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ START_S = 1_700_000_000  # of a desk
 
 
 def signed(licences: Sequence[SignedLicence], pool: Pool = FULL, *, seats: int | None = None) -> Pool:
-    """A pool with what these licences give it; its administrator set no number of seats, or this one."""
+    """A pool with the seats of these licences; its administrator set this number of seats, or none."""
     return replace(pool, seats=seats, signed=signed_seats(licences, pool.name))
 
 
 def given(
     name: str = "A", serial: int = 1, *, from_s: int = 0, to_s: int | None = None, **more: Any
 ) -> SignedLicence:
-    """A licence from so many seconds after the start of a desk, until so many after it."""
+    """A licence that begins and ends so many seconds after the start of a desk."""
     ends_s = None if to_s is None else START_S + to_s
     return licence(name, serial, begins_s=START_S + from_s, ends_s=ends_s, **more)
 
 
 class Kept:
-    """The rows of seats and numbers. A row that is there already, or is not, is an error."""
+    """The rows of seats and numbers. Adding an existing row, or changing a missing one, is an error."""
 
     def __init__(self) -> None:
         self.seats: dict[SeatKey, Seat] = {}
@@ -60,7 +60,7 @@ class Kept:
 
 
 class SignedDesk(Desk):
-    """A desk whose next book has the numbers that the last one left in the tables."""
+    """A desk whose next book has the numbers that the last one wrote to the tables."""
 
     def __init__(self, *tenants: Tenant) -> None:
         self.kept = Kept()
@@ -69,11 +69,11 @@ class SignedDesk(Desk):
 
     @classmethod
     def of(cls, *licences: SignedLicence, pool: Pool = FULL, seats: int | None = None) -> "SignedDesk":
-        """One with a pool that has these licences."""
+        """A desk with a pool that has these licences."""
         return cls(jim_test(pools=(signed(licences, pool, seats=seats),)))
 
     def open(self) -> Book:
-        """Write what the last book became, and open the next one."""
+        """Write the changes of the last book, and open the next one."""
         self.kept.write(Writes(self.book.changes))
         assert self.kept.seats == self.book.seats
         numbers = {
@@ -91,5 +91,5 @@ class SignedDesk(Desk):
 
     @property
     def held(self) -> dict[str, int]:
-        """Who has which number, as of now."""
+        """The holders of the numbers now."""
         return {seat.holder.partition(":")[2]: seat.number for seat in self.open().seats.values()}

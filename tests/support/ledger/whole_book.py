@@ -1,4 +1,4 @@
-"""A book that holds all that a store has, to compare with one that holds what a batch needs."""
+"""Makes books with all rows of a store, to compare with those that have what a batch needs."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from licet.store.rows import PLACE, SEAT, SESSION, to_place, to_seat, to_session
 
 
 class Everything:
-    """The rows of a store at an instant, as often as a book of them is wanted."""
+    """The rows of a store at an instant, from which any number of books can be made."""
 
     def __init__(self, connection: Connection, tenants: Mapping[int, Tenant], now_ms: int) -> None:
         self._tenants = tenants
@@ -44,7 +44,7 @@ class Everything:
         self._used = [(row.client_key, row.jti) for row in used]
 
     def book(self, without_expired_of: set[int], without_lapsed_of: Collection[int] = ()) -> Book:
-        """All of it, but for the seats of these pools that have expired, and the places that have lapsed."""
+        """A book of all rows, except expired seats of these pools and expired places."""
         started: dict[int, list[bytes]] = {}
         for session in self._sessions:
             started.setdefault(session.client_key, []).append(session.sid)
@@ -78,13 +78,13 @@ class Everything:
         )
 
     def _row(self, row: Seat, without_expired_of: set[int]) -> Seat:
-        """That of a pool that a batch has nothing to do with is not found to be behind by then."""
+        """The row of a seat; in a pool that the batch does not touch, one that has not expired yet."""
         if row.pool_id not in without_expired_of:
             return row
         return replace(row, expires_at_ms=max(row.expires_at_ms, self._now_ms + 1))
 
     def live(self, tenant_id: int) -> list[Session]:
-        """The sessions of a tenant that live, the newest first."""
+        """The live sessions of a tenant, the newest first."""
         return [it for it in reversed(self._sessions) if it.tenant_id == tenant_id]
 
     @property
@@ -94,7 +94,7 @@ class Everything:
 
 
 def _as_it_is(row: Seat, sessions: Iterable[Session]) -> Seat:
-    """The seat of a row, which may say less than the session that holds it for the longest."""
+    """The seat of a row, with the expiry of its longest session if that is later."""
     sharing = [it for it in sessions if it.seat_key == row.key]
     last = max(sharing, key=lambda session: session.expires_at_ms, default=None)
     return row if last is None else said(row, last.expires_at_ms, last.renewed_at_ms)

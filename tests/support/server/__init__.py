@@ -1,1 +1,1 @@
-"""Servers in tests: processes of Licet, where they come from, and clients that call them."""
+"""Servers in tests: processes of Licet, how they are started, and clients that call them."""

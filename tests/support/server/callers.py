@@ -1,4 +1,4 @@
-"""Clients that call one server, many at once, and what its store says of them."""
+"""Clients that call one server concurrently, and checks of its store."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ GRANT = {"grant_type": "client_credentials"}
 
 
 class Answer(NamedTuple):
-    """An answer of the server: its status, and what it says."""
+    """An answer of the server: its status and its content."""
 
     status: int
     content: dict[str, Any]
 
     @property
     def told(self) -> str:
-        """`granted` for a grant or refresh, else why not."""
+        """`granted` for a grant or refresh, else the reason of the refusal."""
         if "access_token" in self.content:
             return "granted"
         return str(self.content.get("reason", self.content.get("error")))
@@ -54,7 +54,7 @@ class Caller:
         return await self.hear()
 
     def say(self, path: str, authorization: str = "", **form: str) -> None:
-        """Send a question."""
+        """Send a request."""
         body = urlencode(form)
         authorized = f"authorization: {authorization}\r\n" if authorization else ""
         typed = "content-type: application/x-www-form-urlencoded\r\n" if form else ""
@@ -69,7 +69,7 @@ class Caller:
         return Answer(int(head.split()[1]), json.loads(body or b"{}"))
 
     async def close(self) -> None:
-        """Let go."""
+        """Close the connection."""
         self._writer.close()
         with suppress(OSError):
             await self._writer.wait_closed()
@@ -77,7 +77,7 @@ class Caller:
 
 @asynccontextmanager
 async def opened(urls: Collection[str]) -> AsyncIterator[list[Caller]]:
-    """A connection to each of these."""
+    """Open a connection to each of these."""
     callers = await asyncio.gather(*map(Caller.open, urls))
     try:
         yield callers
@@ -86,7 +86,7 @@ async def opened(urls: Collection[str]) -> AsyncIterator[list[Caller]]:
 
 
 def bearer(answer: Answer) -> str:
-    """The header of a token that was answered."""
+    """The `Authorization` header with the token of an answer."""
     return f"Bearer {answer.content['access_token']}"
 
 
@@ -97,7 +97,7 @@ def with_secrets(
     tenant: str = TENANT,
     **settings: Any,
 ) -> dict[str, str]:
-    """Add clients; the Authorization header of each, of a secret that costs no Argon2."""
+    """Add clients with generated secrets, which need no Argon2; returns their Authorization headers."""
     secrets = ClientSecrets(read_keyring(server.data / FILE_NAME).pepper)
     made = {client_id: secrets.generate() for client_id in client_ids}
     with server.changing() as change:
@@ -110,13 +110,13 @@ def with_secrets(
 
 
 def rows(server: RunningServer, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """What the tables say, read beside the server."""
+    """The result of a query, read beside the server."""
     with closing(sqlite3.connect(server.data / SQLITE_NAME)) as connection:
         return connection.execute(query, parameters).fetchall()
 
 
 def in_use(server: RunningServer, tenant: str = TENANT, pool: str = "full") -> int:
-    """The seats in use of a pool; the number that is kept and the rows have to agree."""
+    """The seats in use of a pool; the counter and the rows have to agree."""
     query = """
         SELECT in_use, (SELECT count(*) FROM seat WHERE pool_id = pool.id) FROM pool
         WHERE name = ? AND tenant_id = (SELECT id FROM tenant WHERE name = ?)
@@ -127,5 +127,5 @@ def in_use(server: RunningServer, tenant: str = TENANT, pool: str = "full") -> i
 
 
 def basic(client_id: str, secret: str) -> str:
-    """The header of a client."""
+    """The `Authorization` header of a client."""
     return f"Basic {b64encode(f'{client_id}:{secret}'.encode()).decode()}"

@@ -1,4 +1,4 @@
-"""The process that commits for a `RunningServer`, as a program of its own: it imports what it needs.
+"""The committing process of a `RunningServer`, as a program of its own, which imports its modules.
 
 `python committing.py commit FD`, as `licet.lanes.process_main`, but by the clock of the test.
 """

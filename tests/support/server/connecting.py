@@ -1,4 +1,4 @@
-"""Connections as a client that means no good makes them: raw bytes, many at once, from other addresses."""
+"""Opens connections as a hostile client does: raw bytes, many at once, from other addresses."""
 
 import asyncio
 import socket
@@ -14,13 +14,13 @@ from support.server.running import PATIENCE_S
 
 
 def address_of(url: str) -> tuple[str, int]:
-    """Where a server listens."""
+    """The address on which a server listens."""
     parsed = httpx.URL(url)
     return parsed.host, parsed.port or 0
 
 
 def served(url: str, sent: bytes, source: str = "127.0.0.1") -> bytes:
-    """All that comes until the server closes or falls silent, when these bytes are sent at once."""
+    """Send these bytes at once; returns all that comes until the server closes or is silent."""
     with socket.create_connection(address_of(url), PATIENCE_S, source_address=(source, 0)) as connection:
         connection.sendall(sent)
         received = b""
@@ -32,7 +32,7 @@ def served(url: str, sent: bytes, source: str = "127.0.0.1") -> bytes:
 
 @contextmanager
 def flooded_from(url: str, sources: Sequence[str], each: int, sent: bytes) -> Iterator[None]:
-    """In the block each of these addresses has opened so many connections, and sent this on each."""
+    """Keep so many connections from each address open during a `with` block, with this sent on each."""
     with ExitStack() as stack:
         for source in sources:
             for _ in range(each):
@@ -55,15 +55,15 @@ class Wire:
         self._writer.write(data)
 
     def say_no_more(self) -> None:
-        """End the client's side."""
+        """Close the sending half of the connection."""
         self._writer.write_eof()
 
     async def until(self, mark: bytes) -> bytes:
-        """What comes, up to this."""
+        """All that comes, up to this."""
         return await self._reader.readuntil(mark)
 
     async def rest(self) -> bytes:
-        """What comes until the connection is closed, in whichever way."""
+        """All that comes until the connection is closed, in any way."""
         try:
             return await self._reader.read()
         except ConnectionResetError:
@@ -71,7 +71,7 @@ class Wire:
 
 
 def in_loop(application: Any, protocol: Any, ask: Callable[[Wire], Awaitable[None]]) -> None:
-    """Ask an application over one connection with this protocol, which must end in time."""
+    """Send a request to an application over one connection with this protocol, which must end in time."""
 
     async def run() -> None:
         config = uvicorn.Config(application, http=protocol, ws="none", lifespan="off", log_config=None)

@@ -1,4 +1,4 @@
-"""How a process that was forked ends: as an interpreter does, and does nothing of what its parent was at."""
+"""Ends a forked process as an interpreter ends, without running the handlers of its parent."""
 
 import atexit
 import os
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 
 def end_after(work: Callable[[], object]) -> NoReturn:
-    """Do this and nothing else, and end."""
+    """Call this and nothing else, and end."""
     code = 1
     try:
         work()

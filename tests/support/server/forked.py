@@ -1,4 +1,4 @@
-"""A process that was forked and not executed, with the methods of `subprocess.Popen` that are used."""
+"""A forked process, with the methods of `subprocess.Popen` that the tests use."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ _STEP_S = 0.001
 
 
 class ForkedProcess:
-    """A child of this process, whoever forked it. `returncode` is None until its end was seen."""
+    """A child of this process, whoever forked it. `returncode` is None until its end was noticed."""
 
     def __init__(self, pid: int, stdout: IO[bytes] | None = None) -> None:
         self.pid = pid
@@ -18,11 +18,11 @@ class ForkedProcess:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit code, or the number of the signal that killed it below 0; None while it runs."""
+        """Its exit code, or minus the number of the signal that killed it; None while it runs."""
         return self._wait(os.WNOHANG)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, when it has ended.
+        """Wait until it has ended; returns its exit code.
 
         Raises subprocess.TimeoutExpired.
         """
@@ -39,11 +39,11 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send it SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Kill it."""
         self.send_signal(signal.SIGKILL)
 
     def _wait(self, options: int) -> int | None:

@@ -1,4 +1,4 @@
-"""A tenant whose client authenticates by a signed assertion (RFC 7523)."""
+"""A tenant whose clients authenticate by signed assertions (RFC 7523)."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +30,7 @@ class Keyed:
             setup.add_key("Gone", SIGNER.key)
 
     def claims(self, client_id: str = WHO, **more: Any) -> dict[str, Any]:
-        """What a client says, by the server's clock."""
+        """The claims of a client, by the server's clock."""
         audience = more.pop("aud", self.issuer)
         now_s = self.tenant.server.clock.now_ms() / 1000
         return claims(client_id, audience, now_s=now_s, **more)
@@ -40,7 +40,7 @@ class Keyed:
         return SIGNER.sign(self.claims(client_id, **more))
 
     def ask(self, endpoint: str, assertion: str, **form: str) -> httpx.Response:
-        """The answer to a client that sends it."""
+        """The answer to a request with this assertion."""
         return self.tenant.post(endpoint, urlencode({**proof(assertion), **form}))
 
     def grant(self, assertion: str | None = None, **form: str) -> httpx.Response:
@@ -49,7 +49,7 @@ class Keyed:
 
 
 def refused(response: httpx.Response, error: str = "invalid_client") -> str:
-    """What a client is told that is not let in."""
+    """The content of a refusal."""
     content = response.json()
     assert (response.status_code, content["error"]) == (401 if error == "invalid_client" else 400, error)
     described: str = content["error_description"]

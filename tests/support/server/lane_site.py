@@ -1,4 +1,4 @@
-"""A commit lane with a process of its own on a true store, and processes that stand in for it.
+"""A commit lane with a committing process on a real store, and processes that replace it.
 
 SIGSTOP makes a process wait, so that nothing here has to be quick.
 """
@@ -51,7 +51,7 @@ class Site(NamedTuple):
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The committing process."""
         return self.committer._process.pid
 
     async def working(self) -> None:
@@ -59,7 +59,7 @@ class Site(NamedTuple):
         assert await self.committer.submit(Sweep(sessions_max=1)) == Swept(sessions=0)
 
     async def waiting(self, *commands: Command) -> list["asyncio.Task[Outcome]"]:
-        """Submit these; all of them wait for their outcomes."""
+        """Submit these commands concurrently, and return their outcomes."""
         before = self.committer.queue_length
         tasks = [asyncio.create_task(self.committer.submit(command)) for command in commands]
         while self.committer.queue_length < before + len(commands):
@@ -69,7 +69,7 @@ class Site(NamedTuple):
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """The process does nothing meanwhile."""
+        """Pause the process during a `with` block."""
         pid = self.pid
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -80,7 +80,7 @@ class Site(NamedTuple):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Somebody else has the store meanwhile: a batch that begins comes as far as to its first lock."""
+        """Hold the lock of the store during a `with` block, so that a batch waits for its first lock."""
         with closing(sqlite3.connect(self.data / SQLITE_NAME)) as other:
             other.execute("BEGIN IMMEDIATE")
             yield
@@ -92,7 +92,7 @@ class Site(NamedTuple):
 
 
 def identity_of(data: Path) -> str:
-    """The identity of the store that is there."""
+    """The identity of the store."""
     store = SqliteStore(data / SQLITE_NAME, ManualClock())
     store.close()
     return store.identity
@@ -142,26 +142,26 @@ def starting(
     batch_max: int = 256,
     url: str | None = None,
 ) -> Start:
-    """What starts a process on the store that is there; the usual one is forked."""
+    """A function that starts a committing process on this store; the usual one is forked."""
     how = start_forked if command is STRICT else start
     return partial(how, command, StoreAt(data, url), identity or identity_of(data), batch_max)
 
 
 def start_forked(*order: Any) -> "subprocess.Popen[bytes]":
-    """As `start`, but that the process finds all of Licet imported."""
+    """Like `start`, but the process has imported all of Licet."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         has_forked(monkeypatch, processes)
         return start(*order)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Look again and again, until it is so; `fail_after` is around it."""
+    """Wait until a condition holds; the caller sets the time limit."""
     while not condition():  # noqa: ASYNC110 - no event of this process
         await asyncio.sleep(STEP_S)
 
 
 def script(script: str) -> Sequence[str]:
-    """A process that is quick to start, as it is not the true one."""
+    """A process that replaces the real one, and starts quickly."""
     return (sys.executable, "-S", "-c", f"import socket, sys; {script}")
 
 

@@ -1,4 +1,4 @@
-"""Where servers and programs of tests come from: a process that has imported what they need forks them.
+"""Forks the servers and programs of tests from a process that has imported their modules.
 
 A server that starts as a program takes a second of the processor until it listens, and a verb of the command
 line half of one, most of it for imports. There is one nursery for each process of tests, made when it is
@@ -52,7 +52,7 @@ class Nursery:
 
     @classmethod
     def current(cls) -> "Nursery":
-        """That of this process."""
+        """The nursery of this process."""
         if cls._current is None:
             cls._current = cls()
         return cls._current
@@ -68,19 +68,19 @@ class Nursery:
         return ForkedProcess(pid, os.fdopen(reading, "rb"))
 
     def have(self, order: nursing.Order, descriptors: Sequence[int]) -> int:
-        """Have a process forked, and given these descriptors; its number."""
+        """Fork a process with these descriptors; returns its id."""
         with self._lock:
             socket.send_fds(self._orders, [msgspec.msgpack.encode(order)], descriptors)
             return int(self._orders.recv(_PID_BYTES))
 
     def close(self) -> None:
-        """End it; what it forked runs on."""
+        """End it; the processes that it forked continue."""
         self._orders.close()
         self._process.wait(_ANSWER_WITHIN_S)
 
 
 class Program(subprocess.Popen[Any]):
-    """As `subprocess.Popen` of this interpreter, but forked and not executed: it finds all of Licet imported.
+    """Like `subprocess.Popen` of this interpreter, but forked, so that all of Licet is imported already.
 
     Where the start of a program is what a test is about, it is not for that.
     """
@@ -105,7 +105,7 @@ class Program(subprocess.Popen[Any]):
 
 
 def ran(command: Sequence[str], timeout_s: float, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """A program that was forked and has ended, with all that it wrote, as text."""
+    """The output of a forked program that has ended, as text."""
     pipe = subprocess.PIPE
     with Program(command, stdout=pipe, stderr=pipe, text=True, **options) as process:
         stdout, stderr = process.communicate(timeout=timeout_s)
@@ -113,7 +113,7 @@ def ran(command: Sequence[str], timeout_s: float, **options: Any) -> "subprocess
 
 
 def has_forked(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
-    """Have these modules fork the programs that they start."""
+    """Let these modules fork the programs that they start."""
     forking = SimpleNamespace(**vars(subprocess) | {"Popen": Program})
     for module in modules:
         monkeypatch.setattr(module, "subprocess", forking)
@@ -125,7 +125,7 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _arguments(command: Sequence[Any]) -> list[str]:
-    """What an interpreter is to run, without the ways that a forked one has anyway."""
+    """The arguments for an interpreter, without the options that a forked one has anyway."""
     executable, *arguments = map(os.fsdecode, command)
     assert executable == sys.executable
     while arguments[0] in {"-P", "-W"}:

@@ -54,7 +54,7 @@ _NEEDED: Final = (
 
 
 class Order(msgspec.Struct):
-    """A process that is to be: its environment, its directory, and the numbers of its descriptors, in order.
+    """An order for a process: its environment, its directory, and the numbers of its descriptors, in order.
 
     `arguments` are those of an interpreter, like `-m licet serve`; it is a server where there are none.
     """
@@ -67,7 +67,7 @@ class Order(msgspec.Struct):
 
 
 def _nurse(orders: socket.socket) -> None:
-    """Fork a process for each order, until nobody can order more."""
+    """Fork a process for each order, until the connection for orders is closed."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # it may have been started where some are held back
     for module in _NEEDED:
         importlib.import_module(module)  # a server imports some of them as well, a little later
@@ -99,7 +99,7 @@ def _nurse(orders: socket.socket) -> None:
 
 
 def _compile() -> None:
-    """Compile what a server compiles when it is first needed."""
+    """Compile what a server compiles at its first use."""
     from licet.admin.pages.frame import _templates  # noqa: PLC0415 - a server that is executed imports it later
     from support.server import ready_admin  # noqa: PLC0415 - as above
 
@@ -124,14 +124,14 @@ def can_have(variables: Mapping[str, str]) -> bool:
 
 
 def _be(order: Order, descriptors: list[int], first: int) -> None:
-    """Be what was ordered when the one that forked this one is gone, and end."""
+    """Run the order when the parent of this process is gone, and end."""
     while os.getppid() == first:
         os.sched_yield()
     be(order, descriptors)
 
 
 def be(order: Order, descriptors: list[int]) -> None:
-    """Be what was ordered, and end."""
+    """Run the order, and end."""
     if order.has_session:
         os.setsid()
     above = [fcntl.fcntl(it, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for it in descriptors]
@@ -151,7 +151,7 @@ def be(order: Order, descriptors: list[int]) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    """Be an interpreter that was given these arguments."""
+    """Act as an interpreter with these arguments."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _open_streams()
     main = ModuleType("__main__")
@@ -162,7 +162,7 @@ def _run(arguments: Sequence[str]) -> None:
 
 
 def _program(arguments: Sequence[str]) -> tuple[Any, list[str]]:
-    """The code and the arguments of the program, whose modules are looked for first where they would be."""
+    """The code and the arguments of the program, with its own directory first in the module path."""
     match arguments:
         case ["-m", name, *rest]:
             sys.path[0] = str(Path.cwd())
@@ -183,7 +183,7 @@ def _program(arguments: Sequence[str]) -> tuple[Any, list[str]]:
 
 
 def _open_streams() -> None:
-    """The standard streams of a new interpreter: the old ones have another descriptor's ways."""
+    """Make the standard streams of a new interpreter: the old ones are set up for other descriptors."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         old: Any = getattr(sys, name)
         by_line = number == 2 or os.isatty(number)

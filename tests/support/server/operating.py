@@ -1,4 +1,4 @@
-"""What tests do with a server as whoever runs it: start it as a program, ask for its health, read its log."""
+"""Operates a server as its operator does: starts it as a program, asks for its health, reads its log."""
 
 import json
 import os
@@ -18,7 +18,7 @@ VIEW = {**GRANT, "scope": "view"}
 
 
 def unhurried(data: Path) -> RunningServer:
-    """A server that lets everybody fail as often as they like, and logs all that it can."""
+    """A server without limits of failed attempts, with the most detailed log."""
     often = 1_000_000
     return RunningServer(
         data, log_level="debug", login_failures_per_client_max=often, login_failures_per_source_max=often
@@ -38,13 +38,13 @@ def sid_of(server: RunningServer, access_token: str) -> bytes:
 
 
 def has_read_what_was_sent(server: RunningServer) -> None:
-    """A later question was answered, so that the earlier ones have been read."""
+    """Wait until a later request was answered, so that the server has read the earlier ones."""
     for _ in range(2):
         assert server.http.get("/health/live").status_code == 200
 
 
 def is_closed(url: str) -> bool:
-    """Whether nobody listens there."""
+    """Whether no program listens there."""
     parts = urlsplit(url)
     try:
         socket.create_connection((parts.hostname, parts.port), PATIENCE_S).close()
@@ -54,16 +54,16 @@ def is_closed(url: str) -> bool:
 
 
 def command(*arguments: str | Path) -> list[str]:
-    """A command of Licet in a process, where a warning is an error."""
+    """Run a command of Licet in a process in which a warning is an error."""
     return [sys.executable, "-W", "error", "-m", "licet", *map(str, arguments)]
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment without settings of Licet, but for these."""
+    """The environment without settings of Licet, except these."""
     others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
     return others | {"LICET_ADMIN_PORT": "0"} | variables
 
 
 def health(server: RunningServer, which: str) -> int:
-    """The status of `live` or `ready`."""
+    """The HTTP status of `live` or `ready`."""
     return server.http.get(f"/health/{which}").status_code

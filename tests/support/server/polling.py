@@ -1,4 +1,4 @@
-"""Clients that stand in line for the seats of a pool, each with a connection and an address of its own.
+"""Clients that wait in line for the seats of a pool, each with a connection and an address of its own.
 
 line = Line(server, "Queue1", clients=3, seats=1, queue=20)
 token = await line.take("c0")
@@ -45,7 +45,7 @@ class Poll:
         self.writer = writer
 
     async def answer(self) -> Answer:
-        """Its answer."""
+        """Read the answer."""
         async with asyncio.timeout(PATIENCE_S):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
@@ -53,7 +53,7 @@ class Poll:
         return Answer(int(head[0].split()[1]), headers, json.loads(body))
 
     def send(self, data: bytes) -> None:
-        """Send more."""
+        """Send more bytes."""
         self.writer.write(data)
 
     async def leave(self) -> None:
@@ -63,7 +63,7 @@ class Poll:
             await self.writer.wait_closed()
 
     def reset(self) -> None:
-        """Be gone, as a program that crashed."""
+        """Break the connection, as a program that crashed."""
         self.writer.transport.abort()
 
 
@@ -107,7 +107,7 @@ class Line:
     def request(
         self, client: str, *, prefer: str = "", via: str = "", secret: str = "password", **form: str
     ) -> bytes:
-        """What a client sends."""
+        """The bytes of a client's request."""
         content = urlencode({**GRANT, **form})
         lines = [
             f"POST /{self.name}/token HTTP/1.1",
@@ -136,7 +136,7 @@ class Line:
         await asyncio.gather(*(poll.leave() for poll in self._polls))
 
     async def ask(self, client: str, **sent: Any) -> Answer:
-        """The answer to a request."""
+        """Send a request, and return its answer."""
         poll = await self.send(client, **sent)
         try:
             return await poll.answer()
@@ -144,7 +144,7 @@ class Line:
             await poll.leave()
 
     async def take(self, client: str) -> str:
-        """A seat, by its token."""
+        """Take a seat; returns its token."""
         answer = await self.ask(client)
         assert answer.status == httpx.codes.OK, answer
         token: str = answer.content["access_token"]
@@ -155,22 +155,22 @@ class Line:
         return await self.ask(client, **{"queue": "true", **sent})
 
     async def wait(self, client: str, *, seconds: int = 60, **sent: Any) -> Poll:
-        """Wait in line: the place is there when this returns, and the request waits."""
+        """Begin to wait in line; when this returns, the place exists, and the request waits."""
         before = self.waiting()
         poll = await self.send(client, prefer=f"wait={seconds}", queue="true", **sent)
         await self.until_waiting(before + 1)
         return poll
 
     async def until_waiting(self, count: int) -> None:
-        """Return when so many requests wait."""
+        """Wait until so many requests wait."""
         await asyncio.to_thread(until, lambda: self.waiting() == count)
 
     async def until_looked(self, count: int) -> None:
-        """Return when the server has looked at its store so often."""
+        """Wait until the server has read its store for waiting requests so often."""
         await asyncio.to_thread(until, lambda: self.looks() >= count)
 
     async def log_off(self, token: str, *, url: str = "") -> None:
-        """Give a seat back, by the server or another one."""
+        """Give a seat back at the server or another one."""
         parts = urlsplit(url or self.server.url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=self.tls)
         head = f"POST /{self.name}/logoff HTTP/1.1\r\nHost: licet\r\nAuthorization: Bearer {token}\r\n"
@@ -180,7 +180,7 @@ class Line:
         await poll.leave()
 
     def metrics(self, of: RunningServer | None = None) -> Mapping[str, float]:
-        """The metrics of the server, or of another one."""
+        """The metrics of the server or another one."""
         verify = True if self.tls is None else self.tls
         answer = httpx.get(f"{(of or self.server).admin_url}/metrics", timeout=PATIENCE_S, verify=verify)
         text = answer.raise_for_status().text
@@ -192,11 +192,11 @@ class Line:
         return int(self.metrics()["licet_long_polls"])
 
     def looks(self, of: RunningServer | None = None) -> int:
-        """How often the server, or another one, has looked at its store for them: once a second."""
+        """How often the server or another one has read its store for waiting requests (once a second)."""
         return int(self.metrics(of)["licet_long_poll_reads_total"])
 
     def places(self) -> list[str]:
-        """Who has a place, the first in line first."""
+        """The holders of places, in order."""
         with self.server.store() as store:
             tenant = store.tenant(self.name)
             assert tenant is not None

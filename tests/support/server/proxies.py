@@ -44,7 +44,7 @@ _NEEDS = {
 
 @contextmanager
 def fronting(name: str, directory: Path, licet: int, api: int) -> Iterator[str]:
-    """The URL of such a proxy between these two ports and everybody else, until the end of the block."""
+    """Run such a proxy in front of these two ports during a `with` block, and yield its URL."""
     must_be_there(name)
     port = free_port()
     directory.mkdir()
@@ -55,7 +55,7 @@ def fronting(name: str, directory: Path, licet: int, api: int) -> Iterator[str]:
 
 @contextmanager
 def started(command: list[str], port: int, log: Path, **variables: str) -> Iterator[None]:
-    """A command that listens, until the end of the block."""
+    """Run a command that listens during a `with` block."""
     with log.open("wb") as file:
         environment = {**os.environ, **example.SECRET, **variables}
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
@@ -68,7 +68,7 @@ def started(command: list[str], port: int, log: Path, **variables: str) -> Itera
 
 
 def must_be_there(name: str) -> None:
-    """Return if it is installed; else the test is skipped or fails."""
+    """Skip the test, or fail it in CI, if the program is not installed."""
     missing = [need for need in _NEEDS[name] if shutil.which(need) is None and not Path(need).is_file()]
     if missing:
         why = f"there is no {missing[0]}: what is shown of {name} is NOT tested"
@@ -78,7 +78,7 @@ def must_be_there(name: str) -> None:
 
 
 def install(needs: Mapping[str, tuple[str, ...]] = _NEEDS) -> None:
-    """Have them, where they can be had, and say so; the tests say what it means when there is none."""
+    """Install the packages if possible; the tests say what is missing otherwise."""
     lacking = [
         name
         for name, files in needs.items()

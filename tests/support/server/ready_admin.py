@@ -19,7 +19,7 @@ _NOTHING = {"type": "http", "method": "GET", "path": "/nothing", "headers": []}
 
 
 def prepare() -> None:
-    """Have servers that are forked from now on find their routes made."""
+    """Let servers that are forked from now on use routes that are made already."""
     context, metrics = AdminContext.__new__(AdminContext), Metrics.__new__(Metrics)
     context.metrics = metrics
     make_context, make_routes = admin._context, app._routed

@@ -1,4 +1,4 @@
-"""A real Licet server in a process of its own, for tests that speak HTTP to it, kill it or turn its clock.
+"""Runs a real Licet server in a process of its own, for tests that send it HTTP, kill it or move its clock.
 
     with RunningServer(tmp_path) as server:
         answer = server.ask("Jim_Test/token", grant_type="client_credentials")
@@ -83,12 +83,12 @@ class RunningServer(ServerProcess):
         self.start()
 
     def start(self) -> None:
-        """Start it, and return when it listens."""
+        """Start it, and wait until it listens."""
         super().start()
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S)
 
     def advance(self, *, seconds: float) -> None:
-        """Move its clock forward, where it has a manual one."""
+        """Move its clock forward, if it has a manual one."""
         self.switches.clock.advance(seconds=seconds)
 
     @property
@@ -104,19 +104,19 @@ class RunningServer(ServerProcess):
 
     @contextmanager
     def changing(self) -> Iterator[SetupChange]:
-        """Change the set-up; a server that runs has seen it at the end."""
+        """Change the set-up during a `with` block; at its end a running server has noticed the change."""
         with self.store() as store, changing(store, "a test") as change:
             yield change
         self.notice()
 
     def notice(self) -> None:
-        """Return when it has seen the set-up as it is now, whoever changed it; at once if it does not run."""
+        """Wait until it has read the present set-up; return at once if it does not run."""
         self.switches.changes.add()
         if self.is_running:
             self.let_it_look()
 
     def kill(self, *, waits_for_committer: bool = True) -> None:
-        """Kill it, as in a power cut, and return when nothing of it has its files open any more.
+        """Kill it, as in a power failure, and wait until none of its processes has files open any more.
 
         What commits for it ends by itself a moment later, unless somebody holds the lock that it waits for.
         """
@@ -125,7 +125,7 @@ class RunningServer(ServerProcess):
         until(lambda: all(map(is_over, left)))
 
     def committing(self) -> int:
-        """The process that commits for it, once there is one."""
+        """The id of its committing process, once it has one."""
         found: list[int] = []
 
         def is_one() -> bool:  # looked for once: the next moment it may have been killed
@@ -147,7 +147,7 @@ class RunningServer(ServerProcess):
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started and that are not over."""
+    """The ids of a process's children that have not ended."""
     if not _CHILDREN.exists():  # Linux was made without CONFIG_PROC_CHILDREN
         found = (_parent(Path(it.path)) for it in os.scandir("/proc") if it.name.isdecimal())
         return [child for child, parent in found if parent == pid]
@@ -156,12 +156,12 @@ def children(pid: int) -> list[int]:
 
 
 def is_over(pid: int) -> bool:
-    """Whether a process has ended, whoever was to hear of it."""
+    """Whether a process has ended, even if its parent has not noticed."""
     return _parent(Path(f"/proc/{pid}")) == (pid, None)
 
 
 def _numbers(file: Path) -> list[int]:
-    """What a thread's list of children has; nothing where it has ended."""
+    """The children of a thread; none if it has ended."""
     try:
         return list(map(int, file.read_text(encoding="ascii").split()))
     except OSError:
@@ -169,7 +169,7 @@ def _numbers(file: Path) -> list[int]:
 
 
 def _parent(process: Path) -> tuple[int, int | None]:
-    """A process and its parent; no parent where it is over."""
+    """The id of a process and that of its parent; no parent if it has ended."""
     try:
         state, parent = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
     except OSError:

@@ -31,12 +31,12 @@ def scraped(metrics: Metrics, accept: str = "") -> Page:
 
 
 def families(page: Page) -> list[Metric]:
-    """What a page tells."""
+    """The values on a page of metrics."""
     return list(read_text(page.body.decode()))
 
 
 def values(metrics: Metrics) -> Values:
-    """What a scrape tells, by name and labels."""
+    """The values of a scrape, by name and labels."""
     found = families(scraped(metrics))
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -46,7 +46,7 @@ def values(metrics: Metrics) -> Values:
 
 
 def of_pool(found: Values, name: str) -> dict[tuple[str, str], float]:
-    """A metric, by tenant and pool."""
+    """The values of a metric, by tenant and pool."""
     return {
         (dict(labels)["tenant"], dict(labels)["pool"]): value
         for (it, labels), value in found.items()

@@ -50,31 +50,31 @@ _ORDER_BYTES_MAX = 1 << 16
 
 
 class HashGate:
-    """While it is shut, nothing is hashed in a server with one thread for it, but what is let through."""
+    """A gate for hashing: while it is shut, a server hashes only what the test lets through."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / "hash-gate"
         self._begun, self._let = (SharedNumber(data / f"hashes-{it}") for it in ("begun", "let"))
 
     def shut(self) -> None:
-        """From the next hash on."""
+        """Shut the gate, from the next hash on."""
         self._path.touch()
 
     def let_through(self, number: int) -> None:
-        """So many hashes, one after the other."""
+        """Let so many hashes through, one after the other."""
         for _ in range(number):
             self._let.add()
 
     def open(self) -> None:
-        """For all."""
+        """Open the gate."""
         self._path.unlink()
 
     def is_reached(self) -> bool:
-        """Whether a hash has begun and waits."""
+        """Whether a hash waits at the gate."""
         return self._begun.get() > self._let.get()
 
     def wait(self) -> None:
-        """In the server: for being let through."""
+        """Wait until the hash is let through; called in the server."""
         if self._path.exists():
             self._begun.add()
             while self._path.exists() and self.is_reached():
@@ -82,7 +82,7 @@ class HashGate:
 
 
 class _CountingPasswords(Passwords):
-    """Passwords as they are, but for what they cost, and counted; behind a gate."""
+    """Passwords with a cheap hash, which are counted, behind a gate."""
 
     def __init__(self, hashes: SharedNumber, gate: HashGate) -> None:
         super().__init__(**HASHED_WITH)
@@ -118,7 +118,7 @@ def _adjust(server: serving.SwitchedServer) -> None:
 
 
 def _dated_config(answering: Answering, parts: Parts, _: object) -> uvicorn.Config:
-    """One whose answers are dated by the clock of a test, and not by that of the machine."""
+    """A protocol whose answers have the date of the test's clock, and not of the machine's."""
 
     async def answer(exchange: Exchange) -> Response:
         response = await answering(exchange)
@@ -137,7 +137,7 @@ def _adjust_modules() -> None:
 
 
 def serve() -> None:
-    """Be a server that was forked, with one that is forked to commit for it."""
+    """Act as a forked server, with a forked committing process."""
     _adjust_modules()
     if load_settings().commit_process:
         vars(commits)["start_committer"] = _Waiting(committing.start).start
@@ -145,7 +145,7 @@ def serve() -> None:
 
 
 class _Waiting:
-    """What will commit for a server: forked before that has a thread or a store, and set to work by `start`.
+    """A future committing process: forked before the server has a thread or a store, and started later.
 
     When it has ended, another one is started as `ordinary` does it.
     """
@@ -168,7 +168,7 @@ class _Waiting:
     def start(
         self, command: Sequence[str], at: StoreAt, identity: str, batch_max: int, theirs: socket.socket
     ) -> Any:
-        """As `committing.start`."""
+        """Like `committing.start`."""
         if self._pid == 0:
             return self._ordinary(command, at, identity, batch_max, theirs)
         order = committing._Order(os.fsencode(at.data), at.url, identity, batch_max)
@@ -180,7 +180,7 @@ class _Waiting:
 
 
 def _commit(wishes: socket.socket) -> None:
-    """Be the process that commits, if there is to be one."""
+    """Act as the committing process, if there is to be one."""
     order, descriptors, _, _ = socket.recv_fds(wishes, _ORDER_BYTES_MAX, 1)
     if not order:
         return

@@ -1,4 +1,4 @@
-"""A tenant that one test has for itself on the server that all share."""
+"""A tenant of its own for one test, on the shared server."""
 
 from itertools import count
 from typing import Any
@@ -13,7 +13,7 @@ _NUMBERS = count(1)
 
 
 class ServedTenant:
-    """A tenant that one test has for itself on the shared server.
+    """A tenant of its own for one test, on the shared server.
 
     `full` has 2 seats; `TestClientId` is of user `TC`, `Client2` of `C2`, `Client3` of `C3`, and `Api`, of
     `AP`, may introspect. Every password is `password`.
@@ -41,7 +41,7 @@ class ServedTenant:
         return self.server.ask(f"{self.name}/{endpoint}", client_id, secret, **form)
 
     def grant(self, client_id: str = "TestClientId", /, **form: str) -> dict[str, Any]:
-        """What a grant of this client gives."""
+        """The content of the answer to a grant of this client."""
         return _good(self.ask("token", client_id, grant_type="client_credentials", **form))
 
     def refresh(
@@ -52,17 +52,17 @@ class ServedTenant:
         return self.ask("token", client_id, **form)
 
     def introspect(self, token: str) -> dict[str, Any]:
-        """What `Api` is told of a token."""
+        """The content of an introspection of a token by `Api`."""
         return _good(self.ask("introspect", "Api", token=token))
 
     def post(self, endpoint: str, content: bytes | str = b"", **headers: str) -> httpx.Response:
-        """The answer to a body and headers that are as they are; the body is a form unless they say else."""
+        """The answer to this body and these headers; the body is a form unless a header says otherwise."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named.setdefault("content-type", "application/x-www-form-urlencoded")
         return self.server.http.post(f"/{self.name}/{endpoint}", content=content, headers=named)
 
     def seats_in_use(self) -> int:
-        """How many of its seats are in use."""
+        """The number of its seats in use."""
         with self.server.store() as store, store.reading() as connection:
             tenant = store.tenant(self.name)
             assert tenant is not None
@@ -72,7 +72,7 @@ class ServedTenant:
             return seats
 
     def places(self) -> list[str]:
-        """Who stands in line for its seats."""
+        """The clients in line for its seats."""
         with self.server.store() as store, store.reading() as connection:
             tenant = store.tenant(self.name)
             assert tenant is not None

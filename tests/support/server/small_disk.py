@@ -1,4 +1,4 @@
-"""A disk of a few megabytes, which a test can fill: a file system in memory, mounted for the test alone."""
+"""A disk of a few megabytes that a test can fill: a file system in memory, mounted only for the test."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ class SmallDisk:
         self._ballast = path / "ballast"
 
     def fill(self) -> None:
-        """Take all the space that is left."""
+        """Use all the free space."""
         with self._ballast.open("ab", buffering=0) as ballast:
             for size in (65536, 4096, 1):
                 try:
@@ -29,17 +29,17 @@ class SmallDisk:
                     continue
 
     def free(self) -> None:
-        """Give back what `fill` took."""
+        """Free what `fill` has used."""
         self._ballast.unlink()
 
     def make_read_only(self) -> None:
-        """Mount it read-only. Nobody may have a file of it open for writing."""
+        """Mount it read-only. No process may have a file of it open for writing."""
         subprocess.run(["mount", "-o", "remount,ro", self.path], check=True)
 
 
 @contextmanager
 def small_disk(at: Path, megabytes: int = MEGABYTES) -> Iterator[SmallDisk]:
-    """A small disk in a directory that is made for it. Skips the test where mounting is not allowed."""
+    """Mount a small disk in a new directory. Skips the test if mounting is not permitted."""
     at.mkdir()
     options = f"size={megabytes}m,mode=700,uid={os.geteuid()}" if hasattr(os, "geteuid") else ""
     try:

@@ -1,4 +1,4 @@
-"""What tests of statements about an authorization server send, and how they read an answer."""
+"""Requests and answers for tests of statements about an authorization server."""
 
 from base64 import b64encode
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ OFF_RELEASED = {"logged_off": True, "seat_released": True}
 
 
 def stored(server: RunningServer) -> Iterable[bytes]:
-    """All that the server keeps on disk, but for its own secrets."""
+    """All bytes that the server keeps on disk, except its own secrets."""
     for path in server.data.iterdir():
         if path.name.startswith("licet.db"):
             with suppress(FileNotFoundError):

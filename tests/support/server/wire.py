@@ -1,4 +1,4 @@
-"""One connection to a server, to the byte."""
+"""One connection to a server, on which a test sends and reads bytes."""
 
 from http.client import HTTPMessage, parse_headers
 from socket import SHUT_WR, create_connection
@@ -17,7 +17,7 @@ class Answer(NamedTuple):
 
 
 class Wire:
-    """One connection, to the byte; from this address of the machine, where it matters."""
+    """One connection; `source` is the address of this machine from which it comes."""
 
     def __init__(self, url: str, source: str | None = None) -> None:
         parts = urlsplit(url)
@@ -34,13 +34,13 @@ class Wire:
         self._socket.close()
 
     def send(self, data: bytes, *, is_last: bool = False) -> None:
-        """Send these bytes; after the last ones the server knows that there are no more."""
+        """Send these bytes; with the last ones, close the sending half of the connection."""
         self._socket.sendall(data)
         if is_last:
             self._socket.shutdown(SHUT_WR)
 
     def answer(self) -> Answer | None:
-        """The next answer; None when the connection ends instead."""
+        """The next answer; None if the connection ends instead."""
         line = self._file.readline()
         if not line:
             return None
