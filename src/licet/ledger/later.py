@@ -52,9 +52,7 @@ def holds_until_ms(
             case _:
                 return None
         until_ms = min(until_ms, end_ms)
-    if (
-        len(book.full) > 1
-    ):  # A scope may have several pools (L20), and a denial is of one: none may give a seat.
+    if len(book.full) > 1:  # A denial names one pool of its scope (L20), and none of them may give a seat.
         until_ms = min([until_ms, *_full_until_ms_of_all(book, now_ms)])
     if book.rows_lag:
         until_ms = min([until_ms, *(_near_until_ms(book, book.seats[key], now_ms) for key in seats)])
@@ -130,9 +128,11 @@ def _full_until_ms(book: Book, pool: Pool, in_use: int, now_ms: int) -> int:
 
 
 def _full_until_ms_of_all(book: Book, now_ms: int) -> Iterator[int]:
-    for tenant in book.tenants.values():
-        for pool_id in tenant.pools.keys() & book.full:
-            yield _full_until_ms(book, tenant.pools[pool_id], book.in_use[pool_id], now_ms)
+    of_denied = {change.tenant_id for change in book.changes if isinstance(change, GrantDenied)}
+    for tenant_id in of_denied:
+        pools = book.tenants[tenant_id].pools
+        for pool_id in book.full & pools.keys():
+            yield _full_until_ms(book, pools[pool_id], book.in_use[pool_id], now_ms)
 
 
 def session_moves_until_ms(tenant: Tenant, session: Session, now_ms: int) -> int:
