@@ -106,6 +106,33 @@ def test_statements_that_follow_each_other_are_read_without_a_word(site: Site, t
     assert claims_of(three[1])["from"] == claims_of(three[0])["until"]
 
 
+def test_statements_as_json_have_their_instants_as_all_output_of_programs(
+    site: Site, desk: Desk, three: list[Path], tmp_path: Path
+) -> None:
+    """As the help says; all else is as it was signed."""
+    first = tmp_path / "first.statement"
+    desk.run("usage", "statement", "--output", str(first), "--until", days_ago(1))
+    for file, keys in ((three[0], ("--keys", str(site.data / "jwks.json"))), (first, ())):
+        claims, (shown,) = (
+            claims_of(file),
+            json.loads(run("vendor", "read", "--json", *keys, str(file)).stdout),
+        )
+        assert shown["key_known"] == bool(keys)
+        assert seconds(shown["made_at"]) == claims["iat"]
+        assert [seconds(shown[name]) for name in ("from", "until")] == [claims["from"], claims["until"]]
+        pool, signed = shown["pools"][0], claims["pools"][0]
+        assert [seconds(day["until"]) for day in pool["days"]] == [day["until"] for day in signed["days"]]
+        assert [day["use"] for day in pool["days"]] == [day["use"] for day in signed["days"]]
+        assert ("added" in pool) == ("added" in signed)
+        assert "added" not in pool or seconds(pool["added"]) == signed["added"]
+
+
+def seconds(text: str) -> int:
+    """An instant of UTC, in seconds since 1970."""
+    assert text.endswith("Z")
+    return round(datetime.fromisoformat(text).timestamp())
+
+
 def test_the_first_statement_says_of_the_days_before_a_pool_that_there_was_none(
     desk: Desk, tmp_path: Path
 ) -> None:

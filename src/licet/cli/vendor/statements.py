@@ -64,7 +64,28 @@ def show_statements(found: list[Statement], *, as_json: bool) -> bool:
 
 
 def _plain(one: Statement) -> dict[str, Any]:
-    return {**one.claims, "hash": one.hash, "key_known": one.is_known}
+    """The claims, with instants as in all output for programs; `made_at` is `iat`, as in the API."""
+    claims = dict(one.claims)
+    return {
+        "made_at": _instant(claims.pop("iat")),
+        **claims,
+        "from": _instant(claims["from"]),
+        "until": _instant(claims["until"]),
+        "pools": [_plain_pool(pool) for pool in claims["pools"]],
+        "restored": list(map(_instant, claims["restored"])),
+        "hash": one.hash,
+        "key_known": one.is_known,
+    }
+
+
+def _plain_pool(pool: dict[str, Any]) -> dict[str, Any]:
+    days = [{**day, "from": _instant(day["from"]), "until": _instant(day["until"])} for day in pool["days"]]
+    added = {"added": _instant(pool["added"])} if "added" in pool else {}
+    return {**pool, **added, "days": days}
+
+
+def _instant(at_s: int) -> str:
+    return instant(at_s * 1000)
 
 
 def _record(one: Statement) -> dict[str, Any]:
@@ -72,17 +93,17 @@ def _record(one: Statement) -> dict[str, Any]:
     return {
         "statement": one.seq,
         "tenant": one.tenant,
-        "from": instant(claims["from"] * 1000),
-        "until": instant(claims["until"] * 1000),
+        "from": _instant(claims["from"]),
+        "until": _instant(claims["until"]),
         "signature": f"by key {one.kid}" + (" of the key set" if one.is_known else ""),
         "pools": "; ".join(map(_pool, claims["pools"])),
-        "restored": [instant(at * 1000) for at in claims["restored"]],
+        "restored": list(map(_instant, claims["restored"])),
     }
 
 
 def _pool(pool: dict[str, Any]) -> str:
     days = pool["days"]
-    added = f", added {instant(pool['added'] * 1000)}" if "added" in pool else ""
+    added = f", added {_instant(pool['added'])}" if "added" in pool else ""
     overdraft_ms = sum(day["overdraft_s"] for day in days) * 1000
     return (
         f"{pool['pool']}: {counted(max((day['seats'] for day in days), default=0), 'seat')},"
