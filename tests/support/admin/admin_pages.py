@@ -1,4 +1,4 @@
-"""The pages of an admin listener that is asked without a network, by administrators of each role.
+"""The pages of an admin listener, requested without a network by administrators of each role.
 
 pages = Pages(AdminSite(...))
 page = pages.get("/seats?tenant=Jim_Test", "vera")
@@ -16,9 +16,9 @@ from support.admin.admin_site import OTHER, PASSWORD, PASSWORD_HASH, AdminSite
 
 
 class Pages:
-    """The pages of a site, as administrators see them: `ada` owns, `oscar` operates, `vera` views.
+    """The pages of a site as administrators see them: `ada` is owner, `oscar` operator, `vera` viewer.
 
-    `otto` operates the tenant `Other` only.
+    `otto` is an operator of the tenant `Other` only.
     """
 
     def __init__(self, site: AdminSite) -> None:
@@ -35,17 +35,17 @@ class Pages:
         self._tokens: dict[str, str] = {}
 
     def get(self, path: str, who: str = "oscar", **headers: str) -> httpx.Response:
-        """A page."""
+        """Get a page."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         return self.site.node.send("GET", path, headers=self._cookie(who) | named)
 
     def post(self, path: str, who: str = "oscar", **fields: str | list[str]) -> httpx.Response:
-        """Send a form, with the token that it has to have."""
+        """Send a form with its CSRF token."""
         csrf = self.site.desk.access.csrf(self._token(who))
         return self.site.node.send("POST", path, headers=self._cookie(who), data={"csrf": csrf, **fields})
 
     def told(self, answer: httpx.Response, who: str = "oscar") -> str:
-        """Where a form that is done sends its reader, and what it says there."""
+        """Follow the redirect of a form that succeeded, and return the notice on that page."""
         assert answer.status_code == 303, answer.text
         cookie = answer.headers["set-cookie"].partition(";")[0]
         headers = {"cookie": f"{self._cookie(who)['cookie']}; {cookie}"}

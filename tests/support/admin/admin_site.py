@@ -1,12 +1,13 @@
-"""The admin listener on a store, asked without a network: who asks has an API key of some role.
+"""The admin API on a store, called without a network, with API keys of each role.
 
-    site.call("GET", "/tenants/Jim_Test", "viewer")                    # below /api/v1
+    site.call("GET", "/tenants/Jim_Test", "viewer")                    # the path is below /api/v1
     site.call("PATCH", "/tenants/Jim_Test", json={...}, if_match="*")  # as an owner
 
-The tenants are `Jim_Test`, as `Site.begin` makes it, and `Other`, with a client `c1` as well. Keys: `viewer`,
-`operator` and `owner` of all tenants, and the same `of Other`.
+The tenants are `Jim_Test`, as `Site.begin` makes it, and `Other`; both have a client `c1`. The keys `viewer`,
+`operator` and `owner` are for all tenants; `viewer of Other` and so on are for that tenant only.
 
-To make an application of 200 routes takes longer than most tests: nodes that are alike use one in turns.
+To build an application of 200 routes takes longer than most tests, so nodes without options of their own
+use the same application one after another.
 """
 
 import asyncio
@@ -45,24 +46,24 @@ Made = TypeVar("Made")
 
 
 class Log:
-    """What was logged."""
+    """A log that keeps its lines in memory."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
 
     def info(self, event: str, **fields: Any) -> None:
-        """One line."""
+        """Keep one line."""
         self.lines.append((event, fields))
 
     warning = error = exception = debug = info
 
     def text(self) -> str:
-        """All of it."""
+        """All lines, as text."""
         return repr(self.lines)
 
 
 class Node:
-    """An admin listener on a store; one with options of its own has an application of its own."""
+    """An admin listener on a store. With `options` it gets a new application instead of a reused one."""
 
     _unused: ClassVar[list[tuple[asyncio.Runner, AdminContext, Application]]] = []
 
@@ -72,7 +73,7 @@ class Node:
         if self._is_usual and self._unused:
             self._runner, self.desk, self.application = self._unused.pop()
             desk = self.run(lambda: self._desk(store, keyring_path, pepper, options))
-            # The application knows its desk, and the event that ends its streams.
+            # The application holds references to its context, and to the event that ends its streams.
             desk.closing = self.desk.closing
             desk.closing.clear()
             vars(self.desk).clear()
@@ -95,7 +96,7 @@ class Node:
             refusals=LogRateLimit(self.log),
             recorder=Recorder(store.clock, ClientSecrets(pepper)),
         )
-        nobody: Any = None  # no command is given here
+        nobody: Any = None  # no test commits a command through it
         return AdminContext(
             **{
                 "store": store,
@@ -112,7 +113,7 @@ class Node:
         )
 
     def run(self, work: Callable[[], Awaitable[Made]]) -> Made:
-        """What a coroutine gives, in the node's event loop."""
+        """Run a coroutine in the node's event loop, and return its result."""
 
         async def wait() -> Made:
             return await work()
@@ -120,17 +121,17 @@ class Node:
         return self._runner.run(wait())
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request, from within the loop."""
+        """Send a request, from a coroutine in the node's event loop."""
         transport = httpx.ASGITransport(self.application, client=("192.0.2.9", 40_000))  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url=options.pop("url", URL)) as http:
             return await http.request(method, path, **options)
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request, as it is."""
+        """Send a request, with nothing added to it."""
         return self.run(lambda: self.request(method, path, **options))
 
     def close(self) -> None:
-        """End it, and what still runs in it."""
+        """Stop the node, and cancel the tasks that still run in it."""
         self.run(self._end)
         if self._is_usual:
             self._unused.append((self._runner, self.desk, self.application))
@@ -146,7 +147,7 @@ class Node:
 
     @classmethod
     def forget(cls) -> None:
-        """Keep no application for those that follow."""
+        """Close all applications that are kept for later nodes."""
         while cls._unused:
             cls._unused.pop()[0].close()
 
@@ -155,13 +156,13 @@ atexit.register(Node.forget)
 
 
 class _Transport(httpx.BaseTransport):
-    """From a client that waits to a node."""
+    """The transport from a synchronous HTTP client to a node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The node's answer."""
+        """Return the node's answer."""
         answer = self._node.send(
             request.method, str(request.url), headers=request.headers, content=request.read()
         )
@@ -188,7 +189,7 @@ class AdminSite(Site):
         self.desk = self.node.desk
 
     def another_node(self, store: Store, **options: Any) -> Node:
-        """One more admin listener, as another server has it."""
+        """Another admin listener, as on another server."""
         self.nodes.append(Node(store, self._keyring_path, self._pepper, **options))
         return self.nodes[-1]
 
@@ -207,7 +208,7 @@ class AdminSite(Site):
         return keys
 
     def headers(self, who: str, **more: str | None) -> dict[str, str]:
-        """Those of a request by somebody; names are written with _ for -."""
+        """The headers of a request with the key `who`; `_` in a name stands for `-`."""
         given = {name.replace("_", "-"): text for name, text in more.items() if text is not None}
         return {"authorization": f"Bearer {self.keys[who]}", **given}
 
@@ -220,29 +221,29 @@ class AdminSite(Site):
         node: Node | None = None,
         **options: Any,
     ) -> httpx.Response:
-        """The answer of the API to somebody."""
+        """Call the API with the key `who`, and return its answer."""
         headers = self.headers(who, if_match=if_match) | options.pop("headers", {})
         return (node or self.node).send(method, API + path, headers=headers, **options)
 
     def get(self, path: str, who: str = "owner", **options: Any) -> Any:
-        """What the API shows."""
+        """Get a resource, and return its JSON."""
         response = self.call("GET", path, who, **options)
         assert response.status_code == httpx.codes.OK, response.text
         return response.json()
 
     def admin_client(self, who: str = "owner") -> AdminClient:
-        """The typed client of somebody."""
+        """The typed client, with the key `who`."""
         return AdminClient(URL, api_key=self.keys[who], transport=_Transport(self.node))
 
     def close(self) -> None:
-        """Let go of all."""
+        """Close the nodes and the store."""
         for node in self.nodes:
             node.close()
         super().close()
 
 
 def problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-    """The members of a problem, if it is this one and as RFC 9457 wants it."""
+    """Check that the answer is this problem, in the form of RFC 9457, and return its members."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     content: dict[str, Any] = response.json()
@@ -255,6 +256,6 @@ def problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
 
 
 def mistakes(response: httpx.Response) -> dict[str, str]:
-    """What is told of each wrong value, by its pointer."""
+    """The message of each wrong value, by its JSON pointer."""
     errors = problem(response, 422, "invalid-value")["errors"]
     return {error["pointer"]: error["message"] for error in errors}

@@ -1,4 +1,4 @@
-"""A real Chromium, without a window, that signs in to the dashboard of a running server.
+"""A headless Chromium that signs in to the dashboard of a running server.
 
     def test_a_page(browser: Browser, site: DashboardSite) -> None:
         with browser.person(site, "ada") as page:
@@ -7,15 +7,15 @@
             browser.show(page, "seats")             # it fits on a phone
 
 `browser` is a fixture of conftest.py. Chromium is the system's; where it is missing these tests are skipped,
-and say so; with CI=true they fail. The one that is built to have no window is preferred: pages are the same,
-and it takes half of the processor, as it has no tabs, menus and bars to draw.
-`expect` waits for what must happen, and nothing here sleeps.
+with a message; with CI=true they fail. `chromium-headless-shell` is preferred: the pages are the same, and it
+takes half of the processor time, as it draws no tabs and menus.
+`expect` waits for what must happen; nothing here sleeps.
 
-`SCREENSHOTS=1` has `show` leave pictures to look at: build/screenshots/seats-light.png, -dark and -phone.
+With `SCREENSHOTS=1`, `show` writes pictures: build/screenshots/seats-light.png, -dark and -phone.
 
-A new window takes a second of the processor, and a page in one that is there a sixth of it. So a window is
-kept for the next test with the same options, without its cookies, its storage and its page. One with a clock
-of its own is not (`is_kept=False`): a page never gets rid of that.
+A new window takes a second of processor time, a new page in an existing window a sixth of that. So a window
+is kept for the next test with the same options, after its cookies, storage and page are cleared. A window
+with a clock of its own is not kept (`is_kept=False`): a page cannot return to the real clock.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ from support.server.running import RunningServer
 
 _PACKAGE = "chromium-headless-shell"  # of Debian, with a program of the same name
 NAMES = (_PACKAGE, "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-PATIENCE_MS = 60_000  # for what must happen; a machine that does much else is slow
+PATIENCE_MS = 60_000  # how long to wait for what must happen; a busy machine is slow
 SCREENSHOTS = ROOT / "build" / "screenshots"
 _SHOWS = bool(os.environ.get("SCREENSHOTS"))
 WIDE, PHONE = (1280, 800), (375, 740)
@@ -49,14 +49,14 @@ _AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-prac
 
 
 _INSTALL = ("install", "--yes", "--no-install-recommends")
-_KEPT_MAX = 8  # windows that wait for a test: a guess at how many kinds there are
-# A blank page that the page itself asks for stays in its process; else there would be a new one.
+_KEPT_MAX = 8  # kept windows: about as many as there are different options
+# If the page itself opens the blank page, it stays in its process; otherwise Chromium starts a new one.
 _LEAVE = "localStorage.clear(); sessionStorage.clear(); location.replace('about:blank')"
 
 
 @dataclass(kw_only=True)
 class _Window:
-    """A profile with one page."""
+    """A browser profile with one page."""
 
     options: str
     context: BrowserContext
@@ -65,7 +65,7 @@ class _Window:
     complaints: list[str] = field(default_factory=list)
 
     def empty(self) -> None:
-        """Take from it what the last test has left."""
+        """Remove what the last test left in it."""
         for other in self.context.pages[1:]:
             other.close()
         if self.page.url.startswith("http"):
@@ -75,25 +75,28 @@ class _Window:
 
 
 class _Driver:
-    """The event loop in which Playwright waits: this thread's while it works, as others have their own."""
+    """Playwright's event loop, which is this thread's loop only while the browser works.
+
+    A thread has one running loop at a time, and other tests need their own.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._hooks = sys.get_asyncgen_hooks()
 
     def work(self) -> None:
-        """From now on."""
+        """Make Playwright's loop the running loop."""
         asyncio._set_running_loop(self._loop)
         sys.set_asyncgen_hooks(*self._hooks)
 
     def rest(self) -> None:
-        """Until it works again."""
+        """Leave the thread without a running loop."""
         asyncio._set_running_loop(None)
         sys.set_asyncgen_hooks(None, None)
 
 
 class Browser:
-    """One Chromium for all tests; each person has a profile of its own."""
+    """One Chromium for all tests; each window has a profile of its own."""
 
     def __init__(self, chromium: Chromium, driver: _Driver) -> None:
         self._chromium = chromium
@@ -103,7 +106,7 @@ class Browser:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While it is, no test of this thread can have an event loop."""
+        """In this block the browser works, and no test of this thread can run an event loop."""
         self._driver.work()
         try:
             yield
@@ -120,7 +123,7 @@ class Browser:
         is_kept: bool = True,
         **options: Any,
     ) -> Iterator[Page]:
-        """A window of somebody who is not signed in. What its scripts complain of is an error of the test."""
+        """A window where nobody is signed in. An error that its scripts report fails the test."""
         window = self._window({"locale": "en-GB", **options})
         window.page.set_viewport_size({"width": size[0], "height": size[1]})
         window.page.emulate_media(color_scheme=color_scheme)
@@ -144,7 +147,7 @@ class Browser:
     def person(
         self, site: RunningServer, name: str = "ada", size: tuple[int, int] = WIDE, **options: Any
     ) -> Iterator[Page]:
-        """A window of an administrator who is signed in; the sign-in is shared by all windows of one name."""
+        """A window where an administrator is signed in; all windows of one name share the sign-in."""
         signed_in = self._signed_in.setdefault(site, {})
         key = (site.admin_url, name)
         with self.window(size, **options) as page:
@@ -157,7 +160,7 @@ class Browser:
             yield page
 
     def _window(self, options: dict[str, Any]) -> _Window:
-        """One with these options, that was kept or is new."""
+        """A kept window with these options, or a new one."""
         as_text = repr(sorted(options.items()))
         for at, kept in enumerate(self._kept):
             if kept.options == as_text:
@@ -180,16 +183,16 @@ class Browser:
 
     @staticmethod
     def check_access(page: Page) -> None:
-        """Nothing is found by axe that keeps people from using the page, in light and in dark."""
+        """Check that axe finds no accessibility violation on the page, in light and in dark."""
         found = _axe(page, {"type": "tag", "values": _AXE_RULES})
         page.emulate_media(color_scheme="dark")
-        found += _axe(page, {"type": "rule", "values": ["color-contrast"]})  # nothing else is another there
+        found += _axe(page, {"type": "rule", "values": ["color-contrast"]})  # nothing else differs there
         page.emulate_media(color_scheme="light")
         assert not found, f"{page.url}:\n" + "\n".join(found)
 
     @staticmethod
     def show(page: Page, name: str) -> None:
-        """On a phone the page is no wider than the screen; and pictures are made, where they are wished."""
+        """Check that the page fits the width of a phone, and take pictures if SCREENSHOTS is set."""
         if _SHOWS:
             _picture(page, f"{name}-light", "light")
             _picture(page, f"{name}-dark", "dark")
@@ -211,7 +214,7 @@ def _picture(page: Page, name: str, colours: Literal["light", "dark"]) -> None:
 
 
 def sign_in(page: Page, site: RunningServer, name: str, password: str = PASSWORD) -> None:
-    """Sign in by the form."""
+    """Sign in with the form."""
     page.goto(f"{site.admin_url}/sign-in")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
@@ -220,10 +223,10 @@ def sign_in(page: Page, site: RunningServer, name: str, password: str = PASSWORD
 
 
 def _axe(page: Page, rules: dict[str, Any]) -> list[str]:
-    """What axe finds; it runs beside the page's own scripts, past their Content-Security-Policy."""
+    """What axe finds. It runs in the page, where its Content-Security-Policy does not apply to it."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-    # All violations with all their nodes; to list what is right as well would take it twice as long.
+    # All violations with all their nodes; to list the passed rules as well would take twice as long.
     options = {"runOnly": rules, "resultTypes": ["violations"], "selectors": False}
     found = page.evaluate("options => axe.run(document, options)", options)
     return [
@@ -234,7 +237,7 @@ def _axe(page: Page, rules: dict[str, Any]) -> list[str]:
 
 
 def install() -> None:
-    """Have a Chromium, where one can be had, and say so; the tests say what it means when there is none."""
+    """Install a Chromium if possible, and print so. Without one, the tests report that they are skipped."""
     found = _found()
     if found is not None and Path(found).name == _PACKAGE:
         return
@@ -252,7 +255,7 @@ def install() -> None:
 
 
 def _have(apt_get: str, *what: str) -> bool:
-    """Whether it was done."""
+    """Run apt-get, and return whether it succeeded."""
     return subprocess.run([apt_get, "--quiet", *what], stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
@@ -266,7 +269,7 @@ def _found() -> str | None:
 
 
 def _asks_outside(url: str) -> list[str]:
-    """A page that asks anybody but its server is an error."""
+    """An error if a page requests anything from another host."""
     return (
         []
         if url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:", "file:"))
@@ -276,7 +279,7 @@ def _asks_outside(url: str) -> list[str]:
 
 @contextmanager
 def opened() -> Iterator[Browser]:
-    """Chromium; where there is none, the test is skipped or fails."""
+    """Chromium; without one, the test is skipped, or fails in CI."""
     path = _found()
     if path is None:
         why = f"there is no Chromium (looked for {', '.join(NAMES)}): the pages are NOT tested"

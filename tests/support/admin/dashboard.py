@@ -1,4 +1,4 @@
-"""A running server with a dashboard and an administrator of each role; and a reader without a browser.
+"""A running server with a dashboard and an administrator of each role, and an HTTP client of its pages.
 
     with DashboardSite(tmp_path) as site, site.reader("ada") as reader:
         reader.get("/seats")
@@ -57,7 +57,7 @@ class DashboardSite(RunningServer):
 
     @contextmanager
     def reader(self, name: str | None = "ada", **options: Any) -> Iterator["Reader"]:
-        """A reader of pages who is signed in as this administrator; None is nobody."""
+        """A client that is signed in as this administrator; with None it is not signed in."""
         with reader_of(self, **options) as reader:
             if name is not None:
                 assert reader.sign_in(name).status_code == 303
@@ -65,24 +65,24 @@ class DashboardSite(RunningServer):
 
 
 class Reader:
-    """A reader of pages, without a browser: it keeps cookies, and sends forms with their CSRF token."""
+    """A client of the pages without a browser: it keeps cookies, and adds the CSRF token to forms."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
         self._csrf: dict[
             tuple[str | None, ...], str
-        ] = {}  # by cookies, as it is one for all pages of a sign-in
+        ] = {}  # by cookies: all pages of a sign-in have the same token
 
     def sign_in(self, name: str, password: str = PASSWORD, **fields: str) -> httpx.Response:
-        """By the form."""
+        """Sign in with the form."""
         return self.http.post("/sign-in", data={"name": name, "password": password, **fields})
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        """A page."""
+        """Get a page."""
         return self.http.get(path, headers=headers)
 
     def csrf(self, path: str = "/seats") -> str:
-        """The token in the forms of a page."""
+        """The CSRF token in the forms of a page."""
         found = _CSRF.search(self.get(path).text)
         assert found, f"{path} has no form"
         return found[1]
@@ -97,31 +97,31 @@ class Reader:
 
 @contextmanager
 def reader_of(site: RunningServer, **options: Any) -> Iterator[Reader]:
-    """A reader of a server's pages."""
+    """A client of a server's pages, not signed in."""
     with httpx.Client(base_url=site.admin_url, timeout=PATIENCE_S, **options) as http:
         yield Reader(http)
 
 
 def add_admin(store: Store, name: str, role: Role, tenant_id: int | None = None) -> None:
-    """One more administrator."""
+    """Add an administrator with PASSWORD."""
     with administrators.changing(store, "a test") as change:
         change.add_admin(name, password_hash=_HASH, role=role, tenant_id=tenant_id)
 
 
 def heading(page: httpx.Response) -> str:
-    """What a page says first."""
+    """The heading of a page."""
     found = _HEADING.search(page.text)
     assert found, page.text[:400]
     return " ".join(unescape(_TAG.sub("", found[1])).split())
 
 
 def hidden(page: httpx.Response) -> dict[str, str]:
-    """The fields of a page's forms that nobody sees."""
+    """The hidden fields of a page's forms."""
     return {unescape(name): unescape(text) for name, text in _HIDDEN.findall(page.text)}
 
 
 def fill(change: SetupChange, name: str, rows: int) -> None:
-    """A tenant with as many seats in use, by rows alone: grants would take a minute."""
+    """Add a tenant with this many seats in use, by rows alone: grants would take a minute."""
     setup = change.add_tenant(name, seats=2 * rows)
     setup.add_user("MM", name="Many Machines")
     setup.add_client("Machine", user="MM")

@@ -1,4 +1,4 @@
-"""Filling in a form of the dashboard without a browser: what a page's form holds, and sending it changed.
+"""Fills in and sends the dashboard's forms without a browser.
 
 page = send(reader, "/set-up/pools/edit?tenant=Jim_Test&name=full", seats="7")
 form_of(page)["seats"]          # ["7"]
@@ -20,14 +20,14 @@ Form = dict[str, list[str]]
 
 
 def send(reader: Reader, path: str, /, **changes: str | list[str] | None) -> httpx.Response:
-    """Open a form, change some fields of it as a person would, and send it. None leaves a mark out."""
+    """Open a form, change some of its fields, and send it. None clears a checkbox."""
     return resend(reader, reader.get(path), path, **changes)
 
 
 def resend(
     reader: Reader, page: httpx.Response, path: str, /, **changes: str | list[str] | None
 ) -> httpx.Response:
-    """Change the form of a page that is open, and send it."""
+    """Change some fields of the form on this page, and send it."""
     assert "<form" in page.text, page.text[:600]
     form = form_of(page)
     for name, value in changes.items():
@@ -36,14 +36,14 @@ def resend(
 
 
 def form_of(page: httpx.Response) -> Form:
-    """What the form of a page would send, as it stands there."""
+    """The fields that the form of a page would send unchanged."""
     parser = _Fields()
     parser.feed(page.text)
     return parser.form
 
 
 def wrong(page: httpx.Response) -> dict[str, str]:
-    """What stands beside the fields, by their names."""
+    """The error messages beside the fields, by field name."""
     return {name: unescape(text) for name, text in _ERROR.findall(page.text)}
 
 
@@ -55,7 +55,7 @@ def secret_on(page: httpx.Response) -> str:
 
 
 class _Fields(HTMLParser):
-    """The fields of the set-up's form, as a browser sends them."""
+    """The fields of the form in the set-up pages, as a browser would send them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What tests read of a page: its text, its links."""
+"""The text and the links of a page, for tests."""
 
 import re
 from html import unescape
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def text_of(page: Any) -> str:
-    """What a page says, without its marks."""
+    """The text of a page, without tags."""
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text.partition("<main")[2])))
 
 
 def links_of(page: Any) -> list[str]:
-    """Where a page leads."""
+    """The targets of a page's links."""
     return [unescape(it) for it in _LINK.findall(page.text.partition("<main")[2])]
 
 

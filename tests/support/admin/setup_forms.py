@@ -1,4 +1,4 @@
-"""Where the forms of the set-up are, and what a page says when one was sent."""
+"""The paths of the forms in the set-up pages, and the check that a form was saved."""
 
 from urllib.parse import quote
 
@@ -20,16 +20,16 @@ def tenant_of(site: DashboardSite, name: str = "Jim_Test") -> Tenant:
 
 
 def edit(noun: str, name: str) -> str:
-    """Where something of Jim_Test is changed."""
+    """The path of the form that changes an object of Jim_Test."""
     return f"/set-up/{noun}/edit{HERE}&name={quote(name, safe='')}"
 
 
 def removal(noun: str, name: str) -> str:
-    """Where something of Jim_Test is removed."""
+    """The path of the form that removes an object of Jim_Test."""
     return f"/set-up/{noun}/remove{HERE}&name={quote(name, safe='')}"
 
 
 def done(page: httpx.Response, to: str) -> None:
-    """It is saved, and the reader is sent on."""
+    """Check that the form was saved, and that the answer redirects to a path that begins so."""
     assert page.status_code == 303, page.text[:2000]
     assert page.headers["location"].startswith(to)

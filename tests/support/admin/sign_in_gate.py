@@ -1,4 +1,4 @@
-"""Whom the admin listener lets in, on a store with two administrators; what is hashed is counted."""
+"""Sign-ins and API keys of the admin listener on a store with two administrators; hashes are counted."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +25,7 @@ PEPPER = b"p" * 32
 
 
 class CountingPasswords(Passwords):
-    """Argon2id as weak as it can be, counted; while the gate is shut, a check does not end."""
+    """Argon2id with its lowest cost. It counts checks; a check ends only while the gate is open."""
 
     def __init__(self, *, time_cost: int = 1) -> None:
         super().__init__(memory_kib=8, time_cost=time_cost)
@@ -35,7 +35,7 @@ class CountingPasswords(Passwords):
         self.begun = threading.Event()
 
     def verify_hash(self, kept: str | None, password: str) -> bool:
-        """Whether this password is kept so."""
+        """Whether the password matches the hash."""
         self.checks += 1
         self.begun.set()
         assert self.gate.wait(PATIENCE_S)
@@ -43,20 +43,20 @@ class CountingPasswords(Passwords):
 
 
 class Log:
-    """What was logged."""
+    """A log that keeps its lines in memory."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any]]] = []
 
     def info(self, event: str, **fields: Any) -> None:
-        """One line."""
+        """Keep one line."""
         self.lines.append((event, fields))
 
     warning = error = exception = info
 
 
 class Gate:
-    """An access with the administrators `ada`, owner of all, and `gone`, who is disabled."""
+    """An `Access` with two administrators: `ada`, owner of all tenants, and `gone`, who is disabled."""
 
     def __init__(self, site: Site, **options: Any) -> None:
         self.site, self.store = site, site.store
@@ -78,7 +78,7 @@ class Gate:
         )
 
     async def tried(self, name: str = "ada", password: str = WRONG, source: str = HERE) -> str:
-        """`in`, or why not."""
+        """Try to sign in; return `in`, or the name of the error."""
         try:
             await self.access.sign_in(name, password, source)
         except (SignInRefused, TooManyAttempts, QueueFull) as refused:
@@ -86,7 +86,7 @@ class Gate:
         return "in"
 
     def key(self, name: str = "deploy", expires_at_ms: int | None = None) -> NewApiKey:
-        """A new API key, of an operator of the tenant."""
+        """A new API key with the role operator in the tenant."""
         made = ApiKeys(PEPPER).generate()
         with changing(self.store, "ada") as change:
             change.add_api_key(
@@ -95,7 +95,7 @@ class Gate:
         return made
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Let the checks go on, and close everything."""
         self.passwords.gate.set()
         await self.access.close()
         self._hashing.close()
@@ -107,7 +107,7 @@ Open = Callable[..., Gate]
 
 @asynccontextmanager
 async def gates(place: Place) -> AsyncIterator[Open]:
-    """What makes gates on a store at this place."""
+    """A function that makes gates on a store at this place."""
     opened: list[Gate] = []
     site = Site(place)
     site.begin(seats=1, clients=1)

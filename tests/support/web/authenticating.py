@@ -1,4 +1,4 @@
-"""An authenticator without a server around it: passwords that are counted, and a gate before each check."""
+"""An authenticator without a server; its password checks are counted, and a test can hold them back."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ SECRET, EXPIRED = SECRETS.generate(), SECRETS.generate()
 
 
 class CountingPasswords(Passwords):
-    """Argon2id as weak as it can be, counted; while the gate is shut, a check does not end."""
+    """Argon2id with its lowest cost. It counts checks; a check ends only while the gate is open."""
 
     def __init__(self, *, memory_kib: int = 8) -> None:
         super().__init__(memory_kib=memory_kib, time_cost=1)
@@ -83,7 +83,7 @@ TENANT = tenant()
 
 
 class Desk:
-    """An authenticator and what stands around it."""
+    """An authenticator, with the clock, the passwords and the upgrades of hashes that it works with."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Desk:
         source: str = HERE,
         gone: asyncio.Event | None = None,
     ) -> str:
-        """The client that was proved, or the error, or that there is no room."""
+        """The identifier of the authenticated client, or the error, or `queue_full`."""
         return await self.check_any((client_id, secret), at=at, source=source, gone=gone)
 
     async def check_any(
@@ -131,7 +131,7 @@ class Desk:
         source: str = HERE,
         gone: asyncio.Event | None = None,
     ) -> str:
-        """The same with all that the credentials may mean."""
+        """The same for credentials that can be read as several pairs of identifier and secret."""
         try:
             proved = await self.authenticator.check(
                 at, Credentials(candidates=pairs), source, gone.wait if gone else None
@@ -144,17 +144,17 @@ class Desk:
 
     @staticmethod
     async def settled() -> None:
-        """Return when whatever was ready to run has run."""
+        """Return when all tasks that were ready to run have run."""
         for _ in range(5):
             await asyncio.sleep(0)
 
     async def begun(self) -> None:
-        """Return when a check has begun, and with it whatever was ready to run before."""
+        """Return when a check has begun; tasks that were ready before it have run by then."""
         assert await asyncio.to_thread(self.passwords.begun.wait, PATIENCE_S)
 
 
 def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, Any, tuple[Tenant, Client]]:
-    """What the public listener makes of a request with the right password."""
+    """How the public listener authenticates a request with the right password."""
     nobody = cast("Any", None)
     endpoints = Endpoints(
         clock=nobody,

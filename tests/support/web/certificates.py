@@ -1,4 +1,4 @@
-"""Certificates for the servers of tests, and clients that trust just one of them."""
+"""Certificates for servers in tests, and TLS contexts of clients that trust one of them."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ NOW = datetime.now(UTC)
 
 
 class Pair:
-    """A certificate for 127.0.0.1 that its own key has signed, and the key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
 
     def __init__(self, *, days: int = 90) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -37,24 +37,24 @@ class Pair:
 
     @property
     def pem(self) -> bytes:
-        """The certificate, as its file is."""
+        """The certificate in PEM."""
         return self.certificate.public_bytes(Encoding.PEM)
 
     def key_pem(self, passphrase: bytes | None = None) -> bytes:
-        """The key, as its file is."""
+        """The key in PEM, encrypted if there is a passphrase."""
         encryption: KeySerializationEncryption = NoEncryption()
         if passphrase is not None:
             encryption = BestAvailableEncryption(passphrase)
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
     def write(self, directory: Path) -> tuple[Path, Path]:
-        """Put both into their files, in place of others, as a program does that renews them."""
+        """Replace the files of both, as a program does that renews certificates."""
         for name, content in (("certificate.pem", self.pem), ("key.pem", self.key_pem())):
             put(directory / name, content)
         return directory / "certificate.pem", directory / "key.pem"
 
     def context(self, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-        """A client's, which trusts this certificate alone and speaks, if it is said, one version of TLS."""
+        """The context of a client that trusts only this certificate, and speaks only `version` if given."""
         context = ssl.create_default_context(cadata=self.pem.decode())
         if version is not None:
             context.minimum_version = context.maximum_version = version
@@ -62,7 +62,7 @@ class Pair:
 
 
 def put(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace a file."""
+    """Replace a file in one step."""
     draft = path.with_suffix(".new")
     draft.touch(mode)
     draft.chmod(mode)

@@ -1,6 +1,6 @@
-"""Has Schemathesis send a server what an operation of its OpenAPI document takes, and what it does not.
+"""Sends a server the valid and invalid requests that Schemathesis makes from its OpenAPI document.
 
-The requests are made when a test runs. The decorator of Schemathesis makes all of them when tests are
+The requests are made when a test runs. The decorator of Schemathesis would make all of them when tests are
 collected, in each process of a run.
 """
 
@@ -14,7 +14,7 @@ from schemathesis.pytest._test_builder import build_operation_test
 
 
 def send_all(schema: Any, path: str, method: str, send: Callable[[Case[Any]], object]) -> None:
-    """Make the requests that there are for an operation, and `send` each."""
+    """Generate the requests for an operation, and pass each to `send`."""
 
     def test(case: Case[Any]) -> None:
         send(case)

@@ -1,4 +1,4 @@
-"""Requests to the public application that came by no connection, for tests that call it directly."""
+"""Requests without a connection, for tests that call the public application directly."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ _FORM = (b"content-type", b"application/x-www-form-urlencoded")
 
 
 class Whole(Exchange):
-    """A request that is here with its body; its client waits for ever."""
+    """A complete request with its body; its client never disconnects."""
 
     def __init__(
         self,
@@ -26,9 +26,9 @@ class Whole(Exchange):
         self._body = form or b""
 
     async def body(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         return self._body
 
     async def gone(self) -> None:
-        """Never."""
+        """Never return: the client does not disconnect."""
         await asyncio.Event().wait()

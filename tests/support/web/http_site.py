@@ -1,10 +1,10 @@
-"""A small real HTTP server that answers as a test wants it, and remembers what it was asked.
+"""A small real HTTP server that answers as a test wants, and remembers the requests.
 
     with Site(lambda asked: says(200, b"{}")) as site:
         httpx.get(f"{site.url}/path")
         assert site.asked[0].path == "/path"
 
-An answer is a `Reply`, or bytes that go out as they are before the connection ends.
+An answer is a `Reply`, or raw bytes, after which the connection is closed.
 """
 
 import json
@@ -18,7 +18,7 @@ PATIENCE_S = 60.0
 
 
 class Asked(NamedTuple):
-    """A request as it came; the names of its headers in lower case."""
+    """A request; the names of its headers are in lower case."""
 
     method: str
     path: str
@@ -27,17 +27,17 @@ class Asked(NamedTuple):
 
     @property
     def form(self) -> dict[str, str]:
-        """Its form."""
+        """The fields of its form."""
         return {name: values[0] for name, values in parse_qs(self.body.decode()).items()}
 
     @property
     def bearer(self) -> str:
-        """The token that came with it."""
+        """Its bearer token."""
         return self.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 class Reply(NamedTuple):
-    """What is answered."""
+    """An answer with status, body and headers."""
 
     status: int
     body: bytes
@@ -88,11 +88,11 @@ class _Server(ThreadingHTTPServer):
     site: "Site"
 
     def handle_error(self, *_: object) -> None:
-        """A caller that goes in the middle of an answer is what some tests want."""
+        """Ignore errors: in some tests the client leaves in the middle of an answer, on purpose."""
 
 
 class Site:
-    """The server; `answer` may be changed at any time."""
+    """The server. A test may change `answer` at any time."""
 
     def __init__(self, answer: Answering | None = None) -> None:
         self.asked: list[Asked] = []

@@ -1,4 +1,4 @@
-"""A server with the HTTP protocol under test, an application that does what a path says, and raw clients."""
+"""A server that runs the HTTP protocol under test with an application for tests, and raw clients of it."""
 
 import json
 import logging
@@ -29,24 +29,24 @@ from support.waiting import until
 from support.web.treatments import Application, AsgiApplication
 
 PATIENCE_S = 60.0
-"""For what must happen; a test that waits as long as this has failed."""
+"""How long a test waits for what must happen. A wait that takes longer is a failure."""
 
-_RECEIVED_BYTES_MAX = 1 << 20  # that wait for a server to read them
+_RECEIVED_BYTES_MAX = 1 << 20  # bytes in the kernel that the server has not read yet
 IDLE_S = 2 * int(PATIENCE_S)
-"""So that no idle connection ends before a test has waited for another end of it."""
+"""The timeout of an idle connection: longer than PATIENCE_S, so that it never ends a connection in a test."""
 
 HASTE_S = 0.25
-"""For a client to take its answers, and to see the end, where a test waits for that to be over."""
+"""The time limits of a client that reads nothing, where a test waits until they are over."""
 
 BUG = "Exception in ASGI application\n"
-"""What uvicorn logs of a bug of an application; the public listener reports it."""
+"""What uvicorn logs when an application raises an exception; the public listener reports it."""
 
 
 @contextmanager
 def silent(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, is_bug: bool = False, but: str = ""
 ) -> Iterator[None]:
-    """No line of the log is a warning or worse in the block, `but` this, and a bug's where one is to be."""
+    """The block logs no warning and no error, except the line `but`, and the one of a bug if `is_bug`."""
     # pytest makes uvicorn write its access log, which is off.
     monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", True)
     caplog.set_level(logging.INFO, "uvicorn")  # a server's settings of another test have it silent
@@ -57,7 +57,7 @@ def silent(
 
 
 class Patient(GuardedHttpProtocol):
-    """The protocol as it is, and countable."""
+    """The protocol with its own time limits; it counts alarms, and keeps faults and reports."""
 
     alarms: ClassVar[int] = 0
     faults: ClassVar[list[tuple[str, str]]] = []
@@ -70,12 +70,12 @@ class Patient(GuardedHttpProtocol):
 
     @staticmethod
     def report(request_id: str, status: int, description: str, address: str) -> None:
-        """Keep it."""
+        """Keep the report."""
         Patient.told.append((request_id, status, description, address))
 
     @staticmethod
     def report_fault(request_id: str, fault: BaseException) -> None:
-        """Keep its text: the fault itself would keep the connection."""
+        """Keep the text of a fault: the fault itself would hold a reference to the connection."""
         Patient.faults.append((request_id, repr(fault)))
 
     def _set_alarm(self) -> None:
@@ -83,7 +83,7 @@ class Patient(GuardedHttpProtocol):
         super()._set_alarm()
 
     def pass_time(self, seconds: float) -> None:
-        """Have the deadline so much nearer."""
+        """Move the deadline this many seconds nearer."""
         if self._deadline < NEVER:
             self._deadline -= seconds
             super()._set_alarm()
@@ -98,9 +98,9 @@ class PatientAsgiProtocol(Patient, AsgiHttpProtocol):
 
 
 class Hasty(Patient):
-    """A client has no time to take what it is sent; says which client's connection is gone.
+    """The protocol with a short time to read answers; it records the ports of lost connections.
 
-    It has as long as in production to send its request: a test has that time pass (`Server.pass_time`).
+    The time to send a request is that of production: a test lets it pass with `Server.pass_time`.
     """
 
     gone: ClassVar[queue.Queue[int]] = queue.Queue()
@@ -109,7 +109,7 @@ class Hasty(Patient):
     linger_timeout_s = HASTE_S
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say so."""
+        """Record the port of the client."""
         super().connection_lost(exc)
         assert self.client is not None
         Hasty.gone.put(self.client[1])
@@ -124,7 +124,7 @@ class HastyAsgiProtocol(Hasty, AsgiHttpProtocol):
 
 
 class SmallProtocol(PatientProtocol):
-    """Room for two; who is turned away may take as long to say something as a test takes."""
+    """Room for two connections; a connection that is turned away may stay as long as a test takes."""
 
     linger_timeout_s = PATIENCE_S
     limits = Limits(connections_max=2, turned_away_max=1)
@@ -179,7 +179,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """Stop as on a signal: what is being answered is completed."""
+        """Stop as on a signal: requests under way are completed."""
         self._server.should_exit = True
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
@@ -195,12 +195,12 @@ class Server:
             client.answer()
 
     def pass_time(self, seconds: float) -> None:
-        """For the connections that are there, and all that was sent on them, so much time passes at once."""
+        """Move the deadline of each connection, once the server has read all that was sent so far."""
         self.catch_up()
         self.pass_time_now(seconds)
 
     def pass_time_now(self, seconds: float) -> None:
-        """The same, where there is no room to catch up."""
+        """The same without `catch_up`, which needs a free connection."""
         loop = self._server.servers[0].get_loop()
         done = threading.Event()
 
@@ -214,7 +214,7 @@ class Server:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """In the block the server does nothing: what is sent meanwhile it finds at once."""
+        """Block the server's event loop: it then reads at once what was sent in the meantime."""
         has_begun, may_go_on = threading.Event(), threading.Event()
 
         def wait() -> None:
@@ -253,7 +253,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """A socket, and as much HTTP as it takes to tell one answer from the next."""
+    """A socket, with as much HTTP as is needed to separate one answer from the next."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
@@ -296,7 +296,7 @@ class Client:
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Be gone, as a client that crashed."""
+        """Reset the connection, as a client that crashed."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -310,19 +310,19 @@ class Client:
         return Answer(status, headers, body)
 
     def end(self) -> bytes:
-        """What comes until the server closes."""
+        """Read until the server closes, and return it."""
         while more := self.socket.recv(65536):
             self._received += more
         return self._received
 
     def last_answer(self) -> Answer:
-        """An answer, and nothing after it but an orderly end, before that of an idle connection."""
+        """The next answer; after it the server must close in order, earlier than an idle connection."""
         last = self.answer()
         assert self.end() == b""
         return last
 
     def is_gone(self) -> bool:
-        """Whether HastyProtocol lets go of the connection, whatever the client does."""
+        """Wait until a Hasty protocol has dropped the connection, whatever the client does."""
         port = self.socket.getsockname()[1]
         while Hasty.gone.get(timeout=PATIENCE_S) != port:
             pass

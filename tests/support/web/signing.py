@@ -1,4 +1,4 @@
-"""Clients that sign: key pairs, and the assertions that PyJWT makes with them.
+"""Key pairs of clients, and the client assertions that PyJWT signs with them (RFC 7523).
 
 signer = Signer.new("ES256")
 form = proof(signer.sign(claims("TestClientId", "https://licence.example.com/Jim_Test")))
@@ -23,14 +23,14 @@ _NUMBERS = itertools.count(1)
 
 
 class Signer(NamedTuple):
-    """One key pair and the algorithm that is used with it."""
+    """A key pair and its algorithm."""
 
     private: Any
     algorithm: str
 
     @classmethod
     def new(cls, algorithm: str) -> Self:
-        """A key pair that nobody else has."""
+        """A new key pair."""
         return cls(_generated(algorithm), algorithm)
 
     @property
@@ -49,7 +49,7 @@ class Signer(NamedTuple):
 
     @property
     def private_jwk(self) -> dict[str, Any]:
-        """The whole pair as a JWK, as it must never leave its client."""
+        """The private key as a JWK, which must never leave its client."""
         algorithm: Any = jwt.get_algorithm_by_name(self.algorithm)
         found: dict[str, Any] = json.loads(algorithm.to_jwk(self.private))
         return found
@@ -62,7 +62,7 @@ class Signer(NamedTuple):
 def claims(
     client_id: str, audience: str | list[str], *, now_s: float | None = None, **more: Any
 ) -> dict[str, Any]:
-    """What a client says, for a minute from now on; of `more` None takes a claim away."""
+    """The claims of a client, valid for a minute from now; None in `more` removes a claim."""
     now_s = time.time() if now_s is None else now_s
     said = {
         "iss": client_id,
@@ -76,7 +76,7 @@ def claims(
 
 
 def proof(assertion: str) -> dict[str, str]:
-    """An assertion as it stands in a form (RFC 7521 4.2)."""
+    """The form fields of an assertion (RFC 7521 4.2)."""
     return {"client_assertion_type": TYPE, "client_assertion": assertion}
 
 
@@ -92,6 +92,6 @@ def _generated(algorithm: str) -> Any:
 
 @cache
 def _rsa(algorithm: str) -> Any:
-    """One for each algorithm and the tests of a process: it takes long to find."""
+    """One key for each algorithm in a process: to generate an RSA key takes long."""
     del algorithm
     return rsa.generate_private_key(65_537, 2048)

@@ -1,4 +1,4 @@
-"""Applications behind a listener under test: each path is one way to treat a request."""
+"""Applications behind a listener under test: each path names one way to handle a request."""
 
 import asyncio
 import contextvars
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 8 * 1024
 LARGE = 50_000
-"""An answer that is larger than small socket buffers, and too small for uvicorn to wait with it."""
+"""Bytes of an answer: more than small socket buffers, less than the high-water mark of uvicorn."""
 
 LAST_PATH: contextvars.ContextVar[str] = contextvars.ContextVar("LAST_PATH", default="")
 
 
 class Gate:
-    """Where an application waits until the test lets it go on."""
+    """A point where an application waits until the test opens it."""
 
     def __init__(self) -> None:
         self._gate = asyncio.Event()
@@ -34,35 +34,35 @@ class Gate:
         self.saw_disconnect = threading.Event()
 
     def open(self) -> None:
-        """Let what waits go on. Call it in the loop of the server."""
+        """Let the waiting request go on. Call this in the event loop of the server."""
         self._gate.set()
 
     async def wait(self) -> None:
-        """Be reached, and wait."""
+        """Report that the gate was reached, and wait until it opens."""
         self._gate.clear()  # it may have been opened for a request that was gone by then
         self.reached.set()
         await self._gate.wait()
 
 
 class AnsweredBefore:
-    """A request that was answered with this content, for when it comes again."""
+    """A request that is kept with its answer, for repetitions of it."""
 
     client_id: str | None = None
-    read: Any = None  # what it would ask a lane: here nothing is asked
+    read: Any = None  # the question to a lane: there is none here
 
     def __init__(self, application: "Application", content: dict[str, Any]) -> None:
         self._application = application
         self.content = content
 
     def holds(self) -> "Tenant | None":
-        """As long as the test says so."""
+        """The tenant, while the test lets the kept answer hold; then None."""
         return jim_test() if self._application.holds else None
 
 
 class Application(Gate):
-    """The other side of the protocol: each path is one way to treat a request.
+    """The application behind the direct protocol: each path names one way to handle a request.
 
-    A request to `token` is kept: what comes again byte for byte is answered as it was, while that `holds`.
+    A request to `token` is kept: the same bytes again get the same answer, while `holds` is true.
     """
 
     holds = True
@@ -70,7 +70,7 @@ class Application(Gate):
     quick_answers = 0
 
     async def __call__(self, exchange: Exchange) -> Response:
-        """Treat a request as its path says."""
+        """Handle a request in the way that its path names."""
         exchange.request_id = "an-id"
         if exchange.again is not None:
             return self._answer_again(exchange)
@@ -79,18 +79,18 @@ class Application(Gate):
         return found
 
     def ask(self, exchange: Exchange, waiter: "Waiter[Any]") -> None:
-        """Begin to answer one that came before."""
+        """Begin to answer a repeated request."""
         exchange.request_id = "an-id"
         waiter.set_result(None)
 
     def answer(self, exchange: Exchange, _: object) -> Response:
-        """Answer it."""
+        """Complete the answer to a repeated request."""
         self.quick_answers += 1
         # There is no context of its own in this way, as nothing that answers so sets a variable of one.
         return contextvars.copy_context().run(self._answer_again, exchange)
 
     async def refuse(self, fault: Exception, _: Exchange) -> Response:
-        """Nothing can go wrong here."""
+        """Raise the fault again: these tests cause none."""
         raise fault
 
     def _answer_again(self, exchange: Exchange) -> Response:
@@ -99,7 +99,7 @@ class Application(Gate):
         return answered(exchange.again.content)
 
     async def token(self, exchange: Exchange) -> Response:
-        """Read the body up to a limit, and tell what came."""
+        """Read the body up to a limit, and answer with what was received."""
         try:
             body = await exchange.body()
         except OAuthError as error:
@@ -116,16 +116,16 @@ class Application(Gate):
         return answered(content)
 
     async def early(self, _: Exchange) -> Response:
-        """Answer without a look at the body."""
+        """Answer without reading the body."""
         return response(401, {"error": "invalid_client"})
 
     async def gated(self, exchange: Exchange) -> Response:
-        """Answer when the test says so."""
+        """Answer when the test opens the gate."""
         await self.wait()
         return await self.token(exchange)
 
     async def pondered(self, exchange: Exchange) -> Response:
-        """Read the request, and answer when the test says so."""
+        """Read the request, and answer when the test opens the gate."""
         body = await exchange.body()
         gone = asyncio.ensure_future(exchange.gone())
         await self.wait()
@@ -133,7 +133,7 @@ class Application(Gate):
         return response(200, {"body": body.decode()})
 
     async def watched(self, exchange: Exchange) -> Response:
-        """Read the request, and answer when the client waits no more."""
+        """Read the request, and answer when the client has disconnected."""
         body = (await exchange.body()).decode()
         self.reached.set()
         await exchange.gone()
@@ -141,31 +141,31 @@ class Application(Gate):
         return response(503, {"body": body, "then": "http.disconnect"})
 
     async def large(self, _: Exchange) -> Response:
-        """Answer at length."""
+        """Answer with a large body."""
         return response(200, {"x": "x" * LARGE})
 
     async def head(self, _: Exchange) -> Response:
-        """Answer with nothing but a head."""
+        """Answer without a body."""
         return Response(status=204, headers=(), body=b"")
 
     async def crash(self, _: Exchange) -> Response:
-        """Have a bug."""
+        """Raise an exception, as an application with a bug."""
         raise LookupError("a bug")
 
     async def forged(self, exchange: Exchange) -> Response:
-        """Put what the client sent into a header, with the line end that is in it."""
+        """Put what the client sent into a header, including its line end."""
         value = exchange.query.replace(b"!", b"\r\n").replace(b"*", b"\n")
         return Response(status=200, headers=((b"x-echo", value),), body=b"{}")
 
     async def turns(self, exchange: Exchange) -> Response:
-        """Give way to others in between, as with `asyncio.sleep(0)`."""
+        """Let other tasks run in between, as with `asyncio.sleep(0)`."""
         for _ in range(3):
             await asyncio.sleep(0)
         return await self.token(exchange)
 
 
 def answered(content: dict[str, Any]) -> Response:
-    """What came, and what came before on this connection."""
+    """An answer with this content, and the path of the request before it on this connection."""
     found = response(200, content | {"last path": LAST_PATH.get()})
     LAST_PATH.set(content["path"])
     return found
@@ -177,15 +177,15 @@ def response(status: int, content: dict[str, Any]) -> Response:
 
 
 class AsgiApplication(Gate):
-    """The same for ASGI, and what only an application of ASGI can do: begin an answer, and not end it."""
+    """The same for ASGI; an ASGI application can also begin an answer and not complete it."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Treat a request as its path says."""
+        """Handle a request in the way that its path names."""
         treatment: Callable[..., Any] = getattr(self, scope["path"].strip("/") or "token", self.token)
         await treatment(scope, receive, send)
 
     async def token(self, scope: Any, receive: Any, send: Any) -> None:
-        """Read the body up to a limit, and tell what came."""
+        """Read the body up to a limit, and answer with what was received."""
         body = b""
         while True:
             message = await receive()
@@ -208,16 +208,16 @@ class AsgiApplication(Gate):
         await answer(send, 200, content)
 
     async def early(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer without a look at the body."""
+        """Answer without reading the body."""
         await answer(send, 401, {"error": "invalid_client"})
 
     async def gated(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer when the test says so."""
+        """Answer when the test opens the gate."""
         await self.wait()
         await self.token(scope, receive, send)
 
     async def pondered(self, _scope: Any, receive: Any, send: Any) -> None:
-        """Read the request, and answer when the test says so."""
+        """Read the request, and answer when the test opens the gate."""
         message = await receive()
         # Waits for a disconnect, as ASGI applications do that can be interrupted; that opens the way in.
         gone = asyncio.ensure_future(receive())
@@ -226,7 +226,7 @@ class AsgiApplication(Gate):
         await answer(send, 200, {"body": message["body"].decode()})
 
     async def watched(self, _scope: Any, receive: Any, send: Any) -> None:
-        """Read the request, and answer when the client waits no more."""
+        """Read the request, and answer when the client has disconnected."""
         body = (await receive())["body"].decode()
         self.reached.set()
         message = await receive()
@@ -234,51 +234,51 @@ class AsgiApplication(Gate):
         self.released.set()
 
     async def begun(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Begin an answer, and complete it when the test says so."""
+        """Begin an answer, and complete it when the test opens the gate."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
         await send({"type": "http.response.body", "body": b"begin", "more_body": True})
         await self.wait()
         await send({"type": "http.response.body", "body": b"close"})
 
     async def endless(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer with more than the kernel buffers, until the client is gone."""
+        """Send more than the kernel buffers, until the client is gone."""
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(200):
             await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
         self.released.set()
 
     async def large(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer at length."""
+        """Answer with a large body."""
         await answer(send, 200, {"x": "x" * LARGE})
 
     async def head(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Answer with nothing but a head."""
+        """Answer without a body."""
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
     async def crash(self, _scope: Any, _receive: Any, _send: Any) -> None:
-        """Have a bug."""
+        """Raise an exception, as an application with a bug."""
         raise LookupError("a bug")
 
     async def relapsed(self, scope: Any, receive: Any, send: Any) -> None:
-        """Have a bug behind a whole answer."""
+        """Raise an exception after a complete answer."""
         await self.early(scope, receive, send)
         raise LookupError("a bug")
 
     async def forged(self, scope: Any, _receive: Any, send: Any) -> None:
-        """Put what the client sent into a header, with the line end that is in it."""
+        """Put what the client sent into a header, including its line end."""
         value = scope["query_string"].replace(b"!", b"\r\n").replace(b"*", b"\n")
         headers = [(b"content-length", b"2"), (b"x-echo", value)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"{}"})
 
     async def miscounted(self, _scope: Any, _receive: Any, send: Any) -> None:
-        """Promise more than there is."""
+        """Announce a longer body than is sent."""
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
         await send({"type": "http.response.body", "body": b"{}"})
 
     async def turns(self, scope: Any, receive: Any, send: Any) -> None:
-        """Give way to others in between, as with `asyncio.sleep(0)`."""
+        """Let other tasks run in between, as with `asyncio.sleep(0)`."""
         for _ in range(3):
             await asyncio.sleep(0)
         await self.token(scope, receive, send)
