@@ -41,10 +41,11 @@ def contradicting_by_groups(tenant: Tenant, pool: Pool) -> Iterator[str]:
             continue
         seats = counted(share.seats, "seat")
         if all(excluded & way for way in ways):
-            yield f"reserve keeps {seats} for {share.who}, and exclude keeps out everybody whom they are for"
+            whom = "all of whom" if share.who.startswith("group:") else "whom"
+            yield f"reserve keeps {seats} for {share.who}, {whom} exclude keeps out"
         for limit in pool.max:
             if limit.who != share.who and limit.seats < share.seats and all(limit.who in way for way in ways):
-                most = f"max lets {limit.who}, to whom that belongs, have {limit.seats:,} at most"
+                most = f"max lets {limit.who}, which includes them, have {limit.seats:,} at most"
                 yield f"reserve has {seats} for {share.who}, and {most}"
 
 
