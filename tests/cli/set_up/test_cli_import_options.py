@@ -1,5 +1,6 @@
 """`licet import-options`: an options file of FlexNet or RLM becomes part of a set-up file."""
 
+import json
 import shlex
 import stat
 import sys
@@ -180,6 +181,16 @@ def test_the_lines_that_are_wrong_are_found_among_all_that_are_told(desk: Desk, 
     whose = ("--format", "flexnet")
     many = desk.run("import-options", options_file(tmp_path, "MAXX 1\n" * 12), *named, *whose, exit_code=2)
     assert many.stderr.splitlines()[-1].endswith("line 9, line 10 and 2 more, as told above")
+
+
+def test_of_a_very_long_line_the_beginning_is_told(desk: Desk, tmp_path: Path) -> None:
+    """All of it would fill the screen, and hide the other lines; programs get it whole."""
+    text = "GROUP all " + " ".join(f"user{number}" for number in range(400)) + "\nMAX 1 full GROUP all\n"
+    told = desk.run("import-options", options_file(tmp_path, text), exit_code=1).stderr.splitlines()
+    assert told[0].endswith(" ...")
+    assert max(map(len, told)) < 300
+    shown = desk.run("import-options", options_file(tmp_path, text), "--json", exit_code=1).stdout
+    assert "user399" in json.loads(shown)[0]["text"]
 
 
 def test_a_set_up_file_is_added_to_without_a_store(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _ALL: Final = "all"
 _NAMES_BYTES_MAX: Final = 1_048_576
 _WHERE_MAX: Final = 10  # lines that are named together
+_LINE_CHARS_MAX: Final = 200  # of a line that is told: a group may have hundreds of names
 
 
 class Format(StrEnum):
@@ -234,7 +235,8 @@ def _tell(name: str, outcomes: Iterable["Outcome"], *, as_json: bool) -> None:
         return
     for it in outcomes:
         if it.fate in {"left out", "wrong"}:
-            note(f"{name}, {it.line.where}: {it.line.text}\n    {it.why}")
+            more = " ..." if len(it.line.text) > _LINE_CHARS_MAX else ""
+            note(f"{name}, {it.line.where}: {it.line.text[:_LINE_CHARS_MAX]}{more}\n    {it.why}")
 
 
 def _left_out(name: str, outcomes: Sequence["Outcome"], words: Iterable[str]) -> list["Outcome"]:
