@@ -1,4 +1,4 @@
-"""`python -m bench VERB`: what `make bench` and its like call."""
+"""`python -m bench VERB`: the command line behind `make bench` and its relatives."""
 
 import argparse
 import json
@@ -29,8 +29,8 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Do what is asked."""
-    # Where it is installed, its modules are compiled; else each start would compile them.
+    """Run the verb of the command line."""
+    # An installed Licet has compiled modules; without this, each start of a server would compile them.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     parser = argparse.ArgumentParser(prog="bench")
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -56,26 +56,26 @@ def main() -> None:
 
 
 def _add_run(verbs: Any) -> None:
-    parser = verbs.add_parser("run", help="floor, Licet and peers, in turn")
-    parser.add_argument("--scenario", action="append", choices=SCENARIOS, default=[], help="all without it")
+    parser = verbs.add_parser("run", help="measure the floor, Licet and the peers in turn")
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, default=[], help="default: all")
+    parser.add_argument("--connections", type=int, action="append", default=[], help="default: 1, 32 and 256")
+    parser.add_argument("--clients", type=int, action="append", default=[], help="default: 1 and 10,000")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="default: all")
     parser.add_argument(
-        "--connections", type=int, action="append", default=[], help="1, 32 and 256 without it"
-    )
-    parser.add_argument("--clients", type=int, action="append", default=[], help="1 and 10,000 without it")
-    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
-    parser.add_argument(
-        "--peer", action="append", default=[], help="its name; all that are installed without it"
+        "--peer", action="append", default=[], help="name of a peer; default: all that are installed"
     )
     parser.add_argument(
         "--quick", action="store_true", help="32 connections, 10,000 clients, short, no peers"
     )
     parser.add_argument("--no-peers", action="store_true")
-    parser.add_argument("--no-floods", action="store_true", help="no good clients beside wrong secrets")
-    parser.add_argument("--no-python", action="store_true", help="not on the system's Python as well")
-    parser.add_argument("--rounds", type=int, choices=range(1, ROUNDS_MAX), default=3, help="that count")
-    parser.add_argument("--peer-connections", type=int, action="append", default=[], help="32 without it")
-    parser.add_argument("--seconds", type=int, default=2, help="of a round")
-    parser.add_argument("--before", type=Path, help="a result of a run that was broken off, to go on with")
+    parser.add_argument("--no-floods", action="store_true", help="without good clients beside floods")
+    parser.add_argument("--no-python", action="store_true", help="without the system's Python")
+    parser.add_argument(
+        "--rounds", type=int, choices=range(1, ROUNDS_MAX), default=3, help="rounds that count"
+    )
+    parser.add_argument("--peer-connections", type=int, action="append", default=[], help="default: 32")
+    parser.add_argument("--seconds", type=int, default=2, help="length of a round")
+    parser.add_argument("--before", type=Path, help="result of an interrupted run to continue")
     parser.set_defaults(do=_run)
 
 
@@ -112,16 +112,16 @@ def _run(asked: argparse.Namespace) -> None:
 
 
 def _add_page(verbs: Any) -> None:
-    parser = verbs.add_parser("page", help="make the pages from the results that are kept")
-    parser.add_argument("--run", type=Path, help="a result of `run` to keep instead")
-    parser.add_argument("--scale", type=Path, help="a result of `scale` to keep instead")
+    parser = verbs.add_parser("page", help="make the pages from the kept results")
+    parser.add_argument("--run", type=Path, help="new result of `run` to keep")
+    parser.add_argument("--scale", type=Path, help="new result of `scale` to keep")
     parser.add_argument(
         "--sessions",
         type=Path,
         action="append",
-        help="a result of `sessions`, or one for each store, to keep",
+        help="new result of `sessions` to keep, or one for each store",
     )
-    parser.add_argument("--neighbours", type=Path, help="a result of `neighbours` to keep instead")
+    parser.add_argument("--neighbours", type=Path, help="new result of `neighbours` to keep")
     parser.set_defaults(do=_page)
 
 
@@ -138,18 +138,18 @@ def _page(asked: argparse.Namespace) -> None:
 
 
 def _add_scale(verbs: Any) -> None:
-    parser = verbs.add_parser("scale", help="cost against how much there is")
+    parser = verbs.add_parser("scale", help="how the cost of a grant grows with the data")
     parser.add_argument("--curve", action="append", choices=[*scale.CURVES, "nodes"], default=[])
-    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="default: all")
     parser.add_argument(
         "--sessions",
         type=int,
         action="append",
         default=[],
-        help="so many live sessions, 1,000 to 1,000,000 without it",
+        help="number of live sessions; default: 1,000 to 1,000,000",
     )
-    parser.add_argument("--rounds", type=int, default=3, help="that count")
-    parser.add_argument("--seconds", type=int, default=3, help="of a round of a server")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a server's round")
     parser.set_defaults(do=_scale)
 
 
@@ -165,15 +165,15 @@ def _scale(asked: argparse.Namespace) -> None:
 
 def _add_sessions(verbs: Any) -> None:
     parser = verbs.add_parser("sessions", help="each kind of request with ten million live sessions")
-    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="default: all")
     parser.add_argument(
         "--sessions",
         type=int,
         action="append",
         default=[],
-        help="so many live sessions, 1,000 and 1,000,000 and 10,000,000 without it",
+        help="number of live sessions; default: 1,000, 1,000,000 and 10,000,000",
     )
-    parser.add_argument("--rounds", type=int, default=20, help="that count")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds that count")
     parser.set_defaults(do=_sessions)
 
 
@@ -194,12 +194,14 @@ def _sessions(asked: argparse.Namespace) -> None:
 
 
 def _add_options(verbs: Any) -> None:
-    parser = verbs.add_parser("options", help="a pool with many seats and rules beside one with few and none")
-    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
-    parser.add_argument("--seats", type=int, default=options.SEATS, help="of the pool with rules")
-    parser.add_argument("--batch", type=int, action="append", default=[], help="1 and 14 without it")
-    parser.add_argument("--rounds", type=int, default=200, help="that count")
-    parser.add_argument("--per-client", action="store_true", help="with a limit for each client as well")
+    parser = verbs.add_parser("options", help="a pool with many seats and rules, against a small one without")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="default: all")
+    parser.add_argument("--seats", type=int, default=options.SEATS, help="seats of the pool with rules")
+    parser.add_argument(
+        "--batch", type=int, action="append", default=[], help="grants in a batch; default: 1 and 14"
+    )
+    parser.add_argument("--rounds", type=int, default=200, help="rounds that count")
+    parser.add_argument("--per-client", action="store_true", help="also with a limit for each client")
     parser.set_defaults(do=_options)
 
 
@@ -219,7 +221,9 @@ def _options(asked: argparse.Namespace) -> None:
 
 
 def _add_simulate(verbs: Any) -> None:
-    parser = verbs.add_parser("simulate", help="a shard of a hundred million sessions, by the kept results")
+    parser = verbs.add_parser(
+        "simulate", help="simulate a shard of a hundred million sessions from the kept results"
+    )
     parser.set_defaults(do=_simulate)
 
 
@@ -231,8 +235,8 @@ def _simulate(asked: argparse.Namespace) -> None:
 
 
 def _add_guard(verbs: Any) -> None:
-    parser = verbs.add_parser("guard", help="count what a request takes, against the baseline")
-    parser.add_argument("--renew", action="store_true", help="write the counts down as the new baseline")
+    parser = verbs.add_parser("guard", help="count the work of a request, and compare it with the baseline")
+    parser.add_argument("--renew", action="store_true", help="write the counts as the new baseline")
     parser.set_defaults(do=_guard)
 
 
@@ -253,7 +257,7 @@ def _guard(asked: argparse.Namespace) -> None:
 
 
 def _add_instructions(verbs: Any) -> None:
-    parser = verbs.add_parser("instructions", help="count the processor's instructions, with valgrind")
+    parser = verbs.add_parser("instructions", help="count the processor's instructions with valgrind")
     parser.set_defaults(do=_instructions)
 
 
@@ -264,10 +268,10 @@ def _instructions(asked: argparse.Namespace) -> None:
 
 
 def _add_overhead(verbs: Any) -> None:
-    parser = verbs.add_parser("overhead", help="what the journal and the metrics take of a request")
+    parser = verbs.add_parser("overhead", help="the share of the journal and of the metrics in a request")
     parser.add_argument("--kind", choices=REQUESTS, default="grant")
     parser.add_argument(
-        "--valgrind", action="store_true", help="the processor's instructions as well: minutes"
+        "--valgrind", action="store_true", help="also in processor instructions; takes minutes"
     )
     parser.set_defaults(do=_overhead)
 
@@ -287,12 +291,10 @@ def _overhead(asked: argparse.Namespace) -> None:
 
 
 def _add_neighbours(verbs: Any) -> None:
-    parser = verbs.add_parser(
-        "neighbours", help="what an API pays for its guard, and a program for LicetAuth"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="that count")
-    parser.add_argument("--seconds", type=int, default=2, help="of a round of an API")
-    parser.add_argument("--counting", action="store_true", help="only what a guard pays for counting seats")
+    parser = verbs.add_parser("neighbours", help="what a guard costs an API, and LicetAuth a program")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--seconds", type=int, default=2, help="length of an API's round")
+    parser.add_argument("--counting", action="store_true", help="only what it costs a guard to count seats")
     parser.set_defaults(do=_neighbours)
 
 
@@ -314,9 +316,9 @@ def _neighbours(asked: argparse.Namespace) -> None:
 
 
 def _add_flood(verbs: Any) -> None:
-    parser = verbs.add_parser("flood", help="what good clients keep while somebody sends wrong secrets")
-    parser.add_argument("--rounds", type=int, default=5, help="that count")
-    parser.add_argument("--seconds", type=float, default=2, help="of a round")
+    parser = verbs.add_parser("flood", help="the rate of good clients during a flood of wrong secrets")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--seconds", type=float, default=2, help="length of a round")
     parser.set_defaults(do=_flood)
 
 
@@ -334,7 +336,7 @@ def _flood(asked: argparse.Namespace) -> None:
 
 
 def _add_passwords(verbs: Any) -> None:
-    parser = verbs.add_parser("passwords", help="how long a password waits while wrong ones flood in")
+    parser = verbs.add_parser("passwords", help="how long a password waits during a flood of wrong ones")
     parser.set_defaults(do=_passwords)
 
 
@@ -349,9 +351,9 @@ def _passwords(_: argparse.Namespace) -> None:
 
 
 def _add_flames(verbs: Any) -> None:
-    parser = verbs.add_parser("flames", help="flame graphs of a server at work, with py-spy")
+    parser = verbs.add_parser("flames", help="draw flame graphs of a server under load, with py-spy")
     parser.add_argument(
-        "--scenario", action="append", choices=SCENARIOS, default=[], help="grant, introspect"
+        "--scenario", action="append", choices=SCENARIOS, default=[], help="default: grant and introspect"
     )
     parser.add_argument("--store", choices=KINDS, default=KINDS[0])
     parser.set_defaults(do=_flames)
@@ -364,10 +366,10 @@ def _flames(asked: argparse.Namespace) -> None:
 
 
 def _add_start(verbs: Any) -> None:
-    parser = verbs.add_parser("start", help="the time of a start, and the memory of a server that is idle")
-    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="all without it")
-    parser.add_argument("--rounds", type=int, default=5, help="that count")
-    parser.add_argument("--imports", metavar="MODULE", help="only what importing a module takes, by package")
+    parser = verbs.add_parser("start", help="the time of a start, and the memory of an idle server")
+    parser.add_argument("--store", action="append", choices=KINDS, default=[], help="default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--imports", metavar="MODULE", help="only the time to import this module, by package")
     parser.set_defaults(do=_start)
 
 

@@ -1,1 +1,1 @@
-"""Times what servers answer, and what they take, under the load of wrk and beside peers."""
+"""Measures rates, latencies and processor time of servers under the load of wrk, beside peers."""

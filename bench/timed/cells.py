@@ -1,8 +1,8 @@
-"""Measuring a cell: its contenders in turn, round by round, and what a table needs of it.
+"""Measures a cell: its contenders in turn, round by round; and summarises it for a table.
 
-The first round warms up; all its answers are kept, read and checked, and it does not count. In each round
-after, every contender has its turn, and the result is the ratio within a round: machines differ, and are
-noisy, but much less so from one second to the next.
+The first round warms up: all its answers are kept and checked, and its times do not count. In each later
+round every contender has a turn, and the result is the ratio within a round: machines differ and are noisy,
+but much less from one second to the next.
 """
 
 import statistics
@@ -17,13 +17,13 @@ from bench.timed.contenders import Cell, Contender
 from bench.timed.scenarios import TooFewRows, WrongAnswer
 from bench.timed.wrk import Round
 
-_RATE_FIRST = 6000  # requests a second that a round may send, before the first one is measured
+_RATE_FIRST = 6000  # requests a second that are prepared for the first round
 _MARGIN = 2
-_SECONDS_OF_THE_SLOWEST = 10  # of a round of a peer that answers nothing in a shorter one
+_SECONDS_OF_THE_SLOWEST = 10  # length of a round for a peer that answers nothing in a shorter one
 
 
 class Measured(NamedTuple):
-    """One round: what wrk says, and the processor time for each answer of server and database, in us."""
+    """One round: the figures of wrk, and the processor time of server and database per answer, in us."""
 
     round: Round
     cpu_us: float
@@ -31,21 +31,21 @@ class Measured(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The rounds of each contender, and of each that left, why."""
+    """The rounds of each contender; and for each that left, the reason."""
 
     rounds: dict[str, list[Measured]]
     left: dict[str, str]
 
 
 class Length(NamedTuple):
-    """How many rounds count, and how long each is."""
+    """How many rounds count, and the length of each."""
 
     rounds: int
     seconds: int
 
 
 def measure(cell: Cell, contenders: Mapping[str, Contender], length: Length, directory: Path) -> Found:
-    """The rounds of each contender; a peer that answers wrongly, or not at all, leaves, and has none."""
+    """Measure the rounds of each contender. A peer that answers wrongly or not at all leaves the cell."""
     contenders = dict(contenders)
     rounds: dict[str, list[Measured]] = {name: [] for name in contenders}
     left: dict[str, str] = {}
@@ -107,7 +107,7 @@ def _round(cell: Cell, contender: Contender, rows: Path, seconds: int, *, is_che
 
 
 def summary(cell: Cell, clients: int, found: Found) -> dict[str, Any]:
-    """A cell as it is kept: medians, the raw rounds, and the contenders that left."""
+    """The cell in the result file: medians, the raw rounds, and the contenders that left."""
     floors = found.rounds[FLOOR]
     return {
         "scenario": cell.scenario.name,

@@ -1,7 +1,7 @@
 """The contenders of a cell: the floor, a Licet on each kind of store, and peers.
 
-A contender says which rows it is sent in a round, and whether the answers were right. When it leaves, what it
-keeps must agree with what it has answered.
+A contender prepares the rows of a round, and checks the answers. At the end of a cell, the tables of a Licet
+must agree with the answers it gave.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from bench.measured.tables import check_tables
 from bench.measured.targets import Target, licet
 from bench.measured.tenants import MANY, Filled, Site
 from bench.measured.wire import Answer, ask_all
-from bench.timed.scenarios import Desk, Row, Scenario, TooFewRows, WrongAnswer, check_answers, events
+from bench.timed.scenarios import RoundContext, Row, Scenario, TooFewRows, WrongAnswer, check_answers, events
 
 
 class Cell(NamedTuple):
-    """One measurement; `many` is whether many clients ask."""
+    """One measurement; `many` is whether many clients send requests, or one."""
 
     scenario: Scenario
     connections: int
@@ -28,17 +28,17 @@ class Cell(NamedTuple):
 
 
 class Contender(Protocol):
-    """One that takes part in a cell."""
+    """A server that takes part in a cell."""
 
     target: Target
-    may_leave: bool  # whether the others go on without it when it answers wrongly
-    seconds_least: int  # of a round of it
+    may_leave: bool  # whether the cell goes on without it when it answers wrongly
+    seconds_least: int  # shortest length of its rounds
 
     def turn(self) -> AbstractContextManager[None]:
-        """What a round of it happens in."""
+        """A context in which its rounds run."""
 
     def rows(self, number: int, expected: int) -> list[Row]:
-        """What it is sent in this round, in which there may be so many requests."""
+        """The rows for this round, in which about `expected` requests will be sent."""
 
     def check(self, answers: Sequence[Answer]) -> None:
         """Return if these answers are right.
@@ -47,14 +47,14 @@ class Contender(Protocol):
         """
 
     def was_sent(self, answered: int, refused: int) -> None:
-        """Hear how a round went.
+        """Record how many requests of a round were answered, and how many of these were refused.
 
         Raises WrongAnswer, TooFewRows.
         """
 
 
 class OnStore:
-    """A Licet on a kind of store, with a copy of the filled place for itself."""
+    """A Licet on a kind of store, with its own copy of the filled store."""
 
     may_leave = False
     seconds_least = 0
@@ -70,24 +70,24 @@ class OnStore:
         self._held = held.held
 
     def rows(self, number: int, expected: int) -> list[Row]:
-        """The scenario's."""
+        """The rows of the scenario."""
         cell = self._cell
-        desk = Desk(self._site, self._held, self.target.url, cell.many, number, expected, [])
-        self.sent = cell.scenario.rows(desk)
-        prepared = Counter({"granted": sum(desk.made)})
+        context = RoundContext(self._site, self._held, self.target.url, cell.many, number, expected, [])
+        self.sent = cell.scenario.rows(context)
+        prepared = Counter({"granted": sum(context.made)})
         self.least += prepared
         self.most += prepared
         return self.sent
 
     def check(self, answers: Sequence[Answer]) -> None:
-        """As the scenario says.
+        """Check the answers as the scenario requires.
 
         Raises WrongAnswer.
         """
         check_answers(self._cell.scenario, answers)
 
     def was_sent(self, answered: int, refused: int) -> None:
-        """Reckon what the journal must have. What was under way at the end may be there, or not.
+        """Compute what the journal must contain; requests under way at the end may be in it or not.
 
         Raises WrongAnswer, TooFewRows.
         """
@@ -104,7 +104,7 @@ class OnStore:
 
 
 class OnFloor:
-    """The floor, which is sent what a Licet is sent."""
+    """The floor, which gets the same requests as a Licet."""
 
     may_leave = False
     seconds_least = 0
@@ -115,12 +115,12 @@ class OnFloor:
         self._like = like
 
     def rows(self, number: int, expected: int) -> list[Row]:
-        """Those of the Licet, which has them by now."""
+        """The rows of the Licet, which were prepared before."""
         del number, expected
         return self._like.sent
 
     def check(self, answers: Sequence[Answer]) -> None:
-        """It always answers the same.
+        """Check that all answers are the same.
 
         Raises WrongAnswer.
         """
@@ -128,7 +128,7 @@ class OnFloor:
             raise WrongAnswer("the floor did not answer")
 
     def was_sent(self, answered: int, refused: int) -> None:
-        """It refuses nothing.
+        """Check that nothing was refused.
 
         Raises WrongAnswer.
         """
@@ -141,14 +141,14 @@ class OnFloor:
 def on_store(
     cell: Cell, site: Site, kind: Kind, filled: Filled, python: Python | None = None
 ) -> Iterator[OnStore]:
-    """A Licet for a cell; at the end of the block its tables must agree.
+    """A Licet for a cell; at the end of the block its tables must agree with its answers.
 
     Raises TablesDisagree.
     """
     place = kind.copy(filled.place)
     with licet(kind, place, python=python) as target:
         contender = OnStore(cell, site, filled, target)
-        ask_all(target.url, [site.hold(MANY)])  # until it has answered, it may be starting
+        ask_all(target.url, [site.hold(MANY)])  # it has started when it answers this
         contender.least["granted"] += 1
         contender.most["granted"] += 1
         yield contender

@@ -1,7 +1,7 @@
-"""Flame graphs of a server at work: where its processes spend their time, as py-spy sees it.
+"""Flame graphs of a server under load: where its processes spend their time, as py-spy samples it.
 
-py-spy reads another process's memory from time to time; it does not stop it, so that what is seen is what
-happens without it. It needs a right to do so: root, or `kernel.yama.ptrace_scope=0`.
+py-spy samples the memory of another process without stopping it, so that it changes the result little. It
+needs permission for that: root, or `kernel.yama.ptrace_scope=0`.
 """
 
 import re
@@ -31,7 +31,7 @@ _READS = ("introspect", "verify")  # nothing is committed for these
 
 
 class NoPySpy(Exception):
-    """There is no profiler; the text says where to get it."""
+    """The profiler py-spy is missing or cannot read the server; the message says what to do."""
 
 
 def draw(store: str, scenarios: Sequence[str], directory: Path, scratch: Path) -> Iterator[Path]:
@@ -68,7 +68,7 @@ def draw(store: str, scenarios: Sequence[str], directory: Path, scratch: Path) -
 
 
 def _entitle(path: Path, title: str) -> None:
-    """The title is py-spy's command line, with the paths of this machine."""
+    """Replace the title, which py-spy makes of its command line with the paths of this machine."""
     drawn = path.read_text(encoding="utf-8")
     path.write_text(_TITLE.sub(lambda found: found[1] + title, drawn, count=1), encoding="utf-8")
 

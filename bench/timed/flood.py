@@ -1,11 +1,11 @@
-"""What good clients keep of their rate while one address floods the server with wrong secrets.
+"""Measures how much of their rate good clients keep while one address floods the server with wrong secrets.
 
 32 connections of wrk send wrong secrets from 127.0.0.1, and good clients refresh from 127.0.0.2, which is
-another address to the server. Beside them, in turn, as many connections ask for `/health/live`, the least
-that a server answers. The ratio of the two rates is what a flood leaves to good clients.
+another address to the server. In the other turn, as many connections request `/health/live`, the cheapest
+answer of a server. The ratio of the two rates is the share that a flood leaves to good clients.
 
-Twice: with the limits on failed attempts as they are, and with none, where each wrong secret is checked. The
-second is what a flood from more addresses than the limits count does.
+It is measured with the default limits on failed attempts, and without limits, where each wrong secret is
+checked. The second shows a flood from more addresses than the limits count.
 """
 
 import asyncio
@@ -28,10 +28,8 @@ from bench.timed import wrk
 from licet.credentials.generated import SECRET_PREFIX
 
 LIMITED = "from one address"
-KEPT_LEAST = (
-    0.7  # while limits are as they are: of the rate beside as many connections that ask for /health/live
-)
-CONNECTIONS = 32  # of the flood, and as many of the good clients
+KEPT_LEAST = 0.7  # with the default limits: share of the rate beside as many connections to /health/live
+CONNECTIONS = 32  # of the flood, and of the good clients
 _GOOD_ADDRESS = "127.0.0.2"
 _NO_LIMIT = {
     "LICET_LOGIN_FAILURES_PER_SOURCE_MAX": "1000000",
@@ -44,21 +42,21 @@ _FLOODS: Mapping[str, dict[str, str]] = {
 
 
 class Length(NamedTuple):
-    """How many rounds count, and how long each is."""
+    """How many rounds count, and the length of each."""
 
     rounds: int
     seconds: float
 
 
 class Pair(NamedTuple):
-    """Answers a second to the good clients, beside health checks and beside the flood."""
+    """Answers a second to the good clients beside health checks, and beside the flood."""
 
     live: float
     flooded: float
 
 
 def measure(kind: Kind, length: Length, directory: Path) -> Iterator[tuple[str, Sequence[Pair]]]:
-    """Each flood by its name, with its rounds."""
+    """Measure each flood; yield its name and its rounds."""
     wrk.must_be_there()
     for name, variables in _FLOODS.items():
         keys = keyring()
@@ -69,7 +67,7 @@ def measure(kind: Kind, length: Length, directory: Path) -> Iterator[tuple[str, 
 
 
 def report(name: str, pairs: Sequence[Pair]) -> str:
-    """What came of one flood, in a line."""
+    """The result of one flood, in a line."""
     ratios = sorted(pair.flooded / pair.live for pair in pairs)
     live, flooded = (statistics.median(rates) for rates in zip(*pairs, strict=True))
     return (
@@ -79,7 +77,7 @@ def report(name: str, pairs: Sequence[Pair]) -> str:
 
 
 def ratio(pairs: Sequence[Pair]) -> float:
-    """What good clients keep."""
+    """The share of their rate that good clients keep."""
     return statistics.median(pair.flooded / pair.live for pair in pairs)
 
 
@@ -144,12 +142,12 @@ class _GoodClient(asyncio.Protocol):
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Send the first request."""
         self._transport = transport
         self._transport.write(self._row)
 
     def data_received(self, data: bytes) -> None:
-        """An answer, which comes in one piece; ask again."""
+        """Count the answer, which arrives in one piece, and send the request again."""
         assert data.startswith(b"HTTP/1.1 200 "), data
         self.answers += 1
         if time.monotonic() < self._ends_at:
@@ -158,7 +156,7 @@ class _GoodClient(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end."""
+        """Report the end of the connection."""
         if exc is None:
             self.done.set_result(None)
         else:

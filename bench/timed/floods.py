@@ -1,7 +1,7 @@
-"""Good clients beside a flood, as a part of a run: wrong secrets on each store, and wrong passwords.
+"""Good clients beside a flood, as a part of `run`: wrong secrets on each store, and wrong passwords.
 
-What good clients must keep, and how long a password may wait, are bounds; a run that misses one fails when
-all else is measured and kept.
+There are bounds for the rate that good clients keep, and for the time that a password may wait. A run that
+misses one fails after everything else was measured and written.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from bench.timed import flood, passwords_flood
 
 
 def measure(kinds: Sequence[Kind], length: flood.Length, directory: Path) -> Iterator[tuple[str, Any]]:
-    """What came of each part, by its name: `secrets` of a store, and `passwords`."""
+    """Measure each part; yield its name, `secrets STORE` or `passwords`, and its result."""
     for kind in kinds:
         found = []
         for name, pairs in flood.measure(kind, length, directory):
@@ -39,12 +39,12 @@ def measure(kinds: Sequence[Kind], length: flood.Length, directory: Path) -> Ite
 
 
 def names(kinds: Sequence[Kind]) -> list[str]:
-    """The parts that there are."""
+    """The names of the parts."""
     return [*(f"secrets {kind.name}" for kind in kinds), "passwords"]
 
 
 def missed(floods: Mapping[str, Any]) -> Iterator[str]:
-    """The bounds that were missed: those of floods that meet the limits as they are."""
+    """The bounds that were missed, in sentences. Secrets have a bound only with the default limits."""
     for part, found in floods.items():
         for of_one in found:
             if of_one["flood"] == flood.LIMITED and of_one["kept"] < flood.KEPT_LEAST:
@@ -58,7 +58,7 @@ def missed(floods: Mapping[str, Any]) -> Iterator[str]:
 
 
 def table(floods: Mapping[str, Any], stores: Mapping[str, str]) -> Iterator[str]:
-    """The part of the page; `stores` are the names of the stores."""
+    """This part of the page, in lines; `stores` are the titles of the stores."""
     yield (
         f"Good clients beside a flood. {flood.CONNECTIONS} connections of one address send wrong secrets as"
         " fast as they are answered, and as many good clients of another address refresh. They keep this"

@@ -1,14 +1,15 @@
-"""What Licet's neighbours pay: an API for its guard, and a program for its `LicetAuth`.
+"""Measures what Licet costs its users: an API with a guard, and a program with `LicetAuth`.
 
-An API is asked with a guard and without, in turn; a real Licet is behind the guard. Where the pool of the
-tokens has a hold, the guard remembers them from before, and asks about each again as often as it does. Where
-it has none, the guard asks at each request, and Licet's work is a part of the result: they share the machine.
-A guard that counts the seats of a signed pool is compared with one that does not, for the same tokens.
-First without a network, in one process, by the processor time of a request, of which HTTP server, application
-and the guard's questions are all. Then by wrk, where what the network takes comes on top, and its noise.
+An API gets requests with a guard and without, in turn; a real Licet is behind the guard. If the pool of the
+tokens has a hold, the guard remembers each token, and introspects it again from time to time as it does in
+production. If the pool has none, the guard introspects at each request, and Licet's work is a part of the
+result, as they share the machine. A guard that counts the seats of a signed pool is compared with one that
+does not, for the same tokens.
+First this is measured without a network, in one process, as processor time of a request: that of the HTTP
+server, the application and the guard. Then wrk measures it, which adds the cost and the noise of the network.
 
-Programs make requests that stay in their process, in turn without any authentication, with a token that never
-changes, and with `LicetAuth`, which holds one; what counts is processor time again.
+Programs make requests that stay in their process: in turn without authentication, with a static token, and
+with `LicetAuth`, which holds a token. The figure is again processor time.
 """
 
 import asyncio
@@ -39,28 +40,28 @@ from licet.client import LicetAuth
 from licet.model import HOLD_S_MAX
 from licet.setup.change import changing
 
-KEPT_LEAST = 0.85  # of its rate, by an API
-COUNTING_LEAST = 0.97  # of its rate behind a guard that does not count, by an API behind one that does
-ADDED_MOST_US = 50.0  # to a request, by LicetAuth
+KEPT_LEAST = 0.85  # share of its rate that an API keeps with a guard
+COUNTING_LEAST = 0.97  # share of its rate that an API keeps when its guard counts seats
+ADDED_MOST_US = 50.0  # processor time that LicetAuth adds to a request
 CONNECTIONS = (32, 128)
-TOKENS = 20  # that an API gets in turn
+TOKENS = 20  # an API gets them in turn
 APIS = {
     "smallest": "the smallest ASGI application",
     "fastapi": "FastAPI with the middleware",
     "depending": "FastAPI with the dependency",
 }
-_BOUND = ("smallest", "fastapi")  # of a dependency, FastAPI's own part is more than the guard's
-ASKING = ("smallest", "fastapi")  # they are measured with a guard that asks each time as well
+_BOUND = ("smallest", "fastapi")  # not `depending`: FastAPI itself costs more there than the guard
+ASKING = ("smallest", "fastapi")  # also measured with a guard that introspects at each request
 ASKED = "Asked"  # the tenant whose pool has no hold
 SIGNED = "Signed"  # the tenant whose pool is signed
 _ASKED_REQUESTS = 500
-_REQUESTS = 2000  # of a round without a network
-_CALLS = 500  # of a round of a program
+_REQUESTS = 2000  # in a round without a network
+_CALLS = 500  # in a round of a program
 _API = "http://api.localhost"
 
 
 class Base(NamedTuple):
-    """A Licet that runs: its site, the tokens of each of its tenants, and the file of its vendor."""
+    """A running Licet: its set-up, the tokens of each tenant, and the vendor's file of public keys."""
 
     site: Site
     url: str
@@ -68,26 +69,26 @@ class Base(NamedTuple):
     vendor: bytes
 
     def tenant_url(self, tenant: str) -> str:
-        """Where a tenant is."""
+        """The URL of a tenant."""
         return f"{self.url}/{tenant}"
 
 
 class Length(NamedTuple):
-    """How many rounds count, and how long each is."""
+    """How many rounds count, and the length of each."""
 
     rounds: int
     seconds: int
 
 
 def measure_counting(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
-    """What a guard pays for counting, alone."""
+    """Measure only what it costs a guard to count seats."""
     wrk.must_be_there()
     with _licet(kind) as base:
         return {"memory": {}, "guard": {}, "client": {}, "counting": _counting(base, length, directory)}
 
 
 def measure(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
-    """All of it, as it is kept."""
+    """Measure everything, and return the content of the result file."""
     found: dict[str, Any] = {
         "wrk": wrk.must_be_there(),
         "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
@@ -105,7 +106,7 @@ def measure(kind: Kind, length: Length, directory: Path) -> dict[str, Any]:
 
 
 def report(found: Mapping[str, Any]) -> Iterator[str]:
-    """What came of it, in lines."""
+    """The result, in lines."""
     for name, row in found["memory"].items():
         yield (
             f"{APIS[name]}, without a network: {row['alone_us']:.1f} us, {row['guarded_us']:.1f} guarded:"
@@ -139,7 +140,7 @@ def report(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def missed(found: Mapping[str, Any]) -> Iterator[str]:
-    """Which of the bounds are not kept."""
+    """The bounds that were missed, in sentences."""
     for name, row in found["memory"].items():
         if name in _BOUND and row["ratio"] < KEPT_LEAST:
             yield f"{APIS[name]} keeps {row['ratio']:.2f} of its rate, and not {KEPT_LEAST}."
@@ -239,11 +240,11 @@ async def _turns(
     found = [
         [await _turn(connection, rows, requests) for connection in connections] for _ in range(rounds + 1)
     ]
-    return found[1:]  # but the first
+    return found[1:]  # the first warms up
 
 
 async def _turn(connection: Connection, rows: Sequence[bytes], requests: int) -> float:
-    answers = [await connection.ask(it) for it in rows]  # a token that is forgotten is asked about now
+    answers = [await connection.ask(it) for it in rows]  # introspects tokens that the guard has forgotten
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers), answers
     began = time.process_time()
     for row in itertools.islice(itertools.cycle(rows), requests):
@@ -253,7 +254,7 @@ async def _turn(connection: Connection, rows: Sequence[bytes], requests: int) ->
 
 @contextmanager
 def _named(variables: Mapping[str, str]) -> Iterator[None]:
-    """In the block these variables are this process's own."""
+    """Set these environment variables for the block."""
     os.environ.update(variables)
     try:
         yield
@@ -263,7 +264,7 @@ def _named(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _guard(base: Base, name: str, length: Length, directory: Path) -> dict[str, Any]:
-    """An API in turn without a guard and with one, asked by wrk."""
+    """Measure an API with wrk, in turn without a guard and with one."""
     with ExitStack() as stack:
         kinds = {name: MANY, f"{name}_guarded": MANY} | ({f"{name}_asking": ASKED} if name in ASKING else {})
         apis = [
@@ -279,14 +280,14 @@ def _guard(base: Base, name: str, length: Length, directory: Path) -> dict[str, 
 
 
 class Api(NamedTuple):
-    """An API that runs, and what it is asked."""
+    """A running API, and the requests to it."""
 
     target: Target
     requests: Sequence[Request]
 
 
 def _in_turn(apis: Sequence[Api], connections: int, length: Length, directory: Path) -> dict[str, Any]:
-    """The rates of an API without a guard, with one, and with one that asks each time if there is one."""
+    """The rates of an API without a guard, with one, and with one that always introspects, if given."""
     rounds = [
         [_round(api.target, api.requests, connections, length.seconds, directory) for api in apis]
         for _ in range(length.rounds + 1)
@@ -318,7 +319,7 @@ def _must_guard(url: str) -> None:
 def _round(
     target: Target, requests: Sequence[Request], connections: int, seconds: int, directory: Path
 ) -> wrk.Round:
-    """A round; every answer is the API's own."""
+    """Measure one round, after a check that the API answers each request with 200."""
     rows = wrk.write_rows(directory / f"{target.name}.rows", target.url, requests)
     assert all(it.status == HTTPStatus.OK for it in ask_all(target.url, requests))
     found = wrk.load(target.url, rows, connections=connections, seconds=seconds)
@@ -328,19 +329,19 @@ def _round(
 
 
 class _Static(httpx.Auth):
-    """A token that never changes: what `LicetAuth` can be no cheaper than."""
+    """Adds a static token: the lower bound of what `LicetAuth` can cost."""
 
     def __init__(self, token: str) -> None:
         self._authorization = f"Bearer {token}"
 
     def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
-        """The request, with the token."""
+        """Add the token to the request."""
         request.headers["Authorization"] = self._authorization
         yield request
 
 
 class Calls(NamedTuple):
-    """Processor time of a call in us, in each round: plain, with a static token, with LicetAuth."""
+    """Processor time of a call in us, for each round: plain, with a static token, with LicetAuth."""
 
     plain_us: Sequence[float]
     static_us: Sequence[float]
@@ -396,7 +397,7 @@ _PROGRAMS: dict[str, Callable[[Base, int], Calls]] = {"threads": _threads, "task
 
 
 def _summary_of_calls(calls: Calls) -> dict[str, Any]:
-    """Medians, and of what is added the extremes as well."""
+    """Medians of the times, and median and extremes of the time that LicetAuth adds."""
     added = sorted(ours - plain for ours, plain in zip(calls.licet_us, calls.plain_us, strict=True))
     return {
         **{name: statistics.median(times) for name, times in calls._asdict().items()},

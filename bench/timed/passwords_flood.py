@@ -1,7 +1,7 @@
-"""How long the first check of a password takes while one address sends 300 wrong ones at a time.
+"""Measures how long the first check of a password takes while one address sends 300 wrong ones at a time.
 
-Once with the limits on failed attempts as they are, and once with none, where each of the 300 is hashed: what
-a flood from more addresses than the limits count does to those that share the processors with it.
+It is measured with the default limits on failed attempts, and without limits, where each of the 300 is
+hashed. The second shows a flood from more addresses than the limits count.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ _FLOODS: Mapping[str, dict[str, str]] = {
     },
 }
 _GOOD_ADDRESS = "127.0.0.2"
-_CLIENTS = ("Client1", "Client2", "Client3", "Client4")  # of the demo
+_CLIENTS = ("Client1", "Client2", "Client3", "Client4")  # clients of `licet demo`
 _PASSWORD = "password"
 _BEGUN_AFTER_S = 2.0
 _PATIENCE_S = 60.0
 
 
 class Waits(NamedTuple):
-    """What good ones of another address waited for: each client's first grant, and then its second."""
+    """How long good clients of another address waited for their first grant, and for their second."""
 
     first_s: list[float]
     again_s: list[float]
@@ -44,19 +44,19 @@ class Waits(NamedTuple):
 
 
 def measure(directory: Path) -> Iterator[tuple[str, Waits]]:
-    """Each flood by its name, and what came of it."""
+    """Measure each flood; yield its name and its result."""
     for name, variables in _FLOODS.items():
         with _demo(directory / re.sub(r"\W", "-", name), variables) as url:
             yield name, asyncio.run(_waits(url))
 
 
 def is_late(first_s: Sequence[float], refused: int) -> bool:
-    """Whether a client waited for longer than is wanted, or was refused."""
+    """Whether a client waited longer than WANTED_S, or was refused."""
     return max(first_s) >= WANTED_S or refused > 0
 
 
 def report(name: str, waits: Waits) -> str:
-    """What came of one flood, in a line."""
+    """The result of one flood, in a line."""
     first, again = (
         ", ".join(f"{seconds * 1000:,.0f} ms" for seconds in them) for them in (waits.first_s, waits.again_s)
     )
@@ -127,7 +127,7 @@ async def _connected(url: str, address: str) -> tuple[asyncio.StreamReader, asyn
 async def _asked(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: str, client: str, password: str
 ) -> str:
-    """The status of the answer to a grant."""
+    """Request a grant, and return the status of the answer."""
     path = "/" + url.split("/", 3)[3] + "/token"
     writer.write(
         form(path, credentials(client, password), grant_type="client_credentials", scope="view").raw(

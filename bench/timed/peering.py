@@ -1,9 +1,9 @@
-"""Peers in a run: every one that is installed is sent the same kind of work, in the same rounds.
+"""Peers in a run: each installed peer gets the same kind of requests as Licet, in the same rounds.
 
-A peer has as many clients as the Licet beside it, and is warmed up once, when it has started. All of them are
-there from the first round to the last; a peer that is not asked stands still (SIGSTOP), with its database: so
-it costs the others nothing, and does what it has left to do in its own time. It is not asked for what it
-cannot do for such a client.
+A peer has as many clients as the Licet beside it, and is warmed up once, after its start. All peers exist
+from the first round to the last. Outside of its turns a peer and its database are stopped (SIGSTOP): so they
+cost the others nothing, and the peer's background work falls into its own turns. A peer takes no part in a
+scenario that it does not support.
 """
 
 import json
@@ -29,20 +29,17 @@ from bench.timed import wrk
 from bench.timed.scenarios import Row, WrongAnswer
 
 SCENARIOS = ("grant", "introspect", "refresh")
-_WARM_ROWS = 100  # tokens that are asked about before it counts
+_WARM_ROWS = 100  # tokens in the requests of the warm-up
 _WARM_CONNECTIONS = 32
 _REST_S = 0.2
-_BUSY_SHARE = 0.15  # of one processor; below it nothing is left to do
-# What a peer may fail with, which ends nothing but its own part.
+_BUSY_SHARE = 0.15  # of one processor; a peer that uses less is idle
+# The errors of a peer that end only its own part of the run.
 _FAULTS = (RuntimeError, ValueError, OSError, subprocess.SubprocessError, httpx.HTTPError, psycopg.Error)
-_REST_S_MAX = 15.0  # what connections that were given up have asked for, by a slow hash, ends before
+_REST_S_MAX = 15.0  # longest wait for requests of closed connections, such as slow password hashes
 
 
 def installed(wanted: Sequence[str]) -> list[Peer]:
-    """The peers that are here, of those that are wanted, by the name of a set-up or of the server.
-
-    All of them for `all`.
-    """
+    """The wanted peers that are installed, by the name of a set-up or of the server; `all` for all."""
     return [
         peer
         for peer in (peers.installed() if wanted else [])
@@ -51,7 +48,7 @@ def installed(wanted: Sequence[str]) -> list[Peer]:
 
 
 def described(peer: Peer) -> dict[str, Any]:
-    """What a reader should know of a peer."""
+    """The description of a peer in the result file."""
     return {
         "name": peer.name,
         "version": peer.version,
@@ -61,7 +58,7 @@ def described(peer: Peer) -> dict[str, Any]:
 
 
 class RunningPeer:
-    """A peer that runs, and what it can be asked; outside of its turns it stands still."""
+    """A peer with the requests that it supports; outside of its turns its processes are stopped."""
 
     def __init__(self, peer: Peer, target: Target, works: Works) -> None:
         self.peer = peer
@@ -71,7 +68,7 @@ class RunningPeer:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """For the length of the block it runs, and until it has nothing left to do."""
+        """Let the processes run in the block and afterwards until they are idle; then stop them."""
         self.go_on()
         try:
             yield
@@ -80,7 +77,7 @@ class RunningPeer:
             self.stand_still()
 
     def stand_still(self) -> None:
-        """Stop all its processes: parents first, so that none is started meanwhile."""
+        """Stop all its processes, parents first, so that none is started in the meantime."""
         stopped: set[int] = set()
         while new := [pid for pid in self._pids() if pid not in stopped]:
             _signal(new, signal.SIGSTOP)
@@ -91,7 +88,7 @@ class RunningPeer:
         _signal(self._pids(), signal.SIGCONT)
 
     def work(self, scenario: str, clients: int) -> Work | None:
-        """The requests of a scenario by so many clients, made now; None where it cannot be asked this."""
+        """Make the requests of a scenario by this many clients; None if the peer does not support it."""
         grant = self.works.grant._replace(rows=self.works.grant.rows[:clients])
         if scenario == "grant":
             return grant
@@ -99,9 +96,9 @@ class RunningPeer:
         return make(grant) if make is not None else None
 
     def warm_up(self, scenarios: Sequence[str], directory: Path) -> None:
-        """Have it answer grants for as long as it needs, and the others for a third of that.
+        """Send grants for as long as the peer needs, and the other scenarios for a third of that time.
 
-        Where a slow hash is nearly all of each, grants warm up for all.
+        Where a slow hash is nearly all of the work, grants alone warm it up.
         """
         with self.turn():
             for scenario in scenarios if not self.peer.round_s else ["grant"]:
@@ -115,7 +112,7 @@ class RunningPeer:
                     wrk.load(work.url, rows, connections=_WARM_CONNECTIONS, seconds=seconds)
 
     def _pids(self) -> list[int]:
-        """Its processes; the number of one that has ended may be that of another program now."""
+        """Its processes. The start time is compared, as an ended process's number may have been reused."""
         return families([pid for pid, began in self._began.items() if began and _began(pid) == began])
 
 
@@ -136,12 +133,12 @@ class OnPeer:
         self._rows = _rows(work)
 
     def rows(self, number: int, expected: int) -> list[Row]:
-        """The same in each round."""
+        """The same rows in each round."""
         del number, expected
         return self._rows
 
     def check(self, answers: Sequence[Answer]) -> None:
-        """As the peer says; and no two grants are of one token.
+        """Check the answers as the peer defines; no two grants may have the same token.
 
         Raises WrongAnswer.
         """
@@ -154,7 +151,7 @@ class OnPeer:
                 raise WrongAnswer(f"{self.target.name}: {len(answers)} answers have {len(tokens)} tokens")
 
     def was_sent(self, answered: int, refused: int) -> None:
-        """Nothing of it may be refused.
+        """Check that nothing was refused.
 
         Raises WrongAnswer.
         """
@@ -163,9 +160,9 @@ class OnPeer:
             raise WrongAnswer(f"{self.target.name}: {refused} of {answered} were refused")
 
     def lost(self) -> int:
-        """How many fewer grants are stored than were answered; none, where none is stored.
+        """How many fewer grants are stored than were answered; 0 if the peer stores no grants.
 
-        All of them, where the database does not say.
+        All of them, if the database cannot be read.
         """
         if self._counts is None:
             return 0
@@ -179,13 +176,13 @@ class OnPeer:
 
 @contextmanager
 def running(peer: Peer, clients: int, scenarios: Sequence[str], directory: Path) -> Iterator[RunningPeer]:
-    """A peer with so many clients, warmed up for these scenarios, until the end of the block.
+    """A running peer with this many clients, warmed up for these scenarios.
 
     Raises RuntimeError when it does not start.
     """
     before = set(families([os.getpid()]))
     with peer.start(clients) as works:
-        # What it started and is not a daemon; a database of its own is one.
+        # The processes that the peer started here. A database of its own is a daemon, and is not among them.
         started = [pid for pid in families([os.getpid()]) if pid not in before]
         database = [works.database_pid] if works.database_pid is not None else []
         found = RunningPeer(peer, Target(peer.name, works.url, started, database), works)
@@ -193,13 +190,13 @@ def running(peer: Peer, clients: int, scenarios: Sequence[str], directory: Path)
             found.warm_up(scenarios, directory)
             yield found
         finally:
-            found.go_on()  # what stands still cannot end
+            found.go_on()  # a stopped process cannot end
 
 
 def start_all(
     wanted: Sequence[Peer], clients: int, scenarios: Sequence[str], directory: Path, stack: ExitStack
 ) -> tuple[list[RunningPeer], dict[str, str]]:
-    """The peers that could be started, one after the other, and of each other why not."""
+    """Start the peers one after another; return those that run, and the reason for each that does not."""
     found, faults = [], {}
     for peer in wanted:
         print(f"Starting a peer: {peer.name} {peer.version}", flush=True)
@@ -214,7 +211,7 @@ def start_all(
 def asked(
     all_running: Sequence[RunningPeer], scenario: str, clients: int, *, many: bool
 ) -> tuple[dict[str, OnPeer], dict[str, str]]:
-    """The peers that take part in a cell, and of those that should and cannot, why not."""
+    """The peers that take part in a cell, and the reason for each that should and cannot."""
     found, left = {}, {}
     for running in all_running:
         if running.peer.round_s and not many:
@@ -231,7 +228,7 @@ def asked(
 
 
 def until_idle(target: Target) -> None:
-    """Return when a server and its database have next to nothing left to do, or need too long for it."""
+    """Wait until a server and its database are nearly idle, at most _REST_S_MAX."""
     used_s, give_up = target.cpu_s() + target.database_cpu_s(), time.monotonic() + _REST_S_MAX
     while time.monotonic() < give_up:
         time.sleep(_REST_S)
@@ -247,7 +244,7 @@ def _rows(work: Work) -> list[Row]:
 
 
 def _began(pid: int) -> str:
-    """When a process began, in ticks of the system; empty if there is none."""
+    """The start time of a process, in clock ticks; empty if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except OSError:

@@ -1,6 +1,6 @@
-"""A run: every scenario at every number of connections and clients, each on stores of its own.
+"""A run measures every scenario at every number of connections and clients, each on stores of its own.
 
-What came of it is a value that goes to JSON as it is; the page is made from that.
+The result is written as JSON; the page of figures is made from that file.
 """
 
 import json
@@ -31,7 +31,7 @@ _CELLS = ("cells", "python_cells", "peer_cells")
 
 
 class Options(NamedTuple):
-    """What to measure, and how long. `many` is how many clients are many; `clients` has 1, or it, or both."""
+    """What to measure, and how long. `clients` has 1, or `many`, or both."""
 
     scenarios: Sequence[str]
     connections: Sequence[int]
@@ -42,20 +42,20 @@ class Options(NamedTuple):
     many: int
     peers: Sequence[str]  # their names, or "all"
     peer_connections: Sequence[int]
-    before: str = ""  # a result that was broken off, to go on with
-    floods: tuple[int, float] | tuple[()] = ()  # rounds and their seconds; none is no floods
-    python: bool = False  # whether on another Python as well, where there is one
+    before: str = ""  # the result of an interrupted run, which is continued
+    floods: tuple[int, float] | tuple[()] = ()  # rounds and their seconds; empty: no floods
+    python: bool = False  # whether to measure on another Python as well, if there is one
 
 
 class Base(NamedTuple):
-    """What all cells begin with: the set-up, and for each kind of store a place to copy."""
+    """What all cells begin with: the set-up, and a filled store of each kind, which cells copy."""
 
     site: Site
     filled: dict[str, Filled]
 
 
 class Run:
-    """A run under way: what it measures with, and what it has found."""
+    """A run under way, with its stores, floor and peers, and its result so far."""
 
     def __init__(self, options: Options, directory: Path, result: Path, stack: ExitStack) -> None:
         self.found: dict[str, Any] = {
@@ -88,13 +88,13 @@ class Run:
             self._go_on_with(json.loads(Path(options.before).read_text("utf-8")))
 
     def _go_on_with(self, before: Mapping[str, Any]) -> None:
-        """Keep what was measured before, on this machine and as long as now."""
+        """Take over the result of an interrupted run, of the same machine, rounds and seconds."""
         for name in ("processor", "processors", "kernel", "python", "sqlite"):
             if before["machine"][name] != self.found["machine"][name]:
                 sys.exit(f"{self._options.before} was measured on another machine: another {name}")
         if any(before["options"][name] != self.found["options"][name] for name in ("rounds", "seconds")):
             sys.exit(f"{self._options.before} has other rounds; say the same --rounds and --seconds")
-        for name in ("scenarios", "connections", "clients"):  # all that is in the result
+        for name in ("scenarios", "connections", "clients"):  # the names of all that is in the result
             both = {*before["options"][name], *self.found["options"][name]}
             self.found["options"][name] = sorted(
                 both, key=[*SCENARIOS].index if name == "scenarios" else None
@@ -113,9 +113,9 @@ class Run:
         )
 
     def measure(self) -> None:
-        """Licet against the floor in every cell, and against the peers in those that they have part in.
+        """Measure Licet and the floor in every cell, and the peers in the cells that they take part in.
 
-        Between the two: good clients beside floods, and the main cells on another Python.
+        Between the two, measure the main cells on another Python, and good clients beside floods.
         """
         cells = [todo for todo in _cells(self._options) if not self._is_done(todo, "cells")]
         twice = [todo for todo in _python_cells(self._options) if self._python]
@@ -150,7 +150,7 @@ class Run:
             self._keep()
 
     def _measure_pythons(self, cell: Cell, total: int) -> None:
-        """Floor and Licet on the other Python as well, each with a store of its own."""
+        """Measure floor and Licet on both Pythons, each Licet with a store of its own."""
         with ExitStack() as stack:
             others = {
                 kind.name: stack.enter_context(self._on_store(cell, kind, self._python))
@@ -193,7 +193,7 @@ class Run:
         _print_cell(self.found[kept_as][-1], f"{done} of {total}, {left_s / 60:.0f} minutes left")
 
     def _keep(self) -> None:
-        """What there is so far, whatever comes; in one order, whatever was measured first."""
+        """Write the result so far, so that an interruption loses nothing; cells are in a fixed order."""
         ordered = {name: sorted(self.found[name], key=_place) for name in _CELLS}
         self._result.write_text(json.dumps(self.found | ordered, indent=1))
 
@@ -202,8 +202,8 @@ class Run:
 
 
 def run(options: Options, directory: Path, result: Path) -> list[str]:
-    """Measure all, and keep the figures in `result`; the bounds that were missed."""
-    # A run that is ended early ends all that it has started as well, some of which stands still.
+    """Measure everything, write the figures to `result`, and return the bounds that were missed."""
+    # SIGTERM unwinds the stack, so that all started processes end, also the stopped ones.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with ExitStack() as stack:
         measuring = Run(options, directory, result, stack)
@@ -212,7 +212,7 @@ def run(options: Options, directory: Path, result: Path) -> list[str]:
 
 
 def _peer_cells(options: Options) -> list[Cell]:
-    """Peers take no part in cells that are not compared: it would take hours."""
+    """The cells with peers: only those that are compared, as all would take hours."""
     return [
         cell
         for cell in _cells(options)
@@ -238,7 +238,7 @@ def _cells(options: Options) -> Iterator[Cell]:
 
 
 def _place(cell: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Of a cell, in a result."""
+    """The sort key of a cell in a result."""
     return [*SCENARIOS].index(cell["scenario"]), cell["clients"], cell["connections"]
 
 
@@ -256,7 +256,7 @@ def _base(stores: Sequence[Kind], many: int) -> Base:
 
 
 def _starts(kind: Kind) -> list[float]:
-    """Of a server with a tenant of one client: seconds to its first answered grant, several times."""
+    """Seconds from the start of a server with one client to its first answered grant, several times."""
     keys = keyring()
     site, place = Site(keys, plans(1)[:1]), kind.make(keys)
     site.fill(place)

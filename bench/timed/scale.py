@@ -1,9 +1,9 @@
-"""How what a grant costs changes with how much there is: sessions, tenants, clients, seats, nodes.
+"""Measures how the cost of a grant changes with the number of sessions, tenants, clients, seats and nodes.
 
-Each curve has some points; a point is a store of its own, filled by `loading`. Cost is measured twice: of
-batches committed straight away (`direct`), and of a whole server at 32 connections. All points of a curve
-have their turn in each round, and the first round does not count. What matters is processor time, which a
-noisy machine changes little.
+Each curve has some points; a point is a store of its own, filled by `loading`. The cost is measured twice: of
+batches that are committed without a server (`direct`), and of a whole server at 32 connections. All points of
+a curve have a turn in each round, and the first round does not count. The figure to compare is processor
+time, which a noisy machine changes little.
 """
 
 import statistics
@@ -33,7 +33,7 @@ _ASKED_MAX = 10_000
 
 
 class Curve(NamedTuple):
-    """`title` for people; `asked` of a point are the clients that ask in turn, from the first on."""
+    """A curve with its points; `asked_max` is how many clients of a point send requests at most."""
 
     name: str
     title: str
@@ -69,9 +69,9 @@ CURVES = {
 
 
 class Length(NamedTuple):
-    """How many rounds count, the seconds of one of a server's, and other numbers of live sessions.
+    """How many rounds count, the seconds of a server's round, and other numbers of live sessions.
 
-    Ten million are filled in some minutes, and take 2 to 4 GB of the disk of the temporary directory.
+    To fill ten million takes some minutes, and 2 to 4 GB in the temporary directory.
     """
 
     rounds: int
@@ -79,14 +79,14 @@ class Length(NamedTuple):
     sessions: tuple[int, ...] = ()
 
     def of(self, curve: Curve) -> Curve:
-        """A curve with the points that are wanted."""
+        """The curve, for these numbers of live sessions if it is that of sessions."""
         if curve.name != "sessions" or not self.sessions:
             return curve
         return curve._replace(points={count: Shape(sessions=count) for count in self.sessions})
 
 
 def measure(names: Sequence[str], stores: tuple[str, ...], length: Length, directory: Path) -> dict[str, Any]:
-    """All curves."""
+    """Measure the curves."""
     found: dict[str, Any] = {
         "wrk": wrk.must_be_there(),
         "at": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
@@ -134,7 +134,7 @@ def _curve(curve: Curve, kind: Kind, length: Length, directory: Path) -> list[di
 
 
 def _asked(curve: Curve, shape: Shape) -> Sequence[int]:
-    """The clients that ask: those that are late, or as many of the others as may."""
+    """The clients that send requests: the late ones if there are any, else the first `asked_max`."""
     if shape.late:
         return range(shape.clients, shape.clients + shape.late)
     return range(min(curve.asked_max, shape.clients))
@@ -160,7 +160,7 @@ def _grants(store: Direct) -> Taken:
 
 
 def _take_and_give(store: Direct) -> Taken:
-    """As many grants as there is room for, and their ends, again and again: what one of each takes."""
+    """The cost of a grant and its end, of repeated batches with as many grants as there are free seats."""
     rounds = []
     for _ in range(BATCHES):
         grants = store.grants(store.loaded.shape.room)
@@ -178,8 +178,8 @@ def _servers(
             for at, place in loaded.items()
         }
         for at, place in loaded.items():
-            # Until it has answered, it may be starting. And the room that is left to those who are late is
-            # taken: what is measured is a full pool.
+            # The server has started when it answers these. They also take the free seats that are left to
+            # late clients, as a full pool is measured.
             first = _asked(curve, place.shape)[: place.shape.room]
             ask_all(servers[at].url, [place.grant(number) for number in first])
         rounds: dict[int, list[dict[str, float]]] = {at: [] for at in loaded}
@@ -199,13 +199,13 @@ def _requests(curve: Curve, loaded: Loaded) -> list[Request]:
 
 
 def _nodes(kind: Kind, length: Length, directory: Path) -> list[dict[str, Any]]:
-    """One pool that all nodes grant from, and a pool for each; every number of nodes in turn."""
+    """All nodes grant from one pool, or each from its own; for every number of nodes in turn."""
     loaded = Loaded(kind, keyring(), Shape(tenants=NODES, clients=4_000, sessions=4_000))
     found: dict[tuple[int, str], list[dict[str, float]]] = {}
     with ExitStack() as stack:
         nodes = [stack.enter_context(licet(kind, loaded.place)) for _ in range(NODES)]
         for node in nodes:
-            ask_all(node.url, [loaded.grant(0)])  # until it has answered, it may be starting
+            ask_all(node.url, [loaded.grant(0)])  # it has started when it answers this
         for number in range(length.rounds + 1):
             for count in range(1, NODES + 1):
                 for whose in ("one pool", "own pools"):
@@ -236,7 +236,7 @@ def _node_rows(loaded: Loaded, node: Target, path: Path, tenant: int) -> Path:
 
 
 def _round(asked: Sequence[tuple[Target, Path]], seconds: int) -> dict[str, float]:
-    """Load on all of these at once."""
+    """One round with load on all of these servers at once."""
     before = _used(asked)
     with ThreadPoolExecutor(len(asked)) as pool:
         rounds = list(

@@ -1,7 +1,8 @@
-"""What is asked in a measurement, what a right answer to it is, and what it must leave in the journal.
+"""The scenarios of a measurement: their requests, the check of an answer, and the expected journal events.
 
-A scenario makes the rows that a round sends in turn, over and over. A row is a request and what it must have
-been written down as. A round may need sessions of its own first: `Desk` makes them, out of the measured time.
+A scenario makes the rows that a round sends one after another, over and over. A row is a request and the
+event that the journal must have for it. A round may need new sessions first: `RoundContext` begins them,
+before the time is measured.
 """
 
 import json
@@ -28,23 +29,23 @@ from bench.measured.wire import Answer, Request, ask_all
 Event = Literal["granted", "denied", "ended", ""]
 
 MIXED = ("introspect",) * 70 + ("refresh",) * 15 + ("grant",) * 10 + ("logoff",) * 5
-ROUNDS_MAX = 8  # of a cell, its first one included: so often there are clients whose password nobody saw
-_STRIDE = 7919  # a prime: clients come in an order that is not the tables', each once
-_MIX_STRIDE = 37  # and so do the kinds of a mix
+ROUNDS_MAX = 8  # of a cell with its first one; `_password` has new clients for this many rounds
+_STRIDE = 7919  # a prime: each client once, in another order than in the tables
+_MIX_STRIDE = 37  # the same for the kinds of requests in a mix
 
 
 class Row(NamedTuple):
-    """A request, and what the journal calls it."""
+    """A request, and its event in the journal."""
 
     request: Request
     event: Event = ""
 
 
-class Desk(NamedTuple):
-    """What a scenario works with: a set-up, tokens of its sessions, and a server that has them.
+class RoundContext(NamedTuple):
+    """What a scenario needs to make the rows of a round: a set-up, its sessions' tokens, and the server.
 
-    `many` is whether each of many clients asks, or one. `number` counts the rounds; `expected` is how many
-    requests this one may send.
+    `many` is whether many clients send requests, or one. `number` counts the rounds; `expected` is about how
+    many requests this round will send.
     """
 
     site: Site
@@ -53,26 +54,26 @@ class Desk(NamedTuple):
     many: bool
     number: int
     expected: int
-    made: list[int]  # how many sessions it began, one number for each time
+    made: list[int]  # the number of sessions that each call of `new_sessions` began
 
     def tenant(self, many: str = MANY) -> str:
-        """Whose clients ask."""
+        """The tenant whose clients send requests."""
         return many if self.many else single(self.number)
 
     def clients(self, tenant: str) -> list[int]:
-        """The clients of a tenant, in the order in which they ask."""
+        """The clients of a tenant, in the order of their requests."""
         count = self.site.plans[tenant].clients
         return [number * _STRIDE % count for number in range(count)]
 
     def new_sessions(self, tenant: str, count: int) -> list[str]:
-        """The access tokens of so many new sessions."""
+        """Begin this many sessions, and return their access tokens."""
         clients = islice(cycle(self.clients(tenant)), count)
         answers = ask_all(self.url, [self.site.grant(tenant, number) for number in clients])
         self.made.append(len(answers))
         return [json.loads(answer.body)["access_token"] for answer in answers]
 
 
-Rows = Callable[[Desk], list[Row]]
+Rows = Callable[[RoundContext], list[Row]]
 
 
 class Scenario(NamedTuple):
@@ -82,81 +83,87 @@ class Scenario(NamedTuple):
     title: str
     rows: Rows
     is_right: Callable[[int, dict[str, Any]], bool]
-    with_one: bool = True  # whether one client can ask alone
+    with_one: bool = True  # whether it can be measured with one client
     is_refused: bool = False  # whether every answer is a refusal
-    rows_once: float = 0.0  # of the rows, what share may be sent in a round; 0 is all, over and over
-    connections_max: int = 0  # with more of them the server refuses some, as it should; 0 is any number
+    rows_once: float = 0.0  # share of the rows that may be sent in a round, each once; 0: all, repeatedly
+    connections_max: int = 0  # with more connections the server refuses some, as it should; 0: no limit
 
 
-def _grants(desk: Desk, tenant: str, **wanted: str) -> list[Row]:
-    return [Row(desk.site.grant(tenant, client, **wanted), "granted") for client in desk.clients(tenant)]
+def _grants(context: RoundContext, tenant: str, **wanted: str) -> list[Row]:
+    return [
+        Row(context.site.grant(tenant, client, **wanted), "granted") for client in context.clients(tenant)
+    ]
 
 
-def _grant(desk: Desk) -> list[Row]:
-    return _grants(desk, desk.tenant())
+def _grant(context: RoundContext) -> list[Row]:
+    return _grants(context, context.tenant())
 
 
-def _seat(desk: Desk) -> list[Row]:
-    return _grants(desk, desk.tenant(), scope=EACH)
+def _seat(context: RoundContext) -> list[Row]:
+    return _grants(context, context.tenant(), scope=EACH)
 
 
-def _view(desk: Desk) -> list[Row]:
-    return _grants(desk, desk.tenant(), scope="view")
+def _view(context: RoundContext) -> list[Row]:
+    return _grants(context, context.tenant(), scope="view")
 
 
-def _limit(desk: Desk) -> list[Row]:
-    return _grants(desk, LIMITED if desk.many else LIMITED_SINGLE)
+def _limit(context: RoundContext) -> list[Row]:
+    return _grants(context, LIMITED if context.many else LIMITED_SINGLE)
 
 
-def _password(desk: Desk) -> list[Row]:
-    """Each client once in a run of a server: those of later rounds come after those of earlier ones."""
-    rows = _grants(desk, desk.tenant(), password=PASSWORD)
-    first = desk.number * len(rows) // ROUNDS_MAX
+def _password(context: RoundContext) -> list[Row]:
+    """Each client once while a server runs: each round continues after the clients of the last one."""
+    rows = _grants(context, context.tenant(), password=PASSWORD)
+    first = context.number * len(rows) // ROUNDS_MAX
     return [*rows[first:], *rows[:first]]
 
 
-def _denial(desk: Desk) -> list[Row]:
-    tenant = desk.tenant()
-    return [Row(desk.site.grant(tenant, client, scope=SCARCE), "denied") for client in desk.clients(tenant)]
+def _denial(context: RoundContext) -> list[Row]:
+    tenant = context.tenant()
+    return [
+        Row(context.site.grant(tenant, client, scope=SCARCE), "denied") for client in context.clients(tenant)
+    ]
 
 
-def _refresh(desk: Desk) -> list[Row]:
-    tenant = desk.tenant()
-    held = desk.held[tenant]
-    return [Row(desk.site.refresh(tenant, client, held[client].refresh)) for client in desk.clients(tenant)]
+def _refresh(context: RoundContext) -> list[Row]:
+    tenant = context.tenant()
+    held = context.held[tenant]
+    return [
+        Row(context.site.refresh(tenant, client, held[client].refresh)) for client in context.clients(tenant)
+    ]
 
 
-def _introspect(desk: Desk) -> list[Row]:
-    tenant = desk.tenant()
-    held = desk.held[tenant]
-    return [Row(desk.site.introspect(tenant, held[client].access)) for client in desk.clients(tenant)]
+def _introspect(context: RoundContext) -> list[Row]:
+    tenant = context.tenant()
+    held = context.held[tenant]
+    return [Row(context.site.introspect(tenant, held[client].access)) for client in context.clients(tenant)]
 
 
-def _verify(desk: Desk) -> list[Row]:
-    tenant = desk.tenant()
-    held = desk.held[tenant]
-    return [Row(desk.site.verify(tenant, held[client].access)) for client in desk.clients(tenant)]
+def _verify(context: RoundContext) -> list[Row]:
+    tenant = context.tenant()
+    held = context.held[tenant]
+    return [Row(context.site.verify(tenant, held[client].access)) for client in context.clients(tenant)]
 
 
-def _logoff(desk: Desk) -> list[Row]:
-    """Grants and logoffs in turn: as many seats are given back as are taken."""
-    tenant = desk.tenant(COMING)
-    grants = cycle(_grants(desk, tenant))
-    return list(chain.from_iterable(zip(grants, _ends(desk, tenant, 0.5), strict=False)))
+def _logoff(context: RoundContext) -> list[Row]:
+    """Grants and logoffs in turn: as many seats are returned as are taken."""
+    tenant = context.tenant(COMING)
+    grants = cycle(_grants(context, tenant))
+    return list(chain.from_iterable(zip(grants, _ends(context, tenant, 0.5), strict=False)))
 
 
-def _ends(desk: Desk, tenant: str, share: float) -> list[Row]:
-    tokens = desk.new_sessions(tenant, int(desk.expected * share) + 100)
-    return [Row(desk.site.logoff(tenant, token), "ended") for token in tokens]
+def _ends(context: RoundContext, tenant: str, share: float) -> list[Row]:
+    tokens = context.new_sessions(tenant, int(context.expected * share) + 100)
+    return [Row(context.site.logoff(tenant, token), "ended") for token in tokens]
 
 
-def _mixed(desk: Desk) -> list[Row]:
-    """As MIXED says; the logoffs are of sessions of other clients, and each is of another one."""
-    ends = _ends(desk, desk.tenant(COMING), MIXED.count("logoff") / len(MIXED))
+def _mixed(context: RoundContext) -> list[Row]:
+    """Requests in the shares of MIXED; each logoff ends another session, of other clients."""
+    ends = _ends(context, context.tenant(COMING), MIXED.count("logoff") / len(MIXED))
     kinds = {
-        "introspect": cycle(_introspect(desk)),
-        "refresh": cycle(_refresh(desk)),
-        "grant": cycle(_grant(desk)),
+        "introspect": cycle(_introspect(context)),
+        "refresh": cycle(_refresh(context)),
+        "grant": cycle(_grant(context)),
     }
     order = [MIXED[number * _MIX_STRIDE % len(MIXED)] for number in range(len(MIXED))]
     rows: list[Row] = []
@@ -239,15 +246,15 @@ SCENARIOS = {
 
 
 class WrongAnswer(Exception):
-    """An answer was not what it must be: the figures are worth nothing."""
+    """An answer was wrong, so that the figures are worth nothing."""
 
 
 class TooFewRows(Exception):
-    """A server was faster than expected, and was sent again what may be sent once only."""
+    """A server was faster than expected, and got rows twice that may be sent once only."""
 
 
 def check_answers(scenario: Scenario, answers: Sequence[Answer]) -> None:
-    """Return if these answers are right, and no two are of one new session.
+    """Return if these answers are right, and no two have the token of the same new session.
 
     Raises WrongAnswer.
     """
@@ -263,7 +270,7 @@ def check_answers(scenario: Scenario, answers: Sequence[Answer]) -> None:
 
 
 def events(rows: Sequence[Row], sent: int) -> Counter[str]:
-    """What the first so many requests must be written down as; the rows come round."""
+    """The events in the journal of the first `sent` requests; the rows repeat."""
     rounds, rest = divmod(max(0, sent), len(rows))
     found: Counter[str] = Counter(
         {key: count * rounds for key, count in Counter(row.event for row in rows).items()}

@@ -1,13 +1,13 @@
-"""What a server takes before anybody works with it: the time of its start, and its memory while it is idle.
+"""Measures the start of a server: the time until its first answer, and its memory while it is idle.
 
     start -> first answered grant -> idle -> first page of the dashboard -> idle
 
 The rules:
 
-- Elapsed time depends on what else the machine does; the processor's time of all processes of the server
-  stands beside it, and depends on that far less.
-- Memory is what the kernel says of each process: resident, and proportional, in which a page that several
-  processes share counts for each of them in part. It is read when nothing has changed for a moment.
+- Elapsed time depends on what else the machine does. The processor time of all processes of the server, which
+  is given beside it, depends on that far less.
+- Memory is the kernel's figure for each process: resident, and proportional, where a page that several
+  processes share is divided among them. It is read after the server was idle for IDLE_S.
 """
 
 import json
@@ -27,7 +27,7 @@ from bench.measured.tenants import Plan, Site
 from bench.measured.wire import Request, ask_all
 
 TENANT: Final = "Many"
-IDLE_S: Final = 2.0  # after which a server counts as idle: every loop beside the requests had a turn
+IDLE_S: Final = 2.0  # a server counts as idle after this: every background loop has run once
 _PACKAGES_MAX: Final = 25
 _MB: Final = 1e6
 
@@ -42,26 +42,26 @@ class Process(NamedTuple):
 
 
 class Idle(NamedTuple):
-    """The processes of a server that is idle."""
+    """The memory of the processes of an idle server."""
 
     processes: list[Process]
 
     @property
     def resident(self) -> float:
-        """Of all, in MB; what they share counts for each."""
+        """The sum in MB; shared pages count once for each process."""
         return sum(it.resident for it in self.processes)
 
     @property
     def proportional(self) -> float:
-        """Of all, in MB; what they share counts once."""
+        """The sum in MB; shared pages count once."""
         return sum(it.proportional for it in self.processes)
 
 
 class Start(NamedTuple):
-    """One start."""
+    """The figures of one start."""
 
     elapsed_s: float  # until the first grant was answered
-    cpu_s: float  # of all processes, until then
+    cpu_s: float  # processor time of all processes, until then
     before_page: Idle
     page_s: float  # from the request for the first page of the dashboard to its answer
     page_cpu_s: float
@@ -69,7 +69,7 @@ class Start(NamedTuple):
 
 
 def measure(kind: Kind, rounds: int) -> Iterator[Start]:
-    """Starts of a server with one tenant of 100 clients; the first warms up, and does not count."""
+    """Measure starts of a server with one tenant of 100 clients; the first one does not count."""
     keys = keyring()
     site = Site(keys, [Plan(TENANT, 100)])
     place = kind.make(keys)
@@ -106,7 +106,7 @@ def _start(place: Place, request: Request) -> Start:
 
 
 def _admin_url(log: Path) -> str:
-    """Where the dashboard is, as soon as the log says so."""
+    """Wait until the log has the URL of the dashboard, and return it."""
     give_up_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up_s:
         for line in log.read_text(errors="replace").splitlines():
@@ -118,7 +118,7 @@ def _admin_url(log: Path) -> str:
 
 
 def idle(pid: int) -> Idle:
-    """The memory of a server and its children as it is now."""
+    """The current memory of a server and its child processes."""
     return Idle([_memory(it, "server" if it == pid else "committer") for it in families([pid])])
 
 
@@ -130,7 +130,7 @@ def _memory(pid: int, name: str) -> Process:
 
 
 def report(name: str, starts: list[Start]) -> Iterator[str]:
-    """The lines for a reader; of several starts the middle one's."""
+    """The result in lines: medians of the times, and the memory of the last start."""
     yield (
         f"{name}: first grant after {middle([it.elapsed_s for it in starts]):.2f} s,"
         f" {middle([it.cpu_s for it in starts]):.2f} s of the processor;"
@@ -148,7 +148,7 @@ def middle(values: list[float]) -> float:
 
 
 def as_json(starts: list[Start]) -> list[dict[str, Any]]:
-    """As it is kept in a result."""
+    """The starts as they are in a result file."""
     return [
         it._asdict()
         | {
@@ -160,7 +160,7 @@ def as_json(starts: list[Start]) -> list[dict[str, Any]]:
 
 
 def imports(module: str) -> Iterator[str]:
-    """What importing a module takes, by package, in milliseconds of this machine; the slowest first."""
+    """The time to import a module, by package, in milliseconds, the slowest first."""
     command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
     spent: Counter[str] = Counter()

@@ -15,14 +15,14 @@ _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class NoWrk(Exception):
-    """There is no load generator; the text says where to get it."""
+    """The load generator wrk is missing; the message says where to get it."""
 
 
 class Round(NamedTuple):
-    """What wrk says of one round.
+    """The figures of wrk for one round.
 
-    `rate` is answers a second, `p50_ms` and `p99_ms` what half and ninety-nine of a hundred took at most.
-    `refused` answers had a status of 400 or more; `broken` requests had none. `wrk_cpu_s` is what it took.
+    `rate` is answers a second; `p50_ms` and `p99_ms` are percentiles of the latency. `refused` answers had a
+    status of 400 or more; `broken` requests had no answer. `wrk_cpu_s` is the processor time of wrk itself.
     """
 
     answers: int
@@ -48,7 +48,7 @@ def must_be_there() -> str:
 
 
 def load(url: str, rows: Path, *, connections: int, seconds: int, answers: Path | None = None) -> Round:
-    """Send the requests of a file of `write_rows` for so long. With `answers`, keep the answers there."""
+    """Send the requests of a file of `write_rows` for `seconds`. Write the answers to `answers`, if given."""
     asked = command(url, rows, connections=connections, seconds=seconds)
     if answers is not None:
         asked.append(str(answers))
@@ -60,7 +60,7 @@ def load(url: str, rows: Path, *, connections: int, seconds: int, answers: Path 
 
 
 def command(url: str, rows: Path, *, connections: int, seconds: int) -> list[str]:
-    """What sends the requests of a file of `write_rows` for so long."""
+    """The command that sends the requests of a file of `write_rows` for `seconds`."""
     return [
         *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
         *("--timeout", "20s", "--latency", "--script", str(_SCRIPT), url, "--", str(rows)),
@@ -68,9 +68,9 @@ def command(url: str, rows: Path, *, connections: int, seconds: int) -> list[str
 
 
 def read_report(text: str, wrk_cpu_s: float = 0.0) -> Round:
-    """What wrk printed, as a round.
+    """Parse what wrk printed.
 
-    Raises ValueError when it says nothing of what is wanted.
+    Raises ValueError when a figure is missing.
     """
     totals = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", text)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
@@ -98,7 +98,7 @@ def _percentile(text: str, name: str) -> float:
 
 
 def write_rows(path: Path, url: str, requests: Sequence[Request]) -> Path:
-    """Requests to a server in a file for `load`."""
+    """Write requests to a server into a file for `load`."""
     host = host_of(url)
     rows = [request.raw(host) for request in requests]
     assert not any(b"\0" in row for row in rows), "a NUL stands between requests"
@@ -107,6 +107,6 @@ def write_rows(path: Path, url: str, requests: Sequence[Request]) -> Path:
 
 
 def read_answers(path: Path) -> list[Answer]:
-    """The answers that `load` kept."""
+    """Read the answers that `load` wrote."""
     lines = path.read_bytes().splitlines()
     return [Answer(int(status), body) for status, _, body in (line.partition(b" ") for line in lines)]
