@@ -78,7 +78,7 @@ def _with_id(words: Words, product: str) -> str:
         return product
     word = words.take("")
     if not word.lower().startswith("id="):
-        raise NotWrittenSo(f"{words.option} ends with id=NNN, or before {shown(word)}")
+        raise NotWrittenSo(f"{words.option} has a word too many, which is no id=NNN: {shown(word)}")
     return f"{product}:{word}"
 
 

@@ -114,7 +114,9 @@ class _Translating:
             self._fates.left_out(line, str(fault))
             return
         if not everyone and rule.who is not Who.EACH_GROUP:
-            self._fates.wrong(line, f"no GROUP line says who is in {shown(rule.name)}")
+            self._fates.wrong(
+                line, f"no GROUP line says who is in {shown(rule.name)}; add one, or take this line out"
+            )
             return
         if not pools:
             self._fates.left_out(line, f"tenant {self._tenant.name} has no pool")

@@ -27,7 +27,7 @@ class Words:
     def take(self, what: str) -> str:
         """The next word; `what` it has to be is told when there is none."""
         if self._at == len(self._words):
-            raise NotWrittenSo(f"{self.option} ends before {what}")
+            raise NotWrittenSo(f"{self.option} lacks {what}")
         self._at += 1
         return self._words[self._at - 1]
 
@@ -72,7 +72,7 @@ class Words:
     def end(self) -> None:
         """Return if nothing is left."""
         if self.left():
-            raise NotWrittenSo(f"{self.option} ends before {shown(self._words[self._at])}")
+            raise NotWrittenSo(f"{self.option} has a word too many: {shown(self._words[self._at])}")
 
 
 class Unmatchable(NamedTuple):
@@ -85,7 +85,7 @@ class Unmatchable(NamedTuple):
     def read(self, words: Words) -> Statement:
         """Its statement, if it is as long as it has to be."""
         for _ in range(self.least):
-            words.take("all that belongs to it")
+            words.take("a word that belongs to it")
         if self.most is None:
             words.skip()
         for _ in range(self.least, self.most or 0):
