@@ -1,4 +1,4 @@
-"""An interactive Bash in a terminal, with Readline and job control: `licet` starts there as a program."""
+"""An interactive Bash in a terminal, with Readline and job control, where `licet` starts as a program."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ _COMMAND = ("env", "--default-signal=HUP", "setsid", "--ctty", "bash", "--noprof
 
 
 class Bash(TerminalScreen):
-    """What it writes is read as of any `TerminalScreen`."""
+    """Bash in a pseudo-terminal; its output is read as that of any `TerminalScreen`."""
 
     def __init__(self, home: Path, data: Path) -> None:
         screen, other = pty.openpty()
@@ -29,24 +29,24 @@ class Bash(TerminalScreen):
         os.close(other)
 
     def type(self, keys: str, expected: str) -> str:
-        """Type, and look until this is on the screen; what has come up to there."""
+        """Type `keys`, wait for `expected` on the screen, and return the output up to there."""
         self.press(keys)
         return self.read_until(expected)
 
     def resize(self, columns: int, lines: int) -> None:
-        """Give the terminal another size; what runs in it is signalled."""
+        """Change the size of the terminal, which signals the programs in it."""
         self.forget()
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def close(self) -> None:
-        """Close the terminal: all that runs in it hears of that."""
+        """Close the terminal, which hangs up all programs in it."""
         os.close(self.descriptor)
         self._process.wait(WAIT_S)
 
 
 @contextmanager
 def bash(home: Path, data: Path) -> Iterator[Bash]:
-    """A Bash whose home is a directory of the test, and whose store is there."""
+    """A Bash with this home directory and this data directory."""
     shell = Bash(home, data)
     try:
         yield shell

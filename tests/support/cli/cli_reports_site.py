@@ -1,4 +1,4 @@
-"""A data directory with a tenant, whose reports are printed by the command line."""
+"""A data directory with a tenant, for tests of the command line's reports."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from support.once.made_once import empty_store
 
 
 class Site:
-    """A data directory, in which the clock stands some time before now."""
+    """A data directory whose events happen `ago_s` seconds before now."""
 
     def __init__(self, data: Path, tenant: Tenant, *, ago_s: float = 60) -> None:
         self.data = data
@@ -33,5 +33,5 @@ class Site:
             assert not isinstance(outcome, Exception), outcome
 
     def run(self, verb: str, *arguments: str, exit_code: int = 0) -> Result:
-        """Run a verb whose output is no terminal."""
+        """Run a command whose output is not a terminal."""
         return run(verb, "--data", str(self.data), *arguments, exit_code=exit_code)

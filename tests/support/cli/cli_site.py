@@ -1,4 +1,4 @@
-"""A data directory as `licet init` makes it, and the command line at work on it."""
+"""A data directory that `licet init` made, and the command line on it."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ TENANT = "Jim_Test"
 
 
 class Desk:
-    """One data directory."""
+    """A data directory, with the commands that a test runs on it."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -32,15 +32,15 @@ class Desk:
         self._sids = count(1)
 
     def run(self, *arguments: str, stdin: str | None = None, exit_code: int = 0) -> Result:
-        """Run a verb on it, piped; where it is, the environment says."""
+        """Run a command, piped. The environment names the data directory."""
         return run(*arguments, stdin=stdin, exit_code=exit_code, LICET_DATA=str(self.data))
 
     def out(self, *arguments: str, stdin: str | None = None) -> str:
-        """What a verb prints when it is done."""
+        """The output of a command that succeeds."""
         return self.run(*arguments, stdin=stdin).stdout
 
     def error(self, *arguments: str, exit_code: int = 1, stdin: str | None = None) -> str:
-        """The one line in which a verb says why it is not done."""
+        """The message of a command that fails, which must be one line."""
         result = self.run(*arguments, exit_code=exit_code, stdin=stdin)
         assert not result.stdout
         (line,) = result.stderr.splitlines()
@@ -49,22 +49,22 @@ class Desk:
         return text
 
     def json(self, *arguments: str) -> Any:
-        """What a verb prints as JSON."""
+        """The output of a command with `--json`."""
         return json.loads(self.out(*arguments, "--json"))
 
     def tenant(self) -> Tenant:
-        """Its tenant, as the store has it."""
+        """The tenant, read from the store."""
         store = SqliteStore(self.store_file, SystemClock())
         tenant = _tenant(store)
         store.close()
         return tenant
 
     def store(self) -> SqliteStore:
-        """Its store; to be closed."""
+        """Its store, which the caller must close."""
         return SqliteStore(self.store_file, SystemClock())
 
     def grant(self, client_id: str, *scopes: str) -> str:
-        """A client gets a session; its name."""
+        """Begin a session of a client, and return its identifier."""
         store = SqliteStore(self.store_file, SystemClock())
         tenant = _tenant(store)
         client = tenant.clients[client_id]
@@ -93,7 +93,7 @@ def _tenant(store: SqliteStore) -> Tenant:
 
 
 def new_desk(data: Path) -> Path:
-    """A tenant of 5 seats with the user TC and the client TestClientId; tests copy it."""
+    """A data directory with a tenant of 5 seats, the user TC and the client TestClientId."""
     return Path(shutil.copytree(copied_from("desk", _make) / "licet-data", data))
 
 
@@ -105,5 +105,5 @@ def _make(directory: Path) -> None:
 
 
 def copy_of(made: Path, place: Path) -> Desk:
-    """A desk of one's own."""
+    """A copy of a data directory for one test."""
     return Desk(Path(shutil.copytree(made, place / "licet-data")))

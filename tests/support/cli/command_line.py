@@ -1,4 +1,4 @@
-"""The command line as its caller meets it: piped, and in a terminal."""
+"""Runs the command line, piped or in a terminal."""
 
 import os
 import pty
@@ -17,7 +17,7 @@ from support.server.served import HASHED_WITH
 
 
 def run(*arguments: str, stdin: str | None = None, exit_code: int = 0, **variables: str) -> Result:
-    """Run a verb whose output is no terminal; a password is as cheap to hash as by a server of tests."""
+    """Run a command whose output is not a terminal. Passwords are hashed with the low cost of tests."""
     with _cheap_passwords():
         result = CliRunner(env=variables).invoke(app, arguments, input=stdin)
     assert result.exit_code == exit_code, (result.output, result.exception)
@@ -37,7 +37,7 @@ def _cheap_passwords() -> Iterator[None]:
 
 
 class Terminal(TerminalScreen):
-    """A verb that runs in a terminal of 24 lines of 80 columns. Once it has ended, `text` is all it wrote."""
+    """A command in a terminal of 24 lines of 80 columns. After its end, `text` is all that it wrote."""
 
     def __init__(self, *arguments: str) -> None:
         keyboard, screen = pty.openpty()
@@ -54,14 +54,14 @@ class Terminal(TerminalScreen):
         os.close(screen)
 
     def ended(self) -> int:
-        """The exit code, once it has ended."""
+        """Wait for the end, and return the exit code."""
         self._raw = self.read_all()
         return self.process.wait(WAIT_S)
 
     @property
     def raw(self) -> str:
-        """All that it wrote, with what moves the cursor."""
-        assert self._raw is not None, "more may come; what has come is what read_until returns"
+        """All that it wrote, with control sequences."""
+        assert self._raw is not None, "the program may write more: use read_until before its end"
         return self._raw
 
     @property
@@ -70,7 +70,7 @@ class Terminal(TerminalScreen):
         return without_colours(self.raw)
 
     def close(self) -> None:
-        """Let nothing run on."""
+        """Kill the program, and close the terminal."""
         self.process.kill()
         self.process.wait(WAIT_S)
         os.close(self.descriptor)
@@ -78,7 +78,7 @@ class Terminal(TerminalScreen):
 
 @contextmanager
 def terminal(*arguments: str) -> Iterator[Terminal]:
-    """Run a verb in a terminal."""
+    """Run a command in a terminal."""
     terminal = Terminal(*arguments)
     try:
         yield terminal

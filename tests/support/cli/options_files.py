@@ -1,4 +1,4 @@
-"""A tenant for options files, and what becomes of the lines of one."""
+"""A tenant for options files, and the translation of such files."""
 
 from types import MappingProxyType
 
@@ -28,7 +28,7 @@ def tenant(*pools: Pool) -> Tenant:
 
 
 def read(text: str | bytes, form: str = "flexnet") -> Reading:
-    """An options file of a format, or of that which it is recognised as."""
+    """Read an options file of this format; with "" the format is recognised."""
     return READERS[form](text.encode() if isinstance(text, str) else text)
 
 
@@ -40,7 +40,7 @@ def translated(
     pools: dict[str, str] | None = None,
     users: dict[str, str] | None = None,
 ) -> Translation:
-    """What a file says of the tenant; anne is AN and bob is BO, if no others are given."""
+    """Translate a file for a tenant; by default the login anne is AN and bob is BO."""
     names = Names(users=users or LOGINS, pools=pools or {})
     return translate(read(text, form), of or tenant(), names, disagreements)
 
@@ -48,18 +48,18 @@ def translated(
 def told(
     text: str, form: str = "flexnet", *, of: Tenant | None = None, users: dict[str, str] | None = None
 ) -> list[tuple[int, str]]:
-    """The lines that are not kept, and why."""
+    """The lines that are left out or wrong, with the reasons."""
     outcomes = translated(text, form, of=of, users=users).outcomes
     return [(it.line.first, it.why) for it in outcomes if it.fate in {Fate.LEFT_OUT, Fate.WRONG}]
 
 
 def all_kept(text: str, form: str = "flexnet", *, of: Tenant | None = None) -> Translation:
-    """What a file says of which every line is kept."""
+    """Translate a file, all of whose lines must be kept."""
     done = translated(text, form, of=of)
     assert {it.fate for it in done.outcomes} <= {Fate.KEPT, Fate.NOTHING}, done.outcomes
     return done
 
 
 def one(text: str, form: str = "flexnet") -> Outcome:
-    """What becomes of the last line."""
+    """The outcome of the last line."""
     return translated(text, form).outcomes[-1]

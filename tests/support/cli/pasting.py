@@ -1,9 +1,9 @@
-"""An interactive shell in a real terminal, into which lines are pasted as a user pastes them.
+"""An interactive shell in a real terminal, into which a test pastes lines as a user does.
 
-All lines of a block are sent at once, so that what asks in between takes the next line for its answer: as it
-happens to a reader whose terminal pastes line by line. The shell has a pseudo-terminal of its own as its
-controlling terminal, with job control and the expansion of history. Each `licet` is forked there
-(`terminal_keeper.py`), unless the shell `is_executed`: then it starts as a program.
+All lines of a block are sent at once, so that a command that prompts takes the next line for its answer, as
+in a terminal that pastes line by line. The shell has a pseudo-terminal as its controlling terminal, with job
+control and history expansion. Each `licet` is forked there (`terminal_keeper.py`); with `is_executed` it
+starts as a program.
 """
 
 import fcntl
@@ -26,18 +26,18 @@ from typing import Any, Final
 from support.cli import terminal_keeper
 from support.server.nursery import Program
 
-PATIENCE_S: Final = 60.0  # for what must happen: a test that waits as long as this has failed
+PATIENCE_S: Final = 60.0  # how long to wait for what must happen; longer is a failure
 LINES, COLUMNS = 50, 200  # so wide that no table folds
 _FUNCTION: Final = "BASH_FUNC_licet%%"  # how Bash passes on a function
 _DONE: Final = "-- done:"
-_CHUNK = 1024  # of the 4096 bytes that wait in a terminal until they are read
+_CHUNK = 1024  # bytes at a time; a terminal buffers 4096
 _CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b\][^\x07]*\x07|\x1b[=>]|([\r\n])")
 
 
 class Shell:
-    """Bash in a terminal. It echoes nothing and has no prompt: what is seen is what the commands print.
+    """Bash in a terminal without echo and prompt, so that the screen has only the output of the commands.
 
-    With `variables` in the environment another Bash has its `licet` forked as well.
+    With `variables` in its environment, another Bash forks its `licet` as well.
     """
 
     def __init__(self, directory: Path, environment: Mapping[str, str], *, is_executed: bool = False) -> None:
@@ -54,7 +54,7 @@ class Shell:
         streams: dict[str, Any] = {"stdin": other, "stdout": other, "stderr": other}
         variables |= self.variables
         if is_executed:
-            # The terminal is closed by a hang-up, which nohup has its programs ignore.
+            # `close` ends the shell by a hang-up, which is ignored if the tests run under nohup.
             command = ["env", "--default-signal=HUP", "setsid", "--ctty", *terminal_keeper.BASH]
             self._process = subprocess.Popen(command, cwd=directory, env=variables, **streams)
         else:
@@ -65,7 +65,7 @@ class Shell:
         self.paste("PS1= PS2=")
 
     def paste(self, lines: str) -> tuple[str, int]:
-        """What is on the screen after these lines, and the exit code of the last one."""
+        """Paste lines, and return the screen after them with the exit code of the last one."""
         waiting = f"{lines.rstrip()}\nprintf '\\n%s%s\\n' '{_DONE}' $?\n".encode()
         printed = b""
         until_s = time.monotonic() + PATIENCE_S
@@ -81,7 +81,7 @@ class Shell:
         return seen(text).strip(), int(found[1])
 
     def close(self) -> None:
-        """Close the terminal: all that runs in it hears of that."""
+        """Close the terminal, which hangs up all programs in it."""
         os.killpg(self._process.pid, signal.SIGHUP)
         os.close(self._screen)
         try:
@@ -93,7 +93,7 @@ class Shell:
 
 
 def seen(text: str) -> str:
-    """What a terminal shows of a text: without colours, and without what was written over or erased again."""
+    """The text that a terminal shows: without colours, and without what was overwritten or erased."""
     lines: list[list[str]] = [[]]
     row = column = at = 0
     for found in _CONTROL.finditer(text):

@@ -1,7 +1,7 @@
-"""Reads what a program writes to a terminal, which arrives bit by bit.
+"""Reads the output of a program in a terminal, which arrives in pieces.
 
-So there is no text of a screen to look at while the program runs: a test waits for something, and is given
-what has come up to there. What follows may not have come yet; what came before is not found again.
+While the program runs, a test cannot read the whole screen: it waits for an expected text, and gets the
+output up to there. The rest may not have arrived yet; what was returned once is not found again.
 """
 
 import os
@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-WAIT_S: Final = 100.0  # for what must happen: far more than it needs, and less than a test may take
-_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*(?:[A-Za-z]|$)|$)")  # also one whose end has not come
+WAIT_S: Final = 100.0  # how long to wait for what must happen; less than the time limit of a test
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*(?:[A-Za-z]|$)|$)")  # also an incomplete one at the end
 
 
 class TerminalScreen:
-    """The side of a pseudo-terminal on which a person sits."""
+    """The user's side of a pseudo-terminal."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -24,13 +24,13 @@ class TerminalScreen:
         self._seen = 0  # characters
 
     def press(self, keys: str) -> None:
-        """Press these keys."""
+        """Send these keys."""
         os.write(self.descriptor, keys.encode())
 
     def read_until(self, expected: str | Callable[[str], bool]) -> str:
-        """What has come since the last call, without colours, up to and with this.
+        """Wait for `expected`, and return the output since the last call up to its end, without colours.
 
-        Where this is a condition: all that has come, once it is true of that.
+        If `expected` is a condition, return all output since the last call as soon as it meets the condition.
         """
         deadline = time.monotonic() + WAIT_S
         while (found := _end_of(expected, self._unseen())) is None:
@@ -39,7 +39,7 @@ class TerminalScreen:
         return self._text()[self._seen - found : self._seen]
 
     def read_all(self) -> str:
-        """All that was ever written, with what moves the cursor, once nobody writes any more."""
+        """Wait until the other side is closed, and return all output with control sequences."""
         deadline = time.monotonic() + WAIT_S
         while self._read_more(deadline):
             pass
@@ -47,7 +47,7 @@ class TerminalScreen:
         return self._written.decode(errors="replace")
 
     def forget(self) -> None:
-        """Look for nothing of what has come until now."""
+        """Skip the output so far."""
         self._seen = len(self._text())
 
     def _text(self) -> str:
@@ -57,7 +57,7 @@ class TerminalScreen:
         return self._text()[self._seen :]
 
     def _read_more(self, deadline: float) -> bool:
-        """Whether there was something; not so when nothing comes any more."""
+        """Read a piece; False if the other side is closed or the deadline has passed."""
         if not select.select([self.descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
             return False
         try:
@@ -69,12 +69,12 @@ class TerminalScreen:
 
 
 def without_colours(written: str) -> str:
-    """The text alone of what was written to a terminal."""
+    """The text of the output, without control sequences."""
     return _ESCAPES.sub("", written)
 
 
 def _end_of(expected: str | Callable[[str], bool], text: str) -> int | None:
-    """Where it ends, in this text; None where it is not there."""
+    """Where `expected` ends in this text; None if it is not there."""
     if isinstance(expected, str):
         at = text.find(expected)
         return None if at < 0 else at + len(expected)

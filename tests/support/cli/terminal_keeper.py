@@ -1,9 +1,9 @@
-"""The first process of a terminal: it runs Bash there, and forks each `licet` that is typed: `... ADDRESS`.
+"""The first process of a terminal: it runs Bash there, and forks a process for each `licet` that is typed.
 
-A verb that starts as a program takes half a second of the processor, nearly all of it for imports. This
-process is forked by the nursery, and so has imported them. What is typed is a small program that passes on
-its arguments, its environment, its umask and its files, and then ends as the one that was forked for it.
-That one is in the same terminal and the same job: it may ask there, and hears of Ctrl-C.
+A command that starts as a program takes half a second of processor time, nearly all of it for imports. This
+process is forked by the nursery, and has imported everything. In its shell, `licet` is a small program that
+sends its arguments, environment, umask and files here, and ends with the exit status of the forked process.
+The forked process is in the same terminal and the same job: it can prompt there, and receives Ctrl-C.
 """
 
 import os
@@ -47,7 +47,7 @@ _ORDER_BYTES_MAX = 1 << 18
 
 
 def write_typed(directory: Path) -> None:
-    """Make the program in this directory, beside the socket by which it orders."""
+    """Write the small program `licet` into this directory, beside the socket of this process."""
     program = directory / "licet"
     text = _TYPED.format(python=sys.executable, address=str(directory / SOCKET), program=_PROGRAM)
     program.write_text(text, encoding="utf-8")
@@ -55,35 +55,35 @@ def write_typed(directory: Path) -> None:
 
 
 def _keep(address: str) -> None:
-    """Run Bash in this terminal, until it ends."""
+    """Run Bash in this terminal, and serve its `licet` until it ends."""
     ioctl(0, termios.TIOCSCTTY, 0)
     orders = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     orders.bind(address)
     orders.listen()
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup has its programs ignore
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored under nohup
     for number in (signal.SIGINT, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)
     if os.fork() == 0:
         os.setpgid(0, 0)
-        os.tcsetpgrp(0, os.getpgrp())  # the keyboard is for this job
+        os.tcsetpgrp(0, os.getpgrp())  # Bash is the foreground job
         for number in (signal.SIGINT, signal.SIGTTOU):
             signal.signal(number, signal.SIG_DFL)
-        os.execvp(BASH[0], BASH)  # noqa: S606 - it is one
-    for descriptor in (0, 1, 2):  # the terminal is Bash's
+        os.execvp(BASH[0], BASH)  # noqa: S606 - a shell is wanted
+    for descriptor in (0, 1, 2):  # only Bash uses the terminal
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody is waited for here
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are not waited for here
     while True:
         order, _ = orders.accept()
         with order:
             if os.fork() == 0:
                 orders.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it says how the other one ends of it
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it must outlive the process it reports on
                 end_after(partial(_follow, order))
 
 
 def _follow(order: socket.socket) -> None:
-    """Fork what was typed, and say how it ended."""
+    """Fork a process for the typed command, and report its exit status."""
     message, descriptors, _, _ = socket.recv_fds(order, _ORDER_BYTES_MAX, 3)
     job, mask, directory, count, *texts = os.fsdecode(message).split("\0")
     arguments, environment = texts[: int(count)], dict(it.split("=", 1) for it in texts[int(count) :])
@@ -104,10 +104,10 @@ def _follow(order: socket.socket) -> None:
 def _be(
     job: int, directory: str, arguments: list[str], environment: Mapping[str, str], descriptors: list[int]
 ) -> None:
-    """Be what was typed, and end."""
+    """Run the typed command in this process, and end."""
     try:
         os.setpgid(0, job)
-    except PermissionError:  # it was typed in another terminal, or in none
+    except PermissionError:  # the command was typed in another terminal, or in none
         os.setsid()
     for number in (signal.SIGINT, signal.SIGTTOU, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""A program that calls an API with `LicetAuth`, in both of its kinds, by a clock that moves when told to."""
+"""Programs that call an API with `LicetAuth`, with threads or asyncio, on a clock that a test moves."""
 
 import asyncio
 import threading
@@ -12,11 +12,11 @@ from licet.client import LicetAuth
 from licet.client.clock import Timing
 from support.web.http_site import PATIENCE_S, Asked, Reply, Site, says
 
-CONTEXT = httpx.create_ssl_context()  # making one takes longer than a request
+CONTEXT = httpx.create_ssl_context()  # shared: to make one takes longer than a request
 
 
 class ManualTiming(Timing):
-    """Time that moves when told to, and over pauses; all jitter is the longest there may be."""
+    """A clock that a test moves, and that every pause moves. The jitter is always the longest."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -24,23 +24,23 @@ class ManualTiming(Timing):
         self.paused: Callable[[], object] = lambda: None
 
     def now_s(self) -> float:
-        """Seconds."""
+        """The time in seconds."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Move the clock forward."""
         self.now += seconds
 
     def pause(self, seconds: float, closed: threading.Event) -> None:  # noqa: ARG002 - not in real time
-        """Move on over a pause."""
+        """Move the clock forward by the pause."""
         self._pause(seconds)
 
     async def apause(self, seconds: float) -> None:
-        """The same."""
+        """The same, as a coroutine."""
         self._pause(seconds)
 
     def jitter_s(self, up_to_s: float) -> float:
-        """The longest."""
+        """The longest jitter that is allowed."""
         return up_to_s
 
     def _pause(self, seconds: float) -> None:
@@ -50,23 +50,23 @@ class ManualTiming(Timing):
 
 
 class Program(Protocol):
-    """A program of one kind: it calls, logs off, and closes."""
+    """What both kinds of programs can do."""
 
     def call(self, auth: LicetAuth, method: str, url: str, **options: Any) -> httpx.Response:
-        """The answer to a request."""
+        """Send a request, and return the answer."""
 
     def log_off(self, auth: LicetAuth) -> bool:
         """Log off."""
 
     def within(self, auth: LicetAuth, url: str) -> httpx.Response:
-        """The answer to a request in the auth's own block."""
+        """Send a request in a `with` block of the auth, and return the answer."""
 
 
 class Threads:
-    """A program that waits for its answers."""
+    """A program that blocks while it waits."""
 
     def call(self, auth: LicetAuth, method: str, url: str, **options: Any) -> httpx.Response:
-        """The answer to a request."""
+        """Send a request, and return the answer."""
         follow = options.pop("follow_redirects", False)
         with httpx.Client(auth=auth, timeout=PATIENCE_S, verify=CONTEXT, follow_redirects=follow) as api:
             return api.request(method, url, **options)
@@ -76,16 +76,16 @@ class Threads:
         return auth.log_off()
 
     def within(self, auth: LicetAuth, url: str) -> httpx.Response:
-        """The answer to a request in the auth's own block."""
+        """Send a request in a `with` block of the auth, and return the answer."""
         with auth:
             return self.call(auth, "GET", url)
 
 
 class Tasks:
-    """A program that does other things meanwhile; each call has an event loop of its own."""
+    """A program with asyncio; each call runs in an event loop of its own."""
 
     def call(self, auth: LicetAuth, method: str, url: str, **options: Any) -> httpx.Response:
-        """The answer to a request."""
+        """Send a request, and return the answer."""
         return asyncio.run(self.acall(auth, method, url, **options))
 
     def log_off(self, auth: LicetAuth) -> bool:
@@ -93,7 +93,7 @@ class Tasks:
         return asyncio.run(auth.alog_off())
 
     def within(self, auth: LicetAuth, url: str) -> httpx.Response:
-        """The answer to a request in the auth's own block."""
+        """Send a request in a `with` block of the auth, and return the answer."""
 
         async def run() -> httpx.Response:
             async with auth:
@@ -103,7 +103,7 @@ class Tasks:
 
     @staticmethod
     async def acall(auth: LicetAuth, method: str, url: str, **options: Any) -> httpx.Response:
-        """The answer to a request."""
+        """Send a request, and return the answer."""
         follow = options.pop("follow_redirects", False)
         async with httpx.AsyncClient(
             auth=auth, timeout=PATIENCE_S, verify=CONTEXT, follow_redirects=follow
@@ -112,7 +112,7 @@ class Tasks:
 
 
 def gathered(count: int, call: Callable[[], Awaitable[httpx.Response]]) -> list[httpx.Response]:
-    """The answers to calls of many tasks at once."""
+    """Make `count` calls in as many tasks at once, and return their answers."""
 
     async def run() -> list[httpx.Response]:
         return list(await asyncio.gather(*(call() for _ in range(count))))
@@ -121,10 +121,10 @@ def gathered(count: int, call: Callable[[], Awaitable[httpx.Response]]) -> list[
 
 
 class TokenSite:
-    """A token server as the specification page shows one: tokens, their life, and no extension.
+    """A token server that follows only the specification: tokens with their lifetime, and no extension.
 
-    It numbers what it gives: `access-1`, `refresh-1`; `life_s` may be None for none told, and `more` are
-    other members. A refresh renews the tokens unless it is to be refused by `refresh`.
+    Its tokens are numbered: `access-1`, `refresh-1`. With `life_s` None it sends no `expires_in`; `more` are
+    other members of its answers. A refresh renews the tokens, unless `refresh` is set to another answer.
     """
 
     def __init__(self) -> None:
@@ -138,12 +138,12 @@ class TokenSite:
 
     @property
     def url(self) -> str:
-        """Of the tenant."""
+        """The URL of the tenant."""
         return f"{self.site.url}/Jim_Test"
 
     @property
     def asked(self) -> list[str]:
-        """What it was asked, in short."""
+        """The requests so far, each as its grant type or the end of its path."""
         return [it.form.get("grant_type") or it.path.rpartition("/")[2] for it in self.site.asked]
 
     def _answer(self, asked: Asked) -> Reply | bytes:
@@ -164,7 +164,7 @@ class TokenSite:
 
 
 def auth_for(tenant_url: str, api: str, timing: Timing, **options: Any) -> LicetAuth:
-    """The authentication of `TestClientId`."""
+    """A `LicetAuth` of `TestClientId`."""
     options = {"timeout": timedelta(seconds=PATIENCE_S), "ssl_context": CONTEXT, **options}
     return LicetAuth(
         tenant_url, "TestClientId", options.pop("secret", "password"), api=api, timing=timing, **options

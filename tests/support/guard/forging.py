@@ -1,7 +1,7 @@
-"""Lets the administrator of a forged server try to get more holders at work than seats are signed.
+"""Attacks by the administrator of a forged server, who tries to have more holders than signed seats.
 
-Requests go through real guards by a clock of the test; only the socket is left out, as an hour of them is
-many thousands. `Record` knows who was let in when, and whether hand-overs keep to the bound.
+Requests go through real guards on a clock of the test. Only the socket is left out, as an hour of them is
+many thousands. `Record` knows who was let in when, and checks the bound on hand-overs.
 """
 
 import json
@@ -22,7 +22,7 @@ HOLD_S, ACCESS_TTL_S, CLOCKS_S = 60, 600, 300
 
 
 class Direct:
-    """Introspection without a socket: the server's answer is read as if it had come over one."""
+    """Introspection without a socket: the guard reads the server's answer as if it had been sent."""
 
     def __init__(self, server: SignedServer, guard: Guard) -> None:
         self._server = server
@@ -37,7 +37,7 @@ class Direct:
         )
 
     def ask(self, token: Secret) -> Found:
-        """The result for a token."""
+        """The result of introspection for a token."""
         said = self._server.introspected.pop(token.reveal(), {"active": False})
         at = format_datetime(datetime.fromtimestamp(int(self._server.time.s), UTC), usegmt=True)
         found = self._introspection.read(200, {"date": at}, json.dumps(said).encode())
@@ -45,36 +45,36 @@ class Direct:
         return found
 
     async def aask(self, token: Secret) -> Found:
-        """The same."""
+        """The same, as a coroutine."""
         return self.ask(token)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """There is no connection to close."""
 
 
 def direct(server: SignedServer, guard: Guard) -> Guard:
-    """The guard, without a socket between it and introspection."""
+    """The guard, changed so that it introspects without a socket."""
     if server.kind == "introspection":
         guard._introspector = Direct(server, guard)
     return guard
 
 
 class Record:
-    """Who was let in with which seat; time goes on in between."""
+    """Who was let in with which seat, and when."""
 
     def __init__(self, time: Time) -> None:
         self._time = time
         self.let_in: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
 
     def add(self, seat: Any, who: Any) -> None:
-        """Somebody was let in."""
+        """Record that somebody was let in with a seat."""
         self.let_in[seat].append((self._time.s, who))
 
     def hand_overs(self, seat: Any) -> list[float]:
-        """When the seat changed hands; the first holder is the first one."""
+        """The times at which the seat changed its holder; the first holder counts as the first change."""
         found: list[float] = []
         before = object()
         for at_s, who in self.let_in[seat]:
@@ -84,7 +84,7 @@ class Record:
         return found
 
     def must_keep_to_the_bound(self, hold_s: int = HOLD_S, ttl_s: int = ACCESS_TTL_S) -> None:
-        """In W seconds no more hand-overs than 1 + (2 W + access_ttl_max + 600) / hold."""
+        """Check: in W seconds there are at most 1 + (2 W + access_ttl_max + 600) / hold hand-overs."""
         for seat in self.let_in:
             found = self.hand_overs(seat)
             for first, from_s in enumerate(found):
@@ -97,7 +97,7 @@ Claims = dict[str, Any]
 
 
 class Attacker:
-    """Tries a seat as one client after the other, with a token that says what it wants."""
+    """Tries to use a seat as one client after another, with tokens whose claims it chooses."""
 
     def __init__(
         self,
@@ -116,12 +116,12 @@ class Attacker:
         self.then: Callable[[], None] = lambda: None  # after each try
 
     def tries(self, number: int, iat: int, who: int | None = None, **claims: Any) -> bool:
-        """Whether somebody new is let in, or the one with this number."""
+        """Whether a guard lets in a new client, or the client with the number `who`."""
         if who is None:
             self.people += 1
         person = (self.people if who is None else who) % 1000
         said: Claims = {"client": f"C{person}", "exp": iat + self.ttl_s, "iat": iat} | claims
-        if self.server.kind == "jwt":  # an expired JWT is one, whatever else it says
+        if self.server.kind == "jwt":  # an expired JWT is always refused
             said["exp"] = int(self.server.time.s) + self.ttl_s
         if not self.is_let_in(self.server.token(number, **said), number, said):
             return False
@@ -129,7 +129,7 @@ class Attacker:
         return True
 
     def is_let_in(self, token: str, _number: int, _said: Claims) -> bool:
-        """What a guard says to this token, which is of this seat and says that."""
+        """Whether a guard accepts this token."""
         guard = self.guards[self.people % len(self.guards)]
         try:
             guard.check("POST", f"Bearer {token}")
@@ -149,26 +149,26 @@ def fresh(attacker: Attacker, number: int, now: int) -> None:
 
 
 def ahead(attacker: Attacker, number: int, now: int) -> None:
-    """`iat` runs ahead of the clock as far as it may."""
+    """`iat` runs ahead of the clock as far as is accepted."""
     for iat in range(now, now + 2 * CLOCKS_S, attacker.hold_s):
         attacker.tries(number, iat)
     attacker.tries(number, now + CLOCKS_S)
 
 
 def from_1970(attacker: Attacker, number: int, now: int) -> None:
-    """`iat` climbs from 1970 on."""
+    """`iat` climbs from 1970."""
     attacker.tries(number, attacker.people * attacker.hold_s)
     attacker.tries(number, now)
 
 
 def back(attacker: Attacker, number: int, now: int) -> None:
-    """`iat` climbs from the oldest that a token may be to the newest, each time anew."""
+    """`iat` climbs from the oldest accepted to the newest, again and again."""
     for iat in range(now - attacker.ttl_s - CLOCKS_S, now + CLOCKS_S + 1, attacker.hold_s):
         attacker.tries(number, iat)
 
 
 def rest(attacker: Attacker, number: int, now: int) -> None:
-    """All at once, and then nothing for long enough to be silent."""
+    """Many tries at once, and then none until the seat counts as silent."""
     if now % (2 * attacker.hold_s) < 5:
         back(attacker, number, now)
 
@@ -180,7 +180,7 @@ def by_one_client(attacker: Attacker, number: int, now: int) -> None:
 
 
 def greedy(attacker: Attacker, number: int, now: int) -> None:
-    """The oldest token where the seat was silent, and else the least that is new enough."""
+    """The oldest token if the seat was silent, otherwise the oldest that is new enough."""
     oldest = now - attacker.ttl_s - CLOCKS_S
     times = attacker.record.let_in[number]
     if not times or now - times[-1][0] >= attacker.hold_s:

@@ -1,6 +1,6 @@
-"""An API behind a guard, in frameworks as they are: Starlette, Flask, and Django on WSGI and ASGI.
+"""APIs behind a guard in real frameworks: Starlette, Flask, and Django on WSGI and ASGI.
 
-Each takes the guard as the how-tos say, and asks `identity` with what the framework calls a request.
+Each adds the guard as the how-to guides say, and calls `identity` with the framework's request.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH"]
 
 
 def in_starlette(guard: Guard, method: str, headers: Headers, path: str = "/") -> httpx.Response:
-    """By its own way to add a middleware."""
+    """Starlette, with the guard in its list of middleware."""
 
     async def handle(request: Request) -> JSONResponse:
         return JSONResponse(shown(identity(request)))
@@ -44,7 +44,7 @@ def in_flask(guard: Guard, method: str, headers: Headers, path: str = "/") -> ht
 
 
 def flask_application(guard: Guard) -> flask.Flask:
-    """With the guard around its `wsgi_app`."""
+    """A Flask application with the guard around its `wsgi_app`."""
     app = flask.Flask("jobs")
 
     @app.route("/", methods=METHODS)
@@ -61,13 +61,13 @@ def in_django(guard: Guard, method: str, headers: Headers, path: str = "/") -> h
 
 
 def django_application(guard: Guard) -> WsgiGuardMiddleware:
-    """With the guard around its WSGI application."""
+    """A Django application with the guard around its WSGI handler."""
     _set_up_django()
     return WsgiGuardMiddleware(WSGIHandler(), guard)
 
 
 def in_async_django(guard: Guard, method: str, headers: Headers, path: str = "/async") -> httpx.Response:
-    """Around its ASGI application, to a view that is a coroutine."""
+    """Django on ASGI, with a view that is a coroutine."""
     _set_up_django()
     return asyncio.run(_asked(guard, GuardMiddleware(ASGIHandler(), guard), method, headers, path))
 
@@ -98,7 +98,7 @@ async def _async_view(request: HttpRequest) -> JsonResponse:
 
 @cache
 def _set_up_django() -> None:
-    """Once for the process, as Django has it."""
+    """Configure Django, which is possible only once in a process."""
     urls = (url("", _view), url("async", _async_view))
     settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=urls, SECRET_KEY="tests")
     django.setup()

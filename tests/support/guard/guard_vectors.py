@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests .venv/bin/python -m support.guard.guard_vectors > docs/reference/guard-vectors.json
 
-The vendor's key is made of a text, and signs the same bytes with the same signature each time, so that the
-file changes only where the protocol does.
+The vendor's key is derived from a text, and its signatures are deterministic, so that the file changes only
+when the protocol does.
 """
 
 import json
@@ -38,7 +38,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class VectorVendor(TestVendor):
-    """A vendor whose key is made of a text; it signs by RFC 6979."""
+    """A vendor whose key is derived from a text, with deterministic signatures (RFC 6979)."""
 
     def __init__(self, seed: str = "licet guard vectors") -> None:
         self.private = ec.derive_private_key(int.from_bytes(sha256(seed.encode()).digest()), ec.SECP256R1())
@@ -49,7 +49,7 @@ class VectorVendor(TestVendor):
         self.vendor = Vendor(name="acme", product="jim2-api", keys={key.kid: key})
 
     def signature(self, content: bytes) -> bytes:
-        """RFC 7518 3.4."""
+        """The signature in the format of RFC 7518 3.4."""
         how = ec.ECDSA(SHA256(), deterministic_signing=True)
         r, s = utils.decode_dss_signature(self.private.sign(content, how))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
@@ -64,7 +64,7 @@ def _pools(**members: Any) -> dict[str, Any]:
 
 
 def _licences() -> dict[str, str]:
-    """Each licence of the vectors, by its name."""
+    """The licences of the vectors, by name."""
     claims: dict[str, dict[str, Any]] = {
         "plain": {"pools": _pools()},
         "bound": {"pools": _pools(), "installation": installation_hash(INSTALLATION)},
@@ -175,7 +175,7 @@ Step = tuple[int, dict[str, Any], str, list[str]]
 
 
 def _claims(after_s: int = 0, number: Any = 1, client: str = "C1", **more: Any) -> dict[str, Any]:
-    """The claims of a token that is issued so many seconds after the beginning."""
+    """The claims of a token that is issued this many seconds after the beginning."""
     iat = START_S + after_s
     seat = {"seat": {"number": number, "counted_for": "client"}}
     usual = {"client_id": client, "username": "TC", "scope": "all view", "pool": "full"}
@@ -290,7 +290,7 @@ def _counting(coverage: Coverage, time: Time) -> Counting:
         wall_s=time.now_s,
     )
     nowhere = Client("http://127.0.0.1:1/Jim_Test/", "Api", Secret("-"), 1.0)
-    # Licences are there already: a clock that stands still lets nobody fetch others.
+    # The licences are already loaded: while the clock stands still, the guard fetches no others.
     source = LicenceSource(nowhere, PLACE, now_s=lambda: -1e9, wall_s=time.now_s, verify=None)
     source.coverage = coverage
     return Counting(licence, source, Rules("licet", "Jim_Test", READ_ONLY, 0.0, 1.0, time.now_s))
@@ -319,7 +319,7 @@ def _answer(counting: Counting, claims: dict[str, Any], method: str, needs: froz
 
 
 def made() -> str:
-    """The file."""
+    """Write the file to standard output."""
     licences = _licences()
     content = {
         "vendor": json.loads(vendor_file(VENDOR.vendor)),

@@ -1,6 +1,6 @@
-"""An API behind a guard, in each of its kinds: plain ASGI, FastAPI, and WSGI.
+"""APIs behind each kind of guard: plain ASGI, FastAPI and WSGI.
 
-It answers 200 to everything, with what it is told of the caller as JSON.
+They answer 200 to every request that the guard lets in, with the caller's identity as JSON.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ URL = "http://api"
 
 
 def token_of(name: str) -> str:
-    """A token that looks like one of Licet, and is none."""
+    """A token in Licet's format that no server has issued."""
     return f"lca_{name:_<88}"
 
 
@@ -34,10 +34,10 @@ Headers = list[tuple[str, str]] | dict[str, str]
 
 
 class Api(Protocol):
-    """One kind of guarded API."""
+    """A kind of guarded API."""
 
     def __call__(self, guard: Guard, method: str, headers: Headers, path: str = "/") -> httpx.Response:
-        """The answer to a request."""
+        """Send a request to an API with this guard, and return the answer."""
 
 
 def plain(guard: Guard, method: str, headers: Headers, path: str = "/") -> httpx.Response:
@@ -60,7 +60,7 @@ def fastapi(guard: Guard, method: str, headers: Headers, path: str = "/") -> htt
 
 
 def wsgi(guard: Guard, method: str, headers: Headers, path: str = "/") -> httpx.Response:
-    """A WSGI application behind the middleware, held to PEP 3333 on both sides."""
+    """A WSGI application behind the middleware, checked for PEP 3333 on both sides."""
     app = validator(WsgiGuardMiddleware(validator(_wsgi), guard, public=["/health"]))
     with httpx.Client(transport=httpx.WSGITransport(app=app)) as http:
         return http.request(method, f"{URL}{path}", headers=headers)
@@ -70,7 +70,7 @@ KINDS: tuple[Api, ...] = (plain, fastapi, wsgi)
 
 
 def shown(who: Identity) -> dict[str, Any]:
-    """An identity as JSON has it."""
+    """An identity in the form of JSON."""
     return asdict(who) | {"scopes": sorted(who.scopes), "features": sorted(who.features)}
 
 
@@ -108,14 +108,14 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
 
 @contextmanager
 def an_asgi_api(guard: Guard) -> Iterator[str]:
-    """An API behind the ASGI middleware, on uvicorn; its URL."""
+    """Serve an API behind the ASGI middleware with uvicorn; yields its URL."""
     with serving_asgi(GuardMiddleware(answer_ok, guard)) as url:
         yield url
 
 
 @contextmanager
 def serving_asgi(app: Any) -> Iterator[str]:
-    """An ASGI application on uvicorn; its URL."""
+    """Serve an ASGI application with uvicorn; yields its URL."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=1000)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)

@@ -1,4 +1,4 @@
-"""An introspection endpoint that answers what a test wants, and a guard that asks it."""
+"""A guard of an introspection endpoint whose answers a test chooses."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,24 +22,24 @@ PATIENCE = timedelta(seconds=PATIENCE_S)
 
 
 class Now:
-    """The guard's clock."""
+    """The guard's clock, which a test moves."""
 
     def __init__(self) -> None:
         self.s = 1000.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """The time in seconds."""
         return self.s
 
 
 def guard_at(url: str, now: Now | None = None, **options: Any) -> Guard:
-    """A guard of the tenant `Jim_Test` there."""
+    """A guard of the tenant `Jim_Test` at this URL."""
     options = {"timeout": PATIENCE, "ssl_context": CONTEXT, "now_s": now or Now(), **options}
     return Guard(f"{url}/Jim_Test", "Api", "password", **options)
 
 
 def status(api: Api, guard: Guard, token: str = TOKEN, method: str = "POST") -> int:
-    """How a request is answered."""
+    """The status of the answer to a request with this token."""
     found = api(guard, method, {"Authorization": f"Bearer {token}"}).status_code
     guard.close()
     return found

@@ -1,4 +1,4 @@
-"""An issuer of JWT access tokens of which only the published parts are there: its metadata and its keys."""
+"""An issuer of JWT access tokens that serves only its metadata and its keys."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -22,24 +22,24 @@ RSA_KEY = rsa.generate_private_key(65537, 2048)
 
 
 class Clock:
-    """A clock that moves when told to."""
+    """A clock that a test moves."""
 
     def __init__(self, s: float) -> None:
         self.s = s
 
     def __call__(self) -> float:
-        """Seconds."""
+        """The time in seconds."""
         return self.s
 
 
 def jwk_of(key: ec.EllipticCurvePrivateKey, kid: str = "first", **changes: Any) -> dict[str, Any]:
-    """A public key as it is published."""
+    """The public key as a JWK."""
     content = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key()))
     return {**content, "kid": kid, "use": "sig", "alg": "ES256", **changes}
 
 
 def http(status: int, content: Any, **headers: str) -> bytes:
-    """An answer to the byte, whose date is the test's."""
+    """The bytes of an HTTP answer, dated by the test's clock."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     named = {"date": format_datetime(datetime.fromtimestamp(NOW_S, UTC), usegmt=True), **headers}
     lines = [f"HTTP/1.1 {status} Said", *(f"{name}: {value}" for name, value in named.items() if value)]
@@ -47,7 +47,7 @@ def http(status: int, content: Any, **headers: str) -> bytes:
 
 
 class Issuer:
-    """A token server of which only the published parts are there; `answers` may be changed at any time."""
+    """An issuer with its keys and clocks. A test may change `answers`, by path, at any time."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -63,11 +63,11 @@ class Issuer:
         return self.answers.get(asked.path) or usual.get(asked.path) or http(404, {})
 
     def fetches(self, path: str = JWKS) -> int:
-        """How often this was fetched."""
+        """How often this path was fetched."""
         return sum(asked.path == path for asked in self.site.asked)
 
     def token(self, key: Any = KEY, header: Any = None, algorithm: str = "ES256", **changes: Any) -> str:
-        """A token with some claims changed, and those that are None left out."""
+        """A token with these claims changed; a claim that is None is left out."""
         claims = {
             "iss": self.url,
             "aud": self.url,
@@ -92,7 +92,7 @@ class Issuer:
         )
 
     def guard(self, **options: Any) -> JwtGuard:
-        """A guard of it."""
+        """A guard that accepts tokens of this issuer."""
         usual: dict[str, Any] = {
             "ssl_context": CONTEXT,
             "timeout": PATIENCE,
@@ -104,7 +104,7 @@ class Issuer:
 
 
 def refused(guard: Guard, token: str, method: str = "POST") -> tuple[int, str]:
-    """How a request with this token is turned away."""
+    """The status and the error with which a request with this token is refused."""
     with pytest.raises(Refused) as caught:
         guard.check(method, f"Bearer {token}")
     return caught.value.status, caught.value.error

@@ -1,7 +1,7 @@
-"""A tenant of a real server with a signed pool, and the API of the licence's vendor behind a real guard.
+"""A tenant with a signed pool on a real server, and the vendor's API behind a real guard.
 
-The licences are signed with a key of the tests, and trusted and installed by the functions that the command
-line calls. The guards go by the server's clock, which stands still until a test moves it.
+The licences are signed with a key of the tests. They are installed with the functions that the command line
+calls. The guards use the server's clock, which a test moves.
 """
 
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from support.server.running import RunningServer
 from support.server.served_tenant import ServedTenant
 from support.web.http_site import PATIENCE_S
 
-BUILT = date(2023, 1, 1)  # before the clock of a test begins
+BUILT = date(2023, 1, 1)  # before the start of a test's clock
 INSTALLATION = "a text that the API's database keeps"
 
 
 class LicensedTenant(ServedTenant):
-    """Its pool `full` is not signed until `install`."""
+    """The tenant; its pool `full` is signed from `install` on."""
 
     def __init__(self, server: RunningServer, name: str, vendor: TestVendor | None = None) -> None:
         super().__init__(server, name)
@@ -43,10 +43,10 @@ class LicensedTenant(ServedTenant):
         """The server's time."""
         return self.server.clock.now_ms() / 1000
 
-    # What its vendor and its administrator do
+    # Actions of the vendor and of the administrator
 
     def signed(self, *, name: str = "C-1", serial: int = 1, **members: Any) -> str:
-        """A licence of two seats with a hold of a minute; `claims` are its own, other members the pool's."""
+        """Sign two seats with a hold of a minute; `claims` changes claims, `members` members of the pool."""
         claims = {"iat": ISSUED_S} | members.pop("claims", {})
         pool = {"seats": 2, "scopes": ["all"], "hold": 60} | members
         pools = claims.pop("pools", {"full": pool})
@@ -56,32 +56,32 @@ class LicensedTenant(ServedTenant):
         )
 
     def install(self, *texts: str, trusted: Vendor | None = None) -> None:
-        """Trust the vendor, and install these licences; by default one of two seats."""
+        """Trust the vendor and install these licences, by default one of two seats."""
         file = "".join(armoured(text) for text in texts or (self.signed(),)).encode()
         with self.server.changing() as change:
             trust(change, vendor_file(trusted or self.vendor.vendor))
             install(change, self.name, file)
 
     def use_jwts(self, access_ttl_s: int = 60) -> None:
-        """From now on its access tokens are JWTs."""
+        """Make the tenant issue JWTs as access tokens."""
         with self.server.changing() as change:
             change.tenant(self.name).set(token_format=TokenFormat.JWT, access_ttl_s=access_ttl_s)
 
     def log_off(self, granted: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a client that logs off."""
+        """Log off with this token, and return the answer."""
         answer = self.post("logoff", authorization=f"Bearer {granted['access_token']}")
         content: dict[str, Any] = answer.raise_for_status().json()
         return content
 
     def denied(self, client_id: str) -> tuple[str, int | None]:
-        """Why a client gets no seat, and after how many seconds it may try again."""
+        """The reason why a client gets no seat, and the `retry_after` of the answer."""
         answer = self.ask("token", client_id, grant_type="client_credentials").json()
         return answer["reason"], answer.get("retry_after")
 
-    # What its API does
+    # Actions of the API
 
     def licence(self, vendor: Vendor | None = None, **options: Any) -> Licence:
-        """What the vendor has compiled into the API."""
+        """The `Licence` that the vendor compiled into the API."""
         usual: dict[str, Any] = {
             "vendor": vendor_file(vendor or self.vendor.vendor),
             "product": "jim2-api",
@@ -94,14 +94,14 @@ class LicensedTenant(ServedTenant):
 
     @contextmanager
     def guard(self, licence: Licence | None = None, **options: Any) -> Iterator[Guard]:
-        """A guard that counts; it introspects."""
+        """A guard that introspects and counts seats."""
         guard = Guard(self.url, "Api", PASSWORD, **self._usual(licence) | options)
         with _closing(guard):
             yield guard
 
     @contextmanager
     def jwt_guard(self, licence: Licence | None = None, **options: Any) -> Iterator[JwtGuard]:
-        """A guard that counts; it checks JWTs by itself. The server has to date its answers by its clock."""
+        """A guard that checks JWTs and counts seats. The server must date its answers by the test's clock."""
         more = {"client_id": "Api", "client_secret": PASSWORD, "wall_s": self.now_s}
         guard = JwtGuard(self.url, **self._usual(licence) | more | options)
         with _closing(guard):
@@ -118,14 +118,14 @@ class LicensedTenant(ServedTenant):
 
 
 def seat_of(granted: dict[str, Any]) -> dict[str, Any] | None:
-    """The seat of an answer with a JWT."""
+    """The claim `seat` of an answer's JWT."""
     claims = jwt.decode(granted["access_token"], options={"verify_signature": False})
     seat: dict[str, Any] | None = claims.get("seat")
     return seat
 
 
 def calls(guard: Guard, granted: dict[str, Any], method: str = "POST") -> str:
-    """What the API answers: `ok`, or the status with the reason, or with the seconds to wait."""
+    """The answer of the API: `ok`, or the status with the reason or with the seconds to wait."""
     try:
         guard.check(method, f"Bearer {granted['access_token']}")
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""Memories of seats, by a clock that moves when told to, on each of their databases."""
+"""Seat memories of guards, on each kind of database, with a clock that a test moves."""
 
 import sqlite3
 from collections.abc import Callable
@@ -16,22 +16,22 @@ NO_CACHE = timedelta(0)
 
 
 class Time:
-    """Seconds since 1970, for every clock that there is."""
+    """One time, in seconds since 1970, for all clocks of a test."""
 
     def __init__(self, s: float = START_S) -> None:
         self.s = float(s)
 
     def now_s(self) -> float:
-        """Of a clock that only goes forward, and of the wall."""
+        """The time of the monotonic clock and of the wall clock, in seconds."""
         return self.s
 
     def wall_ms(self) -> int:
-        """Of a database."""
+        """The time of the database, in milliseconds."""
         return int(self.s * 1000)
 
 
 class Database:
-    """A database with the table; `connect` is what an API gives to its memory."""
+    """A database with the table of seats; an API passes `connect` to its memory."""
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self.connect = connect
@@ -41,17 +41,17 @@ class Database:
 
     @classmethod
     def sqlite(cls, file: Path) -> "Database":
-        """In a file."""
+        """A SQLite database in a file."""
         return cls(lambda: sqlite3.connect(file, timeout=60))
 
     @classmethod
     def postgres(cls, server: Postgres, name: str) -> "Database":
-        """In a server."""
+        """A database of a PostgreSQL server."""
         url = server.create_database(name)
         return cls(lambda: psycopg.connect(url))
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement, which is committed."""
+        """Execute a statement, commit it, and return its rows."""
         cursor = self._own.cursor()
         cursor.execute(statement)
         rows = cursor.fetchall() if cursor.description else []
@@ -59,14 +59,14 @@ class Database:
         return [*rows]
 
     def memory(self, time: Time | None = None, **options: Any) -> SqlMemory:
-        """One process' memory; by the clocks of the machine if no time is given."""
+        """The memory of one process; without `time` it uses the clocks of the machine."""
         if time is not None:
             options = {"now_s": time.now_s, "wall_ms": time.wall_ms} | options
         self.memories.append(SqlMemory(self.connect, **{"timeout": timedelta(seconds=60)} | options))
         return self.memories[-1]
 
     def close(self) -> None:
-        """Close all memories, and the connection of the test's own."""
+        """Close all memories and the test's own connection."""
         self._own.close()
         for memory in self.memories:
             memory.close()

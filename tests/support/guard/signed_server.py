@@ -1,4 +1,4 @@
-"""A token server that its administrator has changed: it says whatever a test wants, but cannot sign licences.
+"""A forged token server: it answers whatever a test wants, but cannot sign licences.
 
 It answers metadata, the key set, introspection and the licences over a socket, and makes tokens with a seat,
 as JWTs or as references. The clocks of server and guards are one that moves when told to.
@@ -29,7 +29,7 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 class SignedServer:
-    """The server; `licences` are what it has, and all it says may be changed at any time."""
+    """The server with its `licences`. A test may change everything that it answers at any time."""
 
     def __init__(self, site: Site, time: Time, kind: Kind = "jwt") -> None:
         self.site = site
@@ -41,9 +41,9 @@ class SignedServer:
         self.keys = [jwk_of(KEY)]
         self.key, self.kid = KEY, "first"
         self.is_down = False
-        self.changed: dict[str, bytes] = {}  # what a path answers instead
+        self.changed: dict[str, bytes] = {}  # other answers, by path
         self.cache_for: int | None = 5
-        self.granted: list[str] = []  # the tokens that clients get, in this order
+        self.granted: list[str] = []  # the tokens for clients, in this order
         self.introspected: dict[str, dict[str, Any]] = {}
         self._numbers = count()
         site.answer = self._answer
@@ -54,7 +54,7 @@ class SignedServer:
         return sum(asked.path == f"/{TENANT}/licences" for asked in self.site.asked)
 
     def token(self, number: Any = 1, client: str | None = "C1", **claims: Any) -> str:
-        """A token; `seat` and other claims may be replaced, and those that are None are left out."""
+        """A token. `seat` and other claims may be replaced; a claim that is None is left out."""
         iat = claims.pop("iat", int(self.time.s))
         usual: dict[str, Any] = {
             "iss": self.url,
@@ -80,7 +80,7 @@ class SignedServer:
         return token
 
     def licence(self, memory: SeatMemory | None = None, **options: Any) -> Licence:
-        """What the vendor of the API has compiled into it."""
+        """The `Licence` that the vendor compiled into the API."""
         usual: dict[str, Any] = {
             "vendor": vendor_file(self.vendor.vendor),
             "product": "jim2-api",
@@ -92,7 +92,7 @@ class SignedServer:
         return Licence(**usual | options)
 
     def guard(self, licence: Licence | None = None, *, is_counting: bool = True, **options: Any) -> Guard:
-        """A guard that counts; one that checks JWTs accepts them from the future, as does introspection."""
+        """A guard that counts seats. One for JWTs accepts them from the future, as introspection does."""
         usual: dict[str, Any] = {
             "ssl_context": CONTEXT,
             "timeout": timedelta(seconds=PATIENCE_S),
@@ -134,7 +134,7 @@ class SignedServer:
         return None
 
     def _says(self, content: Any) -> bytes:
-        """An answer to the byte, as the library would date it by the clock of the machine."""
+        """The bytes of an answer; the HTTP library would date it by the clock of the machine."""
         body = json.dumps(content).encode()
         at = format_datetime(datetime.fromtimestamp(int(self.time.s), UTC), usegmt=True)
         head = f"HTTP/1.1 200 OK\r\ndate: {at}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"

@@ -12,7 +12,7 @@ from support.web.http_site import PATIENCE_S
 
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
-    """A WSGI application on a server with a thread for each request; its URL."""
+    """Serve a WSGI application with a thread for each request; yields its URL."""
     with make_server("127.0.0.1", 0, app, server_class=_Threaded, handler_class=_Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
