@@ -1,13 +1,12 @@
-"""Reads PromQL as far as our queries use it, and says what a query gives, or what of it cannot be meant.
+"""Parses PromQL as far as our queries use it, and finds queries that are valid but cannot be intended.
 
     given("sum by (pool) (rate(licet_grants_total[5m]))", metrics) -> Vector(labels={"pool"}, kind="sum")
 
 The rules:
 
-- A label that is matched, or grouped by, is one of what it is said of: Prometheus would find nothing and not
-  complain.
-- A rate is of a counter. A quantile of a histogram is of buckets that still have `le`.
-- Two vectors are compared by all of their labels, so they have the same ones.
+- A label in a matcher or in `by` exists in the metric. Prometheus would return nothing, without an error.
+- `rate` takes a counter. `histogram_quantile` takes buckets that still have the label `le`.
+- Two vectors in a comparison have the same labels, as Prometheus matches all of them.
 """
 
 import re
@@ -26,7 +25,7 @@ _OPERATORS = ({"==", "!=", "<", ">", "<=", ">="}, {"+", "-"}, {"*", "/"})  # the
 
 
 class Misread(Exception):
-    """A query that is no PromQL, or cannot be meant."""
+    """A query that is not PromQL, or cannot be intended."""
 
 
 class Metric(NamedTuple):
@@ -37,7 +36,7 @@ class Metric(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a query gives: of a scalar `labels` is None; `is_range` of a selector with a time."""
+    """The result of a query. `labels` of a scalar is None; `is_range` is true for a range vector."""
 
     labels: frozenset[str] | None
     kind: str = VALUE
@@ -45,7 +44,7 @@ class Given(NamedTuple):
 
 
 def given(query: str, metrics: Mapping[str, Metric]) -> Given:
-    """What this query gives. Raises Misread."""
+    """The result of this query. Raises Misread."""
     reader = _Reader(query, metrics)
     found = reader.comparison(0)
     if reader.next:

@@ -1,10 +1,10 @@
-"""Somebody who receives alerts: a real HTTP server, that checks signatures by the specification alone.
+"""A receiver of alerts: a real HTTP server that checks signatures as Standard Webhooks specifies.
 
     with Receiver() as receiver:
         ...
         assert receiver.received[0].is_signed(secret)
 
-What it answers is up to `answer`; nothing of it shares a line with what signs.
+`answer` decides what it answers. The check shares no code with Licet's signing.
 """
 
 import base64
@@ -20,7 +20,7 @@ PATIENCE_S = 60.0
 
 
 class Received(NamedTuple):
-    """A request as it came."""
+    """A received request."""
 
     path: str
     headers: dict[str, str]
@@ -28,16 +28,16 @@ class Received(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The message's id."""
+        """The id of the message."""
         return self.headers["webhook-id"]
 
     @property
     def content(self) -> Any:
-        """The message."""
+        """The content of the message."""
         return json.loads(self.body)
 
     def is_signed(self, secret: str, *, now_s: int | None = None, tolerance_s: int = 300) -> bool:
-        """Whether it is signed under this secret, as Standard Webhooks says, and no old one sent again."""
+        """Whether it is signed with this secret as Standard Webhooks specifies, and is no replay."""
         kind, _, encoded = secret.partition("_")
         assert kind == "whsec"
         timestamp = self.headers["webhook-timestamp"]
@@ -54,13 +54,13 @@ Answer = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """Handles one request."""
 
     server: "_Server"
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Keep it, and answer as the test wants it."""
+        """Keep the request, and answer as the test wants."""
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         receiver = self.server.receiver
@@ -68,7 +68,7 @@ class Handler(BaseHTTPRequestHandler):
         receiver.answer(self)
 
     def say(self, status: int, body: bytes = b"", **headers: str) -> None:
-        """Answer."""
+        """Send an answer."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -85,11 +85,11 @@ class _Server(ThreadingHTTPServer):
     receiver: "Receiver"
 
     def handle_error(self, *_: object) -> None:
-        """A caller that goes in the middle of an answer is what some tests want."""
+        """Ignore errors: in some tests the client leaves in the middle of an answer, on purpose."""
 
 
 class Receiver:
-    """The server; `answer` may be changed at any time."""
+    """The server. A test may change `answer` at any time."""
 
     def __init__(self, answer: Answer | None = None) -> None:
         self.received: list[Received] = []
@@ -108,5 +108,5 @@ class Receiver:
 
 
 def says(status: int, body: bytes = b"", **headers: str) -> Answer:
-    """Answers always alike."""
+    """An `answer` that is always the same."""
     return lambda handler: handler.say(status, body, **headers)

@@ -1,4 +1,4 @@
-"""A sender of alerts, and webhooks that receive what it sends."""
+"""A site that evaluates alerts and sends them to webhooks."""
 
 import asyncio
 import ipaddress
@@ -20,15 +20,15 @@ from support.store.setup_site import ADA, START_MS, Site
 
 
 class Sender(Site):
-    """A site whose server looks for alerts and sends them, a step at a time."""
+    """A site whose server evaluates alerts and sends them, one step at a time."""
 
     def add(self, url: str, *, within: int | None = None) -> Webhook:
-        """A webhook; `within` a tenant it is its owner who adds it."""
+        """Add a webhook; with `within`, as an owner of that tenant."""
         with changing(self.store, ADA, within=within) as change:
             return change.add(url, tenant_id=within)
 
     def send(self, *, rounds: int = 1, then_s: float = 0) -> None:
-        """Look and send, until nothing is under way; so often, and after each time this time goes on."""
+        """Evaluate and send until nothing is under way, this many rounds; move the clock after each."""
 
         async def work() -> None:
             alerting = Alerting(
@@ -51,12 +51,12 @@ class Sender(Site):
         asyncio.run(work())
 
     def begin(self, *, seats: int = 1, clients: int = 2) -> None:
-        """A tenant with one seat."""
+        """Begin with a tenant of one seat."""
         self.log = CapturingLogger()
         super().begin(seats=seats, clients=clients)
 
     def ask_often(self, client_id: str, times: int) -> None:
-        """A client asks for so many sessions at once."""
+        """Request this many sessions of a client at once."""
         tenant, pool = self.tenant, self.pool()
         asked = [
             Grant(
@@ -72,7 +72,7 @@ class Sender(Site):
         assert all(isinstance(it, Denied) for it in commit(self.store, asked))
 
     def outcomes(self) -> list[tuple[State, int, str]]:
-        """How far the messages are, newest first: attempts, and the last error."""
+        """State, attempts and last error of each message, newest first."""
         with self.store.reading() as connection:
             found = deliveries(connection).deliveries
         return [(it.state, it.attempts, it.last_error) for it in found]
@@ -89,7 +89,7 @@ def post(
     private_allowed: bool = True,
     setting: bool = False,
 ) -> Attempt:
-    """How one message to this URL ends."""
+    """Send one message to this URL, and return the result."""
     message = Message(
         id="msg_1",
         webhook_id="wh_1",

@@ -1,4 +1,4 @@
-"""A store whose alerts a test evaluates, and the webhook that is to receive them."""
+"""A store with one webhook, whose alerts a test evaluates."""
 
 import json
 from collections.abc import Iterable
@@ -18,22 +18,22 @@ from support.store.setup_site import ADA, Site
 
 
 class Watched(Site):
-    """A site with one webhook, and what it is told."""
+    """A site with one webhook; a test evaluates its alerts."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
         self._denied = count(1)
 
     def begin(self, *, seats: int = 5, clients: int = 6) -> None:
-        """The tenant, and a webhook."""
+        """Begin with the tenant and a webhook."""
         super().begin(seats=seats, clients=clients)
         with changing(self.store, ADA) as change:
             change.add(URL, tenant_id=None)
 
     def told(self, *, seconds: float = 0, is_first: bool = False) -> list[tuple[str, dict[str, Any]]]:
-        """What a look tells, after this time: types and data."""
+        """Move the clock, evaluate the alerts, and return types and data of the messages."""
         self.clock.advance(seconds=seconds)
-        self.store.probe()  # as a server does all the time: it hears the clock
+        self.store.probe()  # as a server does all the time; it reads the clock
         before = {row.id for row in self.rows(schema.delivery)}
         look(self.store, is_first=is_first)
         new = [row for row in self.rows(schema.delivery) if row.id not in before]
@@ -44,24 +44,24 @@ class Watched(Site):
         return [(it["type"], it["data"]) for it in payloads]
 
     def take(self, *numbers: int) -> list[Granted]:
-        """These clients get a seat each."""
+        """Grant a seat to each of these clients."""
         return [self.grant(f"c{number}") for number in numbers]
 
     def give_back(self, *granted: Granted) -> None:
-        """These sessions end."""
+        """End these sessions."""
         for grant in granted:
             session = grant.session
             self.commit(End(tenant_id=session.tenant_id, sid=session.sid, reason=EndReason.LOGOFF))
 
     def hold_on(self, granted: Iterable[Granted], *, seconds: float) -> None:
-        """For this time these sessions go on, and nobody looks."""
+        """Keep these sessions alive for this time, without evaluating alerts."""
         for _ in range(2):
             self.clock.advance(seconds=seconds / 2)
             for grant in granted:
                 self.refresh(grant)
 
     def deny(self, times: int, *, reason: str = "all_in_use", at_ms: int | None = None) -> None:
-        """So many are denied at this moment, as the journal has it."""
+        """Write this many denials into the journal, at this moment."""
         at_ms = self.clock.now_ms() if at_ms is None else at_ms
         row = {
             "tenant_id": self.tenant.id,
@@ -82,13 +82,13 @@ class Watched(Site):
             transaction.connection.execute(schema.journal.insert().values(row))
 
     def raised(self) -> list[Raised]:
-        """What is raised now."""
+        """The alerts that are raised now."""
         tenant = self.tenant
         with self.store.reading() as connection:
             return list(raised(connection, [tenant], self.clock.now_ms()))
 
     def thresholds(self) -> set[str]:
-        """The thresholds of it."""
+        """The thresholds of the raised alerts."""
         return {it.threshold for it in self.raised()}
 
 

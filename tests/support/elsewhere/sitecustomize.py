@@ -1,7 +1,8 @@
-"""Takes from this Python what Windows lacks, before anything else is imported, and stands in for what it has.
+"""Makes this Python behave as on Windows: removes what Windows lacks, and replaces what Windows has instead.
 
-A Python that is started with this directory in PYTHONPATH imports it by itself. What stands in for Windows is
-as strict: it opens no directory, selects sockets only, and neither moves nor removes a file that is open.
+A Python that is started with this directory in PYTHONPATH imports it before everything else. The replacements
+are as strict as Windows: they open no directory, select only sockets, and neither move nor remove an open
+file.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-LOADED = (asyncio, selectors, ssl)  # these are of this system, and need what is taken away
+LOADED = (asyncio, selectors, ssl)  # imported first, as they need the removed names on this system
 
 MODULES = ["uvloop", "fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "readline", "syslog"]
 NAMES: dict[Any, str] = {
@@ -58,7 +59,7 @@ _locks, _reuse = fcntl, socket.SO_REUSEADDR
 
 
 def main() -> None:
-    """Take it away."""
+    """Remove and replace the names."""
     for owner, names in NAMES.items():
         for name in names.split():
             if hasattr(owner, name):
@@ -85,10 +86,10 @@ def main() -> None:
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds `licet.platforms.windows`, and has its calls of Windows answered here."""
+    """Finds `licet.platforms.windows`, and replaces its calls of Windows with functions of this module."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
-        """Its own file, with another loader."""
+        """Find the module's own file, with another loader."""
         if fullname != "licet.platforms.windows":
             return None
         found = importlib.machinery.PathFinder.find_spec(fullname, path, target)
@@ -99,10 +100,10 @@ class Finder(importlib.abc.MetaPathFinder):
 
 
 class Loader(importlib.machinery.SourceFileLoader):
-    """Loads it."""
+    """Loads `licet.platforms.windows`."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """As it is, then change it."""
+        """Execute the module, then replace its calls of Windows."""
         super().exec_module(module)
         windows: Any = module
         windows.own_sid = lambda: OWN
@@ -113,7 +114,7 @@ class Loader(importlib.machinery.SourceFileLoader):
 
 
 def security_of(path: Path) -> str:
-    """The access control list of a file, by its mode."""
+    """The access control list that corresponds to the mode of a file."""
     everybody = "(A;;0x1200a9;;;WD)" if path.stat().st_mode & 0o077 else ""
     return f"O:{OWN}D:(A;;FA;;;SY)(A;;FA;;;{OWN}){everybody}"
 
@@ -126,7 +127,7 @@ def _create(windows: Any, path: Path) -> int:
 
 
 def _disk_usage(path: Any) -> Any:
-    """What `shutil` asks Windows itself, without `os.statvfs`."""
+    """Replaces `shutil.disk_usage`, which asks Windows itself, without `os.statvfs`."""
     found = _statvfs(path)
     total, free = (blocks * found.f_frsize for blocks in (found.f_blocks, found.f_bavail))
     return shutil._ntuple_diskusage(total, total - free, free)
@@ -156,12 +157,12 @@ def _unlinked(path: Any, **options: Any) -> None:
 
 
 def _must_be_closed(*paths: Any) -> None:
-    """Whether nobody has a file open, of the processes here."""
+    """Raise PermissionError if any process here has one of these files open."""
     theirs = {str(Path(os.fsdecode(path)).resolve()) for path in paths}
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             is_theirs = str(descriptor.readlink()) in theirs
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         if is_theirs:
             raise PermissionError(errno.EACCES, "it is open in another process", str(paths[0]))

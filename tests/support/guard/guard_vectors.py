@@ -319,7 +319,7 @@ def _answer(counting: Counting, claims: dict[str, Any], method: str, needs: froz
 
 
 def made() -> str:
-    """Write the file to standard output."""
+    """The content of the file."""
     licences = _licences()
     content = {
         "vendor": json.loads(vendor_file(VENDOR.vendor)),

@@ -1,4 +1,4 @@
-"""Licences as if a vendor had signed them, for tests of what they give."""
+"""Licences without signatures, for tests of what licences grant."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from licet.licences.licence import SignedLicence, SignedPool
 
 
 def licence(name: str = "A", serial: int = 1, *, begins_s: int = 0, **members: Any) -> SignedLicence:
-    """A licence of 5 seats in the pool `full`; `ends_s` is its `exp`, other members are the pool's."""
+    """A licence of 5 seats in the pool `full`. `ends_s` is its `exp`; `members` belong to the pool."""
     ends_s = members.pop("ends_s", None)
     own = ("vendor", "product", "features", "text")
     whose: dict[str, Any] = {key: members.pop(key) for key in own if key in members}

@@ -1,4 +1,4 @@
-"""Licences for a running server with a dashboard: what the vendor of the tests has signed for its tenants."""
+"""Licences of the tests' vendor for the tenants of a running server with a dashboard."""
 
 from typing import Any
 
@@ -18,22 +18,22 @@ def trust_vendor(site: DashboardSite) -> None:
 
 
 def days(site: DashboardSite, count: int) -> int:
-    """So many days from the site's now, as a licence has times."""
+    """The time this many days after the site's present, as in a licence."""
     return site.clock.now_ms() // 1000 + count * DAY_S
 
 
 def signed(tenant: str = "Jim_Test", **members: Any) -> str:
-    """A licence of the pool `full` of a tenant."""
+    """A signed licence for the pool `full` of a tenant."""
     usual: dict[str, Any] = {"tenant": tenant, "seats": 5, "hold": 60}
     return text_of("full", "all", **(usual | members))
 
 
 def file_of(*texts: str) -> bytes:
-    """A file of licences, as a vendor sends it."""
+    """A file with these licences, as a vendor sends it."""
     return "".join(map(armoured, texts)).encode()
 
 
 def put(site: DashboardSite, tenant: str, *texts: str) -> None:
-    """Install these licences, from one file."""
+    """Install these licences from one file."""
     with site.changing() as change:
         install(change, tenant, file_of(*texts))

@@ -1,4 +1,4 @@
-"""Signed pools in a store: a vendor that is trusted there, and licences as if they had been installed."""
+"""Signed pools in a store: writes a trusted vendor and licences into its tables directly."""
 
 import json
 from collections.abc import Iterable
@@ -12,23 +12,23 @@ from licet.store import schema
 from support.examples import bump
 from support.licences.vendors import TestVendor
 
-ISSUED_S = 1_600_000_000  # before any test begins
+ISSUED_S = 1_600_000_000  # before the start of every test's clock
 
 
 @cache
 def the_vendor() -> TestVendor:
-    """The same for all tests of a process."""
+    """A vendor that all tests of a process share."""
     return TestVendor()
 
 
 def vendor_file(vendor: TestVendor) -> str:
-    """Its `vendor.json`."""
+    """The content of the vendor's `vendor.json`."""
     keys = [it.jwk() for it in vendor.vendor.keys.values()]
     return json.dumps({"vendor": vendor.vendor.name, "product": vendor.vendor.product, "keys": keys})
 
 
 def text_of(pool: str, scope: str, *, name: str = "C-1", serial: int = 1, **members: Any) -> str:
-    """A licence of one pool; `nbf`, `exp` and `grace` are its own, other members the pool's."""
+    """A licence of one pool. `nbf`, `exp` and `grace` belong to the licence, other members to the pool."""
     own = {key: members.pop(key) for key in ("nbf", "exp", "grace", "tenant") if key in members}
     pools = {pool: {"scopes": [scope], **members}}
     vendor = the_vendor()
@@ -36,7 +36,7 @@ def text_of(pool: str, scope: str, *, name: str = "C-1", serial: int = 1, **memb
 
 
 def file_of(*texts: str) -> bytes:
-    """A file of licences, as a vendor sends it."""
+    """A file with these licences, as a vendor sends it."""
     return "".join(map(armoured, texts)).encode()
 
 
@@ -50,7 +50,7 @@ def trust(connection: Connection, vendor: TestVendor | None = None) -> None:
 def put_licences(
     connection: Connection, pool_ids: Iterable[int], licences: Iterable[tuple[str, int, str]]
 ) -> None:
-    """Put licences of the tenant 1, by id, serial and text, in the place of those that are there."""
+    """Replace the licences of the tenant 1 with these, given by id, serial and text."""
     connection.execute(delete(schema.licence))
     vendor = the_vendor().vendor
     for name, serial, text in licences:

@@ -1,4 +1,4 @@
-"""A store in which a vendor is trusted, and licences of the pool `full` of its tenant."""
+"""A store with a trusted vendor, and licences for the pool `full` of its tenant."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ HOLD_S = 60
 
 @contextmanager
 def signed_site(place: Place, *, seats: int | None = 10) -> Iterator[Site]:
-    """Three clients, and a pool without a hold whose vendor is trusted; when it ends, all adds up."""
+    """A site with three clients, a pool without hold and a trusted vendor; checks the tables at the end."""
     with site_with_hold(place) as site:
         set_pool(site, hold_s=0, seats=seats)
         with changing(site.store, ADA) as change:
@@ -27,12 +27,12 @@ def signed_site(place: Place, *, seats: int | None = 10) -> Iterator[Site]:
 
 
 def licence(**members: Any) -> str:
-    """A licence of two seats of the pool, or with other members."""
+    """A licence of two seats, or with other members of the pool."""
     return text_of("full", "all", **({"seats": 2, "hold": HOLD_S} | members))
 
 
 def put(site: Site, *texts: str) -> SetupChange:
-    """Install these licences, from one file."""
+    """Install these licences from one file."""
     with changing(site.store, ADA) as change:
         install(change, JIM, file_of(*texts))
     site.store.refresh_tenants()
@@ -40,12 +40,12 @@ def put(site: Site, *texts: str) -> SetupChange:
 
 
 def denied(site: Site, client_id: str) -> Denied:
-    """Ask for a session of a client, which must be denied."""
+    """Request a session of a client, which must be denied."""
     outcome = site.ask(client_id)
     assert isinstance(outcome, Denied), outcome
     return outcome
 
 
 def numbers(site: Site) -> dict[str, int]:
-    """Who has which number."""
+    """The seat number of each holder."""
     return {row.holder.partition(":")[2]: row.number for row in site.rows(schema.seat)}

@@ -1,4 +1,4 @@
-"""The other signature of ES256 that verifies wherever one does: (r, n - s) beside (r, s)."""
+"""The second valid form of an ES256 signature: (r, n - s) beside (r, s)."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -6,7 +6,7 @@ _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # n
 
 
 def twin(jws: str) -> str:
-    """A compact JWS with the twin of its signature, which takes no key to make."""
+    """The compact JWS with the second form of its signature, which needs no key to compute."""
     signed, _, signature = jws.rpartition(".")
     numbers = urlsafe_b64decode(signature + "==")
     s = _ORDER - int.from_bytes(numbers[32:], "big")

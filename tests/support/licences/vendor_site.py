@@ -1,6 +1,6 @@
-"""A vendor's directory with a key, made once for all tests of a process, and copied for each.
+"""A vendor's directory with a key, which is made once in a process and copied for each test.
 
-To open its key takes no time: how hard that is to guess is what tests/vendor/test_private_keys.py is about.
+Its passphrase is hashed with a low cost; tests/vendor/test_private_keys.py tests the real cost.
 """
 
 import shutil
@@ -30,20 +30,20 @@ def _made() -> Path:
 
 
 class VendorSite:
-    """One vendor's directory, and the command line at work on it."""
+    """A vendor's directory, with the commands that a test runs on it."""
 
     def __init__(self, base: Path) -> None:
         self.directory = Path(shutil.copytree(_made(), base / "vendor"))
         self.file = base / "c1.licence"
 
     def sign(self, *arguments: str, exit_code: int = 0, stdin: str = f"{PASSPHRASE}\n") -> str:
-        """Sign a licence for C-1, with these options more; what is said."""
+        """Sign a licence for C-1 with these additional options, and return the output."""
         key = ("--key", str(self.directory), "--passphrase-stdin", "-o", str(self.file))
         result = run("vendor", "sign", *key, *SIGN, *arguments, stdin=stdin, exit_code=exit_code)
         return result.output
 
     def error(self, *arguments: str, exit_code: int = 1, stdin: str = f"{PASSPHRASE}\n") -> str:
-        """The one line in which a verb of the vendor says why it is not done."""
+        """The message of a `licet vendor` command that fails, which must be one line."""
         result = run("vendor", *arguments, exit_code=exit_code, stdin=stdin)
         assert not result.stdout
         (line,) = result.stderr.splitlines()

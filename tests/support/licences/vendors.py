@@ -1,4 +1,4 @@
-"""A vendor of the tests: it signs whatever it is asked to, also what no licence may be."""
+"""A vendor for tests, which signs anything, also invalid licences."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ CLAIMS: Mapping[str, Any] = {
 
 
 class TestVendor:
-    """Has one key. `header` and `claims` replace members of what it would sign; None takes one away."""
+    """A vendor with one key. `header` and `claims` replace members of a licence; None removes one."""
 
     __test__ = False
 
@@ -36,29 +36,29 @@ class TestVendor:
         self.vendor = Vendor(name=name, product=product, keys={key.kid: key})
 
     def header(self, **members: Any) -> dict[str, Any]:
-        """That of a licence, with these members instead."""
+        """The header of a licence, with these members replaced."""
         return _with({"alg": "ES256", "kid": self.kid, "typ": "licet-licence+jws"}, members)
 
     def claims(self, **members: Any) -> dict[str, Any]:
-        """Those of a licence of 25 seats, with these members instead."""
+        """The claims of a licence of 25 seats, with these members replaced."""
         return _with({**CLAIMS, "iss": self.vendor.name, "product": self.vendor.product}, members)
 
     def pool(self, **members: Any) -> dict[str, Any]:
-        """The claims, with these members in the one pool."""
+        """The claims, with these members of the pool replaced."""
         return self.claims(pools={"full": _with({"seats": 25, "scopes": ["all"]}, members)})
 
     def sign(self, claims: Mapping[str, Any] | None = None, **header: Any) -> str:
-        """A licence."""
+        """Sign a licence."""
         payload = json.dumps(self.claims() if claims is None else claims).encode()
         return self.sign_bytes(json.dumps(self.header(**header)).encode(), payload)
 
     def sign_bytes(self, header: bytes, payload: bytes) -> str:
-        """The same of bytes that need not be JSON."""
+        """Sign bytes, which need not be JSON."""
         signed = f"{encode(header)}.{encode(payload)}"
         return f"{signed}.{encode(self.signature(signed.encode()))}"
 
     def signature(self, content: bytes) -> bytes:
-        """RFC 7518 3.4."""
+        """The signature in the format of RFC 7518 3.4."""
         r, s = utils.decode_dss_signature(self.private.sign(content, ec.ECDSA(SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 

@@ -1,1 +1,1 @@
-"""What is made once for all tests of a process or of a run: data directories, templates, connections."""
+"""Objects that all tests of a process or of a run share: data directories, templates, connections."""

@@ -1,7 +1,7 @@
-"""One tree of commands for all calls of the command line in a process of tests.
+"""Builds the command tree of each Typer application once in a test process.
 
-Typer makes the commands of a verb from the signatures of its functions each time that it is called: once for
-a `licet` in a shell, but in a process that makes a thousand calls it is two fifths of what they take.
+Typer builds the commands from the signatures of functions at each call. In a shell, `licet` does this once;
+in a test process with a thousand calls it is two fifths of their time.
 """
 
 import sys
@@ -16,14 +16,14 @@ _made = cache(main.get_command)
 
 
 def share() -> None:
-    """Have each call find the commands that were made for another one."""
+    """Make each call use the commands that an earlier call built."""
     shared: dict[Any, str] = {main: "get_command", testing: "_get_command", cli: "get_command"}
     for module, name in shared.items():
         setattr(module, name, _made)
 
 
 def make() -> None:
-    """Make those of the verbs that are imported already."""
+    """Build the commands of all modules that are already imported."""
     _made(cli.app)
     for name, module in tuple(sys.modules.items()):
         if name.startswith("licet.cli.") and isinstance(app := vars(module).get("app"), Typer):

@@ -1,8 +1,8 @@
-"""Keeps the connections of closed stores for the next test: a new one costs the database a process each time.
+"""Keeps the connections of closed stores for the next test, as each new one starts a process in PostgreSQL.
 
-A connection is kept where its store left it in no transaction. It gives its locks and channels back at once,
-and forgets its settings when it is taken again. What it has prepared stays prepared. One that has died
-meanwhile is not given out. Other databases, as those that a test stops, have new connections each time.
+A connection is kept if its store left it outside a transaction. Its locks and channels are released at once;
+its settings are reset when it is taken again. Its prepared statements stay. A connection that has broken in
+the meantime is not given out. Other databases, such as those that a test stops, always get new connections.
 """
 
 import threading
@@ -17,9 +17,9 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from licet.store.postgres import connection
 from licet.store.postgres.connection import DriverConnection
 
-_KEPT_MAX = 6  # of one kind of link; a test opens two stores or three
+_KEPT_MAX = 6  # of one kind; a test opens two or three stores
 _DONE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
-# Nobody counts it among the connections of a store, and nothing ends it for being idle.
+# A kept connection does not count among those of a store, and has no idle timeout.
 _GIVE_BACK = b"""
 SELECT pg_advisory_unlock_all(); UNLISTEN *;
 SET application_name = 'kept'; SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0
@@ -30,7 +30,7 @@ _CLOSED.finish()
 
 
 class KeptConnections:
-    """Those to one database, from now on until they are closed."""
+    """Keeps the connections to one database, from its creation until `close`."""
 
     def __init__(self, database: str) -> None:
         self.database = database
@@ -39,14 +39,14 @@ class KeptConnections:
         vars(connection)["DriverConnection"] = type("_Kept", (_KeptConnection,), {"keeper": self})
 
     def close(self) -> None:
-        """Keep no more, and close those that are kept."""
+        """Stop keeping, and close the kept connections."""
         vars(connection)["DriverConnection"] = DriverConnection
         for pgconn, _prepared in chain.from_iterable(self._kept.values()):
             pgconn.finish()
         self._kept.clear()
 
     def take(self, kind: tuple[Any, ...]) -> tuple[pq.abc.PGconn, Any] | None:
-        """One that lives, as new; None where there is none."""
+        """A kept connection that works, with its settings reset; None if there is none."""
         while True:
             with self._lock:
                 if not self._kept[kind]:
@@ -57,7 +57,7 @@ class KeptConnections:
             pgconn.finish()
 
     def give_back(self, kind: tuple[Any, ...], pgconn: pq.abc.PGconn, prepared: Any) -> None:
-        """Keep it, or close it where that is not to be had."""
+        """Keep the connection if possible, otherwise close it."""
         if pgconn.transaction_status == TransactionStatus.IDLE and _does(pgconn, _GIVE_BACK):
             while pgconn.notifies() is not None:
                 pass
@@ -95,7 +95,7 @@ class _KeptConnection(DriverConnection):
 
 
 def _does(pgconn: pq.abc.PGconn, statements: bytes) -> bool:
-    """Whether a connection lives and has executed these."""
+    """Execute statements; False if the connection is broken."""
     try:
         return pgconn.exec_(statements).status in _DONE
     except psycopg.Error:

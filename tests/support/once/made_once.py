@@ -1,8 +1,8 @@
-"""Makes what many tests begin with: once for each run, by the process of tests that first needs it.
+"""Makes the directories that many tests begin with, once in a run, in the first process that needs them.
 
-It takes a tenth of a second and more; another process that needs it meanwhile waits for the first. Everybody
-works on copies. Who starts the processes of a run names the place for all of them by `share`; a process that
-runs tests alone has a place of its own.
+To make one takes a tenth of a second or more; another process that needs it in the meantime waits. Tests work
+on copies. The process that starts a run calls `share`, which names the place for all its processes; a process
+that runs tests alone has its own place.
 """
 
 import atexit
@@ -18,16 +18,16 @@ from licet.clock import ManualClock
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 
-_SHARED = "TESTS_MADE_ONCE"  # the variable of the environment that has the place of a run
+_SHARED = "TESTS_MADE_ONCE"  # the environment variable with the place of a run
 
 
 def share() -> None:
-    """Make the place of a run, for this process and those that it starts; it is removed with this process."""
+    """Make the place of a run for this process and its child processes; it is removed at exit."""
     os.environ[_SHARED] = str(_place())
 
 
 def empty_store(path: Path) -> Path:
-    """A file with an empty store, at this place."""
+    """Create a file with an empty store at this path."""
     return Path(shutil.copy(copied_from("empty", _make_empty) / SQLITE_NAME, path))
 
 
@@ -39,7 +39,7 @@ def directory_of_run(name: str) -> Path:
 
 
 def copied_from(name: str, make: Callable[[Path], object]) -> Path:
-    """The directory of this name, which is made in this way when it is first asked for. Nobody changes it."""
+    """The directory of this name, which `make` fills at the first call. It must not be changed."""
     made = _place() / name
     if made.exists():
         return made

@@ -1,8 +1,8 @@
-"""One cache of compiled statements for all stores of a process of tests.
+"""One cache of compiled SQL statements for all stores of a test process.
 
-SQLAlchemy compiles a statement once for each engine. A server has one engine, and a process of tests some
-thousand: compiling would be most of what they do. Engines of one driver are made alike (`create_engine` in
-`licet.store`), so what was compiled for one is right for the other.
+SQLAlchemy compiles a statement once for each engine. A server has one engine, a test process some thousand,
+and compiling would be most of its work. All engines of a driver are created with the same options
+(`create_engine` in `licet.store`), so a statement that was compiled for one is valid for the others.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ _STATEMENTS_MAX = 5_000
 
 
 class _Cache(LRUCache[Any, Any]):
-    """By statement alone: an entry's key begins with the dialect of the engine that asks."""
+    """A cache by statement alone: without the first part of the key, the dialect of the engine."""
 
     def __getitem__(self, key: Any) -> Any:
         return super().__getitem__(key[1:])
@@ -30,7 +30,7 @@ _CACHES: dict[str, _Cache] = {}
 
 
 def share() -> None:
-    """Have every engine use it."""
+    """Make every engine use this cache."""
     Engine._compiled_cache = property(_shared, _forget)  # type: ignore[assignment]
 
 
@@ -39,4 +39,4 @@ def _shared(engine: Engine) -> _Cache:
 
 
 def _forget(_: Engine, __: object) -> None:
-    """An engine's own cache is not used."""
+    """Ignore the engine's own cache."""

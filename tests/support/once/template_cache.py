@@ -1,8 +1,8 @@
-"""One cache of compiled templates for all processes of a run of tests.
+"""One cache of compiled templates for all processes of a test run.
 
-To compile the templates of the dashboard takes most of a second; each process of tests has them, and each one
-that servers are forked from. An entry is found by the text of a template, and `licet` has one environment, so
-what one process compiled is right for another.
+To compile the dashboard's templates takes most of a second, in each test process and in each process from
+which servers are forked. The key of an entry is the text of a template, and `licet` has one environment: an
+entry of one process is valid in another.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ from support.once.made_once import directory_of_run
 
 
 def share() -> None:
-    """Have every environment use it."""
+    """Make every environment use this cache."""
     cache = FileSystemBytecodeCache(str(directory_of_run("templates")))
     Environment.bytecode_cache = property(lambda _: cache, _forget)  # type: ignore[assignment]
 
 
 def _forget(_: Environment, __: Any) -> None:
-    """An environment's own cache is not used."""
+    """Ignore the environment's own cache."""

@@ -1,7 +1,7 @@
-"""One TLS context for all HTTP clients of a process of tests that ask for no other.
+"""One default TLS context for all HTTP clients of a test process.
 
-To make one reads the certificates of all authorities: that takes 20 ms of the processor, more than most tests
-take, and a new client makes one also where it never meets TLS.
+A new context reads the certificates of all authorities, which takes 20 ms of processor time, more than most
+tests. A new client makes one even if it never uses TLS.
 """
 
 import os
@@ -18,7 +18,7 @@ _made = _config.create_ssl_context
 
 
 def share() -> None:
-    """Have every client use it."""
+    """Make every client use this context."""
     for module in (httpx, _config, default):
         vars(module)["create_ssl_context"] = _shared
 
@@ -31,5 +31,5 @@ def _shared(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl
 
 @cache
 def _usual(*_: str | None) -> ssl.SSLContext:
-    """That of these certificates."""
+    """The context for these values of the environment variables."""
     return _made()
