@@ -1,1 +1,1 @@
-"""Makes what the documentation says of the results that are kept, and their charts."""
+"""Makes the tables and charts of the documentation from the kept results."""

@@ -1,4 +1,4 @@
-"""All files that are made from the results that are kept, for `make bench-page` and for the test of it."""
+"""Makes all files of the documentation that come from kept results, for `make bench-page` and its test."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ SIMULATION = "simulation"
 
 
 def made(results: Path) -> dict[Path, str]:
-    """What each file should be."""
+    """The content of each file."""
     files: dict[Path, str] = {}
     if run := kept(results, "run"):
         files |= page.files(run)
@@ -28,7 +28,7 @@ def made(results: Path) -> dict[Path, str]:
 
 
 def simulate_anew(results: Path) -> bool:
-    """Simulate if what is kept was made of other figures than those that are kept; whether it was done."""
+    """Simulate again if the kept simulation has other inputs than the kept results; return whether it did."""
     run, scale = kept(results, "run"), kept(results, "scale")
     if not run or not scale or is_simulated(results):
         return False
@@ -38,13 +38,13 @@ def simulate_anew(results: Path) -> bool:
 
 
 def is_simulated(results: Path) -> bool:
-    """Whether the simulation that is kept is of the figures that are kept."""
+    """Whether the kept simulation was made from the kept results."""
     run, scale, found = (kept(results, name) for name in ("run", "scale", SIMULATION))
     return bool(found) and found["inputs"] == paper.inputs(run, scale)
 
 
 def kept(results: Path, name: str) -> Mapping[str, Any]:
-    """A result that is kept; empty where there is none."""
+    """A kept result; empty if there is none."""
     path = results / f"kept-{name}.json"
     if not path.exists():
         return {}

@@ -11,7 +11,7 @@ _PROGRAMS = {"threads": "`httpx.Client`", "tasks": "`httpx.AsyncClient`"}
 
 
 def page(text: str, found: Mapping[str, Any]) -> str:
-    """The page with another such part."""
+    """The page, with this part replaced."""
     return put(text, "\n".join(_lines(found)), MARK)
 
 

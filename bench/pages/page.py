@@ -1,7 +1,6 @@
-"""The part of docs/explanation/performance.md that is made from a result, and its charts.
+"""Makes the generated part of docs/explanation/performance.md, and its charts, from a result of `run`.
 
-A page has two lines, `<!-- made by ... -->` and `<!-- end -->`; what stands between them is made, all else is
-written by hand.
+It is between the lines `<!-- made by ... -->` and `<!-- end -->`; the rest of the page is written by hand.
 """
 
 import re
@@ -20,19 +19,19 @@ from bench.timed.scenarios import SCENARIOS
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "explanation" / "performance.md"
 CHARTS = ROOT / "docs" / "explanation" / "charts"
-CONNECTIONS = 32  # what the first table and the charts are of
+CONNECTIONS = 32  # of the first table and the charts
 NAMES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 
 
 def put(page: str, made: str, by: str = "make bench-page") -> str:
-    """A page with another part that is made by this."""
+    """The page, with the part that `by` makes replaced."""
     place = re.compile(rf"(<!-- made by {by} -->\n).*?(<!-- end -->)", re.DOTALL)
     assert place.search(page), "the page has no place for what is made"
     return place.sub(lambda found: f"{found[1]}\n{made}\n{found[2]}", page, count=1)
 
 
 def files(found: Mapping[str, Any]) -> dict[Path, str]:
-    """What the page and its charts should be."""
+    """The page and its charts."""
     return {
         PAGE: put(PAGE.read_text(encoding="utf-8"), "\n".join(_page(found))),
         CHARTS / "of-the-floor.svg": _chart(found, "ratio"),
@@ -134,7 +133,7 @@ def _ratio_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _peers(found: Mapping[str, Any]) -> Iterator[str]:
-    """How each peer is set up, and how it compares for each kind of request."""
+    """The set-up of each peer, and its comparison for each kind of request."""
     store_nothing = {peer["name"] for peer in found["peers"] if not peer["durable"]}
     yield (
         f"Other servers, on the same work in the same rounds, at {CONNECTIONS} connections. They"
@@ -168,7 +167,7 @@ def _peers(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _absent(found: Mapping[str, Any]) -> Iterator[str]:
-    """Peers that are not in the table, and why; and figures that cannot be trusted."""
+    """The peers that are missing in the table, with the reasons; and figures that cannot be trusted."""
     lines = [f"{name}: {_reason(why)}" for name, why in found.get("peers_missing", {}).items()]
     lines += [
         f"{name}: does not start. {_reason(why)}" for name, why in found.get("peers_faulty", {}).items()
@@ -192,7 +191,7 @@ def _peer_cells(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _times(ours: Mapping[str, Any] | None, target: Mapping[str, Any]) -> str:
-    """How many times as fast as a peer Licet is."""
+    """How many times as fast as this peer Licet is."""
     return f"{ours['rate'] / target['rate']:,.1f} times as fast" if ours else ""
 
 
@@ -210,7 +209,7 @@ def _ms(ms: float) -> str:
 
 
 def _reason(text: str) -> str:
-    """The beginning of a fault's text, which may be a log, without paths of this machine."""
+    """The beginning of an error text, which may be a log, without paths of this machine."""
     for directory in (INSTALLED.parent, ROOT):
         text = text.replace(f"{directory}/", "")
     return _sentence(shorten(text, 200, placeholder=" [more]"))

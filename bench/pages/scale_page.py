@@ -1,6 +1,6 @@
-"""The part of docs/explanation/scale.md that is made from a result, and its charts.
+"""Makes the generated part of docs/explanation/scale.md, and its charts, from a result of `scale`.
 
-It ends with the arithmetic to a hundred million sessions, and with what a simulated shard of them does.
+It ends with the estimate for a hundred million sessions, and with the simulation of a shard of them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ _WHAT = {
 
 
 def files(found: Mapping[str, Any], simulation: Mapping[str, Any]) -> dict[Path, str]:
-    """What the page and its charts should be; without a simulation it has none."""
+    """The page and its charts; the estimate is left out if there is no simulation."""
     made = {PAGE: put(PAGE.read_text(encoding="utf-8"), "\n".join(_page(found, simulation)))}
     for name in found["curves"]:
         made[CHARTS / f"scale-{name}.svg"] = _nodes_chart(found) if name == "nodes" else _chart(found, name)

@@ -9,7 +9,7 @@ MARK = "make bench-page of make bench-sessions"
 
 
 def page(text: str, found: Mapping[str, Any]) -> str:
-    """The page with another such part."""
+    """The page, with this part replaced."""
     return put(text, "\n".join(_lines(found)), MARK)
 
 

@@ -1,7 +1,7 @@
-"""Charts as SVG that follow light and dark: bars of one measure, and lines over a logarithmic axis.
+"""Draws charts as SVG that follow light and dark: bars, and lines over a logarithmic axis.
 
-Written here because what draws charts in general brings a hundred megabytes for two kinds of chart, and
-cannot follow a reader's colours.
+A library for charts would bring a hundred megabytes for two kinds of chart, and cannot follow the reader's
+colour scheme.
 """
 
 import math
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-COLOURS = 5  # of series; more have only their names
+COLOURS = 5  # of series; further series have no colour of their own
 _WIDTH = 720
-_LEFT, _RIGHT = 250, 130  # of bars: room for labels, and for values
+_LEFT, _RIGHT = 250, 130  # margins of a chart of bars, for labels and values
 _BAR, _GAP, _TOP = 16, 14, 52
 _PLOT_HEIGHT, _PLOT_LEFT, _PLOT_RIGHT, _PLOT_BOTTOM = 260, 62, 170, 48
 _STYLE = """\
@@ -28,7 +28,7 @@ text{fill:#e6edf3}.small{fill:#9198a1}.axis{stroke:#9198a1}.grid{stroke:#3d444d}
 
 
 class Bar(NamedTuple):
-    """One bar: what it is of, its series by number, its value and the text beside it; least and most."""
+    """A bar: its label, the number of its series, its value with the text beside it, and its extremes."""
 
     label: str
     series: int
@@ -39,14 +39,14 @@ class Bar(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One series of points (x, y), each x above 0."""
+    """A series of points (x, y); each x is above 0."""
 
     name: str
     points: Sequence[tuple[float, float]]
 
 
 def bars(title: str, names: Sequence[str], rows: Sequence[Bar]) -> str:
-    """A chart of bars, one below the other; a label that repeats is written once. `names` are the series'."""
+    """A chart of bars, one below another; a repeated label is written once. `names` are of the series."""
     most = max((row.most or row.value for row in rows), default=0) or 1.0
     height = _TOP + sum(_BAR + (_GAP if _is_last(rows, at) else 2) for at in range(len(rows)))
     body, y = [*_legend(names)], _TOP
@@ -59,7 +59,7 @@ def bars(title: str, names: Sequence[str], rows: Sequence[Bar]) -> str:
 
 
 def _is_last(rows: Sequence[Bar], at: int) -> bool:
-    """Whether a bar is the last one of its label."""
+    """Whether a bar is the last one with its label."""
     return at + 1 == len(rows) or rows[at + 1].label != rows[at].label
 
 
@@ -95,7 +95,7 @@ def lines(title: str, across: str, up: str, series: Sequence[Line]) -> str:
 
 
 class _Plot(NamedTuple):
-    """Where a point is on paper."""
+    """The scales from values to positions in the chart."""
 
     x_least: float
     x_most: float
@@ -132,7 +132,7 @@ def _line(plot: _Plot, number: int, line: Line) -> Iterator[str]:
 
 
 def _names(plot: _Plot, series: Sequence[Line]) -> Iterator[str]:
-    """The names of the series at the ends of their lines, moved apart where they would meet."""
+    """The names of the series at the ends of their lines, moved apart where they would overlap."""
     at = -math.inf
     ends = sorted((plot.y(line.points[-1][1]), number, line.name) for number, line in enumerate(series))
     for end, number, name in ends:
@@ -143,13 +143,13 @@ def _names(plot: _Plot, series: Sequence[Line]) -> Iterator[str]:
 
 
 def _step(most: float) -> float:
-    """The distance of grid lines: 1, 2 or 5 of some power of ten, four to eight of them."""
+    """The distance of grid lines: a round number that gives a few lines."""
     power = 10.0 ** math.floor(math.log10(most or 1.0))
     return next(power * part for part in (0.2, 0.25, 0.5, 1.0, 2.0) if most <= 6 * power * part)
 
 
 def _short(value: float) -> str:
-    """A thousand is 1k, a million 1M."""
+    """A number in short form: 1k for a thousand, 1M for a million."""
     for unit, name in ((1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:g}{name}"

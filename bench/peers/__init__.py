@@ -1,4 +1,4 @@
-"""Servers that a user would pick instead of Licet, to be measured beside it.
+"""Other servers that a user could choose instead of Licet, to measure beside it.
 
     python -m bench.peers install all
     python -m bench.peers list
@@ -48,7 +48,7 @@ def peers_of(source: Source) -> list[Peer]:
 
 
 def missing() -> dict[str, str]:
-    """Of each server that is not installed, why."""
+    """The servers that are not installed, with the reasons."""
     return {source.NAME: why_not(source) for source in SOURCES if kept(source.NAME) is None}
 
 

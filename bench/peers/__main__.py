@@ -1,4 +1,4 @@
-"""Install the peers, list them, and try whether they answer."""
+"""Installs the peers, lists them, and checks that they answer."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from bench.peers.running import INSTALLED, ask, kept
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     names = [source.NAME for source in SOURCES]
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _install(sources: list[Source]) -> bool:
-    """One after the other, as each takes all processors; whether all could be."""
+    """Install one after another, as each uses all processors; return whether all could be installed."""
     done = True
     for source in sources:
         reason = INSTALLED / f"{source.NAME}.reason"
@@ -65,7 +65,7 @@ def _try(sources: list[Source]) -> bool:
 
 
 def _answers(peer: Peer) -> bool:
-    """Whether one answer of each kind is right, and the grant is in the database."""
+    """Check one answer of each kind, and that the grant is in the database."""
     print(f"{peer.name} {peer.version}", flush=True)
     right = []
     with peer.start(10) as works:

@@ -1,4 +1,4 @@
-"""What a peer is to the benchmark: its settings in words, and the requests that it is asked to answer."""
+"""The interface of a peer to the benchmark: its settings in words, and its requests."""
 
 import json
 from base64 import b64encode
@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
-# The same for every client of a run: a peer that hashes it does so anew for each request.
+# The same for every client of a run: a peer that hashes secrets does so for each request anyway.
 SECRET = "kD3vXh8sQ2mZp7RwTn5bYc9LfJ4gAe6UuKi1oPxWyMz"
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}
 
 
 class Row(NamedTuple):
-    """One request, as it is sent."""
+    """One request."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Requests of one kind, each of which may be sent any number of times, and how to know a right answer."""
+    """Requests of one kind, which may be sent repeatedly, and the check of an answer."""
 
     url: str
     rows: Sequence[Row]
@@ -31,12 +31,12 @@ class Work(NamedTuple):
 
 
 class Works(NamedTuple):
-    """What a running peer can be asked.
+    """The requests that a running peer supports.
 
-    `grant` has a request of each client. `introspect` and `refresh` take such grants, or some of them, and
-    first ask for the tokens that they are about, which takes its time. They are None where the peer does
-    not do that for such a client. `stored` counts the grants that are in the database: no fewer than were
-    answered. It is None where none is kept. `database_pid` is the first process of its database.
+    `grant` has a request for each client. `introspect` and `refresh` take such grants or some of them, and
+    first obtain the tokens for their requests, which takes a while. They are None if the peer does not
+    support them for such a client. `stored` counts the grants in the database, at least as many as were
+    answered; it is None if the peer stores none. `database_pid` is the first process of its database.
     """
 
     url: str
@@ -48,21 +48,21 @@ class Works(NamedTuple):
 
 
 class Source(Protocol):
-    """A module that knows how to install one server, and in which set-ups to measure it."""
+    """A module that installs one server, and defines the set-ups to measure."""
 
     @property
     def NAME(self) -> str:  # noqa: N802  a module's constant
-        """What it is called."""
+        """The name of the server."""
 
     @property
     def NEEDS(self) -> tuple[str, ...]:  # noqa: N802  a module's constant
-        """The programs that have to be on the machine."""
+        """The programs that must be installed on the machine."""
 
     def install(self) -> None:
-        """Fetch it and build it."""
+        """Download and build the server."""
 
     def peers(self) -> "list[Peer]":
-        """Its set-ups; none, if it is not installed."""
+        """The set-ups of the server; none if it is not installed."""
 
 
 class Peer(NamedTuple):
@@ -86,35 +86,35 @@ class Peer(NamedTuple):
 
 
 def granted(answer: bytes) -> bool:
-    """Whether an answer has a bearer token in it that can be used for a while."""
+    """Whether an answer has a bearer token with a lifetime."""
     content = _object(answer)
     lives = isinstance(content.get("expires_in"), int)
     return bool(content.get("access_token")) and str(content.get("token_type")).lower() == "bearer" and lives
 
 
 def refreshed(answer: bytes) -> bool:
-    """Whether an answer has a new token and one to refresh it with."""
+    """Whether an answer has a new access token and a refresh token."""
     return granted(answer) and bool(_object(answer).get("refresh_token"))
 
 
 def live(answer: bytes) -> bool:
-    """Whether an answer says that a token is live."""
+    """Whether an answer of introspection has an active token."""
     return _object(answer).get("active") is True
 
 
 def client_name(number: int) -> str:
-    """What the client of a number is called; the last one is the number of clients less one."""
+    """The name of the client with this number, counted from 0."""
     return f"client{number}"
 
 
 def basic(number: int) -> dict[str, str]:
-    """The headers of a form that a client sends."""
+    """The headers of a form from this client."""
     proof = b64encode(f"{client_name(number)}:{SECRET}".encode()).decode()
     return {"Authorization": f"Basic {proof}", "Content-Type": FORM, "Accept": "application/json"}
 
 
 def shuffled(clients: int) -> list[int]:
-    """The clients in an order that is not the tables', so that no peer gains from the order."""
+    """The clients in another order than in the tables, so that no peer profits from the order."""
     step = 7 if clients % 7 else 11
     return [number * step % clients for number in range(clients)]
 

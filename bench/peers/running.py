@@ -1,4 +1,4 @@
-"""What every peer needs to be installed, to run on loopback, and to be gone afterwards."""
+"""Functions for every peer: to install it, to run it on loopback, and to stop and remove it."""
 
 import json
 import os
@@ -23,17 +23,17 @@ from bench.peers.contract import Row, Work
 
 
 def installed_in(variables: Mapping[str, str]) -> Path:
-    """Where peers are installed: in `BENCH_PEERS`, so that checkouts share them, or in this checkout."""
+    """The directory of installed peers: `BENCH_PEERS`, which checkouts can share, or in this checkout."""
     directory = variables.get("BENCH_PEERS")
     return Path(directory).resolve() if directory else Path(__file__).parent / ".installed"
 
 
 INSTALLED = installed_in(os.environ)
-PATIENCE_S = 600.0  # a Java server makes a hundred tables first, on a machine that may be busy
-TOKENS = 1000  # so many are introspected or refreshed in turn
-_ASKING_S = 10.0  # and no longer are they asked for, where each takes a slow hash
+PATIENCE_S = 600.0  # a Java server first creates a hundred tables, perhaps on a busy machine
+TOKENS = 1000  # tokens that are introspected or refreshed in turn
+_ASKING_S = 10.0  # longest time to obtain them, if each takes a slow hash
 
-# What a careful administrator would set for a small machine; syncs to disk stay as they are, which is on.
+# Settings of a careful administrator for a small machine; syncs to disk stay on, as by default.
 _POSTGRES_SETTINGS: dict[str, Any] = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
@@ -49,26 +49,26 @@ POSTGRES_WORDS = (
 
 
 class Database(Protocol):
-    """The PostgreSQL of the tests, as far as it is used here."""
+    """The part of the tests' PostgreSQL that is used here."""
 
     port: int
 
     @property
     def pid(self) -> int:
-        """The process that is the parent of all others of it."""
+        """The process that is the parent of all its others."""
 
     def url(self, database: str = "postgres") -> str:
-        """Where a database of it is."""
+        """The URL of a database."""
 
     def create_database(self, name: str) -> str:
-        """Make a database; its URL."""
+        """Create a database, and return its URL."""
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Have a statement executed."""
+        """Execute a statement."""
 
 
 def postgres() -> AbstractContextManager[Database]:
-    """A PostgreSQL of its own, the same that the tests use. Raises RuntimeError if it is not installed."""
+    """Run a separate PostgreSQL, as the tests use it. Raises RuntimeError if it is not installed."""
     server = postgres_class()
     if server is None:
         raise RuntimeError("the wheel of PostgreSQL is needed and is not installed: make check installs it")
@@ -78,7 +78,7 @@ def postgres() -> AbstractContextManager[Database]:
 def run(
     command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """Run a command to its end; what it printed. Raises RuntimeError with that when it fails."""
+    """Run a command, and return its output. Raises RuntimeError with the output when it fails."""
     done = subprocess.run(
         command,
         check=False,
@@ -102,7 +102,7 @@ def running(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
-    """A server that runs for the length of the block: it has answered `ready`, and all of it ends.
+    """Run a server for the block: it has answered `ready` before, and all its processes end after it.
 
     It is alone in a process group, so that what it starts ends with it.
     """
@@ -147,13 +147,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal the whole group, which may exist without its first process."""
+    """Signal the whole process group, which may exist without its first process."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody has; different ones, as they are held together for a moment."""
+    """Free ports of loopback; they differ, as all are bound at the same time for a moment."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -162,7 +162,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def ask(url: str, row: Row) -> bytes:
-    """Send a request once; the body of its answer. Raises RuntimeError if it is refused."""
+    """Send a request, and return the body of the answer. Raises RuntimeError if it is refused."""
     return _ask(httpx, url, row)
 
 
@@ -176,7 +176,7 @@ def _ask(client: Any, url: str, row: Row) -> bytes:
 
 
 def answers(work: Work) -> list[dict[str, Any]]:
-    """What the first requests of a work are answered, each of them looked at.
+    """The answers to the first requests of a work, each of them checked.
 
     There are TOKENS at most, and fewer where the peer is slow.
     """
@@ -195,12 +195,12 @@ def answers(work: Work) -> list[dict[str, Any]]:
 
 
 def scratch() -> AbstractContextManager[str]:
-    """A directory that is gone after the block."""
+    """A directory that is removed after the block."""
     return TemporaryDirectory(prefix="licet-peer-")
 
 
 def fresh(name: str) -> Path:
-    """The directory that a peer is installed into, made anew; it counts once `keep` has named a version."""
+    """Create the directory of a peer anew. The peer counts as installed once `keep` has named a version."""
     directory = INSTALLED / name
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -208,18 +208,18 @@ def fresh(name: str) -> Path:
 
 
 def keep(directory: Path, version: str) -> None:
-    """Say that the installation is whole, and of which version."""
+    """Mark the installation as complete, with its version."""
     (directory / "version").write_text(version + "\n", encoding="utf-8")
 
 
 def kept(name: str) -> str | None:
-    """The version that is installed, or None."""
+    """The installed version, or None."""
     path = INSTALLED / name / "version"
     return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
 
 def tool(name: str) -> str:
-    """The path of a program. Raises RuntimeError if it is not there."""
+    """The path of a program. Raises RuntimeError if it is missing."""
     path = shutil.which(name)
     if path is None:
         raise RuntimeError(f"{name} is needed and is not on this machine")
@@ -235,7 +235,7 @@ def copy_rows(
     *,
     where: str = "TRUE",
 ) -> None:
-    """Fill up a table of PostgreSQL that has the rows of client 0, with the same for every other one.
+    """Copy the rows of client 0 in a table of PostgreSQL for every other client.
 
     `changes` says, for a column, the SQL of its value for client `n`; `where`, which rows are client 0's.
     The peer's own interface would take too long: one request, and often one slow hash, for each client.
@@ -253,13 +253,13 @@ def copy_rows(
 
 
 def count(server: Database, database: str, table: str) -> int:
-    """How many rows a table of PostgreSQL has."""
+    """The number of rows in a table of PostgreSQL."""
     [[rows]] = server.execute(f"SELECT count(*) FROM {table}", database)  # noqa: S608  a name in this package
     return int(rows)
 
 
 def java_home() -> Path:
-    """The newest Java that is here. Raises RuntimeError if there is none."""
+    """The newest installed Java. Raises RuntimeError if there is none."""
     found = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
     if (java := shutil.which("java")) is not None:
         found.append(Path(java).resolve().parent.parent)
@@ -271,7 +271,7 @@ def java_home() -> Path:
 
 
 def java_words() -> str:
-    """Which Java it is, in words."""
+    """The version of Java, in words."""
     version = _java_version(java_home())
     assert version is not None
     return "Java " + ".".join(str(number) for number in version)
@@ -286,7 +286,7 @@ def _java_version(home: Path) -> tuple[int, ...] | None:
 
 
 def make_environment(directory: Path, requirements: Path) -> None:
-    """A virtual environment for Python, `venv` in the directory, with what is named in a file."""
+    """Create a Python virtual environment, `venv` in the directory, from a file of requirements."""
     environment = directory / "venv"
     run([sys.executable, "-m", "venv", environment])
     pip: list[str | Path] = [

@@ -1,1 +1,1 @@
-"""Simulates what many servers would take, more than the machine that measures can hold."""
+"""Simulates more servers than the measuring machine can run."""

@@ -1,7 +1,7 @@
-"""On paper: a million tenants with a hundred million live sessions, by what was measured and simulated.
+"""Estimates a million tenants with a hundred million live sessions from measurements and a simulation.
 
-The figures are worked out from kept results, and so is the simulation: `simulate` keeps what came of it, with
-the inputs, so that a page never shows one of other figures.
+The figures are computed from kept results, and so is the simulation. Its inputs are kept with it, so that a
+page never shows a simulation of other results.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,29 +10,29 @@ from typing import Any, NamedTuple
 
 from bench.simulation.simulate import Costs, Result, Shard, simulate
 
-TENANTS, SESSIONS = 1_000_000, 100_000_000  # each session is of a client of its own
-RENEWED_EVERY_S = 600  # as long as an access token lives
+TENANTS, SESSIONS = 1_000_000, 100_000_000  # each session has its own client
+RENEWED_EVERY_S = 600  # the lifetime of an access token
 LASTS_S = 3_600  # a guess: a session is used for an hour
-NODE_MB = 8_000.0  # a guess: what a node may use
+NODE_MB = 8_000.0  # a guess: the memory that a node may use
 NODES = 2
 DATABASE_CORES, NODE_CORES = 4, 2
-TRIP_S = 0.0005  # a guess: between two machines of one place, there and back
+TRIP_S = 0.0005  # a guess: the round trip between two machines of a data centre
 FAULT_S = 10.0
 _CLIENT_S = 20e-6  # of wrk, for each request
-_CHECKED = (1, 32, 256)  # connections of the measured runs that the model is held against
-# Of its rates, in those. What a batch costs is taken from a server that is asked by one connection: its
-# processes wait most of the time, and so take longer for the same work than those that are always at it.
+_CHECKED = (1, 32, 256)  # connections of the measured runs with which the model is compared
+# How far the model's rates may differ in those. The cost of a batch is measured at one connection, where the
+# processes wait most of the time, and take longer for the same work than busy ones.
 MISS_MAX = 0.45
 
 
 class Need(NamedTuple):
-    """What all of it takes, and how many shards there are."""
+    """The resources of the whole system, and the number of shards."""
 
     shards: int
     writes: float  # a second
     renewals: float
     grants: float
-    node_mb: float  # of one node, for what it remembers
+    node_mb: float  # the memory of one node for clients and tenants
     disk_bytes: float
     log_bytes: float  # a second
     node_cores: float
@@ -42,7 +42,7 @@ class Need(NamedTuple):
 
 
 def need(scale: Mapping[str, Any]) -> Need:
-    """What it takes, in as many shards as keep the memory of a node below `NODE_MB`, in tens."""
+    """Estimate the resources, with enough shards for a node's memory below `NODE_MB`, in tens."""
     clients, tenants = (scale["curves"][name]["postgres"] for name in ("clients", "tenants"))
     client_mb, tenant_mb = _slope(clients, "resident_mb"), _slope(tenants, "resident_mb")
     memory_mb = SESSIONS * client_mb + TENANTS * tenant_mb
@@ -66,13 +66,13 @@ def need(scale: Mapping[str, Any]) -> Need:
 
 
 def _slope(points: list[Mapping[str, Any]], what: str) -> float:
-    """How much of something one more takes."""
+    """How much one more of something takes."""
     more, of = (float(points[-1][name]) - float(points[0][name]) for name in (what, "at"))
     return more / of
 
 
 def shards(needed: Need) -> dict[str, Shard]:
-    """What is simulated, by what it shows."""
+    """The simulated shards, by what each shows."""
     one = Shard(
         nodes=NODES,
         node_cores=NODE_CORES,
@@ -92,12 +92,12 @@ def shards(needed: Need) -> dict[str, Shard]:
 
 
 def inputs(run: Mapping[str, Any], scale: Mapping[str, Any]) -> dict[str, Any]:
-    """What the simulation is made of, for comparing."""
+    """The inputs of the simulation, for comparison."""
     return {"costs": Costs.of(run, scale, "refresh")._asdict(), "need": need(scale)._asdict()}
 
 
 def made(run: Mapping[str, Any], scale: Mapping[str, Any]) -> dict[str, Any]:
-    """The simulation: each shard, and beside the measured runs the same on the machine that measured them."""
+    """Simulate each shard, and the measured runs on the machine that measured them, for comparison."""
     costs, needed = Costs.of(run, scale, "refresh"), need(scale)
     found: dict[str, Any] = {
         "inputs": inputs(run, scale),
@@ -127,7 +127,7 @@ def made(run: Mapping[str, Any], scale: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def closed(costs: Costs, connections: int, processors: int) -> Result:
-    """One node, its database and the load generator on the processors of one machine, as it is measured."""
+    """One node, its database and the load generator on one machine, as in the measured runs."""
     return simulate(
         costs,
         Shard(
@@ -154,7 +154,7 @@ def _measured(run: Mapping[str, Any], scenario: str, connections: int) -> Mappin
 
 
 def table(found: Mapping[str, Any]) -> Iterator[str]:
-    """The part of the page."""
+    """This part of the page, in lines."""
     needed = Need(**found["inputs"]["need"])
     yield from ("", f"### {TENANTS:,} tenants, {SESSIONS:,} live sessions", "")
     yield (

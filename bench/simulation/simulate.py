@@ -1,17 +1,17 @@
-"""A shard as a queueing model: nodes, their committing processes, one database; what waits, and for how long.
+"""Simulates a shard as a queueing model: nodes, their committing processes and one database.
 
     arrival -> server of a node -> its commit lane -> processors of the database -> sync to disk -> answer
 
-It is a simulation of discrete events. Its service times come from what was measured (`Costs.of`), all else is
-said by `Shard`. The rules are Licet's:
+It is a discrete-event simulation. Its service times come from measurements (`Costs.of`), everything else from
+`Shard`. The rules are Licet's:
 
-- Whatever arrives while one transaction of a node runs travels together in the next, up to `BATCH_MAX`.
-- A batch holds the locks of its tenants until it is durable; batches that share none run beside each other.
+- All commands that arrive while a transaction of a node runs go into the next one, up to `BATCH_MAX`.
+- A batch holds the locks of its tenants until it is durable; batches without common tenants run in parallel.
 - Commits that wait for a sync to disk share the next one.
-- What waits for longer than `DEADLINE_S` is answered 503, and its client asks again after a while.
+- A request that waits longer than `DEADLINE_S` is answered with 503, and its client retries after a while.
 
 A server is one thread, and so is a committing process; each needs a processor of its machine while it works.
-Times between arrivals are exponential. A seed makes a run the same each time.
+Times between arrivals are exponential. The same seed gives the same run.
 """
 
 import heapq
@@ -20,17 +20,17 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-BATCH_MAX = 256  # commands, as the setting has it
+BATCH_MAX = 256  # commands, as in the setting
 QUEUE_MAX = 4096
 DEADLINE_S = 2.0
 FOLD_EVERY_S = 5.0
 FOLD_PART = 500  # entries of one transaction
-AGAIN_S = (0.5, 2.0)  # after which a client that was answered 503 asks again
+AGAIN_S = (0.5, 2.0)  # the range of time after which a client retries an answer 503
 _LOOK_EVERY_S = 0.05
 
 
 class Costs(NamedTuple):
-    """Service times in seconds of a processor, and a sync to disk; `..batch_s` are of a whole batch."""
+    """Service times in processor seconds, and that of a sync to disk; `..batch_s` is for a whole batch."""
 
     server_s: float  # of a request, in the server of its node
     command_s: float  # of a command, in the committing process
@@ -39,14 +39,14 @@ class Costs(NamedTuple):
     database_batch_s: float
     sync_s: float
     fold_entry_s: float = 0.0  # of an entry of the journal that is folded, in the database
-    trip_s: float = 0.0  # from a node to the database and back
+    trip_s: float = 0.0  # the round trip from a node to the database
 
     @classmethod
     def of(cls, run: Mapping[str, Any], scale: Mapping[str, Any], scenario: str) -> "Costs":
-        """From kept results, on PostgreSQL.
+        """The costs from kept results, on PostgreSQL.
 
-        What a request costs with 256 connections is what one of many costs; what it costs alone is more by
-        what a whole batch costs. An entry that is folded costs the database what a command does: a guess,
+        The cost of a request with many connections is that of one command of many; with one connection it
+        includes the cost of a whole batch. To fold an entry costs the database as much as a command: a guess,
         and more than was ever measured.
         """
         cells = {
@@ -69,9 +69,9 @@ class Costs(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """What is simulated. A fault of a node or of the database is from `fault_at_s` on, for `fault_s`.
+    """The simulated shard. A fault of a node or of the database begins at `fault_at_s` and lasts `fault_s`.
 
-    With `clients` there are no arrivals: so many clients ask again as soon as they are answered.
+    With `clients` there are no arrivals: this many clients send their next request after each answer.
     """
 
     nodes: int = 2
@@ -80,10 +80,10 @@ class Shard(NamedTuple):
     tenants: int = 20_000
     rate: float = 1_000.0  # requests a second, of all nodes together
     clients: int = 0
-    client_s: float = 0.0  # of a processor of the nodes' machine, for each request of such a client
+    client_s: float = 0.0  # processor time on the nodes' machine for each request of such a client
     is_one_machine: bool = False  # nodes and database share the processors of the nodes
     seconds: float = 20.0
-    warm_s: float = 2.0  # that do not count
+    warm_s: float = 2.0  # seconds at the beginning that do not count
     broken: str = ""  # `database` or `node`
     fault_at_s: float = 0.0
     fault_s: float = 0.0
@@ -93,9 +93,9 @@ class Shard(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came of it; shares are of the time of all processors of that kind.
+    """The result; shares are of the time of all processors of that kind.
 
-    `again_s` is how long after a fault answers were as quick as before it.
+    `again_s` is how long after a fault answers were as fast again as before.
     """
 
     answers: int
@@ -107,14 +107,14 @@ class Result(NamedTuple):
     refused: int
     commands_of_batch: float
     syncs: float  # a second
-    server_share: float  # of the busiest server, a thread
+    server_share: float  # of the busiest server, which is one thread
     node_share: float
     database_share: float
     again_s: float
 
 
 class _Processors:
-    """Some processors that take jobs in the order in which they come."""
+    """Some processors that run jobs in order of arrival."""
 
     def __init__(self, events: "Simulation", count: int) -> None:
         self.busy_s = 0.0
@@ -125,7 +125,7 @@ class _Processors:
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
 
     def work(self, seconds: float, then: Callable[[], None]) -> None:
-        """Do something for so long as soon as a processor is free, and then something else."""
+        """Run a job for `seconds` as soon as a processor is free, and then call `then`."""
         self._waiting.append((seconds, then))
         self.go_on()
 
@@ -143,7 +143,7 @@ class _Processors:
 
 
 class _Disk:
-    """Syncs, one at a time: a commit that comes while one runs waits for the next, with all others."""
+    """Syncs to disk, one at a time: commits that arrive while one runs share the next."""
 
     def __init__(self, events: "Simulation", sync_s: float) -> None:
         self.syncs = 0
@@ -153,7 +153,7 @@ class _Disk:
         self._is_busy = False
 
     def sync(self, then: Callable[[], None]) -> None:
-        """Do something when all that was written so far is durable."""
+        """Call `then` when everything written so far is durable."""
         self._waiting.append(then)
         if not self._is_busy:
             self._begin()
@@ -173,7 +173,7 @@ class _Disk:
 
 
 class _Node:
-    """A server, which is one thread, and its commit lane."""
+    """A node: a server, which is one thread, and its commit lane."""
 
     def __init__(self, events: "Simulation", processors: _Processors) -> None:
         self.is_down = False
@@ -186,7 +186,7 @@ class _Node:
         self.is_committing = False
 
     def serve(self, seconds: float, then: Callable[[], None]) -> None:
-        """Something for the server's thread."""
+        """Run a job on the server's thread."""
         self._jobs.append((seconds, then))
         if not self._is_serving:
             self._next_job()
@@ -207,7 +207,7 @@ class _Node:
 
 
 class Simulation:
-    """One run."""
+    """One run of the simulation."""
 
     def __init__(self, costs: Costs, shard: Shard) -> None:
         self.now_s = 0.0
@@ -226,12 +226,12 @@ class Simulation:
         self._refused = self._batches = self._commands = 0
 
     def after(self, seconds: float, then: Callable[[], None]) -> None:
-        """Do something so much later."""
+        """Call a function after this time."""
         self._number += 1
         heapq.heappush(self._heap, (self.now_s + seconds, self._number, then))
 
     def run(self) -> Result:
-        """Until its end."""
+        """Run to the end."""
         shard = self._shard
         if shard.clients:
             for _ in range(shard.clients):
@@ -257,11 +257,11 @@ class Simulation:
         self._arrive(self.now_s)
 
     def _arrive(self, came_s: float) -> None:
-        """A request, which a proxy gives to a node that lives."""
+        """A request arrives; a proxy passes it to a node that is up."""
         alive = [node for node in self._nodes if not node.is_down]
         node = alive[self._dice.randrange(len(alive))]
         tenant = self._dice.randrange(self._shard.tenants)
-        # Half of what a server does for a request is before the commit, half behind it.
+        # Half of a server's work for a request is before the commit, half after it.
         node.serve(self._costs.server_s / 2, lambda: self._submit(node, came_s, tenant))
 
     def _submit(self, node: _Node, came_s: float, tenant: int) -> None:
@@ -328,7 +328,7 @@ class Simulation:
             self._nodes[0].processors.work(self._shard.client_s, lambda: self._arrive(self.now_s))
 
     def _give_up(self) -> None:
-        """Answer what waits for too long, whatever the database does."""
+        """Answer requests that have waited too long, whatever the database does."""
         self.after(_LOOK_EVERY_S, self._give_up)
         for node in self._nodes:
             while node.pending and self.now_s - node.pending[0][0] > DEADLINE_S:
@@ -340,7 +340,7 @@ class Simulation:
         self.after(self._dice.uniform(*AGAIN_S), lambda: self._arrive(self.now_s))
 
     def _fold(self) -> None:
-        """All entries since the last time, in parts, beside the batches."""
+        """Fold all entries since the last time, in parts, in parallel to the batches."""
         entries, self._entries = self._entries, 0
         self.after(FOLD_EVERY_S, self._fold)
         self._fold_part(entries)
@@ -385,7 +385,7 @@ class Simulation:
         )
 
     def _again_s(self) -> float:
-        """How long after the end of a fault the last answer came that took twice the slowest before it."""
+        """The time from the end of a fault to the last answer that took twice the slowest before it."""
         shard = self._shard
         if not shard.broken:
             return 0.0
@@ -397,7 +397,7 @@ class Simulation:
 
 
 def simulate(costs: Costs, shard: Shard) -> Result:
-    """What comes of a shard at these costs."""
+    """Simulate a shard with these costs."""
     return Simulation(costs, shard).run()
 
 
