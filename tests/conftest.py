@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from support.admin.browser import Browser
     from support.admin.dashboard import DashboardSite, Reader
     from support.admin.sign_in_gate import Gate, Open
-    from support.cli.cli_site import Desk
+    from support.cli.cli_site import CommandLine
     from support.web.listening import Server
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
@@ -317,14 +317,14 @@ def vera(site: "DashboardSite") -> Iterator["Reader"]:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory for the command line. A file whose tests begin with more has a `made` of its own."""
-    from support.cli.cli_site import new_desk  # noqa: PLC0415 - the command line, which few of the rooms need
+    from support.cli.cli_site import new_data  # noqa: PLC0415 - the command line, which few of the rooms need
 
-    return new_desk(tmp_path_factory.mktemp("made") / "licet-data")
+    return new_data(tmp_path_factory.mktemp("made") / "licet-data")
 
 
 @pytest.fixture
-def desk(made: Path, tmp_path: Path) -> "Desk":
-    """A copy of it, for one test."""
+def cli(made: Path, tmp_path: Path) -> "CommandLine":
+    """The command line on a copy of `made`."""
     from support.cli.cli_site import copy_of  # noqa: PLC0415 - as above
 
     return copy_of(made, tmp_path)

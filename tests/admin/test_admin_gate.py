@@ -154,7 +154,7 @@ class TestFaults:
         def bug(*_: Any) -> None:
             raise AssertionError("pepper")
 
-        broken.setattr(site.desk, "tenants_now", bug)
+        broken.setattr(site.context, "tenants_now", bug)
         refused = site.call("GET", "/tenants")
         assert "pepper" not in problem(refused, 500, "internal-error")["detail"]
         lines = [fields for event, fields in site.node.log.lines if event == "admin_refused"]
@@ -165,7 +165,7 @@ class TestFaults:
         self, site: AdminSite, broken: pytest.MonkeyPatch
     ) -> None:
         """Slow reports do not fill the memory."""
-        broken.setattr(site.desk, "_waiting", THREADS + WAITING_MAX)
+        broken.setattr(site.context, "_waiting", THREADS + WAITING_MAX)
         told = problem(site.call("GET", "/tenants"), 503, "store-unavailable")
         assert told["detail"] == "Too much waits already."
 

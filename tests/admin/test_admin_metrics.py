@@ -138,7 +138,7 @@ def test_a_server_that_commits_in_a_thread_tells_the_same_and_tells_of_a_store_t
 
 
 def test_metrics_that_are_public_need_nobody() -> None:
-    """Nobody is asked who it is: there is no desk to ask at."""
+    """The metrics need no sign-in."""
 
     class Shown:
         is_public = True

@@ -23,7 +23,7 @@ from licet.store import schema
 from licet.units import DAY_MS
 from support.admin.dashboard import DashboardSite
 from support.alerts.watched import Watched
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 from support.server.running import PATIENCE_S
 from support.store.kinds import Place
 from support.store.setup_site import ADA, JIM, START_MS
@@ -326,12 +326,12 @@ class TestServed:
 
     def test_the_command_line_shows_it(self, server: DashboardSite) -> None:
         """`licet seats`, for a pipe and as JSON."""
-        desk = Desk(server.data)
+        cli = CommandLine(server.data)
         told = {
-            line.split()[-1]: line.split()[-2] for line in desk.out("seats").splitlines() if "client:" in line
+            line.split()[-1]: line.split()[-2] for line in cli.out("seats").splitlines() if "client:" in line
         }
         assert told == {"client:TestClientId": "4", "client:Client1": "1"}
-        [pool] = desk.json("seats")["pools"]
+        [pool] = cli.json("seats")["pools"]
         assert {it["client_id"]: it["addresses"] for it in pool["in_use_by"]} == {
             "TestClientId": 4,
             "Client1": 1,
@@ -352,11 +352,11 @@ class TestServed:
         """`licet pool set --alerts`, and what a look finds."""
         from licet.alerts.evaluation import look  # noqa: PLC0415 - a server does it by itself, in its own time
 
-        desk = Desk(server.data)
-        desk.out("pool", "set", "full", "--alerts", "80 shared:4")
+        cli = CommandLine(server.data)
+        cli.out("pool", "set", "full", "--alerts", "80 shared:4")
         with server.store() as store:
             look(store)
-        [alert] = desk.json("alerts")
+        [alert] = cli.json("alerts")
         assert alert["alert"] == "TestClientId: 4 addresses"
         with server.reader("vera") as vera:
             page = vera.get("/alerts").text

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from licet.cli import _PANELS, _loader
 from licet.credentials.keyring import read_keyring
-from support.cli.cli_site import TENANT, Desk
+from support.cli.cli_site import TENANT, CommandLine
 from support.cli.command_line import run, terminal
 
 UNPROVEN = "it cannot authenticate: no password works for it, no secret and no key"
@@ -159,36 +159,36 @@ def test_wrong_use_is_one_line_and_exit_code_2(arguments: list[str], told: str) 
 
 
 def test_no_store_is_exit_code_3(tmp_path: Path) -> None:
-    nowhere = Desk(tmp_path / "nowhere")
+    nowhere = CommandLine(tmp_path / "nowhere")
     told = f"there is no store in {nowhere.data}; make one: licet init --data {nowhere.data}"
     assert nowhere.error("pool", "list", exit_code=3) == told
     (tmp_path / "file").touch()
-    below_a_file = Desk(tmp_path / "file")
+    below_a_file = CommandLine(tmp_path / "file")
     assert below_a_file.error("check", exit_code=3).startswith(f"there is no store in {below_a_file.data}; ")
 
 
-def test_a_store_that_is_no_database_is_exit_code_3(desk: Desk) -> None:
-    desk.store_file.write_bytes(b"no database, but long enough to be taken for one" * 100)
-    told = desk.error("pool", "list", exit_code=3)
-    assert told.startswith(f"the store in {desk.data} cannot be opened: ")
+def test_a_store_that_is_no_database_is_exit_code_3(cli: CommandLine) -> None:
+    cli.store_file.write_bytes(b"no database, but long enough to be taken for one" * 100)
+    told = cli.error("pool", "list", exit_code=3)
+    assert told.startswith(f"the store in {cli.data} cannot be opened: ")
     assert told.endswith("file is not a database")
 
 
-def test_a_set_up_that_was_damaged_by_hand_is_named(desk: Desk) -> None:
-    connection = sqlite3.connect(desk.store_file)
+def test_a_set_up_that_was_damaged_by_hand_is_named(cli: CommandLine) -> None:
+    connection = sqlite3.connect(cli.store_file)
     with connection:
         connection.execute("UPDATE tenant SET access_ttl_s = 9999")
     connection.close()
-    told = desk.error("pool", "list", exit_code=3)
+    told = cli.error("pool", "list", exit_code=3)
     assert told.startswith("the set-up was changed by hand: tenant Jim_Test: access_ttl is")
 
 
-def test_a_keyring_that_others_can_read_is_exit_code_3(desk: Desk) -> None:
-    desk.secrets_file.chmod(0o644)
-    told = f"{desk.secrets_file} is readable by others; correct it: chmod 600 {desk.secrets_file}"
-    assert desk.error("key", "list", exit_code=3) == told
-    assert desk.error("client", "add", "Api", "--user", "TC", "--secret", exit_code=3) == told
-    assert "Api" not in desk.out("client", "list")
+def test_a_keyring_that_others_can_read_is_exit_code_3(cli: CommandLine) -> None:
+    cli.secrets_file.chmod(0o644)
+    told = f"{cli.secrets_file} is readable by others; correct it: chmod 600 {cli.secrets_file}"
+    assert cli.error("key", "list", exit_code=3) == told
+    assert cli.error("client", "add", "Api", "--user", "TC", "--secret", exit_code=3) == told
+    assert "Api" not in cli.out("client", "list")
 
 
 def test_wrong_settings_are_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,32 +198,32 @@ def test_wrong_settings_are_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None
     assert told.startswith("licet: The settings have a mistake:\n  LICET_PORT: 'high' is not a whole number")
 
 
-def test_a_bug_shows_where_it_is(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_shows_where_it_is(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("licet.cli.set_up.key.read_keyring", lambda _: 1 // 0)
-    result = run("key", "list", "--data", str(desk.data), exit_code=1)
+    result = run("key", "list", "--data", str(cli.data), exit_code=1)
     assert isinstance(result.exception, ZeroDivisionError)
 
 
 # Which tenant
 
 
-def test_the_only_tenant_needs_no_name(desk: Desk) -> None:
-    assert desk.json("pool", "list") == desk.json("pool", "list", "--tenant", TENANT)
+def test_the_only_tenant_needs_no_name(cli: CommandLine) -> None:
+    assert cli.json("pool", "list") == cli.json("pool", "list", "--tenant", TENANT)
 
 
-def test_of_several_tenants_one_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk.run("tenant", "add", "Other", "--seats", "1")
+def test_of_several_tenants_one_is_named(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.run("tenant", "add", "Other", "--seats", "1")
     told = "which tenant? Say --tenant or LICET_TENANT: Jim_Test, Other"
-    assert desk.error("pool", "list", exit_code=2) == told
+    assert cli.error("pool", "list", exit_code=2) == told
     monkeypatch.setenv("LICET_TENANT", "Other")
-    assert [pool["seats"] for pool in desk.json("pool", "list")] == [1]
-    assert [pool["seats"] for pool in desk.json("pool", "list", "--tenant", TENANT)] == [5]
+    assert [pool["seats"] for pool in cli.json("pool", "list")] == [1]
+    assert [pool["seats"] for pool in cli.json("pool", "list", "--tenant", TENANT)] == [5]
 
 
-def test_a_tenant_that_is_not_there_is_told_with_those_there_are(desk: Desk) -> None:
-    assert desk.error("pool", "list", "--tenant", "Jim") == "there is no tenant Jim; there is: Jim_Test"
-    desk.run("tenant", "remove", TENANT, "--yes")
-    assert desk.error("user", "list") == "there is no tenant yet; add one: licet tenant add NAME --seats 5"
+def test_a_tenant_that_is_not_there_is_told_with_those_there_are(cli: CommandLine) -> None:
+    assert cli.error("pool", "list", "--tenant", "Jim") == "there is no tenant Jim; there is: Jim_Test"
+    cli.run("tenant", "remove", TENANT, "--yes")
+    assert cli.error("user", "list") == "there is no tenant yet; add one: licet tenant add NAME --seats 5"
 
 
 # init
@@ -283,13 +283,13 @@ def test_what_is_next_works_as_it_is_printed(tmp_path: Path, monkeypatch: pytest
         )
 
 
-def test_init_never_touches_what_is_there(desk: Desk) -> None:
-    before = desk.store_file.read_bytes(), desk.secrets_file.read_bytes()
-    told = f"{desk.data} has licet.db and secrets.json already; choose another directory with --data"
-    assert desk.error("init") == told
-    assert (desk.store_file.read_bytes(), desk.secrets_file.read_bytes()) == before
-    desk.store_file.unlink()
-    assert desk.error("init").startswith(f"{desk.data} has secrets.json already; ")
+def test_init_never_touches_what_is_there(cli: CommandLine) -> None:
+    before = cli.store_file.read_bytes(), cli.secrets_file.read_bytes()
+    told = f"{cli.data} has licet.db and secrets.json already; choose another directory with --data"
+    assert cli.error("init") == told
+    assert (cli.store_file.read_bytes(), cli.secrets_file.read_bytes()) == before
+    cli.store_file.unlink()
+    assert cli.error("init").startswith(f"{cli.data} has secrets.json already; ")
 
 
 @pytest.mark.parametrize(
@@ -309,18 +309,18 @@ def test_init_never_touches_what_is_there(desk: Desk) -> None:
     ],
 )
 def test_init_makes_nothing_when_the_tenant_is_wrong(arguments: list[str], told: str, tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "licet-data")
-    assert desk.error("init", *arguments, exit_code=2).startswith(told)
-    assert not desk.data.exists()
+    cli = CommandLine(tmp_path / "licet-data")
+    assert cli.error("init", *arguments, exit_code=2).startswith(told)
+    assert not cli.data.exists()
 
 
 def test_init_shuts_an_empty_directory_and_leaves_a_full_one(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "data")
-    desk.data.mkdir(mode=0o755)
-    (desk.data / "licet.toml").touch()
-    desk.run("init")
-    assert mode(desk.data) == 0o700
-    full = Desk(tmp_path / "full")
+    cli = CommandLine(tmp_path / "data")
+    cli.data.mkdir(mode=0o755)
+    (cli.data / "licet.toml").touch()
+    cli.run("init")
+    assert mode(cli.data) == 0o700
+    full = CommandLine(tmp_path / "full")
     full.data.mkdir(mode=0o755)
     (full.data / "thesis.txt").touch()
     told = f"{full.data} can be read by others and is not empty; chmod 700 {full.data}, or choose another"
@@ -330,8 +330,8 @@ def test_init_shuts_an_empty_directory_and_leaves_a_full_one(tmp_path: Path) -> 
 
 def test_init_where_nobody_may_write_is_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    desk = Desk(tmp_path / "file" / "data")
-    assert desk.error("init", exit_code=3) == f"{desk.data} cannot be made: Not a directory"
+    cli = CommandLine(tmp_path / "file" / "data")
+    assert cli.error("init", exit_code=3) == f"{cli.data} cannot be made: Not a directory"
 
 
 @pytest.mark.parametrize("options", [(), ("--tenant", "Jim_Test", "--seats", "7")])
@@ -354,52 +354,52 @@ def test_init_asks_for_the_password_of_an_administrator_who_was_named(tmp_path: 
         assert screen.ended() == 0
     assert "battery" not in screen.text
     assert "licet admin add" not in screen.text
-    (admin,) = Desk(data).json("admin", "list")
+    (admin,) = CommandLine(data).json("admin", "list")
     assert (admin["name"], admin["role"], admin["tenant"]) == ("ada", "owner", None)
 
 
 @pytest.mark.parametrize("made", ["secrets.json", "licet.db"])
 def test_init_takes_nothing_from_a_store_that_was_made_while_it_asked(made: str, tmp_path: Path) -> None:
     """A server may run on it by then: its keys are not replaced, and nothing of it is removed."""
-    desk = Desk(tmp_path / "licet-data")
-    with terminal("init", "--data", str(desk.data), "--admin", "ada") as screen:
+    cli = CommandLine(tmp_path / "licet-data")
+    with terminal("init", "--data", str(cli.data), "--admin", "ada") as screen:
         screen.read_until("Password of administrator ada: ")
-        desk.run("init", "--tenant", "Jim_Test", "--seats", "5")
+        cli.run("init", "--tenant", "Jim_Test", "--seats", "5")
         if made == "licet.db":  # as a restore leaves it until the secrets are copied
-            (desk.data / "secrets.json").unlink()
-        before = {path.name: path.read_bytes() for path in desk.data.iterdir()}
+            (cli.data / "secrets.json").unlink()
+        before = {path.name: path.read_bytes() for path in cli.data.iterdir()}
         screen.press("battery staple\n")
         screen.read_until("Repeat for confirmation: ")
         screen.press("battery staple\n")
         assert screen.ended() == 1
     assert f"has {made} already" in screen.text.replace("\r\n", " ")
-    assert {path.name: path.read_bytes() for path in desk.data.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in cli.data.iterdir()} == before
 
 
 def test_init_reads_the_password_of_an_administrator_from_standard_input(tmp_path: Path) -> None:
     """For scripts; --no-admin is for those who want none, and are told nothing of it."""
-    desk = Desk(tmp_path / "with")
-    desk.run("init", "--admin", "ada", "--admin-password-stdin", stdin="battery staple\n")
-    assert [it["name"] for it in desk.json("admin", "list")] == ["ada"]
-    assert "licet admin add" not in Desk(tmp_path / "without").out("init", "--no-admin")
+    cli = CommandLine(tmp_path / "with")
+    cli.run("init", "--admin", "ada", "--admin-password-stdin", stdin="battery staple\n")
+    assert [it["name"] for it in cli.json("admin", "list")] == ["ada"]
+    assert "licet admin add" not in CommandLine(tmp_path / "without").out("init", "--no-admin")
 
 
 # A terminal
 
 
-def test_on_a_terminal_it_asks_before_it_destroys(desk: Desk) -> None:
-    remove = ("client", "remove", "TestClientId", "--data", str(desk.data))
+def test_on_a_terminal_it_asks_before_it_destroys(cli: CommandLine) -> None:
+    remove = ("client", "remove", "TestClientId", "--data", str(cli.data))
     for answer, exit_code in (("n", 1), ("y", 0)):
         with terminal(*remove) as screen:
             screen.read_until("Remove client TestClientId? [y/N]: ")
             screen.press(f"{answer}\n")
             assert screen.ended() == exit_code
         assert ("licet: nothing was changed" in screen.text) == (answer == "n")
-    assert desk.json("client", "list") == []
+    assert cli.json("client", "list") == []
 
 
-def test_on_a_terminal_a_password_is_asked_for_twice_and_not_shown(desk: Desk) -> None:
-    with terminal("user", "password", "TC", "--data", str(desk.data)) as screen:
+def test_on_a_terminal_a_password_is_asked_for_twice_and_not_shown(cli: CommandLine) -> None:
+    with terminal("user", "password", "TC", "--data", str(cli.data)) as screen:
         for prompt in ("Password of user TC: ", "Repeat for confirmation: "):
             screen.read_until(prompt)
             screen.press("battery staple\n")
@@ -408,15 +408,15 @@ def test_on_a_terminal_a_password_is_asked_for_twice_and_not_shown(desk: Desk) -
     assert "battery" not in screen.text
 
 
-def test_on_a_terminal_a_generated_secret_comes_with_a_word_about_it(desk: Desk) -> None:
-    with terminal("client", "secret", "add", "TestClientId", "--data", str(desk.data)) as screen:
+def test_on_a_terminal_a_generated_secret_comes_with_a_word_about_it(cli: CommandLine) -> None:
+    with terminal("client", "secret", "add", "TestClientId", "--data", str(cli.data)) as screen:
         assert screen.ended() == 0
     assert re.search(r"Its secret, which nobody can show again:\s+lcs_\S{55}\s*$", screen.text)
 
 
-def test_on_a_terminal_a_table_cuts_no_value_off(desk: Desk) -> None:
-    desk.run("client", "add", "x" * 100, "--user", "TC")
-    with terminal("client", "list", "--data", str(desk.data)) as screen:
+def test_on_a_terminal_a_table_cuts_no_value_off(cli: CommandLine) -> None:
+    cli.run("client", "add", "x" * 100, "--user", "TC")
+    with terminal("client", "list", "--data", str(cli.data)) as screen:
         assert screen.ended() == 0
     assert screen.text.count("x") == 100
     assert "…" not in screen.text

@@ -17,7 +17,7 @@ from licet.cli.run.check_advice import advice_of
 from licet.refusal import Code, Subject
 from licet.setup.check import Finding, FindingCode
 from licet.store.errors import SetupError, unknown
-from support.cli.cli_site import PASSWORD, Desk
+from support.cli.cli_site import PASSWORD, CommandLine
 from support.cli.command_line import run
 from support.paths import ROOT
 
@@ -161,20 +161,20 @@ def test_each_line_of_advice_can_be_run(line: str) -> None:
         ("pool set full --hold soon", 2, "this is not: 'soon'"),
     ],
 )
-def test_a_refusal_ends_with_what_to_do_next(desk: Desk, line: str, exit_code: int, ends: str) -> None:
+def test_a_refusal_ends_with_what_to_do_next(cli: CommandLine, line: str, exit_code: int, ends: str) -> None:
     """One line on stderr; where the sentence is enough, there is no more."""
-    assert desk.error(*shlex.split(line), exit_code=exit_code).endswith(ends)
+    assert cli.error(*shlex.split(line), exit_code=exit_code).endswith(ends)
 
 
-def test_the_last_owner_and_a_disabled_webhook_come_with_their_line(desk: Desk) -> None:
-    desk.run("admin", "add", "ada", "--role", "owner", "--password-stdin", stdin=PASSWORD)
-    told = desk.error("admin", "remove", "ada", "--yes")
+def test_the_last_owner_and_a_disabled_webhook_come_with_their_line(cli: CommandLine) -> None:
+    cli.run("admin", "add", "ada", "--role", "owner", "--password-stdin", stdin=PASSWORD)
+    told = cli.error("admin", "remove", "ada", "--yes")
     assert told.endswith("make another one first: licet admin add NAME --role owner")
-    desk.run("webhook", "add", "https://example.com/alerts")
-    (webhook,) = desk.json("webhook", "list")
+    cli.run("webhook", "add", "https://example.com/alerts")
+    (webhook,) = cli.json("webhook", "list")
     name = webhook["id"] if "id" in webhook else webhook["webhook"]
-    desk.run("webhook", "set", name, "--disable")
-    assert desk.error("webhook", "test", name).endswith(f"enable it first: licet webhook set {name} --enable")
+    cli.run("webhook", "set", name, "--disable")
+    assert cli.error("webhook", "test", name).endswith(f"enable it first: licet webhook set {name} --enable")
 
 
 def test_a_name_with_braces_in_it_is_no_template() -> None:
@@ -240,26 +240,26 @@ def test_advice_that_is_the_same_for_all_is_the_finding_s() -> None:
     assert advice_of(found, names_tenant=True) == api_advice_of(found) == "set it right"
 
 
-def test_keys_that_are_lost_and_too_many_come_with_their_line(desk: Desk) -> None:
-    kept = desk.secrets_file.read_bytes()
-    desk.secrets_file.write_bytes(b"{}")
+def test_keys_that_are_lost_and_too_many_come_with_their_line(cli: CommandLine) -> None:
+    kept = cli.secrets_file.read_bytes()
+    cli.secrets_file.write_bytes(b"{}")
     lost = "put back a copy of it, or remove it and make new keys: licet key new"
-    assert desk.error("key", "list", exit_code=3).endswith(lost)
-    found = json.loads(desk.run("check", "--json", exit_code=1).stdout)["findings"]
+    assert cli.error("key", "list", exit_code=3).endswith(lost)
+    found = json.loads(cli.run("check", "--json", exit_code=1).stdout)["findings"]
     (damaged,) = [it for it in found if it["code"] == "keyring_unusable"]
-    assert (damaged["problem"], damaged["advice"]) == (f"{desk.secrets_file} is damaged", lost)
-    desk.secrets_file.write_bytes(kept)
+    assert (damaged["problem"], damaged["advice"]) == (f"{cli.secrets_file} is damaged", lost)
+    cli.secrets_file.write_bytes(kept)
 
 
-def test_a_line_about_a_name_that_begins_with_a_hyphen_can_be_pasted(desk: Desk) -> None:
+def test_a_line_about_a_name_that_begins_with_a_hyphen_can_be_pasted(cli: CommandLine) -> None:
     """It would be read as an option: so names come last, after `--`."""
-    desk.run("client", "add", "--user", "TC", "--", "-x")
-    told = desk.error("client", "add", "--user", "TC", "--tenant", "Jim_Test", "--", "-x")
+    cli.run("client", "add", "--user", "TC", "--", "-x")
+    told = cli.error("client", "add", "--user", "TC", "--tenant", "Jim_Test", "--", "-x")
     assert told.endswith("; change it with: licet client set --tenant Jim_Test -- -x")
-    listed = desk.run("client", "secret", "list", "--tenant", "Jim_Test", "--", "-x")
+    listed = cli.run("client", "secret", "list", "--tenant", "Jim_Test", "--", "-x")
     line = listed.stderr.strip().rpartition(": licet ")[2]
     assert line == "client secret add --tenant Jim_Test -- -x"
-    desk.run(*shlex.split(line))
+    cli.run(*shlex.split(line))
     finding = Finding(
         is_wrong=True,
         problem="",

@@ -17,7 +17,7 @@ from licet.cli import _PANELS, _loader, completing
 from licet.clock import SystemClock
 from licet.store.sqlite.store import SqliteStore
 from support.cli.bash import bash
-from support.cli.cli_site import TENANT, Desk, copy_of
+from support.cli.cli_site import TENANT, CommandLine, copy_of
 from support.cli.screen import WAIT_S
 from support.server.nursery import ran
 from support.store.postgres import Postgres
@@ -117,31 +117,31 @@ def _below(path: str, command: Any) -> Iterator[tuple[str, Any]]:
         yield from _below(f"{path} {name}", part)
 
 
-def test_the_names_are_those_of_the_tenant_that_is_named(desk: Desk) -> None:
+def test_the_names_are_those_of_the_tenant_that_is_named(cli: CommandLine) -> None:
     """Where there are several and none is named, it could be any of them."""
-    desk.run("tenant", "add", "Other", "--seats", "1")
-    desk.run("pool", "add", "mobile", "--seats", "1", "--tenant", "Other")
-    assert completed("licet pool set --tenant Other ", desk.data).split() == ["full", "mobile"]
-    assert completed("licet pool set ", desk.data) == ""
-    assert completed("licet seats --tenant ", desk.data).split() == [TENANT, "Other"]
-    desk.run("tenant", "remove", "Other", "--yes")
-    assert completed("licet pool set ", desk.data) == "full"
+    cli.run("tenant", "add", "Other", "--seats", "1")
+    cli.run("pool", "add", "mobile", "--seats", "1", "--tenant", "Other")
+    assert completed("licet pool set --tenant Other ", cli.data).split() == ["full", "mobile"]
+    assert completed("licet pool set ", cli.data) == ""
+    assert completed("licet seats --tenant ", cli.data).split() == [TENANT, "Other"]
+    cli.run("tenant", "remove", "Other", "--yes")
+    assert completed("licet pool set ", cli.data) == "full"
 
 
 @pytest.mark.parametrize("name", ["-rf", "$(reboot)", "a b", "a;b", "`reboot`", "a'b", "*", "~root", "a&b"])
-def test_a_name_that_a_shell_could_take_for_more_than_a_word_is_left_out(desk: Desk, name: str) -> None:
+def test_a_name_that_a_shell_could_take_for_more_than_a_word_is_left_out(cli: CommandLine, name: str) -> None:
     """Zsh evaluates what it is given here, and every shell runs the line."""
-    desk.run("client", "add", "--user", "TC", "--", name)
-    assert completed("licet client show ", desk.data) == "TestClientId"
+    cli.run("client", "add", "--user", "TC", "--", name)
+    assert completed("licet client show ", cli.data) == "TestClientId"
 
 
 def test_names_are_read_from_a_database_too(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LICET_STORE", postgres.create_database("completed"))
-    desk = Desk(tmp_path / "data")
-    desk.run("init", "--tenant", TENANT, "--seats", "5")
-    context: Any = SimpleNamespace(params={"data": desk.data})
+    cli = CommandLine(tmp_path / "data")
+    cli.run("init", "--tenant", TENANT, "--seats", "5")
+    context: Any = SimpleNamespace(params={"data": cli.data})
     assert completing.tenants(context, "J") == [TENANT]
     assert completing.pools(context, "") == ["full"]
     assert completing.scopes(context, "v") == ["view"]
@@ -158,44 +158,44 @@ def test_where_there_is_no_store_nothing_is_completed_and_nothing_is_said(tmp_pa
     assert not (tmp_path / "none").exists()
 
 
-def test_a_file_that_is_no_store_is_passed_over(desk: Desk) -> None:
-    desk.store_file.write_bytes(b"no database, but long enough to be taken for one" * 100)
-    assert not completed("licet pool set ", desk.data)
+def test_a_file_that_is_no_store_is_passed_over(cli: CommandLine) -> None:
+    cli.store_file.write_bytes(b"no database, but long enough to be taken for one" * 100)
+    assert not completed("licet pool set ", cli.data)
 
 
-def test_a_mistake_in_the_settings_is_passed_over(desk: Desk) -> None:
-    (desk.data / "licet.toml").write_text("prot = 1\n")
-    assert not completed("licet pool set ", desk.data)
+def test_a_mistake_in_the_settings_is_passed_over(cli: CommandLine) -> None:
+    (cli.data / "licet.toml").write_text("prot = 1\n")
+    assert not completed("licet pool set ", cli.data)
 
 
 def test_a_store_that_is_locked_is_not_waited_for(made: Path, tmp_path: Path) -> None:
     """It is read without a lock, as its file is then."""
-    desk = copy_of(made, tmp_path)
-    with closing(sqlite3.connect(desk.store_file, isolation_level=None)) as other:
+    cli = copy_of(made, tmp_path)
+    with closing(sqlite3.connect(cli.store_file, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("UPDATE setup SET version = version + 1")
-        assert completed("licet pool set ", desk.data) == "full"
+        assert completed("licet pool set ", cli.data) == "full"
 
 
 def test_nothing_is_changed_where_no_server_runs(made: Path, tmp_path: Path) -> None:
     """No file is made or touched, and none is left behind."""
-    desk = copy_of(made, tmp_path)
-    before = state(desk.data), desk.data.stat().st_mtime_ns
-    assert completed("licet pool set ", desk.data) == "full"
-    assert (state(desk.data), desk.data.stat().st_mtime_ns) == before
-    assert not list(desk.data.glob("*-shm"))
+    cli = copy_of(made, tmp_path)
+    before = state(cli.data), cli.data.stat().st_mtime_ns
+    assert completed("licet pool set ", cli.data) == "full"
+    assert (state(cli.data), cli.data.stat().st_mtime_ns) == before
+    assert not list(cli.data.glob("*-shm"))
 
 
 def test_what_a_server_has_just_committed_is_completed_and_nothing_is_changed(
     made: Path, tmp_path: Path
 ) -> None:
     """It is in the log of the store, and not in its file yet."""
-    desk = copy_of(made, tmp_path)
-    with closing(SqliteStore(desk.store_file, SystemClock())):
-        desk.run("pool", "add", "mobile", "--seats", "1")
-        before = state(desk.data)
-        assert completed("licet pool set m", desk.data) == "mobile"
-        assert state(desk.data) == before
+    cli = copy_of(made, tmp_path)
+    with closing(SqliteStore(cli.store_file, SystemClock())):
+        cli.run("pool", "add", "mobile", "--seats", "1")
+        before = state(cli.data)
+        assert completed("licet pool set m", cli.data) == "mobile"
+        assert state(cli.data) == before
 
 
 def test_the_completion_of_a_name_imports_nothing_of_the_database(made: Path) -> None:
@@ -239,13 +239,13 @@ _WHOLE_LINE = (
 
 def test_bash_completes_what_stands_behind_a_colon(made: Path, tmp_path: Path) -> None:
     """It takes that for a word of its own: what is typed stays, and nothing of it is there twice."""
-    desk = copy_of(made, tmp_path / "store")
-    desk.run("group", "add", "sales", "--client", "TestClientId")
+    cli = copy_of(made, tmp_path / "store")
+    cli.run("group", "add", "sales", "--client", "TestClientId")
     home = tmp_path / "home"
     home.mkdir()
-    with bash(home, desk.data) as shell:
+    with bash(home, cli.data) as shell:
         shell.type("licet --install-completion\r", "bash completion installed in")
-    with bash(home, desk.data) as shell:
+    with bash(home, cli.data) as shell:
         shell.resize(300, 24)
         shell.type("licet pool set full --exclude us\t", "--exclude user:TC ")
         shell.type("--include group:\t", "--include group:sales ")

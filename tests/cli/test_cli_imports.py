@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from support.cli.cli_site import Desk, new_desk
+from support.cli.cli_site import CommandLine, new_data
 
 _RUN = """
 import contextlib, io, json, sys
@@ -56,11 +56,11 @@ _CHANGES = ("pool set full --seats 6", "client disable TestClientId", "session e
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """What is imported after each verb; they are run in this order."""
-    desk = Desk(new_desk(tmp_path_factory.mktemp("imports") / "licet-data"))
+    cli = CommandLine(new_data(tmp_path_factory.mktemp("imports") / "licet-data"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LICET_")}
     done = subprocess.run(
         [sys.executable, "-c", _RUN, *_HELPS, *_LOOKS, *_CHANGES],
-        env=environment | {"LICET_DATA": str(desk.data)},
+        env=environment | {"LICET_DATA": str(cli.data)},
         capture_output=True,
         text=True,
         check=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.cli.cli_site import Desk, new_desk
+from support.cli.cli_site import CommandLine, new_data
 from support.cli.pasting import Shell
 
 DATA = "my data"  # with a space: a shell takes it for two
@@ -16,20 +16,20 @@ NAME = "it's (c) $HOME"  # a client's, in which a shell finds much
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """A data directory with the tenants `Jim_Test` and `Other`."""
-    desk = Desk(new_desk(tmp_path_factory.mktemp("pasting") / DATA))
-    desk.run("tenant", "add", "Other", "--seats", "2")
-    desk.run("client", "add", NAME, "--user", "TC", "--tenant", "Jim_Test")
-    return desk
+    cli = CommandLine(new_data(tmp_path_factory.mktemp("pasting") / DATA))
+    cli.run("tenant", "add", "Other", "--seats", "2")
+    cli.run("client", "add", NAME, "--user", "TC", "--tenant", "Jim_Test")
+    return cli
 
 
 @pytest.fixture(scope="module")
-def shell(desk: Desk) -> Iterator[Shell]:
+def shell(cli: CommandLine) -> Iterator[Shell]:
     """A terminal whose environment says nothing of Licet, beside the data directory."""
     others = {key: value for key, value in os.environ.items() if not key.startswith("LICET_")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    shell = Shell(desk.data.parent, {**others, "PATH": path})
+    shell = Shell(cli.data.parent, {**others, "PATH": path})
     yield shell
     shell.close()
 
@@ -73,9 +73,11 @@ def test_the_lines_that_a_list_and_the_check_advise_work_when_they_are_pasted(sh
     assert (exit_code, "there is no user ZZ in tenant Other" in text) == (1, True), text
 
 
-def test_what_the_environment_says_is_not_said_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_environment_says_is_not_said_again(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says it to the line that is pasted as well."""
     monkeypatch.setenv("LICET_TENANT", "Other")
-    assert desk.error("pool", "add", "full", "--seats", "1").endswith(": licet pool set full")
-    told = desk.error("pool", "add", "full", "--seats", "1", "--tenant", "Jim_Test")
+    assert cli.error("pool", "add", "full", "--seats", "1").endswith(": licet pool set full")
+    told = cli.error("pool", "add", "full", "--seats", "1", "--tenant", "Jim_Test")
     assert told.endswith(": licet pool set full --tenant Jim_Test")

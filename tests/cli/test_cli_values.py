@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from licet.cli import app
-from support.cli.cli_site import Desk, new_desk
+from support.cli.cli_site import CommandLine, new_data
 from support.licences.vendor_site import VendorSite
 
 READ = {"N", "CODE", "TIME", "DURATION", "DATE"}
@@ -58,22 +58,22 @@ FOUND = sorted(options(get_command(app)))
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """A data directory that nothing here changes."""
-    desk = Desk(new_desk(tmp_path_factory.mktemp("values") / "licet-data"))
-    (desk.data / "key.jwk").write_text(KEY, encoding="ascii")
-    VendorSite(desk.data)
-    return desk
+    cli = CommandLine(new_data(tmp_path_factory.mktemp("values") / "licet-data"))
+    (cli.data / "key.jwk").write_text(KEY, encoding="ascii")
+    VendorSite(cli.data)
+    return cli
 
 
 @pytest.mark.parametrize(("verb", "option"), FOUND)
-def test_a_value_that_cannot_be_read_names_its_option(desk: Desk, verb: str, option: str) -> None:
+def test_a_value_that_cannot_be_read_names_its_option(cli: CommandLine, verb: str, option: str) -> None:
     """In one line: a command may have several of them."""
-    places = {"key": desk.data / "key.jwk", "vendor": desk.data / "vendor"}
+    places = {"key": cli.data / "key.jwk", "vendor": cli.data / "vendor"}
     needed = NEEDED[verb].format_map(places).split()
     if option in needed:
         needed = [it for it in needed if it not in {option, "1"}]
-    told = desk.error(*verb.split(), *needed, *BESIDE.get(option, ()), option, "20x", exit_code=2)
+    told = cli.error(*verb.split(), *needed, *BESIDE.get(option, ()), option, "20x", exit_code=2)
     in_a_template = option.removeprefix("--").replace("-", "_")  # as `vendor sign` has it from either
     assert option in told or told.startswith(in_a_template), told
 

@@ -11,7 +11,7 @@ from licet.cli.run.migrate import _fits
 from licet.cli.stores import must_be_readable
 from licet.server.sockets import bind
 from licet.store.migrate import HEAD
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 from support.cli.command_line import run
 
 
@@ -52,7 +52,7 @@ from support.cli.command_line import run
 )
 def test_a_mistake_is_told_in_words_of_ours(made: Path, arguments: str, exit_code: int, told: str) -> None:
     """No sentence of a library, and one sentence for one mistake."""
-    assert told in Desk(made).error(*arguments.split(), exit_code=exit_code)
+    assert told in CommandLine(made).error(*arguments.split(), exit_code=exit_code)
 
 
 def test_a_secret_that_was_typed_as_an_argument_is_not_repeated(made: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_secret_that_was_typed_as_an_argument_is_not_repeated(made: Path) -> N
 
 def test_an_address_of_another_machine_is_no_question_of_the_port(made: Path) -> None:
     """192.0.2.1 is nobody's (RFC 5737)."""
-    told = Desk(made).error("serve", "--host", "192.0.2.1", "--port", "0", exit_code=2)
+    told = CommandLine(made).error("serve", "--host", "192.0.2.1", "--port", "0", exit_code=2)
     assert "choose an address of this machine with --host" in told
     assert "--port" not in told
 
@@ -72,7 +72,7 @@ def test_a_port_that_is_taken_is_one(made: Path) -> None:
     """Another port is the advice."""
     with bind("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
-        told = Desk(made).error("serve", "--port", port, exit_code=2)
+        told = CommandLine(made).error("serve", "--port", port, exit_code=2)
     assert told.endswith("choose another with --port")
 
 
@@ -94,25 +94,25 @@ def test_a_later_schema_is_not_called_the_one_that_is_needed() -> None:
     assert _fits("0099") == f"of a later version of Licet; this one, of schema {HEAD}, can work on it"
 
 
-def test_a_session_has_its_pool(desk: Desk) -> None:
+def test_a_session_has_its_pool(cli: CommandLine) -> None:
     """In the list, and as JSON; none where it holds no seat."""
-    desk.grant("TestClientId")
-    desk.grant("TestClientId", "view")
-    assert [it["pool"] for it in desk.json("session", "list")] == ["full", None]
-    assert " full " in desk.out("session", "list").splitlines()[1]
+    cli.grant("TestClientId")
+    cli.grant("TestClientId", "view")
+    assert [it["pool"] for it in cli.json("session", "list")] == ["full", None]
+    assert " full " in cli.out("session", "list").splitlines()[1]
 
 
-def test_a_report_of_a_tenant_begins_when_it_was_made(desk: Desk) -> None:
+def test_a_report_of_a_tenant_begins_when_it_was_made(cli: CommandLine) -> None:
     """A store that is a minute old had no 22 hours, nor 7 days."""
-    found = desk.json("usage", "--days", "7")
+    found = cli.json("usage", "--days", "7")
     assert len(found["pools"][0]["days"]) in {1, 2}  # midnight may be between
     assert found["from"] > "2026"
-    assert len(desk.json("usage", "--from", "2026-01-01")["pools"][0]["days"]) > 2
+    assert len(cli.json("usage", "--from", "2026-01-01")["pools"][0]["days"]) > 2
 
 
-def test_two_pictures_are_drawn_of_one_report(desk: Desk, tmp_path: Path) -> None:
+def test_two_pictures_are_drawn_of_one_report(cli: CommandLine, tmp_path: Path) -> None:
     """One to print, and one for a page."""
     drawn = tmp_path / "a.svg", tmp_path / "a.png"
-    desk.run("usage", "--svg", str(drawn[0]), "--png", str(drawn[1]))
+    cli.run("usage", "--svg", str(drawn[0]), "--png", str(drawn[1]))
     assert drawn[0].read_bytes().startswith(b"<?xml")
     assert drawn[1].read_bytes().startswith(b"\x89PNG")

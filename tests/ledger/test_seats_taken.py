@@ -27,7 +27,7 @@ from support.examples import (
     sid,
     view,
 )
-from support.ledger.desk import SESSION_MS, Desk, denied, fill, limited
+from support.ledger.memory_ledger import SESSION_MS, MemoryLedger, denied, fill, limited
 
 
 class TestWhoNeedsASeat:
@@ -35,16 +35,16 @@ class TestWhoNeedsASeat:
 
     def test_a_grant_of_a_licensed_scope_takes_a_seat(self) -> None:
         """L1."""
-        desk = Desk()
-        assert desk.granted(grant(1, 1)).scope == "all"
-        assert desk.in_use == 1
+        ledger = MemoryLedger()
+        assert ledger.granted(grant(1, 1)).scope == "all"
+        assert ledger.in_use == 1
 
     def test_view_takes_no_seat_even_of_a_pool_that_is_full(self) -> None:
         """L1."""
-        desk = Desk()
-        fill(desk)
-        assert desk.granted(view(6, 6)).session.seat_key is None
-        assert desk.in_use == 5
+        ledger = MemoryLedger()
+        fill(ledger)
+        assert ledger.granted(view(6, 6)).session.seat_key is None
+        assert ledger.in_use == 5
 
     def test_view_together_with_all_takes_a_seat(self) -> None:
         """L1."""
@@ -118,16 +118,16 @@ class TestWhoNeedsASeat:
 
     def test_a_pool_that_was_removed_meanwhile_is_a_refusal_of_the_scope(self) -> None:
         """L1."""
-        desk = Desk()
-        assert isinstance(desk.one(grant(1, 1, pool_id=99)), ScopeRefused)
-        assert desk.book.changes == []
+        ledger = MemoryLedger()
+        assert isinstance(ledger.one(grant(1, 1, pool_id=99)), ScopeRefused)
+        assert ledger.book.changes == []
 
     def test_a_pool_of_another_tenant_gives_no_seat(self) -> None:
         """L1."""
         other = jim_test(id=2, name="Other", pools=(REPORTS,), scopes=(VIEW, REPORT), clients=())
-        desk = Desk(jim_test(), other)
-        assert isinstance(desk.one(grant(1, 1, scope="report", pool_id=2)), ScopeRefused)
-        assert desk.book.in_use[2] == 0
+        ledger = MemoryLedger(jim_test(), other)
+        assert isinstance(ledger.one(grant(1, 1, scope="report", pool_id=2)), ScopeRefused)
+        assert ledger.book.in_use[2] == 0
 
 
 class TestWhoSharesASeat:
@@ -135,46 +135,46 @@ class TestWhoSharesASeat:
 
     def test_a_second_session_of_the_same_client_shares_its_seat(self) -> None:
         """L2."""
-        desk = Desk(jim_test(pools=(SMALL,)))
-        desk.granted(grant(1, 1))
-        desk.wait_ms(1000)
-        desk.granted(grant(1, 2))
-        assert desk.in_use == 1
-        assert desk.alive == [sid(1), sid(2)]
-        assert desk.seat_until("client:TestClientId") == SESSION_MS + 1000
+        ledger = MemoryLedger(jim_test(pools=(SMALL,)))
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(1000)
+        ledger.granted(grant(1, 2))
+        assert ledger.in_use == 1
+        assert ledger.alive == [sid(1), sid(2)]
+        assert ledger.seat_until("client:TestClientId") == SESSION_MS + 1000
 
     def test_two_sessions_of_one_client_in_one_batch_share_a_seat(self) -> None:
         """L2."""
-        desk = Desk(jim_test(pools=(SMALL,)))
-        first, second, other = desk.batch(grant(1, 1), grant(1, 2), grant(2, 3))
+        ledger = MemoryLedger(jim_test(pools=(SMALL,)))
+        first, second, other = ledger.batch(grant(1, 1), grant(1, 2), grant(2, 3))
         assert isinstance(first, Granted)
         assert isinstance(second, Granted)
         assert denied(other).in_use == 1
-        assert [type(change) for change in desk.book.changes] == [
+        assert [type(change) for change in ledger.book.changes] == [
             SessionStarted, SeatTaken, SessionStarted, SeatKept, GrantDenied,
         ]  # fmt: skip
 
     def test_clients_of_one_user_share_a_seat_where_the_user_counts(self) -> None:
         """L2."""
-        desk = Desk(jim_test(pools=(replace(BY_USER, seats=1),), clients=TWINS))
-        desk.granted(grant(1, 1))
-        desk.granted(grant(2, 2))
-        denied(desk.one(grant(3, 3)))
-        assert desk.in_use == 1
+        ledger = MemoryLedger(jim_test(pools=(replace(BY_USER, seats=1),), clients=TWINS))
+        ledger.granted(grant(1, 1))
+        ledger.granted(grant(2, 2))
+        denied(ledger.one(grant(3, 3)))
+        assert ledger.in_use == 1
 
     def test_clients_of_one_user_take_a_seat_each_where_the_client_counts(self) -> None:
         """L2."""
-        desk = Desk(jim_test(clients=TWINS))
-        desk.granted(grant(1, 1))
-        desk.granted(grant(2, 2))
-        assert desk.in_use == 2
+        ledger = MemoryLedger(jim_test(clients=TWINS))
+        ledger.granted(grant(1, 1))
+        ledger.granted(grant(2, 2))
+        assert ledger.in_use == 2
 
     def test_every_session_takes_a_seat_where_none_is_shared(self) -> None:
         """L2."""
-        desk = Desk(jim_test(pools=(replace(EACH, seats=2),)))
-        outcomes = desk.batch(grant(1, 1), grant(1, 2), grant(1, 3))
+        ledger = MemoryLedger(jim_test(pools=(replace(EACH, seats=2),)))
+        outcomes = ledger.batch(grant(1, 1), grant(1, 2), grant(1, 3))
         assert [type(outcome) for outcome in outcomes] == [Granted, Granted, Denied]
-        assert desk.in_use == 2
+        assert ledger.in_use == 2
 
     def test_a_client_and_a_user_of_one_name_are_two_holders(self) -> None:
         """L2."""
@@ -183,13 +183,13 @@ class TestWhoSharesASeat:
 
     def test_the_seat_keeps_the_name_of_who_took_it_while_others_share_it(self) -> None:
         """L2."""
-        desk = Desk(jim_test(pools=(BY_USER,), clients=TWINS))
-        desk.granted(grant(1, 1))
-        desk.wait_ms(1000)
-        desk.granted(grant(2, 2))
-        desk.one(end(1))
-        seat = desk.open().seats[1, "user:TC"]
-        assert (seat.client_id, seat.taken_at_ms) == ("Desktop", desk.start_ms)
+        ledger = MemoryLedger(jim_test(pools=(BY_USER,), clients=TWINS))
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(1000)
+        ledger.granted(grant(2, 2))
+        ledger.one(end(1))
+        seat = ledger.open().seats[1, "user:TC"]
+        assert (seat.client_id, seat.taken_at_ms) == ("Desktop", ledger.start_ms)
 
 
 class TestWhenASeatIsFree:
@@ -198,23 +198,23 @@ class TestWhenASeatIsFree:
     @pytest.mark.parametrize("reason", sorted(set(EndReason) - {EndReason.EXPIRED, EndReason.SUPERSEDED}))
     def test_a_seat_is_free_at_the_moment_when_its_session_is_ended(self, reason: EndReason) -> None:
         """L4. In the same batch another takes it."""
-        desk = Desk(jim_test(pools=(SMALL,)))
-        desk.granted(grant(1, 1))
-        ended, granted = desk.batch(end(1, reason), grant(2, 2))
+        ledger = MemoryLedger(jim_test(pools=(SMALL,)))
+        ledger.granted(grant(1, 1))
+        ended, granted = ledger.batch(end(1, reason), grant(2, 2))
         assert isinstance(ended, Ended)
         assert ended.seat_released
         assert isinstance(granted, Granted)
-        assert desk.book.changes[0] == SessionEnded(
+        assert ledger.book.changes[0] == SessionEnded(
             session=replace(granted.session, sid=sid(1), client_key=1, holder="client:TestClientId"),
             reason=reason,
-            at_ms=desk.clock.now_ms(),
+            at_ms=ledger.clock.now_ms(),
         )
 
     def test_a_seat_is_not_free_while_another_session_of_its_holder_lives(self) -> None:
         """L4."""
-        desk = Desk(jim_test(pools=(SMALL,)))
-        desk.batch(grant(1, 1), grant(1, 2))
-        first, waiting, second, granted = desk.batch(end(2), grant(2, 3), end(1), grant(2, 4))
+        ledger = MemoryLedger(jim_test(pools=(SMALL,)))
+        ledger.batch(grant(1, 1), grant(1, 2))
+        first, waiting, second, granted = ledger.batch(end(2), grant(2, 3), end(1), grant(2, 4))
         assert isinstance(first, Ended)
         assert not first.seat_released
         denied(waiting)
@@ -224,113 +224,113 @@ class TestWhenASeatIsFree:
 
     def test_a_seat_is_free_when_its_last_session_expires_without_any_sweep(self) -> None:
         """L4. Denied one millisecond before, granted at the boundary itself."""
-        desk = Desk(jim_test(pools=(SMALL,)))
-        desk.granted(grant(1, 1))
-        desk.wait_ms(SESSION_MS - 1)
-        assert denied(desk.one(grant(2, 2))).retry_after_s == 1
-        desk.wait_ms(1)
-        desk.granted(grant(2, 3))
-        assert desk.in_use == 1
+        ledger = MemoryLedger(jim_test(pools=(SMALL,)))
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(SESSION_MS - 1)
+        assert denied(ledger.one(grant(2, 2))).retry_after_s == 1
+        ledger.wait_ms(1)
+        ledger.granted(grant(2, 3))
+        assert ledger.in_use == 1
 
     def test_an_expired_seat_counts_as_freed_when_it_expired_and_not_when_that_was_noticed(self) -> None:
         """L4."""
-        desk = Desk()
-        desk.granted(grant(1, 1))
-        desk.wait_ms(1000)
-        desk.granted(grant(2, 2))
-        desk.wait_ms(SESSION_MS + 12_345)
-        desk.granted(view(3, 3))
-        freed = [change for change in desk.book.changes if isinstance(change, SeatFreed)]
-        assert [change.at_ms - desk.start_ms for change in freed] == [SESSION_MS, SESSION_MS + 1000]
+        ledger = MemoryLedger()
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(1000)
+        ledger.granted(grant(2, 2))
+        ledger.wait_ms(SESSION_MS + 12_345)
+        ledger.granted(view(3, 3))
+        freed = [change for change in ledger.book.changes if isinstance(change, SeatFreed)]
+        assert [change.at_ms - ledger.start_ms for change in freed] == [SESSION_MS, SESSION_MS + 1000]
 
     def test_a_seat_expires_with_the_last_of_its_sessions_whatever_their_order(self) -> None:
         """L4."""
-        desk = Desk()
-        desk.granted(grant(1, 1))
-        desk.wait_ms(1000)
-        desk.granted(grant(1, 2))
-        desk.wait_ms(1000)
-        desk.granted(refresh(1, 1))
-        assert desk.seat_until("client:TestClientId") == SESSION_MS + 2000
-        desk.one(end(1))
-        assert desk.seat_until("client:TestClientId") == SESSION_MS + 1000
-        desk.wait_ms(SESSION_MS - 1001)
-        assert desk.in_use == 1
-        desk.wait_ms(1)
-        assert desk.in_use == 0
+        ledger = MemoryLedger()
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(1000)
+        ledger.granted(grant(1, 2))
+        ledger.wait_ms(1000)
+        ledger.granted(refresh(1, 1))
+        assert ledger.seat_until("client:TestClientId") == SESSION_MS + 2000
+        ledger.one(end(1))
+        assert ledger.seat_until("client:TestClientId") == SESSION_MS + 1000
+        ledger.wait_ms(SESSION_MS - 1001)
+        assert ledger.in_use == 1
+        ledger.wait_ms(1)
+        assert ledger.in_use == 0
 
     def test_ending_a_session_that_is_not_the_last_to_expire_leaves_the_seat_as_it_is(self) -> None:
         """L4."""
-        desk = Desk()
-        desk.granted(grant(1, 1))
-        desk.wait_ms(1000)
-        desk.granted(grant(1, 2))
-        desk.one(end(1))
-        assert [type(change) for change in desk.book.changes] == [SessionEnded]
-        assert desk.seat_until("client:TestClientId") == SESSION_MS + 1000
+        ledger = MemoryLedger()
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(1000)
+        ledger.granted(grant(1, 2))
+        ledger.one(end(1))
+        assert [type(change) for change in ledger.book.changes] == [SessionEnded]
+        assert ledger.seat_until("client:TestClientId") == SESSION_MS + 1000
 
     def test_a_shared_seat_outlives_one_session_that_expired_unswept(self) -> None:
         """L4."""
-        desk = Desk()
-        desk.granted(grant(1, 1))
-        desk.wait_ms(1000)
-        desk.granted(grant(1, 2))
-        desk.wait_ms(SESSION_MS - 1000)
-        ended = desk.one(end(2))
+        ledger = MemoryLedger()
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(1000)
+        ledger.granted(grant(1, 2))
+        ledger.wait_ms(SESSION_MS - 1000)
+        ended = ledger.one(end(2))
         assert isinstance(ended, Ended)
         assert ended.seat_released
 
     def test_ending_a_session_twice_is_no_error_and_frees_nothing(self) -> None:
         """L4."""
-        desk = Desk()
-        desk.granted(grant(1, 1))
-        first, second = desk.batch(end(1), end(1))
+        ledger = MemoryLedger()
+        ledger.granted(grant(1, 1))
+        first, second = ledger.batch(end(1), end(1))
         assert isinstance(first, Ended)
         assert first.session is not None
         assert second == Ended(session=None, seat_released=False)
-        assert desk.one(end(1)) == second
-        assert desk.in_use == 0
+        assert ledger.one(end(1)) == second
+        assert ledger.in_use == 0
 
     def test_ending_an_expired_session_is_no_error_and_ends_nothing(self) -> None:
         """L4. What ended it is its expiry, and the sweep will say so."""
-        desk = Desk()
-        desk.granted(grant(1, 1))
-        desk.wait_ms(SESSION_MS)
-        assert desk.one(end(1)) == Ended(session=None, seat_released=False)
-        assert not any(isinstance(change, SessionEnded) for change in desk.book.changes)
+        ledger = MemoryLedger()
+        ledger.granted(grant(1, 1))
+        ledger.wait_ms(SESSION_MS)
+        assert ledger.one(end(1)) == Ended(session=None, seat_released=False)
+        assert not any(isinstance(change, SessionEnded) for change in ledger.book.changes)
 
     def test_ending_a_session_that_never_was_ends_nothing(self) -> None:
         """L4."""
-        assert Desk().one(end(404)) == Ended(session=None, seat_released=False)
+        assert MemoryLedger().one(end(404)) == Ended(session=None, seat_released=False)
 
     def test_ending_a_view_session_releases_no_seat(self) -> None:
         """L4."""
-        desk = Desk()
-        session = desk.granted(view(1, 1)).session
-        assert desk.one(end(1)) == Ended(session=session, seat_released=False)
+        ledger = MemoryLedger()
+        session = ledger.granted(view(1, 1)).session
+        assert ledger.one(end(1)) == Ended(session=session, seat_released=False)
 
     def test_a_sweep_ends_what_expired_as_of_its_expiry_and_nothing_else(self) -> None:
         """L4."""
-        desk = Desk()
-        desk.batch(grant(1, 1), view(2, 2))
-        desk.wait_ms(1)
-        desk.granted(grant(3, 3))
-        desk.wait_ms(SESSION_MS - 1)
-        assert desk.one(Sweep(sessions_max=10)) == Swept(sessions=2)
-        ended = [change for change in desk.book.changes if isinstance(change, SessionEnded)]
+        ledger = MemoryLedger()
+        ledger.batch(grant(1, 1), view(2, 2))
+        ledger.wait_ms(1)
+        ledger.granted(grant(3, 3))
+        ledger.wait_ms(SESSION_MS - 1)
+        assert ledger.one(Sweep(sessions_max=10)) == Swept(sessions=2)
+        ended = [change for change in ledger.book.changes if isinstance(change, SessionEnded)]
         assert {change.session.sid for change in ended} == {sid(1), sid(2)}
-        assert {(change.reason, change.at_ms - desk.start_ms) for change in ended} == {
+        assert {(change.reason, change.at_ms - ledger.start_ms) for change in ended} == {
             (EndReason.EXPIRED, SESSION_MS)
         }
-        assert desk.alive == [sid(3)]
-        assert desk.one(Sweep(sessions_max=10)) == Swept(sessions=0)
+        assert ledger.alive == [sid(3)]
+        assert ledger.one(Sweep(sessions_max=10)) == Swept(sessions=0)
 
     def test_a_sweep_ends_no_more_sessions_than_it_was_asked_to(self) -> None:
         """L4. The book of two sweeps holds what both may end."""
-        desk = Desk()
-        fill(desk)
-        desk.wait_ms(SESSION_MS)
-        small, large = desk.batch(Sweep(sessions_max=2), Sweep(sessions_max=3))
+        ledger = MemoryLedger()
+        fill(ledger)
+        ledger.wait_ms(SESSION_MS)
+        small, large = ledger.batch(Sweep(sessions_max=2), Sweep(sessions_max=3))
         assert (small, large) == (Swept(sessions=2), Swept(sessions=3))
 
 
@@ -339,65 +339,65 @@ class TestHowManySeats:
 
     def test_one_batch_never_gives_more_seats_than_the_pool_has(self) -> None:
         """L6."""
-        desk = Desk()
-        outcomes = desk.batch(*(grant(key, key) for key in range(1, 8)))
+        ledger = MemoryLedger()
+        outcomes = ledger.batch(*(grant(key, key) for key in range(1, 8)))
         assert [type(outcome) for outcome in outcomes] == [Granted] * 5 + [Denied] * 2
-        assert desk.in_use == 5
+        assert ledger.in_use == 5
         assert denied(outcomes[5]) == Denied(
             reason=NoSeatReason.ALL_IN_USE, pool="full", seats=5, in_use=5, retry_after_s=1200
         )
 
     def test_a_denied_client_gets_a_seat_in_the_batch_in_which_one_comes_back(self) -> None:
         """L6."""
-        desk = Desk()
-        fill(desk)
-        before, ended, after = desk.batch(grant(6, 6), end(2), grant(6, 7))
+        ledger = MemoryLedger()
+        fill(ledger)
+        before, ended, after = ledger.batch(grant(6, 6), end(2), grant(6, 7))
         denied(before)
         assert isinstance(ended, Ended)
         assert isinstance(after, Granted)
-        assert desk.in_use == 5
+        assert ledger.in_use == 5
 
     def test_a_pool_without_seats_denies_without_saying_when_to_come_back(self) -> None:
         """L6."""
-        desk = Desk(jim_test(pools=(replace(FULL, seats=0),)))
-        assert desk.one(grant(1, 1)) == Denied(
+        ledger = MemoryLedger(jim_test(pools=(replace(FULL, seats=0),)))
+        assert ledger.one(grant(1, 1)) == Denied(
             reason=NoSeatReason.NO_SEATS, pool="full", seats=0, in_use=0, retry_after_s=None
         )
 
     def test_seats_lowered_below_use_leave_sessions_alone_and_give_none_until_it_fits(self) -> None:
         """L6."""
-        desk = Desk()
-        fill(desk)
-        desk.set_up(jim_test(pools=(replace(FULL, seats=3),)))
-        assert len(desk.alive) == 5
+        ledger = MemoryLedger()
+        fill(ledger)
+        ledger.set_up(jim_test(pools=(replace(FULL, seats=3),)))
+        assert len(ledger.alive) == 5
         for number in range(1, 3):
-            outcomes = desk.batch(end(number), grant(6, 6))
+            outcomes = ledger.batch(end(number), grant(6, 6))
             assert denied(outcomes[1]).in_use == 5 - number
-        outcomes = desk.batch(end(3), grant(6, 7), grant(7, 8))
+        outcomes = ledger.batch(end(3), grant(6, 7), grant(7, 8))
         assert isinstance(outcomes[1], Granted)
         assert denied(outcomes[2]).in_use == 3
 
     def test_whoever_holds_a_seat_of_an_overused_pool_may_have_another_session_on_it(self) -> None:
         """L6. It needs no new seat (L2)."""
-        desk = Desk()
-        fill(desk)
-        desk.set_up(jim_test(pools=(replace(FULL, seats=0),)))
-        desk.granted(grant(1, 6))
-        assert denied(desk.one(grant(6, 7))).reason is NoSeatReason.NO_SEATS
-        assert desk.in_use == 5
+        ledger = MemoryLedger()
+        fill(ledger)
+        ledger.set_up(jim_test(pools=(replace(FULL, seats=0),)))
+        ledger.granted(grant(1, 6))
+        assert denied(ledger.one(grant(6, 7))).reason is NoSeatReason.NO_SEATS
+        assert ledger.in_use == 5
 
     def test_a_client_of_an_overused_pool_cannot_trade_a_session_for_a_new_seat(self) -> None:
         """L6. Where every session counts, one that ends does not make room for the next until it fits."""
-        desk = Desk(jim_test(pools=(EACH,), clients=limited(1)))
-        desk.batch(grant(1, 1), grant(2, 2), grant(3, 3))
-        desk.set_up(jim_test(pools=(replace(EACH, seats=2),), clients=limited(1)))
-        assert denied(desk.one(grant(1, 4))).in_use == 3
-        assert desk.alive == [sid(1), sid(2), sid(3)]
+        ledger = MemoryLedger(jim_test(pools=(EACH,), clients=limited(1)))
+        ledger.batch(grant(1, 1), grant(2, 2), grant(3, 3))
+        ledger.set_up(jim_test(pools=(replace(EACH, seats=2),), clients=limited(1)))
+        assert denied(ledger.one(grant(1, 4))).in_use == 3
+        assert ledger.alive == [sid(1), sid(2), sid(3)]
 
     def test_seats_raised_are_given_at_once(self) -> None:
         """L6."""
-        desk = Desk()
-        fill(desk)
-        desk.set_up(jim_test(pools=(replace(FULL, seats=6),)))
-        outcomes = desk.batch(grant(6, 6), grant(7, 7))
+        ledger = MemoryLedger()
+        fill(ledger)
+        ledger.set_up(jim_test(pools=(replace(FULL, seats=6),)))
+        outcomes = ledger.batch(grant(6, 6), grant(7, 7))
         assert [type(outcome) for outcome in outcomes] == [Granted, Denied]

@@ -18,7 +18,7 @@ from licet.ledger.signed_pools import room_of
 from licet.model import Duplicates, Pool, Tenant
 from support.examples import FULL, end, grant, jim_test, refresh
 from support.ledger.counting import CLIENTS
-from support.ledger.signed_desk import SignedDesk, given, signed
+from support.ledger.signed_ledger import SignedLedger, given, signed
 from support.many import few
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SignedMachine(RuleBasedStateMachine):
         self.licences: list[SignedLicence] = []
         self.seats: int | None = None
         self.users = {it.key: it for it in CLIENTS}
-        self.desk = SignedDesk(self._tenant())
+        self.ledger = SignedLedger(self._tenant())
         self.tokens: dict[int, tuple[str, int]] = {}  # of each number: who had the last one, and when
         self.in_use = 0
         self.granted = 0
@@ -84,7 +84,7 @@ class SignedMachine(RuleBasedStateMachine):
     def limit(self, seats: int | None) -> None:
         """An administrator sets fewer seats; who is in stays."""
         self.seats = seats
-        self.desk.set_up(self._tenant())
+        self.ledger.set_up(self._tenant())
 
     @rule(first=KEYS, second=KEYS, gap_s=st.integers(1, 70))
     def gap(self, first: int, second: int, gap_s: int) -> None:
@@ -103,11 +103,11 @@ class SignedMachine(RuleBasedStateMachine):
         if comes_back:
             self.granted += 1
             self._decide([grant(key, self.granted)])
-        live = [it.sid for it in self.desk.open().sessions.values() if it.client_key == key]
+        live = [it.sid for it in self.ledger.open().sessions.values() if it.client_key == key]
         self._decide([end(int.from_bytes(it)) for it in live])
         user = next(it.user for it in CLIENTS if it.user.initials == initials)
         self.users[key] = replace(self.users[key], user=user)
-        self.desk.set_up(self._tenant())
+        self.ledger.set_up(self._tenant())
         if comes_back:
             self.ask(0, key)
 
@@ -115,7 +115,7 @@ class SignedMachine(RuleBasedStateMachine):
     def batch(self, wait: int | tuple[int, int], asked: list[tuple[str, int]]) -> None:
         """Some commands are committed together."""
         self._wait(wait)
-        live = sorted(self.desk.open().sessions.values(), key=lambda it: it.sid, reverse=True)
+        live = sorted(self.ledger.open().sessions.values(), key=lambda it: it.sid, reverse=True)
         commands: list[Command] = []
         for kind, what in asked:
             if kind == "grant":
@@ -129,29 +129,29 @@ class SignedMachine(RuleBasedStateMachine):
     @invariant()
     def seats_and_numbers_are_counted_right(self) -> None:
         """No more than there is room for, or overuse that only shrinks; each number once; none is lost."""
-        book, now_ms = self.desk.open(), self.desk.clock.now_ms()
+        book, now_ms = self.ledger.open(), self.ledger.clock.now_ms()
         in_use, signed_now = book.in_use[1], self._signed(now_ms)
         assert in_use == len(book.seats) <= max(room_of(self._pool(), now_ms), self.in_use)
         self.in_use = in_use
         numbers = [seat.number for seat in book.seats.values()]
-        free = [number for _, number in self.desk.kept.free]
-        self.desk.open()
+        free = [number for _, number in self.ledger.kept.free]
+        self.ledger.open()
         assert all(1 <= number <= signed_now for number in numbers)
-        free = [number for _, number in self.desk.kept.free]
-        assert sorted([*numbers, *free]) == [*range(1, self.desk.kept.used[1] + 1)]
+        free = [number for _, number in self.ledger.kept.free]
+        assert sorted([*numbers, *free]) == [*range(1, self.ledger.kept.used[1] + 1)]
 
     def _decide(self, commands: list[Command]) -> list[Outcome]:
         if not commands:
             return []
-        outcomes, now_ms = self.desk.batch(*commands), self.desk.clock.now_ms()
+        outcomes, now_ms = self.ledger.batch(*commands), self.ledger.clock.now_ms()
         for outcome in outcomes:
             if isinstance(outcome, Granted) and outcome.seat_number:
                 self._issue(outcome, now_ms)
-        for change in self.desk.book.changes:
+        for change in self.ledger.book.changes:
             if isinstance(change, SeatTaken):
                 assert change.seat.number <= self._signed(now_ms)
             if isinstance(change, SessionEnded):
-                assert change.session.sid not in self.desk.book.sessions
+                assert change.session.sid not in self.ledger.book.sessions
         return outcomes
 
     def _issue(self, granted: Granted, now_ms: int) -> None:
@@ -168,7 +168,7 @@ class SignedMachine(RuleBasedStateMachine):
     def ask(self, wait: int | tuple[int, int], key: int) -> None:
         """A new seat has the lowest number that nobody has or had a token of within the hold."""
         self._wait(wait)
-        book, now_ms = self.desk.open(), self.desk.clock.now_ms()
+        book, now_ms = self.ledger.open(), self.ledger.clock.now_ms()
         had = {seat.number for seat in book.seats.values()}
         held = {it for it, (_, at_ms) in self.tokens.items() if now_ms - at_ms < HOLD_S * 1000}
         before = dict(book.seats)
@@ -186,22 +186,22 @@ class SignedMachine(RuleBasedStateMachine):
 
     def _add(self, name: str, serial: int, drawn: dict[str, Any]) -> None:
         moments = {
-            key: None if drawn[key] is None else drawn[key] + -(-self.desk.after_ms // 1000)
+            key: None if drawn[key] is None else drawn[key] + -(-self.ledger.after_ms // 1000)
             for key in ("from_s", "to_s")
         }
         self.licences.append(given(name, serial, **(drawn | moments), hold_s=HOLD_S))
-        self.desk.set_up(self._tenant())
+        self.ledger.set_up(self._tenant())
 
     def _cut(self) -> None:
         """What a change of the set-up does: nothing lives beyond what its number is signed for."""
-        book, now_ms, pool = self.desk.open(), self.desk.clock.now_ms(), self._pool()
+        book, now_ms, pool = self.ledger.open(), self.ledger.clock.now_ms(), self._pool()
         assert pool.signed is not None
         for key, seat in book.seats.items():
             until_ms = pool.signed.ends_at_ms(seat.number, now_ms)
             if until_ms is None:
                 continue
             cut = replace(seat, expires_at_ms=min(seat.expires_at_ms, until_ms))
-            book.seats[key] = self.desk.kept.seats[key] = cut
+            book.seats[key] = self.ledger.kept.seats[key] = cut
             for sid in book.sessions_of_seat.get(key, ()):
                 session = book.sessions[sid]
                 book.sessions[sid] = replace(session, expires_at_ms=min(session.expires_at_ms, until_ms))
@@ -219,16 +219,16 @@ class SignedMachine(RuleBasedStateMachine):
 
     def _wait(self, wait: int | tuple[int, int]) -> None:
         """Let time go by: just so long, or until a step, or an end of a hold or session."""
-        now_ms = self.desk.clock.now_ms()
+        now_ms = self.ledger.clock.now_ms()
         if isinstance(wait, tuple):
             seats = self._pool().signed
             assert seats is not None
             moments = [step.from_ms for step in seats.after(now_ms)]
             moments += [at_ms + HOLD_S * 1000 for _, at_ms in self.tokens.values()]
-            moments += [seat.expires_at_ms for seat in self.desk.open().seats.values()]
+            moments += [seat.expires_at_ms for seat in self.ledger.open().seats.values()]
             ahead = sorted({it for it in moments if it > now_ms})[wait[0] : wait[0] + 1]
             wait = ahead[0] + wait[1] - now_ms if ahead else 0
-        self.desk.wait_ms(wait)
+        self.ledger.wait_ms(wait)
 
 
 def run(duplicates: Duplicates, examples_max: int) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from licet.lanes.frames import frame
 from licet.ledger.commands import Sweep
-from support.cli.cli_site import new_desk
+from support.cli.cli_site import new_data
 from support.examples import grant, jim_test
 from support.server.lane_site import identity_of
 from support.store.kinds import PostgresPlaces, begun_in_postgres
@@ -109,7 +109,7 @@ _OF_THE_DRIVER = {"asyncio", "email", "hashlib", "importlib.metadata", "logging"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with a tenant that is at work."""
-    return new_desk(tmp_path_factory.mktemp("idle") / "licet-data")
+    return new_data(tmp_path_factory.mktemp("idle") / "licet-data")
 
 
 def imported(program: str, *arguments: str) -> set[str]:

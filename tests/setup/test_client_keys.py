@@ -26,7 +26,7 @@ from licet.setup.validation import KEYS_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, StillInUse
 from support.admin.admin_site import AdminSite, problem
-from support.cli.cli_site import Desk, new_desk
+from support.cli.cli_site import CommandLine, new_data
 from support.cli.command_line import terminal
 from support.store.kinds import Place
 from support.store.setup_site import ADA, JIM, START_MS, Site, secret
@@ -48,9 +48,9 @@ def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def cli(tmp_path: Path) -> CommandLine:
     """A data directory with the client TestClientId."""
-    return Desk(new_desk(tmp_path / "data"))
+    return CommandLine(new_data(tmp_path / "data"))
 
 
 class TestSetup:
@@ -263,18 +263,18 @@ class TestFile:
 class TestCommandLine:
     """`licet client key` and `licet client secret rotate`."""
 
-    def test_a_key_pair_is_made_added_listed_and_removed(self, desk: Desk, tmp_path: Path) -> None:
+    def test_a_key_pair_is_made_added_listed_and_removed(self, cli: CommandLine, tmp_path: Path) -> None:
         """The private key is readable by its owner only, and is never written over."""
         private = tmp_path / "private.pem"
-        made = desk_less("client", "key", "new", "--out", str(private))
+        made = run_alone("client", "key", "new", "--out", str(private))
         assert stat.S_IMODE(private.stat().st_mode) == 0o600
         assert "PRIVATE KEY" in private.read_text()
         public = json.loads(made)
         assert (public["kty"], public["alg"], public["use"]) == ("EC", "ES256", "sig")
         assert "d" not in public
-        thumbprint = desk.out("client", "key", "add", "TestClientId", "--expires", "2099-01-31", stdin=made)
+        thumbprint = cli.out("client", "key", "add", "TestClientId", "--expires", "2099-01-31", stdin=made)
         assert thumbprint == f"{public['kid']}\n"
-        (listed,) = desk.json("client", "key", "list", "TestClientId")
+        (listed,) = cli.json("client", "key", "list", "TestClientId")
         listed.pop("created_at")
         assert listed == {
             "kid": public["kid"],
@@ -284,10 +284,10 @@ class TestCommandLine:
             "last_used_at": None,
             "expired": False,
         }
-        assert desk.json("client", "show", "TestClientId")["authenticates_by"] == ["password", "key"]
-        removed = desk.out("client", "key", "remove", "TestClientId", public["kid"], "--yes")
+        assert cli.json("client", "show", "TestClientId")["authenticates_by"] == ["password", "key"]
+        removed = cli.out("client", "key", "remove", "TestClientId", public["kid"], "--yes")
         assert removed == f"Key {public['kid']} of client TestClientId removed.\n"
-        assert desk.run("client", "key", "list", "TestClientId").stderr == (
+        assert cli.run("client", "key", "list", "TestClientId").stderr == (
             "No key yet. Add the first one: licet client key add TestClientId FILE\n"
         )
         before = private.read_bytes()
@@ -302,59 +302,61 @@ class TestCommandLine:
             ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
         ],
     )
-    def test_what_openssl_makes_is_taken(self, desk: Desk, tmp_path: Path, arguments: list[str]) -> None:
+    def test_what_openssl_makes_is_taken(
+        self, cli: CommandLine, tmp_path: Path, arguments: list[str]
+    ) -> None:
         """As the how-to says."""
         private, public = tmp_path / "private.pem", tmp_path / "public.pem"
         subprocess.run(["openssl", *arguments, "-out", str(private)], check=True, capture_output=True)
         subprocess.run(["openssl", "pkey", "-in", str(private), "-pubout", "-out", str(public)], check=True)
-        desk.run("client", "key", "add", "TestClientId", str(public), "--kid", "2026-11", "--no-password")
-        assert [it["kid"] for it in desk.json("client", "key", "list", "TestClientId")] == ["2026-11"]
-        assert desk.json("client", "show", "TestClientId")["authenticates_by"] == ["key"]
-        told_of = desk.error("client", "key", "add", "TestClientId", str(private), exit_code=2)
+        cli.run("client", "key", "add", "TestClientId", str(public), "--kid", "2026-11", "--no-password")
+        assert [it["kid"] for it in cli.json("client", "key", "list", "TestClientId")] == ["2026-11"]
+        assert cli.json("client", "show", "TestClientId")["authenticates_by"] == ["key"]
+        told_of = cli.error("client", "key", "add", "TestClientId", str(private), exit_code=2)
         assert "openssl pkey -in FILE -pubout" in told_of
 
-    def test_what_does_not_go_is_told_in_a_line(self, desk: Desk, tmp_path: Path) -> None:
+    def test_what_does_not_go_is_told_in_a_line(self, cli: CommandLine, tmp_path: Path) -> None:
         """With the exit code that goes with it."""
         both = json.dumps({"keys": [to_jwk(KEY), to_jwk(OTHER)]})
-        assert "cannot be read" in desk.error("client", "key", "add", "TestClientId", str(tmp_path / "none"))
-        assert "--kid names one key" in desk.error(
+        assert "cannot be read" in cli.error("client", "key", "add", "TestClientId", str(tmp_path / "none"))
+        assert "--kid names one key" in cli.error(
             "client", "key", "add", "TestClientId", "--kid", "a", stdin=both, exit_code=2
         )
-        assert "no client x" in desk.error("client", "key", "add", "x", stdin=both)
-        assert "there is no client x" in desk.error("client", "key", "list", "x")
+        assert "no client x" in cli.error("client", "key", "add", "x", stdin=both)
+        assert "there is no client x" in cli.error("client", "key", "list", "x")
         assert "cannot be written" in error_of("client", "key", "new", "--out", str(tmp_path / "no" / "file"))
-        assert desk.out("client", "key", "add", "TestClientId", stdin=both).split() == [
+        assert cli.out("client", "key", "add", "TestClientId", stdin=both).split() == [
             KEY.thumbprint,
             OTHER.thumbprint,
         ]
 
     @pytest.mark.wide
-    def test_on_a_terminal_it_says_that_it_waits_for_a_key(self, desk: Desk) -> None:
+    def test_on_a_terminal_it_says_that_it_waits_for_a_key(self, cli: CommandLine) -> None:
         """Who names no file would look at an empty line."""
-        with terminal("client", "key", "add", "TestClientId", "--data", str(desk.data)) as screen:
+        with terminal("client", "key", "add", "TestClientId", "--data", str(cli.data)) as screen:
             screen.read_until("Ctrl-D on a line of its own ends it.")
             screen.press(f"{KEY.jwk}\n\x04")
             assert screen.ended() == 0
         assert "Key of client TestClientId added." in screen.text
 
-    def test_a_rotation_shows_the_new_secret_alone(self, desk: Desk) -> None:
+    def test_a_rotation_shows_the_new_secret_alone(self, cli: CommandLine) -> None:
         """And the others end with the overlap."""
-        old = desk.json("client", "secret", "add", "TestClientId")
-        result = desk.run("client", "secret", "rotate", "TestClientId", "--overlap", "1h")
+        old = cli.json("client", "secret", "add", "TestClientId")
+        result = cli.run("client", "secret", "rotate", "TestClientId", "--overlap", "1h")
         new = result.stdout.strip()
         assert new.startswith("lcs_")
         assert result.stderr.endswith("the others work for 1h more.\n")
         listed = {
-            it["secret_id"]: it["expires_at"] for it in desk.json("client", "secret", "list", "TestClientId")
+            it["secret_id"]: it["expires_at"] for it in cli.json("client", "secret", "list", "TestClientId")
         }
         assert listed[old["secret_id"]] is not None
         assert [end for name, end in listed.items() if new.startswith(f"lcs_{name}")] == [None]
-        again = desk.json("client", "secret", "rotate", "TestClientId", "--expires", "2099-01-31")
+        again = cli.json("client", "secret", "rotate", "TestClientId", "--expires", "2099-01-31")
         assert again["expires_at"] == "2099-02-01T00:00:00Z"
-        assert "a duration is written" in desk.error(
+        assert "a duration is written" in cli.error(
             "client", "secret", "rotate", "TestClientId", "--overlap", "soon", exit_code=2
         )
-        assert "an overlap is 0 s to 31d" in desk.error(
+        assert "an overlap is 0 s to 31d" in cli.error(
             "client", "secret", "rotate", "TestClientId", "--overlap", "32d", exit_code=2
         )
 
@@ -419,15 +421,15 @@ class TestApi:
         assert api.call("GET", made.headers["location"].partition("/api/v1")[2], "viewer").status_code == 200
 
 
-def desk_less(*arguments: str) -> str:
+def run_alone(*arguments: str) -> str:
     """What a verb prints that needs no data directory."""
-    from support.cli.command_line import run  # noqa: PLC0415 - beside the desk's own
+    from support.cli.command_line import run  # noqa: PLC0415 - beside `CommandLine.run`
 
     return run(*arguments).stdout
 
 
 def error_of(*arguments: str) -> str:
     """Why it is not done."""
-    from support.cli.command_line import run  # noqa: PLC0415 - beside the desk's own
+    from support.cli.command_line import run  # noqa: PLC0415 - beside `CommandLine.run`
 
     return run(*arguments, exit_code=1).stderr

@@ -17,7 +17,7 @@ from licet.zones import find_zone
 from support.admin.browser import Browser
 from support.admin.dashboard import DashboardSite
 from support.admin.filling import send
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 from support.cli.command_line import run, terminal
 
 SYDNEY = "Australia/Sydney"
@@ -116,12 +116,12 @@ def test_the_set_up_file_means_the_tenant_s_zone(value: str) -> None:
 def test_a_zone_that_is_none_is_refused_everywhere(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="a time zone is a name of the IANA database"):
         Tenant(id=0, name="X", version=0, time_zone="Nowhere/None")
-    desk = _desk(tmp_path)
-    said = desk.error("tenant", "set", "Jim_Test", "--time-zone", "../../etc/passwd", exit_code=2)
+    cli = _command_line(tmp_path)
+    said = cli.error("tenant", "set", "Jim_Test", "--time-zone", "../../etc/passwd", exit_code=2)
     assert "a time zone is a name of the IANA database, like Australia/Sydney, or UTC" in said
     file = tmp_path / "set-up.toml"
     file.write_text(FILE.format("never").replace("Australia/Sydney", "Nowhere").replace("never", '"never"'))
-    result = desk.run("apply", str(file), exit_code=2)
+    result = cli.run("apply", str(file), exit_code=2)
     assert (
         "tenant.X.time_zone: a time zone is a name of the IANA database, like Australia/Sydney, or UTC"
         in result.stderr
@@ -129,39 +129,39 @@ def test_a_zone_that_is_none_is_refused_everywhere(tmp_path: Path) -> None:
 
 
 def test_the_command_line_means_the_tenant_s_zone(tmp_path: Path) -> None:
-    desk = _desk(tmp_path)
-    desk.out("user", "add", "TC", "--no-password")
-    desk.out("tenant", "set", "Jim_Test", "--time-zone", SYDNEY)
-    assert desk.json("tenant", "show", "Jim_Test")["time_zone"] == SYDNEY
-    desk.out("pool", "set", "full", "--expires", "2037-01-31")
-    assert desk.json("pool", "show", "full")["expires_at"] == "2037-01-31T13:00:00Z"
-    made = desk.json("client", "add", "A", "--user", "TC", "--secret", "--secret-expires", "2037-01-31")
+    cli = _command_line(tmp_path)
+    cli.out("user", "add", "TC", "--no-password")
+    cli.out("tenant", "set", "Jim_Test", "--time-zone", SYDNEY)
+    assert cli.json("tenant", "show", "Jim_Test")["time_zone"] == SYDNEY
+    cli.out("pool", "set", "full", "--expires", "2037-01-31")
+    assert cli.json("pool", "show", "full")["expires_at"] == "2037-01-31T13:00:00Z"
+    made = cli.json("client", "add", "A", "--user", "TC", "--secret", "--secret-expires", "2037-01-31")
     assert made["expires_at"] == "2037-01-31T13:00:00Z"
-    key = desk.json("admin", "key", "add", "k", "--tenant", "Jim_Test", "--expires", "2037-01-31")
+    key = cli.json("admin", "key", "add", "k", "--tenant", "Jim_Test", "--expires", "2037-01-31")
     assert key["expires_at"] == "2037-01-31T13:00:00Z"
-    of_all = desk.json("admin", "key", "add", "all", "--expires", "2037-01-31")
+    of_all = cli.json("admin", "key", "add", "all", "--expires", "2037-01-31")
     assert of_all["expires_at"] == "2037-02-01T00:00:00Z"
 
 
 def test_a_licence_that_has_expired_or_ends_soon_is_told(tmp_path: Path) -> None:
     """By `licet seats` and `licet pool list`, with the moment."""
-    desk = _desk(tmp_path)
-    desk.out("pool", "set", "full", "--expires", "2020-01-31", "--yes")
-    assert desk.out("seats").startswith(
+    cli = _command_line(tmp_path)
+    cli.out("pool", "set", "full", "--expires", "2020-01-31", "--yes")
+    assert cli.out("seats").startswith(
         "full: no seat can be had: the licence expired at the end of 2020-01-31"
     )
-    assert "expired 2020-02-01T00:00:00Z" in desk.out("pool", "list")
-    assert desk.json("pool", "list")[0]["expires_at"] == "2020-02-01T00:00:00Z"
+    assert "expired 2020-02-01T00:00:00Z" in cli.out("pool", "list")
+    assert cli.json("pool", "list")[0]["expires_at"] == "2020-02-01T00:00:00Z"
     soon = datetime.now(UTC) + timedelta(days=12, hours=1)
-    desk.out("pool", "set", "full", "--expires", soon.isoformat())
-    assert "(in 12 days)" in desk.out("seats")
-    assert "expired" not in desk.out("pool", "list")
+    cli.out("pool", "set", "full", "--expires", soon.isoformat())
+    assert "(in 12 days)" in cli.out("seats")
+    assert "expired" not in cli.out("pool", "list")
 
 
-def _desk(tmp_path: Path) -> Desk:
-    desk = Desk(tmp_path / "data")
-    desk.out("init", "--tenant", "Jim_Test", "--seats", "1")
-    return desk
+def _command_line(tmp_path: Path) -> CommandLine:
+    cli = CommandLine(tmp_path / "data")
+    cli.out("init", "--tenant", "Jim_Test", "--seats", "1")
+    return cli
 
 
 @pytest.fixture(scope="module")
@@ -300,19 +300,19 @@ def test_a_page_shows_the_last_day_and_not_the_one_after(browser: Browser, site:
 
 def test_a_terminal_shows_the_last_day_and_not_the_one_after(tmp_path: Path) -> None:
     """Of a licence, a secret, a public key and an API key, each in the zone in which it was set."""
-    desk = _desk(tmp_path)
-    desk.out("user", "add", "TC", "--no-password")
-    desk.out("tenant", "set", "Jim_Test", "--time-zone", SYDNEY)
-    desk.out("pool", "set", "full", "--expires", "2035-01-31")
-    desk.out("client", "add", "A", "--user", "TC", "--secret", "--secret-expires", "2035-01-31")
+    cli = _command_line(tmp_path)
+    cli.out("user", "add", "TC", "--no-password")
+    cli.out("tenant", "set", "Jim_Test", "--time-zone", SYDNEY)
+    cli.out("pool", "set", "full", "--expires", "2035-01-31")
+    cli.out("client", "add", "A", "--user", "TC", "--secret", "--secret-expires", "2035-01-31")
     jwk = run("client", "key", "new", "--out", str(tmp_path / "private.pem")).stdout
-    desk.run("client", "key", "add", "A", "-", "--expires", "2035-01-31", stdin=jwk)
-    desk.run("admin", "key", "add", "k", "--tenant", "Jim_Test", "--expires", "2035-01-31")
+    cli.run("client", "key", "add", "A", "-", "--expires", "2035-01-31", stdin=jwk)
+    cli.run("admin", "key", "add", "k", "--tenant", "Jim_Test", "--expires", "2035-01-31")
     for verb in (
         *(("pool", "list"), ("pool", "show", "full"), ("client", "secret", "list", "A")),
         *(("client", "key", "list", "A"), ("admin", "key", "list")),
     ):
-        with terminal(*verb, "--data", str(desk.data)) as screen:
+        with terminal(*verb, "--data", str(cli.data)) as screen:
             assert screen.ended() == 0
         text = "".join(screen.text.split())
         assert "2035-01-31" in text, verb

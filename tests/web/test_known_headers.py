@@ -15,7 +15,7 @@ from licet.web.endpoints import SCOPES_KEPT_MAX, Endpoints
 from licet.web.known_headers import KnownHeaders
 from licet.web.request import Repetition
 from support.examples import jim_test, sid
-from support.web.authenticating import PASSWORD, SECRET, SECRETS, TENANT, Desk, client, kept
+from support.web.authenticating import PASSWORD, SECRET, SECRETS, TENANT, AuthenticatorHarness, client, kept
 from support.web.exchanges import Whole
 
 pytestmark = pytest.mark.anyio
@@ -42,16 +42,16 @@ class Site:
     """The endpoints with a set-up that can be changed; a revocation of an unknown token needs no store."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.harness = AuthenticatorHarness()
         self.tenants = {TENANT.name: TENANT}
         nobody = cast("Any", None)
         self._tokens = Tokens(new_keyring(0))
         self.endpoints = Endpoints(
-            clock=self.desk.clock,
+            clock=self.harness.clock,
             find_tenant=self.tenants.get,
             commits=cast("Any", Full()),
             reads=nobody,
-            authenticator=self.desk.authenticator,
+            authenticator=self.harness.authenticator,
             tokens=self._tokens,
             public_url="",
             waiting=nobody,
@@ -90,7 +90,7 @@ class Site:
 
     def knows(self, header: bytes = RIGHT) -> bool:
         """Whether the header is remembered."""
-        return self.desk.authenticator.seen(header) is not None
+        return self.harness.authenticator.seen(header) is not None
 
 
 @pytest.fixture
@@ -105,9 +105,9 @@ async def test_a_header_with_a_right_secret_is_remembered_and_still_notes_that_t
     assert not site.knows()
     assert await site.ask() == "200"
     assert site.knows()
-    site.desk.authenticator.secrets_used.take()
+    site.harness.authenticator.secrets_used.take()
     assert await site.ask() == "200"
-    assert site.desk.authenticator.secrets_used.take() == {SECRET.secret_id: site.desk.clock.now_ms()}
+    assert site.harness.authenticator.secrets_used.take() == {SECRET.secret_id: site.harness.clock.now_ms()}
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ async def test_a_remembered_header_is_wrong_as_soon_as_the_set_up_says_so(
 
 async def test_a_remembered_header_is_wrong_from_the_instant_at_which_its_secret_expires(site: Site) -> None:
     """The instant itself is too late."""
-    until_ms = site.desk.clock.now_ms() + 2000
+    until_ms = site.harness.clock.now_ms() + 2000
     site.change(secrets=(kept(SECRET.secret_id, SECRET.hash, until_ms),))
     assert await site.ask() == "200"
-    site.desk.clock.advance(seconds=1.999)
+    site.harness.clock.advance(seconds=1.999)
     assert await site.ask() == "200"
-    site.desk.clock.advance(seconds=0.001)
+    site.harness.clock.advance(seconds=0.001)
     assert site.knows()
     assert await site.ask() == "invalid_client"
 

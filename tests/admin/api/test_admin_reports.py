@@ -109,7 +109,7 @@ def test_seats_and_overview_are_those_of_the_store(site: AdminSite) -> None:
 def test_usage_has_a_span(site: AdminSite) -> None:
     """One that ends now, or any within the journal's life."""
     site.grant("c1")
-    now_ms = site.desk.clock.now_ms()
+    now_ms = site.context.clock.now_ms()
     span = f"from={instant(now_ms - 3_600_000)}&until={instant(now_ms + 60_000)}"
     found = site.get(f"{OF_JIM}/usage?{span}&zone=Europe/London")
     assert found["pools"][0]["peak"] == 1
@@ -175,7 +175,7 @@ class TestKeys:
     def test_a_key_is_added_and_the_older_ones_go_when_it_signs(self, site: AdminSite) -> None:
         """What they are is never shown."""
         made = site.call("POST", "/keys", json={"signs_after_s": 60})
-        keyring = read_keyring(site.desk.keyring_path)
+        keyring = read_keyring(site.context.keyring_path)
         assert [key.id for key in keyring.token_keys] == [1, 2]
         assert made.json()["fingerprint"] == fingerprint(keyring.newest.key)
         assert made.json()["signs_at"] == instant(keyring.newest.created_at_ms + 60_000)
@@ -197,7 +197,7 @@ class TestKeys:
 
     def test_a_file_that_is_lost_is_told(self, site: AdminSite) -> None:
         """503 says what to do, and no secret is made with another pepper."""
-        site.desk.keyring_path.unlink()
+        site.context.keyring_path.unlink()
         told = problem(site.call("GET", "/keys"), 503, "store-unavailable")
         assert "cannot be read" in told["detail"]
         body = {"name": "deploy"}

@@ -245,7 +245,7 @@ class TestTenants:
         """It was there when the call began, and is gone in the transaction."""
         owner = Identity(actor="key owner of Other", role=Role.OWNER, tenant_id=2)
         with pytest.raises(NotFound) as caught:
-            site.desk.change_now(owner, lambda change: change.tenant("Gone"))
+            site.context.change_now(owner, lambda change: change.tenant("Gone"))
         assert str(caught.value) == "there is no tenant Gone"
         assert caught.value.others == ()
 
@@ -284,7 +284,7 @@ class TestKeys:
         """At once, on every node."""
         site = AdminSite(make_place(START_MS), tmp_path)
         try:
-            body = {"name": "brief", "expires_at": instant(site.desk.clock.now_ms() + 60_000)}
+            body = {"name": "brief", "expires_at": instant(site.context.clock.now_ms() + 60_000)}
             site.keys["brief"] = site.call("POST", "/api-keys", json=body).json()["key"]
             assert site.get("/me", "brief")["role"] == "viewer"
             site.call("DELETE", "/api-keys/viewer")
@@ -318,7 +318,7 @@ class TestCookie:
     @pytest.fixture
     def cookie(self, site: AdminSite) -> dict[str, str]:
         """Those headers of a browser that is signed in as ada, an owner."""
-        token = site.node.run(lambda: site.desk.access.sign_in("ada", PASSWORD, "192.0.2.9"))
+        token = site.node.run(lambda: site.context.access.sign_in("ada", PASSWORD, "192.0.2.9"))
         return {"cookie": f"licet={token}"}
 
     def test_it_reads(self, cookie: dict[str, str], site: AdminSite) -> None:
@@ -336,7 +336,7 @@ class TestCookie:
 
     def test_with_the_token_of_the_page_it_changes(self, cookie: dict[str, str], site: AdminSite) -> None:
         """In the name of who is signed in."""
-        token = site.desk.access.csrf(cookie["cookie"].removeprefix("licet="))
+        token = site.context.access.csrf(cookie["cookie"].removeprefix("licet="))
         headers = cookie | {"x-csrf-token": token}
         body = {"name": "by-ada"}
         assert site.node.send("POST", f"{API}/api-keys", headers=headers, json=body).status_code == 201
@@ -415,7 +415,7 @@ def test_the_last_owner_of_all_stays(make_place: Callable[[int], Place], tmp_pat
         with site.store.reading() as connection:
             found = administrators.find_admin(connection, "grace")
         assert found is not None
-        assert site.desk.passwords.verify_hash(found.password_hash, "horse correct")
+        assert site.context.passwords.verify_hash(found.password_hash, "horse correct")
     finally:
         site.close()
 

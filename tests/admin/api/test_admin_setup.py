@@ -315,7 +315,7 @@ def test_a_generated_secret_is_told_once(site: AdminSite) -> None:
     made = site.call("POST", f"{JIM_PATH}/clients", json=body).json()
     assert made["secret"]["secret"].startswith(f"lcs_{made['secret']['secret_id']}")
     assert (made["password_allowed"], made["authenticates_by"]) == (False, ["secret"])
-    kept = site.desk.client_secrets().find(site.client("Desk"), made["secret"]["secret"], START_MS)
+    kept = site.context.client_secrets().find(site.client("Desk"), made["secret"]["secret"], START_MS)
     assert kept is not None
     where = f"{JIM_PATH}/clients/Desk/secrets"
     second = site.call("POST", where, json={"expires_at": instant(START_MS + 1000)})

@@ -1,4 +1,4 @@
-"""One reader for all who look: what a viewer is told, and when it is dropped. By ASGI, with a true desk."""
+"""One reader of the store for all viewers: what a viewer gets, and when it is dropped; on a real context."""
 
 import asyncio
 import json
@@ -108,7 +108,9 @@ def run(site: AdminSite, shop: Shop) -> Run:
 
     def run(test: Callable[[Live], Awaitable[None]], **settings: float) -> None:
         async def work() -> None:
-            live = Live(site.desk, shop.read, **{"look_every_s": SOON_S, "ask_again_s": 1000.0, **settings})
+            live = Live(
+                site.context, shop.read, **{"look_every_s": SOON_S, "ask_again_s": 1000.0, **settings}
+            )
             await test(live)
 
         site.node.run(work)
@@ -255,7 +257,7 @@ def test_a_stream_ends_with_its_sign_in_and_keeps_nobody_signed_in(run: Run, sit
     """Who looks on does not use it."""
 
     async def test(live: Live) -> None:
-        access = site.desk.access
+        access = site.context.access
         token = await access.sign_in("ada", PASSWORD, "192.0.2.1")
         window = Window(live, token=token)
         await window.shown()
@@ -272,7 +274,7 @@ def test_a_stream_ends_with_its_sign_in_and_keeps_nobody_signed_in(run: Run, sit
 
 
 async def _signed_in(site: AdminSite, token: str) -> Any:
-    found = await site.desk.access.signed_in(token, is_use=False)
+    found = await site.context.access.signed_in(token, is_use=False)
     assert found is not None
     return found
 
@@ -285,7 +287,7 @@ def test_streams_end_when_the_listener_does(run: Run, site: AdminSite) -> None:
         await window.shown()
         reader = live._reading
         assert reader is not None
-        site.desk.closing.set()
+        site.context.closing.set()
         await asyncio.wait_for(reader, PATIENCE_S)
         await window.close()
 

@@ -20,7 +20,7 @@ from licet.platforms.terminal import read_keys
 from licet.reports.live import seats
 from support.cli.bash import bash
 from support.cli.cli_reports_site import Site
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 from support.cli.command_line import terminal
 from support.cli.screen import TerminalScreen
 from support.examples import client, end, grant, jim_test, view
@@ -133,8 +133,8 @@ def test_sessions_that_share_a_seat_and_a_seat_on_hold_are_seen(tmp_path: Path) 
 
 def test_a_name_cannot_take_over_the_terminal(tmp_path: Path) -> None:
     """Control characters are shown as such, in the question too."""
-    desk = client(1, "Desk", "AB")
-    evil = replace(desk, user=replace(desk.user, name="\x1b]0;owned\x07"))
+    usual = client(1, "Desk", "AB")
+    evil = replace(usual, user=replace(usual.user, name="\x1b]0;owned\x07"))
     site = Site(tmp_path, jim_test(clients=[evil]))
     site.do(grant(1, 1))
     screen = Screen()
@@ -271,16 +271,16 @@ def test_a_seat_on_hold_has_no_session_to_end(tmp_path: Path) -> None:
     site.store.close()
 
 
-def test_a_session_ends_with_a_reason_and_by_whom_in_the_journal(desk: Desk) -> None:
+def test_a_session_ends_with_a_reason_and_by_whom_in_the_journal(cli: CommandLine) -> None:
     """A refused reason is said, and what ended by itself is not called ended."""
-    sid = desk.grant("TestClientId")
-    store = desk.store()
+    sid = cli.grant("TestClientId")
+    store = cli.store()
     look = running._Top(store, None)
     assert look._end(Order("end", sid, "x" * 1000)).startswith("Not ended: ")
     assert look._end(Order("end", sid, "it hangs")) == "1 session ended; 1 seat came back."
     assert look._end(Order("end", sid)) == "It had ended already."
     store.close()
-    events = json.dumps(desk.json("journal", "--only", "event", "--lines", "1"))
+    events = json.dumps(cli.json("journal", "--only", "event", "--lines", "1"))
     assert "it hangs" in events
     assert "at the command line" in events
 
@@ -331,32 +331,32 @@ def test_it_follows_what_happens(site: Site) -> None:
         screen.read_until("0 of 5 seats in use in Jim_Test")
 
 
-def test_a_session_is_ended_by_its_keys(desk: Desk) -> None:
+def test_a_session_is_ended_by_its_keys(cli: CommandLine) -> None:
     """Select, filter, end, reason, yes. A yes that is pasted before the question is there is no answer."""
-    desk.grant("TestClientId")
-    with terminal("top", "--data", str(desk.data)) as screen:
+    cli.grant("TestClientId")
+    with terminal("top", "--data", str(cli.data)) as screen:
         screen.read_until("1 of 5 seats in use")
         screen.press("/test\re")
         screen.read_until("Reason: _")
         screen.press("it hangs\ry")
         screen.read_until("End this session? [y/N]  client TestClientId")
-        assert len(desk.json("session", "list")) == 1
+        assert len(cli.json("session", "list")) == 1
         screen.press("y")
         screen.read_until("1 session ended; 1 seat came back.")
         screen.press("q")
         assert screen.ended() == 0
-    assert desk.json("session", "list") == []
+    assert cli.json("session", "list") == []
 
 
-def test_t_shows_the_next_tenant(desk: Desk) -> None:
+def test_t_shows_the_next_tenant(cli: CommandLine) -> None:
     """Where none is named, it begins with the first."""
-    desk.run("tenant", "add", "Other", "--seats", "3")
-    with terminal("top", "--data", str(desk.data)) as screen:
+    cli.run("tenant", "add", "Other", "--seats", "3")
+    with terminal("top", "--data", str(cli.data)) as screen:
         screen.read_until("0 of 5 seats in use in Jim_Test")
         screen.read_until("t tenant")
         screen.press("t")
         screen.read_until("0 of 3 seats in use in Other")
-        desk.run("tenant", "remove", "Other", "--yes")
+        cli.run("tenant", "remove", "Other", "--yes")
         screen.press("x")
         screen.read_until("0 of 5 seats in use in Jim_Test")
         screen.press("t")
@@ -365,9 +365,9 @@ def test_t_shows_the_next_tenant(desk: Desk) -> None:
         assert screen.ended() == 0
 
 
-def test_ctrl_z_gives_the_terminal_back_and_fg_continues(desk: Desk, tmp_path: Path) -> None:
+def test_ctrl_z_gives_the_terminal_back_and_fg_continues(cli: CommandLine, tmp_path: Path) -> None:
     """And another size is seen at once: no line is wider than 70 columns."""
-    with bash(tmp_path, desk.data) as shell:
+    with bash(tmp_path, cli.data) as shell:
         shell.type("licet top\r", "q quit")
         whole_lines = attributes(shell)
         shell.type("\x1a", "Stopped")

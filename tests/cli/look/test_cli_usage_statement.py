@@ -24,7 +24,7 @@ from licet.model import Pool
 from licet.reports.usage_statements.claims import use_by_minute
 from licet.vendor.statements import armoured, header_of
 from support.cli.cli_reports_site import Site
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 from support.cli.command_line import run
 from support.examples import end, grant, jim_test
 from support.licences.twin_signatures import twin
@@ -107,11 +107,11 @@ def test_statements_that_follow_each_other_are_read_without_a_word(site: Site, t
 
 
 def test_statements_as_json_have_their_instants_as_all_output_of_programs(
-    site: Site, desk: Desk, three: list[Path], tmp_path: Path
+    site: Site, cli: CommandLine, three: list[Path], tmp_path: Path
 ) -> None:
     """As the help says; all else is as it was signed."""
     first = tmp_path / "first.statement"
-    desk.run("usage", "statement", "--output", str(first), "--until", days_ago(1))
+    cli.run("usage", "statement", "--output", str(first), "--until", days_ago(1))
     for file, keys in ((three[0], ("--keys", str(site.data / "jwks.json"))), (first, ())):
         claims, (shown,) = (
             claims_of(file),
@@ -134,11 +134,11 @@ def seconds(text: str) -> int:
 
 
 def test_the_first_statement_says_of_the_days_before_a_pool_that_there_was_none(
-    desk: Desk, tmp_path: Path
+    cli: CommandLine, tmp_path: Path
 ) -> None:
     """It said the seats of the day on which it was made, of a time before there was the tenant."""
     file = tmp_path / "first.statement"
-    desk.run("usage", "statement", "--output", str(file), "--until", days_ago(1))
+    cli.run("usage", "statement", "--output", str(file), "--until", days_ago(1))
     (pool,) = claims_of(file)["pools"]
     assert {day["seats"] for day in pool["days"]} == {0}
     assert pool["added"] >= claims_of(file)["until"]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from licet.options import Group, Priority, Share
 from support.cli.cli_reports_site import Site
-from support.cli.cli_site import Desk, new_desk
+from support.cli.cli_site import CommandLine, new_data
 from support.examples import FULL, grant, jim_test
 
 
@@ -102,7 +102,7 @@ def test_a_client_or_scope_that_does_not_exist_is_refused(site: Site) -> None:
 
 def test_a_client_that_is_disabled_is_told_why_it_would_get_no_token(tmp_path: Path) -> None:
     """No rule of a pool denies it: nothing is asked of a pool."""
-    desk = Desk(new_desk(tmp_path / "data"))
-    desk.run("client", "disable", "TestClientId", "--yes")
-    said = desk.run("why", "TestClientId", exit_code=1).stdout
+    cli = CommandLine(new_data(tmp_path / "data"))
+    cli.run("client", "disable", "TestClientId", "--yes")
+    said = cli.run("why", "TestClientId", exit_code=1).stdout
     assert said.splitlines()[0] == "TestClientId of user TC would get no token: the client is disabled."

@@ -14,7 +14,7 @@ from licet.ledger.commands import Grant, Granted
 from licet.store import schema
 from licet.store.nodes import Node, note_node
 from licet.store.opening import StoreAt
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 from support.store.postgres import Postgres
 
 NAME = "backed_up"
@@ -23,56 +23,56 @@ ARGUMENTS = "arguments"
 
 
 @pytest.fixture
-def desk(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def cli(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
     """A store with an API key in a database; the programs of PostgreSQL are found as by an administrator."""
     monkeypatch.setenv("PATH", f"{postgres._programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("LICET_STORE", postgres.create_database(NAME))
-    made = Desk(tmp_path / "data")
+    made = CommandLine(tmp_path / "data")
     made.run("init", "--tenant", "Jim_Test", "--seats", "5")
     made.run("admin", "key", "add", "deploy", "--role", "viewer")
     yield made
     postgres.drop_database(NAME)
 
 
-def keys(desk: Desk) -> list[str]:
-    return [it["name"] for it in desk.json("admin", "key", "list")]
+def keys(cli: CommandLine) -> list[str]:
+    return [it["name"] for it in cli.json("admin", "key", "list")]
 
 
-def test_what_a_dump_has_takes_the_place_of_the_tables(desk: Desk, tmp_path: Path) -> None:
+def test_what_a_dump_has_takes_the_place_of_the_tables(cli: CommandLine, tmp_path: Path) -> None:
     """And who had been removed is named."""
     file = tmp_path / "licet.dump"
-    desk.run("backup", str(file))
+    cli.run("backup", str(file))
     assert file.stat().st_mode & 0o777 == 0o600
-    desk.run("admin", "key", "remove", "deploy", "--yes")
-    desk.run("tenant", "add", "Later", "--seats", "1")
-    told = desk.out("restore", str(file), "--yes").splitlines()
+    cli.run("admin", "key", "remove", "deploy", "--yes")
+    cli.run("tenant", "add", "Later", "--seats", "1")
+    told = cli.out("restore", str(file), "--yes").splitlines()
     assert told[0].endswith(f"database {NAME} is restored.")
     assert "  API keys: deploy" in told
-    assert keys(desk) == ["deploy"]
-    assert [it["name"] for it in desk.json("tenant", "list")] == ["Jim_Test"]
+    assert keys(cli) == ["deploy"]
+    assert [it["name"] for it in cli.json("tenant", "list")] == ["Jim_Test"]
 
 
-def test_a_dump_is_not_loaded_while_a_node_works_on_the_store(desk: Desk, tmp_path: Path) -> None:
+def test_a_dump_is_not_loaded_while_a_node_works_on_the_store(cli: CommandLine, tmp_path: Path) -> None:
     """It would commit into tables that are about to go."""
     file = tmp_path / "licet.dump"
-    desk.run("backup", str(file))
-    desk.run("admin", "key", "remove", "deploy", "--yes")
-    with closing(StoreAt(desk.data, os.environ["LICET_STORE"]).open(SystemClock())) as store:
+    cli.run("backup", str(file))
+    cli.run("admin", "key", "remove", "deploy", "--yes")
+    with closing(StoreAt(cli.data, os.environ["LICET_STORE"]).open(SystemClock())) as store:
         note_node(store, NODE, SystemClock().now_ms)
-    told = desk.error("restore", str(file), "--yes")
+    told = cli.error("restore", str(file), "--yes")
     assert told.endswith("licence1:8080; stop them first; after a kill, wait 15 seconds")
-    assert keys(desk) == []
+    assert keys(cli) == []
 
 
 def test_a_node_that_was_paused_during_a_restore_believes_nothing_that_it_remembers(
-    desk: Desk, tmp_path: Path
+    cli: CommandLine, tmp_path: Path
 ) -> None:
     """Else it would grant on a seat that is not there, where as much was changed before as by the restore."""
-    desk.run("user", "add", "TC", "--name", "Test", "--no-password")
-    desk.run("client", "add", "App", "--user", "TC", "--secret")
-    desk.run("migrate", "--finish")
+    cli.run("user", "add", "TC", "--name", "Test", "--no-password")
+    cli.run("client", "add", "App", "--user", "TC", "--secret")
+    cli.run("migrate", "--finish")
     file = tmp_path / "licet.dump"
-    with closing(StoreAt(desk.data, os.environ["LICET_STORE"]).open(SystemClock())) as node:
+    with closing(StoreAt(cli.data, os.environ["LICET_STORE"]).open(SystemClock())) as node:
         [tenant] = node.tenants().values()
         [client], [pool] = tenant.clients.values(), tenant.pools.values()
 
@@ -90,51 +90,51 @@ def test_a_node_that_was_paused_during_a_restore_believes_nothing_that_it_rememb
                 assert isinstance(outcome, Granted)
 
         granted(40)  # in a row: then it remembers the tenant
-        desk.run("backup", str(file))
-        desk.run("session", "end", "--all", "--yes")
+        cli.run("backup", str(file))
+        cli.run("session", "end", "--all", "--yes")
         granted(5)
-        desk.run("restore", str(file), "--yes")
+        cli.run("restore", str(file), "--yes")
         granted(1)
-        seats = desk.json("seats")
+        seats = cli.json("seats")
         assert [it["in_use"] for it in seats["pools"]] == [1]
         with node.reading() as connection:
             assert connection.execute(select(schema.seat.c.client_id)).scalars().all() == ["App"]
 
 
 def test_a_dump_that_would_leave_a_table_behind_is_refused(
-    desk: Desk, tmp_path: Path, postgres: Postgres
+    cli: CommandLine, tmp_path: Path, postgres: Postgres
 ) -> None:
     """As that of an older version would: tables of two versions are no store."""
     file = tmp_path / "licet.dump"
     postgres.execute("ALTER TABLE seat_free RENAME TO away", NAME)
-    desk.run("backup", str(file))
+    cli.run("backup", str(file))
     postgres.execute("ALTER TABLE away RENAME TO seat_free", NAME)
-    told = desk.error("restore", str(file), "--yes")
+    told = cli.error("restore", str(file), "--yes")
     assert "has tables that the dump does not know: seat_free; restore it into a new database" in told
-    assert keys(desk) == ["deploy"]
+    assert keys(cli) == ["deploy"]
 
 
-def test_what_is_no_dump_is_refused(desk: Desk, tmp_path: Path) -> None:
+def test_what_is_no_dump_is_refused(cli: CommandLine, tmp_path: Path) -> None:
     """With what pg_restore says of it."""
     file = tmp_path / "licet.dump"
     file.write_text("no dump")
-    told = desk.error("restore", str(file), "--yes", exit_code=3)
+    told = cli.error("restore", str(file), "--yes", exit_code=3)
     assert told.startswith("pg_restore: ")
-    assert keys(desk) == ["deploy"]
+    assert keys(cli) == ["deploy"]
 
 
 def test_without_the_programs_it_says_what_to_install(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver is not enough."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = desk.error("backup", str(tmp_path / "licet.dump"), exit_code=3)
+    told = cli.error("backup", str(tmp_path / "licet.dump"), exit_code=3)
     assert told == "pg_dump is missing; install the client programs of PostgreSQL (postgresql-client)"
     assert not (tmp_path / "licet.dump").exists()
 
 
 def test_the_password_reaches_the_program_and_not_its_arguments(
-    desk: Desk, tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everybody on the machine can read arguments."""
     program, said = tmp_path / "pg_dump", tmp_path / "said"
@@ -142,7 +142,7 @@ def test_the_password_reaches_the_program_and_not_its_arguments(
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("LICET_STORE", postgres.url(NAME, password="battery-staple"))
-    desk.run("backup", str(tmp_path / "licet.dump"))
+    cli.run("backup", str(tmp_path / "licet.dump"))
     arguments, password = said.read_text().splitlines()
     assert password == "battery-staple"
     assert f"dbname={NAME}" in arguments

@@ -15,7 +15,7 @@ from licet.credentials.keyring import read_keyring
 from licet.credentials.passwords import Passwords
 from licet.store import schema
 from licet.store.sqlite.store import SqliteStore
-from support.cli.cli_site import TENANT, Desk, new_desk
+from support.cli.cli_site import TENANT, CommandLine, new_data
 
 PASSWORD = "battery staple"
 LATER = "2035-01-31"
@@ -24,55 +24,55 @@ LATER = "2035-01-31"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with the owner `ada`."""
-    data = new_desk(tmp_path_factory.mktemp("admin") / "licet-data")
-    Desk(data).run("admin", "add", "ada", "--role", "owner", "--password-stdin", stdin=f"{PASSWORD}\n")
+    data = new_data(tmp_path_factory.mktemp("admin") / "licet-data")
+    CommandLine(data).run("admin", "add", "ada", "--role", "owner", "--password-stdin", stdin=f"{PASSWORD}\n")
     return data
 
 
 @pytest.fixture
-def store(desk: Desk) -> Iterator[SqliteStore]:
+def store(cli: CommandLine) -> Iterator[SqliteStore]:
     """Its store."""
-    opened = SqliteStore(desk.store_file, SystemClock())
+    opened = SqliteStore(cli.store_file, SystemClock())
     yield opened
     opened.close()
 
 
-def add(desk: Desk, name: str, *options: str) -> str:
-    return desk.out("admin", "add", name, *options, "--password-stdin", stdin=f"{PASSWORD}\n")
+def add(cli: CommandLine, name: str, *options: str) -> str:
+    return cli.out("admin", "add", name, *options, "--password-stdin", stdin=f"{PASSWORD}\n")
 
 
 # Administrators
 
 
 def test_administrators_are_added_listed_changed_and_removed(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant in a variable, which is for other verbs, makes nobody an administrator of that tenant only."""
     monkeypatch.setenv("LICET_TENANT", TENANT)
-    assert add(desk, "grace") == "Administrator grace added: viewer of all tenants.\n"
+    assert add(cli, "grace") == "Administrator grace added: viewer of all tenants.\n"
     told = f"Administrator eve added: operator of tenant {TENANT}.\n"
-    assert add(desk, "eve", "--role", "operator", "--tenant", TENANT) == told
-    assert desk.out("admin", "set", "grace", "--role", "owner") == "Administrator grace changed.\n"
-    assert desk.out("admin", "set", "grace", "--role", "owner") == "Nothing to change.\n"
-    assert desk.out("admin", "set", "eve", "--all-tenants") == "Administrator eve changed.\n"
-    assert desk.out("admin", "set", "eve", "--tenant", TENANT) == "Administrator eve changed.\n"
-    assert desk.out("admin", "disable", "eve") == "Administrator eve disabled.\n"
-    lines = desk.out("admin", "list").splitlines()
+    assert add(cli, "eve", "--role", "operator", "--tenant", TENANT) == told
+    assert cli.out("admin", "set", "grace", "--role", "owner") == "Administrator grace changed.\n"
+    assert cli.out("admin", "set", "grace", "--role", "owner") == "Nothing to change.\n"
+    assert cli.out("admin", "set", "eve", "--all-tenants") == "Administrator eve changed.\n"
+    assert cli.out("admin", "set", "eve", "--tenant", TENANT) == "Administrator eve changed.\n"
+    assert cli.out("admin", "disable", "eve") == "Administrator eve disabled.\n"
+    lines = cli.out("admin", "list").splitlines()
     assert [re.sub(r" {2,}", "  ", line).rsplit("  ", 1)[0] for line in lines] == [
         "administrator  role  tenant  enabled",
         "ada  owner  all  yes",
         f"eve  operator  {TENANT}  no",
         "grace  owner  all  yes",
     ]
-    assert desk.out("admin", "enable", "eve") == "Administrator eve enabled.\n"
-    (_, eve, _) = desk.json("admin", "list")
+    assert cli.out("admin", "enable", "eve") == "Administrator eve enabled.\n"
+    (_, eve, _) = cli.json("admin", "list")
     assert (eve["name"], eve["role"], eve["tenant"], eve["enabled"]) == ("eve", "operator", TENANT, True)
-    assert desk.out("admin", "remove", "eve", "--yes") == "Administrator eve removed.\n"
-    assert [it["tenant"] for it in desk.json("admin", "list")] == [None, None]
+    assert cli.out("admin", "remove", "eve", "--yes") == "Administrator eve removed.\n"
+    assert [it["tenant"] for it in cli.json("admin", "list")] == [None, None]
 
 
-def test_what_was_done_is_an_event_of_who_did_it(desk: Desk, store: SqliteStore) -> None:
-    add(desk, "grace", "--tenant", TENANT)
+def test_what_was_done_is_an_event_of_who_did_it(cli: CommandLine, store: SqliteStore) -> None:
+    add(cli, "grace", "--tenant", TENANT)
     with store.reading() as connection:
         row = connection.execute(select(schema.event).order_by(schema.event.c.id.desc())).first()
     assert row is not None
@@ -81,8 +81,10 @@ def test_what_was_done_is_an_event_of_who_did_it(desk: Desk, store: SqliteStore)
     assert row.detail == f"viewer of tenant {TENANT}"
 
 
-def test_a_password_is_read_from_standard_input_and_kept_as_a_hash(desk: Desk, store: SqliteStore) -> None:
-    told = desk.out("admin", "password", "ada", "--password-stdin", stdin="another one\n")
+def test_a_password_is_read_from_standard_input_and_kept_as_a_hash(
+    cli: CommandLine, store: SqliteStore
+) -> None:
+    told = cli.out("admin", "password", "ada", "--password-stdin", stdin="another one\n")
     assert told == "Password of administrator ada set.\n"
     with store.reading() as connection:
         ada = find_admin(connection, "ada")
@@ -123,19 +125,21 @@ def test_a_password_is_read_from_standard_input_and_kept_as_a_hash(desk: Desk, s
         ("key add k --tenant Nowhere", 1, "there is no tenant Nowhere"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(desk: Desk, arguments: str, exit_code: int, told: str) -> None:
-    assert desk.error("admin", *arguments.split(), exit_code=exit_code).startswith(told)
+def test_what_cannot_be_is_said_in_one_line(
+    cli: CommandLine, arguments: str, exit_code: int, told: str
+) -> None:
+    assert cli.error("admin", *arguments.split(), exit_code=exit_code).startswith(told)
 
 
-def test_a_password_that_is_too_short_makes_nobody(desk: Desk) -> None:
+def test_a_password_that_is_too_short_makes_nobody(cli: CommandLine) -> None:
     add_bob = ("admin", "add", "bob", "--password-stdin")
-    assert desk.error(*add_bob, exit_code=2, stdin="short\n") == "a password is 8 to 256 characters"
-    assert desk.error(*add_bob, exit_code=2, stdin="") == "there is no password on standard input"
-    assert len(desk.json("admin", "list")) == 1
+    assert cli.error(*add_bob, exit_code=2, stdin="short\n") == "a password is 8 to 256 characters"
+    assert cli.error(*add_bob, exit_code=2, stdin="") == "there is no password on standard input"
+    assert len(cli.json("admin", "list")) == 1
 
 
 def test_without_a_store_it_is_out_of_reach(tmp_path: Path) -> None:
-    nowhere = Desk(tmp_path / "nowhere")
+    nowhere = CommandLine(tmp_path / "nowhere")
     for verb in (["list"], ["add", "x"], ["key", "list"], ["disable", "x"]):
         assert "there is no store in" in nowhere.error("admin", *verb, exit_code=3)
 
@@ -143,8 +147,8 @@ def test_without_a_store_it_is_out_of_reach(tmp_path: Path) -> None:
 # API keys
 
 
-def test_a_key_is_shown_once_and_only_its_hash_is_kept(desk: Desk, store: SqliteStore) -> None:
-    made = desk.run(
+def test_a_key_is_shown_once_and_only_its_hash_is_kept(cli: CommandLine, store: SqliteStore) -> None:
+    made = cli.run(
         "admin", "key", "add", "deploy", "--role", "operator", "--tenant", TENANT, "--expires", LATER
     )
     assert made.stderr == f"API key deploy added: operator of tenant {TENANT}.\n"
@@ -154,9 +158,9 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(desk: Desk, store: Sqlite
     with store.reading() as connection:
         kept = find_api_key(connection, key_id)
     assert kept is not None
-    assert ApiKeys(read_keyring(desk.secrets_file).pepper).matches(key, kept.hash)
-    assert key.encode() not in desk.store_file.read_bytes()
-    (record,) = desk.json("admin", "key", "list")
+    assert ApiKeys(read_keyring(cli.secrets_file).pepper).matches(key, kept.hash)
+    assert key.encode() not in cli.store_file.read_bytes()
+    (record,) = cli.json("admin", "key", "list")
     del record["created_at"], record["created_by"]
     assert record == {
         "name": "deploy",
@@ -167,14 +171,14 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(desk: Desk, store: Sqlite
         "last_used_at": None,
         "expired": False,
     }
-    assert key_id in desk.out("admin", "key", "list")
-    assert desk.error("admin", "key", "add", "deploy").startswith("there is an API key deploy already")
-    assert desk.out("admin", "key", "remove", "deploy", "--yes") == "API key deploy removed.\n"
-    assert desk.run("admin", "key", "list").stderr.startswith("No API key yet. Add the first one: ")
+    assert key_id in cli.out("admin", "key", "list")
+    assert cli.error("admin", "key", "add", "deploy").startswith("there is an API key deploy already")
+    assert cli.out("admin", "key", "remove", "deploy", "--yes") == "API key deploy removed.\n"
+    assert cli.run("admin", "key", "list").stderr.startswith("No API key yet. Add the first one: ")
 
 
-def test_a_key_as_json_has_what_a_script_needs(desk: Desk) -> None:
-    made = desk.json("admin", "key", "add", "deploy")
+def test_a_key_as_json_has_what_a_script_needs(cli: CommandLine) -> None:
+    made = cli.json("admin", "key", "add", "deploy")
     assert ApiKeys.id_of(made["api_key"]) == made["key_id"]
     assert (made["name"], made["expires_at"]) == ("deploy", None)
 
@@ -182,11 +186,11 @@ def test_a_key_as_json_has_what_a_script_needs(desk: Desk) -> None:
 # The first administrator
 
 
-def test_who_ends_a_session_is_told_when_its_seat_on_hold_is_free(desk: Desk) -> None:
+def test_who_ends_a_session_is_told_when_its_seat_on_hold_is_free(cli: CommandLine) -> None:
     """L18."""
-    desk.out("pool", "set", "full", "--hold", "20m")
-    desk.grant("TestClientId")
-    told = desk.out("session", "end", "--client", "TestClientId", "--yes")
+    cli.out("pool", "set", "full", "--hold", "20m")
+    cli.grant("TestClientId")
+    told = cli.out("session", "end", "--client", "TestClientId", "--yes")
     assert told == "1 session ended; 0 seats came back.\n1 seat is on hold, and free in 20 min.\n"
 
 
@@ -194,32 +198,32 @@ def test_who_ends_a_session_is_told_when_its_seat_on_hold_is_free(desk: Desk) ->
 
 
 def test_an_ended_client_gets_no_seat_until_the_cool_down_is_over_or_lifted(
-    desk: Desk, store: SqliteStore
+    cli: CommandLine, store: SqliteStore
 ) -> None:
     """L12. The list of clients says so."""
-    desk.grant("TestClientId")
-    told = desk.out(
+    cli.grant("TestClientId")
+    told = cli.out(
         "session", "end", "--client", "TestClientId", "--reason", "It hangs", "--cool-down", "5m", "--yes"
     )
     assert told == "1 session ended; 1 seat came back.\nNo seat for TestClientId for 5m.\n"
-    until = desk.json("client", "show", "TestClientId")["suspended_until"]
-    assert f"suspended until   {until}" in desk.out("client", "show", "TestClientId")
+    until = cli.json("client", "show", "TestClientId")["suspended_until"]
+    assert f"suspended until   {until}" in cli.out("client", "show", "TestClientId")
     with store.reading() as connection:
         row = connection.execute(select(schema.event).order_by(schema.event.c.id.desc())).first()
     assert row is not None
     assert (row.action, row.target) == ("end", "client TestClientId")
     assert row.detail == f"1 session ended, no seat until {until}: It hangs"
-    assert desk.out("client", "resume", "TestClientId") == "Client TestClientId may have a seat again.\n"
-    assert desk.out("client", "resume", "TestClientId") == "Nothing to change.\n"
-    assert desk.json("client", "show", "TestClientId")["suspended_until"] is None
-    desk.grant("TestClientId")
+    assert cli.out("client", "resume", "TestClientId") == "Client TestClientId may have a seat again.\n"
+    assert cli.out("client", "resume", "TestClientId") == "Nothing to change.\n"
+    assert cli.json("client", "show", "TestClientId")["suspended_until"] is None
+    cli.grant("TestClientId")
 
 
-def test_the_question_says_what_the_cool_down_does(desk: Desk) -> None:
-    desk.grant("TestClientId")
+def test_the_question_says_what_the_cool_down_does(cli: CommandLine) -> None:
+    cli.grant("TestClientId")
     end = ("session", "end", "--all", "--cool-down", "3600")
     asked = "End the session of client TestClientId, user TC, and give its client no seat for 1h?"
-    assert desk.error(*end, exit_code=2).startswith(asked)
+    assert cli.error(*end, exit_code=2).startswith(asked)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_the_question_says_what_the_cool_down_does(desk: Desk) -> None:
         (["--reason", "a\nb"], "a reason is one line of at most 200 characters"),
     ],
 )
-def test_a_wrong_reason_or_cool_down_ends_nothing(desk: Desk, options: list[str], told: str) -> None:
-    desk.grant("TestClientId")
-    assert desk.error("session", "end", "--all", *options, "--yes", exit_code=2).startswith(told)
-    assert len(desk.json("session", "list")) == 1
+def test_a_wrong_reason_or_cool_down_ends_nothing(cli: CommandLine, options: list[str], told: str) -> None:
+    cli.grant("TestClientId")
+    assert cli.error("session", "end", "--all", *options, "--yes", exit_code=2).startswith(told)
+    assert len(cli.json("session", "list")) == 1

@@ -13,7 +13,7 @@ from licet.lanes.commit import commit
 from licet.ledger.commands import Denied, Grant, Granted
 from licet.model import NoSeatReason
 from licet.options import Share
-from support.cli.cli_site import PASSWORD, TENANT, Desk, new_desk
+from support.cli.cli_site import PASSWORD, TENANT, CommandLine, new_data
 from support.cli.command_line import run
 
 FLEXNET = """\
@@ -38,9 +38,11 @@ rotate daily
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with users for anne and bob."""
-    data = new_desk(tmp_path_factory.mktemp("options") / "licet-data")
+    data = new_data(tmp_path_factory.mktemp("options") / "licet-data")
     for initials, name in (("AN", "Anne"), ("BO", "Bob")):
-        Desk(data).run("user", "add", initials, "--name", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+        CommandLine(data).run(
+            "user", "add", initials, "--name", name, "--password-stdin", stdin=f"{PASSWORD}\n"
+        )
     return data
 
 
@@ -58,19 +60,19 @@ def users_file(directory: Path) -> str:
     return str(file)
 
 
-def imported(desk: Desk, directory: Path, *more: str, text: str = FLEXNET) -> Path:
+def imported(cli: CommandLine, directory: Path, *more: str, text: str = FLEXNET) -> Path:
     """The set-up file with this options file."""
     output = directory / "setup.toml"
     named = ["--users", users_file(directory), "-o", str(output)]
-    desk.run("import-options", options_file(directory, text), *named, *more)
+    cli.run("import-options", options_file(directory, text), *named, *more)
     return output
 
 
-def test_an_options_file_is_applied_as_a_whole(desk: Desk, tmp_path: Path) -> None:
+def test_an_options_file_is_applied_as_a_whole(cli: CommandLine, tmp_path: Path) -> None:
     """From the file of another licence server to a denial."""
-    output = imported(desk, tmp_path, "--leave-out", "REPORTLOG")
-    desk.run("apply", str(output), "--yes")
-    tenant = desk.tenant()
+    output = imported(cli, tmp_path, "--leave-out", "REPORTLOG")
+    cli.run("apply", str(output), "--yes")
+    tenant = cli.tenant()
     (pool,) = tenant.pools.values()
     assert pool.seats == 5  # as before
     assert pool.exclude == ("user:BO",)
@@ -79,14 +81,14 @@ def test_an_options_file_is_applied_as_a_whole(desk: Desk, tmp_path: Path) -> No
     assert pool.max_per_user == 1
     assert tenant.session_ttl_s == 7200
     assert tenant.groups["sales"].users == {"AN", "TC"}
-    desk.run("client", "add", "OfBob", "--user", "BO")
-    assert grant(desk, "OfBob") == NoSeatReason.EXCLUDED
-    assert grant(desk, "TestClientId") is None
+    cli.run("client", "add", "OfBob", "--user", "BO")
+    assert grant(cli, "OfBob") == NoSeatReason.EXCLUDED
+    assert grant(cli, "TestClientId") is None
 
 
-def grant(desk: Desk, client_id: str) -> NoSeatReason | None:
+def grant(cli: CommandLine, client_id: str) -> NoSeatReason | None:
     """Why a client gets no seat, if it gets none."""
-    store = desk.store()
+    store = cli.store()
     try:
         tenant = store.tenant(TENANT)
         assert tenant is not None
@@ -112,25 +114,27 @@ def grant(desk: Desk, client_id: str) -> NoSeatReason | None:
     return None
 
 
-def test_a_file_that_is_imported_and_applied_twice_changes_nothing_more(desk: Desk, tmp_path: Path) -> None:
-    desk.run("apply", str(imported(desk, tmp_path, "--leave-out", "all")), "--yes")
-    again = desk.run("apply", str(imported(desk, tmp_path, "--leave-out", "all")))
+def test_a_file_that_is_imported_and_applied_twice_changes_nothing_more(
+    cli: CommandLine, tmp_path: Path
+) -> None:
+    cli.run("apply", str(imported(cli, tmp_path, "--leave-out", "all")), "--yes")
+    again = cli.run("apply", str(imported(cli, tmp_path, "--leave-out", "all")))
     assert "Nothing to change." in again.stdout
 
 
-def test_a_file_of_rlm_is_recognised(desk: Desk, tmp_path: Path) -> None:
-    output = imported(desk, tmp_path, "--leave-out", "rotate", text=RLM)
-    desk.run("apply", str(output), "--yes")
-    (pool,) = desk.tenant().pools.values()
+def test_a_file_of_rlm_is_recognised(cli: CommandLine, tmp_path: Path) -> None:
+    output = imported(cli, tmp_path, "--leave-out", "rotate", text=RLM)
+    cli.run("apply", str(output), "--yes")
+    (pool,) = cli.tenant().pools.values()
     assert pool.exclude == ("user:BO",)
     assert pool.reserve == (Share(who="group:Sales", seats=2),)
 
 
-def test_a_line_without_counterpart_refuses_the_file_and_says_why(desk: Desk, tmp_path: Path) -> None:
+def test_a_line_without_counterpart_refuses_the_file_and_says_why(cli: CommandLine, tmp_path: Path) -> None:
     """Not half of it is written."""
     output = tmp_path / "setup.toml"
     output.write_text("as before")
-    refused = desk.run(
+    refused = cli.run(
         *("import-options", options_file(tmp_path), "--users", users_file(tmp_path), "-o", str(output)),
         exit_code=1,
     )
@@ -143,25 +147,27 @@ def test_a_line_without_counterpart_refuses_the_file_and_says_why(desk: Desk, tm
     assert output.read_text() == "as before"
 
 
-def test_what_is_left_out_is_told_and_stands_in_the_file(desk: Desk, tmp_path: Path) -> None:
+def test_what_is_left_out_is_told_and_stands_in_the_file(cli: CommandLine, tmp_path: Path) -> None:
     output = tmp_path / "setup.toml"
     text = FLEXNET + "EXCLUDE full HOST mainline\n"
     named = ("--users", users_file(tmp_path), "-o", str(output))
-    some = desk.run(
+    some = cli.run(
         "import-options", options_file(tmp_path, text), *named, "--leave-out", "REPORTLOG", exit_code=1
     )
     assert "do without: --leave-out EXCLUDE" in some.stderr
-    done = desk.run("import-options", options_file(tmp_path, text), *named, "--leave-out", "all")
+    done = cli.run("import-options", options_file(tmp_path, text), *named, "--leave-out", "all")
     assert "sales.opt, line 10: EXCLUDE full HOST mainline" in done.stderr
     assert done.stdout == f"sales.opt (FlexNet): 6 options kept, 2 left out, written to {output}.\n"
     assert "#   line 10: EXCLUDE full HOST mainline\n" in output.read_text()
 
 
 @pytest.mark.parametrize("line", ["RESRVE 1 full USER anne", "RESERVE 1 full", "TIMEOUTALL 60"])
-def test_a_wrong_line_refuses_the_file_whatever_is_left_out(desk: Desk, tmp_path: Path, line: str) -> None:
+def test_a_wrong_line_refuses_the_file_whatever_is_left_out(
+    cli: CommandLine, tmp_path: Path, line: str
+) -> None:
     """Also two lines that contradict each other."""
     output = tmp_path / "setup.toml"
-    refused = desk.run(
+    refused = cli.run(
         *("import-options", options_file(tmp_path, f"{FLEXNET}{line}\n"), "--users", users_file(tmp_path)),
         *("--leave-out", "all", "-o", str(output)),
         exit_code=2,
@@ -171,25 +177,25 @@ def test_a_wrong_line_refuses_the_file_whatever_is_left_out(desk: Desk, tmp_path
     assert not output.exists()
 
 
-def test_the_lines_that_are_wrong_are_found_among_all_that_are_told(desk: Desk, tmp_path: Path) -> None:
+def test_the_lines_that_are_wrong_are_found_among_all_that_are_told(cli: CommandLine, tmp_path: Path) -> None:
     """Most that is told of a file that comes from elsewhere has no counterpart, and may be left out."""
     text = f"{FLEXNET}GROUP sales bob # and his own\nMAXX 1\n" + "NOLOG IN\n" * 3
     named = ("--users", users_file(tmp_path), "--leave-out", "all")
-    refused = desk.run("import-options", options_file(tmp_path, text), *named, exit_code=2)
+    refused = cli.run("import-options", options_file(tmp_path, text), *named, exit_code=2)
     assert "line 10: GROUP sales bob # and his own\n    a comment has a line of its own" in refused.stderr
     assert refused.stderr.splitlines()[-1].endswith("Correct line 10 and line 11, as told above")
     whose = ("--format", "flexnet")
-    many = desk.run("import-options", options_file(tmp_path, "MAXX 1\n" * 12), *named, *whose, exit_code=2)
+    many = cli.run("import-options", options_file(tmp_path, "MAXX 1\n" * 12), *named, *whose, exit_code=2)
     assert many.stderr.splitlines()[-1].endswith("line 9, line 10 and 2 more, as told above")
 
 
-def test_of_a_very_long_line_the_beginning_is_told(desk: Desk, tmp_path: Path) -> None:
+def test_of_a_very_long_line_the_beginning_is_told(cli: CommandLine, tmp_path: Path) -> None:
     """All of it would fill the screen, and hide the other lines; programs get it whole."""
     text = "GROUP all " + " ".join(f"user{number}" for number in range(400)) + "\nMAX 1 full GROUP all\n"
-    told = desk.run("import-options", options_file(tmp_path, text), exit_code=1).stderr.splitlines()
+    told = cli.run("import-options", options_file(tmp_path, text), exit_code=1).stderr.splitlines()
     assert told[0].endswith(" ...")
     assert max(map(len, told)) < 300
-    shown = desk.run("import-options", options_file(tmp_path, text), "--json", exit_code=1).stdout
+    shown = cli.run("import-options", options_file(tmp_path, text), "--json", exit_code=1).stdout
     assert "user399" in json.loads(shown)[0]["text"]
 
 
@@ -226,8 +232,8 @@ def test_a_set_up_that_would_not_be_applied_is_not_written(tmp_path: Path) -> No
     assert setup.read_text() == before
 
 
-def test_the_set_up_is_printed_where_no_file_is_named(desk: Desk, tmp_path: Path) -> None:
-    done = desk.run("import-options", "-", stdin="LINGER full 90\n")
+def test_the_set_up_is_printed_where_no_file_is_named(cli: CommandLine, tmp_path: Path) -> None:
+    done = cli.run("import-options", "-", stdin="LINGER full 90\n")
     pool = tomllib.loads(done.stdout)["tenant"][TENANT]["pool"]["full"]
     assert (pool["hold"], pool["seats"]) == ("90s", 5)
     assert "begins with the last token" in done.stderr
@@ -235,29 +241,31 @@ def test_the_set_up_is_printed_where_no_file_is_named(desk: Desk, tmp_path: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no devices among its files")
-def test_a_hyphen_is_standard_output(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hyphen_is_standard_output(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     named = ("--users", users_file(tmp_path), "--leave-out", "all", "-o", "-")
-    assert "[tenant." in desk.run("import-options", options_file(tmp_path), *named).stdout
-    assert "[tenant." in desk.run("export", "-o", "-").stdout
+    assert "[tenant." in cli.run("import-options", options_file(tmp_path), *named).stdout
+    assert "[tenant." in cli.run("export", "-o", "-").stdout
     assert not (tmp_path / "-").exists()
 
 
-def test_a_device_is_written_to_and_a_link_is_followed(desk: Desk, tmp_path: Path) -> None:
+def test_a_device_is_written_to_and_a_link_is_followed(cli: CommandLine, tmp_path: Path) -> None:
     """`-o /dev/null` only lists the lines; as root it must not put a file there."""
     file = options_file(tmp_path, "LINGER full 90\n")
-    desk.run("import-options", file, "-o", "/dev/null")
+    cli.run("import-options", file, "-o", "/dev/null")
     assert Path("/dev/null").is_char_device()
     setup, link = tmp_path / "setup.toml", tmp_path / "link.toml"
     link.symlink_to(setup)
-    desk.run("import-options", file, "-o", str(link))
+    cli.run("import-options", file, "-o", str(link))
     assert link.is_symlink()
     assert 'hold = "90s"' in setup.read_text()
 
 
-def test_every_line_is_listed_as_json(desk: Desk, tmp_path: Path) -> None:
+def test_every_line_is_listed_as_json(cli: CommandLine, tmp_path: Path) -> None:
     file = options_file(tmp_path, "# here\nGROUP sales \\\nTC\nMAX 2 full GROUP sales\n")
-    assert desk.json("import-options", file) == [
+    assert cli.json("import-options", file) == [
         {"first": 1, "last": 1, "text": "", "fate": "nothing", "why": ""},
         {"first": 2, "last": 3, "text": "GROUP sales TC", "fate": "kept", "why": "group sales: TC"},
         {
@@ -288,22 +296,22 @@ def test_every_line_is_listed_as_json(desk: Desk, tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_in_the_use_is_told(
-    desk: Desk, tmp_path: Path, text: str, options: tuple[str, ...], told: str
+    cli: CommandLine, tmp_path: Path, text: str, options: tuple[str, ...], told: str
 ) -> None:
-    error = desk.run("import-options", options_file(tmp_path, text), *options, exit_code=2).stderr
+    error = cli.run("import-options", options_file(tmp_path, text), *options, exit_code=2).stderr
     assert told in error
 
 
-def test_a_file_that_is_not_there_is_told(desk: Desk) -> None:
-    assert "cannot be read" in desk.error("import-options", "nowhere.opt", exit_code=2)
+def test_a_file_that_is_not_there_is_told(cli: CommandLine) -> None:
+    assert "cannot be read" in cli.error("import-options", "nowhere.opt", exit_code=2)
 
 
-def test_the_next_step_is_told(desk: Desk, tmp_path: Path) -> None:
+def test_the_next_step_is_told(cli: CommandLine, tmp_path: Path) -> None:
     output = tmp_path / "a set-up.toml"
     named = ("--users", users_file(tmp_path), "--leave-out", "all", "-o", str(output))
-    told = desk.run("import-options", options_file(tmp_path), *named).stderr.splitlines()[-1]
+    told = cli.run("import-options", options_file(tmp_path), *named).stderr.splitlines()[-1]
     assert told.startswith(f"To see what it changes: licet apply {shlex.quote(str(output))} ")
-    assert "changes to make" in desk.run(*shlex.split(told.partition("licet ")[2])).stdout
+    assert "changes to make" in cli.run(*shlex.split(told.partition("licet ")[2])).stdout
 
 
 def test_a_set_up_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
@@ -314,5 +322,5 @@ def test_a_set_up_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert tomllib.loads(run(*arguments).stdout)["tenant"]["T"]["pool"]["full"]["hold"] == "1m"
 
 
-def test_an_error_never_takes_over_the_terminal(desk: Desk) -> None:
-    assert "\x1b" not in desk.error("import-options", "\x1b]0;owned\x07", exit_code=2)
+def test_an_error_never_takes_over_the_terminal(cli: CommandLine) -> None:
+    assert "\x1b" not in cli.error("import-options", "\x1b]0;owned\x07", exit_code=2)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 
 
 class Part(dict[str, Any]):
@@ -253,23 +253,23 @@ LIVES: dict[str, tuple[tuple[str, Any], ...]] = {
 
 
 @pytest.mark.parametrize("noun", LIVES)
-def test_a_noun_is_added_changed_listed_shown_and_removed(desk: Desk, noun: str) -> None:
+def test_a_noun_is_added_changed_listed_shown_and_removed(cli: CommandLine, noun: str) -> None:
     """Each verb says what it did, or that there was nothing to do; who would remove it is asked."""
     for line, expected in LIVES[noun]:
         words = shlex.split(line)
         match expected:
             case None:
-                desk.grant(*words[1:])
+                cli.grant(*words[1:])
             case str():
-                assert desk.out(*words) == f"{expected}\n"
+                assert cli.out(*words) == f"{expected}\n"
             case list():
-                assert desk.out(*words).splitlines() == expected
+                assert cli.out(*words).splitlines() == expected
             case Part():
-                assert expected.items() <= desk.json(*words).items()
+                assert expected.items() <= cli.json(*words).items()
             case dict():
-                assert desk.json(*words) == expected
+                assert cli.json(*words) == expected
             case exit_code, told:
-                assert desk.error(*words, exit_code=exit_code) == told
+                assert cli.error(*words, exit_code=exit_code) == told
 
 
 REFUSALS = (  # a line, its standard input, the exit code, and what is said
@@ -408,7 +408,7 @@ REFUSALS = (  # a line, its standard input, the exit code, and what is said
 
 @pytest.mark.parametrize(("line", "stdin", "exit_code", "told"), REFUSALS)
 def test_what_cannot_be_is_refused_in_one_line(
-    desk: Desk, line: str, stdin: str, exit_code: int, told: str
+    cli: CommandLine, line: str, stdin: str, exit_code: int, told: str
 ) -> None:
     """Exit code 1 where it is refused or not found, 2 where the line is wrong; that names its option."""
-    assert desk.error(*shlex.split(line), exit_code=exit_code, stdin=stdin).startswith(told)
+    assert cli.error(*shlex.split(line), exit_code=exit_code, stdin=stdin).startswith(told)

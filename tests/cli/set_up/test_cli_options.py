@@ -7,14 +7,16 @@ from sqlalchemy import insert, update
 
 from licet.options import Share
 from licet.store import schema
-from support.cli.cli_site import TENANT, Desk
+from support.cli.cli_site import TENANT, CommandLine
 
 AGREED = "change --reserve or --max"
 
 
-def wait_in_line(desk: Desk, *, number: int, ms: int, client: str = "TestClientId", level: int = 0) -> None:
+def wait_in_line(
+    cli: CommandLine, *, number: int, ms: int, client: str = "TestClientId", level: int = 0
+) -> None:
     """A client stands in line until `ms` from now."""
-    store = desk.store()
+    store = cli.store()
     tenant = store.tenant(TENANT)
     assert tenant is not None
     pool = tenant.pool_named("full")
@@ -28,29 +30,29 @@ def wait_in_line(desk: Desk, *, number: int, ms: int, client: str = "TestClientI
     store.close()
 
 
-def test_options_are_set_shown_and_cleared(desk: Desk) -> None:
-    desk.out("group", "add", "sales", "--user", "TC")
+def test_options_are_set_shown_and_cleared(cli: CommandLine) -> None:
+    cli.out("group", "add", "sales", "--user", "TC")
     set_them = "--exclude client:TestClientId --reserve 2:group:sales --reserve 1:user:TC --max 3:group:sales"
-    desk.out("pool", "set", "full", *set_them.split(), "--priority=-5:group:sales", "--queue-hold", "1m")
-    shown = desk.json("pool", "show", "full")
+    cli.out("pool", "set", "full", *set_them.split(), "--priority=-5:group:sales", "--queue-hold", "1m")
+    shown = cli.json("pool", "show", "full")
     assert shown["reserve"] == ["2:group:sales", "1:user:TC"]
     assert (shown["priority"], shown["queue_hold_s"]) == (["-5:group:sales"], 60)
     assert shown["options"] == ["exclude", "reserve", "max"]
-    lines = [line.split() for line in desk.out("pool", "show", "full").splitlines()]
+    lines = [line.split() for line in cli.out("pool", "show", "full").splitlines()]
     assert ["reserve", "2:group:sales", "1:user:TC"] in lines
-    assert "exclude reserve max\n" in desk.out("pool", "list")
-    desk.out("pool", "set", "full", "--reserve", "1:user:TC")  # in the place of both
-    pool = desk.tenant().pool_named("full")
+    assert "exclude reserve max\n" in cli.out("pool", "list")
+    cli.out("pool", "set", "full", "--reserve", "1:user:TC")  # in the place of both
+    pool = cli.tenant().pool_named("full")
     assert pool is not None
     assert pool.reserve == (Share(who="user:TC", seats=1),)
     cleared = "--no-exclude --no-reserve --no-max --no-priority"
-    assert desk.out("pool", "set", "full", *cleared.split()) == "Pool full changed.\n"
-    assert desk.json("pool", "show", "full")["options"] == []
+    assert cli.out("pool", "set", "full", *cleared.split()) == "Pool full changed.\n"
+    assert cli.json("pool", "show", "full")["options"] == []
 
 
-def test_a_pool_is_added_with_options(desk: Desk) -> None:
-    desk.out("pool", "add", "named", "--seats", "1", "--named", "TC", "--queue", "3")
-    shown = desk.json("pool", "show", "named")
+def test_a_pool_is_added_with_options(cli: CommandLine) -> None:
+    cli.out("pool", "add", "named", "--seats", "1", "--named", "TC", "--queue", "3")
+    shown = cli.json("pool", "show", "named")
     assert (shown["named"], shown["queue"]) == (["TC"], 3)
 
 
@@ -102,11 +104,11 @@ def test_a_pool_is_added_with_options(desk: Desk) -> None:
     ],
 )
 def test_options_that_cannot_be_are_refused_in_one_line(
-    desk: Desk, line: str, exit_code: int, told: str
+    cli: CommandLine, line: str, exit_code: int, told: str
 ) -> None:
     """Both that contradict each other are named; nothing is changed."""
-    assert desk.error("pool", "set", "full", *line.split(), exit_code=exit_code).startswith(told)
-    assert desk.json("pool", "show", "full")["options"] == []
+    assert cli.error("pool", "set", "full", *line.split(), exit_code=exit_code).startswith(told)
+    assert cli.json("pool", "show", "full")["options"] == []
 
 
 @pytest.mark.parametrize(
@@ -123,71 +125,71 @@ def test_options_that_cannot_be_are_refused_in_one_line(
         ("user set TC --cost-centre", "--cost-centre is empty; give a value"),
     ],
 )
-def test_an_empty_value_takes_no_seats_pools_or_alerts_away(desk: Desk, line: str, told: str) -> None:
+def test_an_empty_value_takes_no_seats_pools_or_alerts_away(cli: CommandLine, line: str, told: str) -> None:
     """It is a variable of a script that is not set: a scope without pools would need no seat (L1)."""
-    before = desk.out("export")
+    before = cli.out("export")
     for value in ("", " "):
-        assert desk.error(*line.split(), value, exit_code=2) == told
-    assert desk.out("export") == before
+        assert cli.error(*line.split(), value, exit_code=2) == told
+    assert cli.out("export") == before
 
 
 def test_a_rule_that_is_given_twice_is_refused_without_advice_about_a_pool_that_is_not_there(
-    desk: Desk,
+    cli: CommandLine,
 ) -> None:
     """It is corrected in the line itself, of a new pool too."""
     rules = ("--seats", "1", "--exclude", "user:TC", "--exclude", "user:TC")
     assert (
-        desk.error("pool", "add", "new", *rules, exit_code=2)
+        cli.error("pool", "add", "new", *rules, exit_code=2)
         == "pool new: exclude has a rule for user:TC twice"
     )
 
 
-def test_a_scope_draws_on_pools_in_order(desk: Desk) -> None:
-    desk.out("pool", "add", "named", "--seats", "1", "--named", "TC")
-    assert desk.out("scope", "set", "all", "--pools", "named,full") == "Scope all changed.\n"
-    assert desk.json("scope", "show", "all")["pools"] == ["named", "full"]
-    assert desk.json("pool", "show", "full")["scopes"] == ["all"]
-    desk.grant("TestClientId")
+def test_a_scope_draws_on_pools_in_order(cli: CommandLine) -> None:
+    cli.out("pool", "add", "named", "--seats", "1", "--named", "TC")
+    assert cli.out("scope", "set", "all", "--pools", "named,full") == "Scope all changed.\n"
+    assert cli.json("scope", "show", "all")["pools"] == ["named", "full"]
+    assert cli.json("pool", "show", "full")["scopes"] == ["all"]
+    cli.grant("TestClientId")
     told = "1 session ends at once: TestClientId. Do this? Nobody can be asked here; say --yes"
-    assert desk.error("scope", "set", "all", "--pool", "full", exit_code=2) == told
-    desk.out("scope", "set", "all", "--pool", "full", "--yes")
-    assert desk.json("scope", "show", "all")["pools"] == ["full"]
-    refused = desk.error("scope", "set", "all", "--pools", "a,b,c,d,e", exit_code=2)
+    assert cli.error("scope", "set", "all", "--pool", "full", exit_code=2) == told
+    cli.out("scope", "set", "all", "--pool", "full", "--yes")
+    assert cli.json("scope", "show", "all")["pools"] == ["full"]
+    refused = cli.error("scope", "set", "all", "--pools", "a,b,c,d,e", exit_code=2)
     assert refused.startswith("--pools: a scope draws on 4 pools at most, each once")
 
 
-def test_options_wait_for_the_end_of_an_upgrade(desk: Desk) -> None:
+def test_options_wait_for_the_end_of_an_upgrade(cli: CommandLine) -> None:
     """The line says which command ends it."""
-    store = desk.store()
+    store = cli.store()
     with store.transaction() as transaction:
         transaction.connection.execute(update(schema.setup).values(options_allowed=False))
     store.close()
-    told = desk.error("pool", "set", "full", "--queue", "5")
+    told = cli.error("pool", "set", "full", "--queue", "5")
     assert told.endswith("finish the upgrade first: licet migrate --finish")
 
 
-def test_who_waits_is_listed_in_line_and_loses_a_place(desk: Desk) -> None:
+def test_who_waits_is_listed_in_line_and_loses_a_place(cli: CommandLine) -> None:
     """Lapsed places are none."""
-    desk.out("pool", "set", "full", "--queue", "20")
-    desk.out("client", "add", "Other", "--user", "TC")
-    desk.out("client", "add", "Gone", "--user", "TC")
-    wait_in_line(desk, number=1, ms=30_000)
-    wait_in_line(desk, number=2, ms=30_000, client="Other", level=5)
-    wait_in_line(desk, number=3, ms=-1, client="Gone")
-    listed = desk.json("queue", "list")
+    cli.out("pool", "set", "full", "--queue", "20")
+    cli.out("client", "add", "Other", "--user", "TC")
+    cli.out("client", "add", "Gone", "--user", "TC")
+    wait_in_line(cli, number=1, ms=30_000)
+    wait_in_line(cli, number=2, ms=30_000, client="Other", level=5)
+    wait_in_line(cli, number=3, ms=-1, client="Gone")
+    listed = cli.json("queue", "list")
     assert [(it["place"], it["client_id"], it["user"], it["level"]) for it in listed] == [
         (1, "Other", "TC", 5),
         (2, "TestClientId", "TC", 0),
     ]
-    lines = desk.out("queue", "list", "--pool", "full").splitlines()
+    lines = cli.out("queue", "list", "--pool", "full").splitlines()
     assert lines[0].split() == ["pool", "place", "client", "user", "level", "since", "until"]
     ask = "Take away the place of Other in the queue of pool full? Nobody can be asked here; say --yes"
-    assert desk.error("queue", "remove", "Other", "--pool", "full", exit_code=2) == ask
-    removed = desk.out("queue", "remove", "Other", "--pool", "full", "--yes")
+    assert cli.error("queue", "remove", "Other", "--pool", "full", exit_code=2) == ask
+    removed = cli.out("queue", "remove", "Other", "--pool", "full", "--yes")
     assert removed == "Place of Other taken away.\n"
-    assert desk.out("queue", "remove", "Other", "--pool", "full", "--yes") == "Nothing to change.\n"
-    assert [it["client_id"] for it in desk.json("queue", "list")] == ["TestClientId"]
-    assert "remove place" in desk.out("journal", "--only", "event")
+    assert cli.out("queue", "remove", "Other", "--pool", "full", "--yes") == "Nothing to change.\n"
+    assert [it["client_id"] for it in cli.json("queue", "list")] == ["TestClientId"]
+    assert "remove place" in cli.out("journal", "--only", "event")
 
 
 @pytest.mark.parametrize(
@@ -198,18 +200,18 @@ def test_who_waits_is_listed_in_line_and_loses_a_place(desk: Desk) -> None:
         (("remove", "x", "--pool", "full", "--yes"), "there is no client x in tenant Jim_Test"),
     ],
 )
-def test_a_queue_of_what_is_not_there_is_refused(desk: Desk, words: tuple[str, ...], told: str) -> None:
-    assert desk.error("queue", *words).startswith(told)
+def test_a_queue_of_what_is_not_there_is_refused(cli: CommandLine, words: tuple[str, ...], told: str) -> None:
+    assert cli.error("queue", *words).startswith(told)
 
 
-def test_a_plan_has_a_line_for_each_rule(desk: Desk, tmp_path: Path) -> None:
+def test_a_plan_has_a_line_for_each_rule(cli: CommandLine, tmp_path: Path) -> None:
     """What comes is marked with +, what goes with -; a second run changes nothing."""
-    desk.out("pool", "set", "full", "--exclude", "user:TC", "--max", "2:user:TC")
+    cli.out("pool", "set", "full", "--exclude", "user:TC", "--max", "2:user:TC")
     file = tmp_path / "set-up.toml"
-    text = desk.out("export").replace('exclude = ["user:TC"]', 'exclude = ["client:TestClientId"]')
+    text = cli.out("export").replace('exclude = ["user:TC"]', 'exclude = ["client:TestClientId"]')
     text = text.replace("seats = 2}", "seats = 3}").replace("seats = 5", "seats = 6")
     file.write_text(text, encoding="utf-8")
-    lines = desk.out("apply", str(file)).splitlines()
+    lines = cli.out("apply", str(file)).splitlines()
     assert [" ".join(line.split()) for line in lines[1:]] == [
         "~ Jim_Test pool full seats 5 -> 6",
         "exclude - user:TC",
@@ -218,16 +220,18 @@ def test_a_plan_has_a_line_for_each_rule(desk: Desk, tmp_path: Path) -> None:
         "max + 3:user:TC",
         "1 change made.",
     ]
-    assert desk.out("apply", str(file)) == "Nothing to change.\n"
-    assert desk.out("export") == file.read_text(encoding="utf-8")
+    assert cli.out("apply", str(file)) == "Nothing to change.\n"
+    assert cli.out("export") == file.read_text(encoding="utf-8")
 
 
-def test_a_file_whose_lines_contradict_each_other_is_refused_with_both(desk: Desk, tmp_path: Path) -> None:
+def test_a_file_whose_lines_contradict_each_other_is_refused_with_both(
+    cli: CommandLine, tmp_path: Path
+) -> None:
     file = tmp_path / "set-up.toml"
     rules = 'seats = 5\nreserve = [{for = "user:TC", seats = 2}]\nmax = [{for = "user:TC", seats = 1}]'
-    file.write_text(desk.out("export").replace("seats = 5", rules), encoding="utf-8")
+    file.write_text(cli.out("export").replace("seats = 5", rules), encoding="utf-8")
     at = file.read_text(encoding="utf-8").splitlines().index("seats = 5") + 1
-    result = desk.run("apply", str(file), exit_code=2)
+    result = cli.run("apply", str(file), exit_code=2)
     assert result.stderr.splitlines()[1].strip() == (
         f"tenant.Jim_Test.pool.full.reserve: reserve has 2 seats for user:TC (line {at + 1}), and max lets it"
         f" have 1 at most (line {at + 2})"

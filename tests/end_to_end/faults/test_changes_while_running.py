@@ -26,7 +26,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer
         yield running
 
 
-class Desk:
+class CommandLine:
     """The command line at work on the data of a server that runs."""
 
     def __init__(self, server: RunningServer) -> None:
@@ -42,82 +42,82 @@ class Desk:
 
 
 @pytest.fixture
-def desk(operated: RunningServer) -> Desk:
+def cli(operated: RunningServer) -> CommandLine:
     """The command line."""
-    return Desk(operated)
+    return CommandLine(operated)
 
 
 class TestChangesWhileItRuns:
     """What the command line changes counts for a server that runs, within a second."""
 
-    def test_a_new_client_is_let_in(self, operated: RunningServer, desk: Desk) -> None:
+    def test_a_new_client_is_let_in(self, operated: RunningServer, cli: CommandLine) -> None:
         """Its user and its secret are new as well."""
-        desk.run("user", "add", "N1", "--password-stdin", stdin="a-new-password\n")
-        desk.run("client", "add", "Newcomer", "--user", "N1")
-        secret = desk.run("client", "secret", "add", "Newcomer").strip()
+        cli.run("user", "add", "N1", "--password-stdin", stdin="a-new-password\n")
+        cli.run("client", "add", "Newcomer", "--user", "N1")
+        secret = cli.run("client", "secret", "add", "Newcomer").strip()
         for proof in (secret, "a-new-password"):
             until(partial(_is_let_in, operated, "Newcomer", proof))
 
-    def test_a_changed_password_replaces_the_old_one(self, operated: RunningServer, desk: Desk) -> None:
+    def test_a_changed_password_replaces_the_old_one(self, operated: RunningServer, cli: CommandLine) -> None:
         """Also where the old one is remembered; sessions go on."""
         assert _is_let_in(operated, "Client1", PASSWORD)
         before = operated.ask(f"{TENANT}/token", "Client1", PASSWORD, **GRANT, scope="view").json()
-        desk.run("user", "password", "C1", "--password-stdin", stdin="another-password\n")
+        cli.run("user", "password", "C1", "--password-stdin", stdin="another-password\n")
         until(lambda: _introspects(operated, "Client1", PASSWORD) == 401)
         assert _is_let_in(operated, "Client1", "another-password")
         assert _is_active(operated, before["access_token"])
 
     def test_a_client_that_is_disabled_is_shut_out_and_its_tokens_end_at_once(
-        self, operated: RunningServer, desk: Desk
+        self, operated: RunningServer, cli: CommandLine
     ) -> None:
         """L4: not within a second, but when the command has done its work."""
         (client,) = with_secrets(operated, ["Disabled"]).values()
         header = {"Authorization": client}
         granted = operated.http.post(f"/{TENANT}/token", data=GRANT, headers=header).json()
         assert in_use(operated) == 1
-        desk.run("client", "disable", "Disabled", "--yes")
+        cli.run("client", "disable", "Disabled", "--yes")
         assert not _is_active(operated, granted["access_token"])
         assert in_use(operated) == 0
         refused = operated.http.post(f"/{TENANT}/token", data=GRANT, headers=header)
         assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
-        desk.run("client", "enable", "Disabled")
+        cli.run("client", "enable", "Disabled")
         until(
             lambda: operated.http.post(f"/{TENANT}/token", data=VIEW, headers=header).status_code == 200,
         )
         assert not _is_active(operated, granted["access_token"])
 
-    def test_a_session_that_is_ended_is_over_at_once(self, operated: RunningServer, desk: Desk) -> None:
+    def test_a_session_that_is_ended_is_over_at_once(self, operated: RunningServer, cli: CommandLine) -> None:
         """L4."""
         granted = operated.ask(f"{TENANT}/token", "Client2", PASSWORD, **VIEW).json()
-        desk.run("session", "end", "--client", "Client2", "--yes")
+        cli.run("session", "end", "--client", "Client2", "--yes")
         assert not _is_active(operated, granted["access_token"])
 
     def test_seats_that_are_lowered_or_raised_count_for_the_next_grant(
-        self, operated: RunningServer, desk: Desk
+        self, operated: RunningServer, cli: CommandLine
     ) -> None:
         """L6: sessions stay, no new seat is given until it fits, and the overuse is shown."""
         clients = with_secrets(operated, [f"Seated{n}" for n in range(4)])
         grants = [partial(_grant_of, operated, client) for client in clients.values()]
         try:
             tokens = [grant().json() for grant in grants[:3]]
-            desk.run("pool", "set", "full", "--seats", "2")
+            cli.run("pool", "set", "full", "--seats", "2")
             assert all(_is_active(operated, token["access_token"]) for token in tokens)
             refused = grants[3]().json()
             assert (refused["reason"], refused["seats"], refused["in_use"]) == ("all_in_use", 2, 3)
-            shown = json.loads(desk.run("seats", "--json"))
+            shown = json.loads(cli.run("seats", "--json"))
             assert (shown["pools"][0]["in_use"], shown["pools"][0]["overuse"]) == (3, 1)
-            desk.run("pool", "set", "full", "--seats", "4")
+            cli.run("pool", "set", "full", "--seats", "4")
             assert grants[3]().status_code == 200
         finally:
-            desk.run("session", "end", "--all", "--yes")
-            desk.run("pool", "set", "full", "--seats", "5")
+            cli.run("session", "end", "--all", "--yes")
+            cli.run("pool", "set", "full", "--seats", "5")
 
     def test_a_new_key_signs_and_an_old_one_is_accepted_until_it_is_pruned(
-        self, operated: RunningServer, desk: Desk
+        self, operated: RunningServer, cli: CommandLine
     ) -> None:
         """3.4: sign with the newest, accept the older."""
         old = operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **VIEW).json()
-        desk.run_on_keys("rotate")
+        cli.run_on_keys("rotate")
         newest = _of_the_newest(operated)
         until(
             lambda: newest.read_access(_view(operated)["access_token"], jim_test()) is not None,
@@ -126,7 +126,7 @@ class TestChangesWhileItRuns:
         assert _is_active(operated, old["access_token"])
         renewed = operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **_refresh(old)).json()
         assert newest.read_refresh(renewed["refresh_token"], 1) is not None
-        desk.run_on_keys("prune", "--yes")
+        cli.run_on_keys("prune", "--yes")
         until(lambda: not _is_active(operated, old["access_token"]))
         refused = operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **_refresh(old)).json()
         assert refused["error"] == "invalid_grant"
@@ -139,7 +139,7 @@ class TestChangesWhileItRuns:
         assert operated.ask(f"{TENANT}/token", "Client3", PASSWORD, **_refresh(renewed)).status_code == 200
 
     def test_keys_that_are_damaged_while_it_runs_change_nothing_until_they_are_mended(
-        self, operated: RunningServer, desk: Desk
+        self, operated: RunningServer, cli: CommandLine
     ) -> None:
         """A fault is logged once, and the server goes on."""
         file = operated.data / FILE_NAME
@@ -151,7 +151,7 @@ class TestChangesWhileItRuns:
         assert _is_active(operated, before["access_token"])
         assert _is_active(operated, _view(operated)["access_token"])
         file.write_bytes(kept)
-        desk.run_on_keys("rotate")
+        cli.run_on_keys("rotate")
         newest = _of_the_newest(operated)
         until(
             lambda: newest.read_access(_view(operated)["access_token"], jim_test()) is not None,

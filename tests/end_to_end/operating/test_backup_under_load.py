@@ -9,7 +9,7 @@ from licet.clock import SystemClock
 from licet.setup.check import check
 from licet.store import schema
 from licet.store.opening import SQLITE_NAME, StoreAt
-from support.cli.cli_site import Desk
+from support.cli.cli_site import CommandLine
 from support.cli.command_line import run
 from support.server.running import RunningServer
 
@@ -48,10 +48,10 @@ def test_copies_are_made_while_seats_come_and_go(tmp_path: Path) -> None:
             thread.join()
     assert refusals == []
     for number in range(COPIES):
-        desk = Desk(tmp_path / f"restored{number}")
+        cli = CommandLine(tmp_path / f"restored{number}")
         agrees(tmp_path / f"{number}.db", tmp_path / f"looked{number}")
-        desk.run("restore", str(tmp_path / f"{number}.db"), "--yes")
-        assert desk.json("session", "list") == []
+        cli.run("restore", str(tmp_path / f"{number}.db"), "--yes")
+        assert cli.json("session", "list") == []
 
 
 def agrees(copy: Path, place: Path) -> None:

@@ -25,8 +25,8 @@ from support.waiting import until
 LICENCES = "/api/v1/tenants/Jim_Test/licences"
 
 
-class Desk:
-    """An administrator with the command line and an API key, beside a server that runs."""
+class Owner:
+    """An owner of a running server, with the command line and an API key."""
 
     def __init__(self, server: RunningServer, key: str, store_url: str | None) -> None:
         self._server = server
@@ -54,7 +54,7 @@ class Desk:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+def owner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Owner]:
     """A server of five seats, on either store."""
     url: str | None = None
     settings: dict[str, Any] = {}
@@ -69,8 +69,8 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
         opened = SqliteStore(file, SystemClock()) if url is None else PostgresStore(url, answer_s=PATIENCE_S)
         with closing(opened), administrators.changing(opened, "a test") as change:
             change.add_api_key("owner", made, role=Role.OWNER)
-        with closing(Desk(server, made.key, url)) as made_desk:
-            yield made_desk
+        with closing(Owner(server, made.key, url)) as made_owner:
+            yield made_owner
 
 
 def licence(serial: int, seats: int) -> str:
@@ -78,14 +78,14 @@ def licence(serial: int, seats: int) -> str:
     return armoured(text_of("full", "all", serial=serial, seats=seats, hold=1))
 
 
-def test_what_is_installed_and_removed_counts_within_a_second(desk: Desk) -> None:
+def test_what_is_installed_and_removed_counts_within_a_second(owner: Owner) -> None:
     """By the command line and by the admin API; the server is not told, and not restarted."""
-    desk.run("trust", "add", content=vendor_file(the_vendor()))
-    desk.run("licence", "install", content=licence(1, 2))
-    until(lambda: desk.get_in() == 2)
-    desk.call("POST", LICENCES, content=licence(2, 3))
-    until(lambda: desk.get_in() == 3)
-    desk.call("DELETE", f"{LICENCES}/C-1/2?may_end=1000")
-    until(lambda: desk.get_in() == 0)
-    [steps] = [it["steps"] for it in desk.call("GET", "/api/v1/tenants/Jim_Test/pools").json()["items"]]
+    owner.run("trust", "add", content=vendor_file(the_vendor()))
+    owner.run("licence", "install", content=licence(1, 2))
+    until(lambda: owner.get_in() == 2)
+    owner.call("POST", LICENCES, content=licence(2, 3))
+    until(lambda: owner.get_in() == 3)
+    owner.call("DELETE", f"{LICENCES}/C-1/2?may_end=1000")
+    until(lambda: owner.get_in() == 0)
+    [steps] = [it["steps"] for it in owner.call("GET", "/api/v1/tenants/Jim_Test/pools").json()["items"]]
     assert [it["seats"] for it in steps] == [0]

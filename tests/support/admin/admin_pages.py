@@ -41,7 +41,7 @@ class Pages:
 
     def post(self, path: str, who: str = "oscar", **fields: str | list[str]) -> httpx.Response:
         """Send a form with its CSRF token."""
-        csrf = self.site.desk.access.csrf(self._token(who))
+        csrf = self.site.context.access.csrf(self._token(who))
         return self.site.node.send("POST", path, headers=self._cookie(who), data={"csrf": csrf, **fields})
 
     def told(self, answer: httpx.Response, who: str = "oscar") -> str:
@@ -56,7 +56,7 @@ class Pages:
 
     def _token(self, who: str) -> str:
         if who not in self._tokens:
-            sign_in = self.site.desk.access.sign_in
+            sign_in = self.site.context.access.sign_in
             self._tokens[who] = self.site.node.run(lambda: sign_in(who, PASSWORD, "192.0.2.9"))
         return self._tokens[who]
 

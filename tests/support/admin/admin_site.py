@@ -71,19 +71,19 @@ class Node:
         self.log = Log()
         self._is_usual = not options
         if self._is_usual and self._unused:
-            self._runner, self.desk, self.application = self._unused.pop()
-            desk = self.run(lambda: self._desk(store, keyring_path, pepper, options))
+            self._runner, self.context, self.application = self._unused.pop()
+            context = self.run(lambda: self._context(store, keyring_path, pepper, options))
             # The application holds references to its context, and to the event that ends its streams.
-            desk.closing = self.desk.closing
-            desk.closing.clear()
-            vars(self.desk).clear()
-            vars(self.desk).update(vars(desk))
+            context.closing = self.context.closing
+            context.closing.clear()
+            vars(self.context).clear()
+            vars(self.context).update(vars(context))
         else:
             self._runner = asyncio.Runner()
-            self.desk = self.run(lambda: self._desk(store, keyring_path, pepper, options))
-            self.application = admin_application(self.desk)
+            self.context = self.run(lambda: self._context(store, keyring_path, pepper, options))
+            self.application = admin_application(self.context)
 
-    async def _desk(
+    async def _context(
         self, store: Store, keyring_path: Path, pepper: bytes, options: dict[str, Any]
     ) -> AdminContext:
         passwords = Passwords(memory_kib=8, time_cost=1)
@@ -134,12 +134,12 @@ class Node:
         """Stop the node, and cancel the tasks that still run in it."""
         self.run(self._end)
         if self._is_usual:
-            self._unused.append((self._runner, self.desk, self.application))
+            self._unused.append((self._runner, self.context, self.application))
         else:
             self._runner.close()
 
     async def _end(self) -> None:
-        await self.desk.close()
+        await self.context.close()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
@@ -186,7 +186,7 @@ class AdminSite(Site):
         self.keys = self._make_keys()
         self.nodes: list[Node] = []
         self.node = self.another_node(self.store)
-        self.desk = self.node.desk
+        self.context = self.node.context
 
     def another_node(self, store: Store, **options: Any) -> Node:
         """Another admin listener, as on another server."""

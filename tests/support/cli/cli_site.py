@@ -22,8 +22,8 @@ PASSWORD = "correct horse"
 TENANT = "Jim_Test"
 
 
-class Desk:
-    """A data directory, with the commands that a test runs on it."""
+class CommandLine:
+    """The command line on one data directory."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -92,18 +92,18 @@ def _tenant(store: SqliteStore) -> Tenant:
     return tenant
 
 
-def new_desk(data: Path) -> Path:
+def new_data(data: Path) -> Path:
     """A data directory with a tenant of 5 seats, the user TC and the client TestClientId."""
-    return Path(shutil.copytree(copied_from("desk", _make) / "licet-data", data))
+    return Path(shutil.copytree(copied_from("data", _make) / "licet-data", data))
 
 
 def _make(directory: Path) -> None:
-    desk = Desk(directory / "licet-data")
-    desk.run("init", "--tenant", TENANT, "--seats", "5")
-    desk.run("user", "add", "TC", "--name", "Test Client", "--password-stdin", stdin=f"{PASSWORD}\n")
-    desk.run("client", "add", "TestClientId", "--user", "TC")
+    cli = CommandLine(directory / "licet-data")
+    cli.run("init", "--tenant", TENANT, "--seats", "5")
+    cli.run("user", "add", "TC", "--name", "Test Client", "--password-stdin", stdin=f"{PASSWORD}\n")
+    cli.run("client", "add", "TestClientId", "--user", "TC")
 
 
-def copy_of(made: Path, place: Path) -> Desk:
+def copy_of(made: Path, place: Path) -> CommandLine:
     """A copy of a data directory for one test."""
-    return Desk(Path(shutil.copytree(made, place / "licet-data")))
+    return CommandLine(Path(shutil.copytree(made, place / "licet-data")))

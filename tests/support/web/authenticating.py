@@ -82,7 +82,7 @@ def tenant() -> Tenant:
 TENANT = tenant()
 
 
-class Desk:
+class AuthenticatorHarness:
     """An authenticator, with the clock, the passwords and the upgrades of hashes that it works with."""
 
     def __init__(
@@ -153,7 +153,9 @@ class Desk:
         assert await asyncio.to_thread(self.passwords.begun.wait, PATIENCE_S)
 
 
-def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, Any, tuple[Tenant, Client]]:
+def prove(
+    harness: AuthenticatorHarness, find_tenant: Callable[[str], Tenant]
+) -> Coroutine[Any, Any, tuple[Tenant, Client]]:
     """How the public listener authenticates a request with the right password."""
     nobody = cast("Any", None)
     endpoints = Endpoints(
@@ -161,7 +163,7 @@ def prove(desk: Desk, find_tenant: Callable[[str], Tenant]) -> Coroutine[Any, An
         find_tenant=find_tenant,
         commits=nobody,
         reads=nobody,
-        authenticator=desk.authenticator,
+        authenticator=harness.authenticator,
         tokens=nobody,
         public_url="",
         waiting=nobody,

@@ -31,7 +31,7 @@ def site(sqlite_places: SqlitePlaces, tmp_path: Path) -> Iterator[AdminSite]:
 
 def page(site: AdminSite, query: str) -> str:
     """The page as ada sees it."""
-    token = site.node.run(lambda: site.desk.access.sign_in("ada", PASSWORD, "192.0.2.9"))
+    token = site.node.run(lambda: site.context.access.sign_in("ada", PASSWORD, "192.0.2.9"))
     shown = site.node.send("GET", f"/journal?{query}", headers={"cookie": f"licet={token}"})
     assert shown.status_code == 200
     return shown.text

@@ -100,7 +100,7 @@ def test_what_is_removed_while_a_form_is_saved_is_not_made_again(
     tenant = site.store.tenant("Jim_Test")
     visit = Visit(identity=ada, csrf="", tenants=tenants, tenant=tenant, now_ms=START_MS)
     for described, name in nouns.items():
-        noun = described(site.desk, visit, tenant)
+        noun = described(site.context, visit, tenant)
         part = noun.find(name)
         assert part is not None, name
         form = Form(noun.fields(part), noun.texts(part))
@@ -109,5 +109,5 @@ def test_what_is_removed_while_a_form_is_saved_is_not_made_again(
         assert remove(noun, name, ends=0).is_done, name
         with pytest.raises(Gone, match=f"{name} was removed by somebody else"):
             save(noun, form, name, values, ends=0)
-        assert name not in described(site.desk, visit, site.store.tenant("Jim_Test")).parts()
+        assert name not in described(site.context, visit, site.store.tenant("Jim_Test")).parts()
     site.close()

@@ -265,9 +265,9 @@ def test_an_administrator_of_a_tenant_that_is_new_here_is_not_taken_for_one_of_a
     with changing(other, "ada") as change:
         tenant = change.add_tenant("New", seats=1).tenant
     add_admin(other, "nina", Role.OWNER, tenant.id)
-    token = site.node.run(lambda: site.desk.access.sign_in("ada", ADMIN_PASSWORD, "192.0.2.9"))
+    token = site.node.run(lambda: site.context.access.sign_in("ada", ADMIN_PASSWORD, "192.0.2.9"))
     cookie, path = {"cookie": f"licet={token}"}, "/set-up/administrators/edit?name=nina"
-    fields = {"csrf": site.desk.access.csrf(token), "role": "owner", "tenant": "", "enabled": "1"}
+    fields = {"csrf": site.context.access.csrf(token), "role": "owner", "tenant": "", "enabled": "1"}
     assert site.node.send("POST", path, headers=cookie, data=fields).status_code == 404
     page = site.node.send("GET", path, headers=cookie)
     assert (page.status_code, 'value="New" checked' in page.text) == (200, True)
@@ -283,8 +283,8 @@ def test_what_no_store_could_look_for_is_not_there(
 ) -> None:
     """A NUL is no part of a text in PostgreSQL: that was a fault of ours."""
     site = AdminSite(make_place(START_MS), tmp_path)
-    token = site.node.run(lambda: site.desk.access.sign_in("ada", ADMIN_PASSWORD, "192.0.2.9"))
-    cookie, csrf = {"cookie": f"licet={token}"}, site.desk.access.csrf(token)
+    token = site.node.run(lambda: site.context.access.sign_in("ada", ADMIN_PASSWORD, "192.0.2.9"))
+    cookie, csrf = {"cookie": f"licet={token}"}, site.context.access.csrf(token)
     for noun in ("administrators", "webhooks"):
         path = f"/set-up/{noun}/edit?name=a%00"
         assert site.node.send("GET", path, headers=cookie).status_code == 404

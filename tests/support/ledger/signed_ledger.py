@@ -12,10 +12,10 @@ from licet.licences.licence import SignedLicence
 from licet.licences.steps import signed_seats
 from licet.model import Pool, Seat, Tenant
 from support.examples import FULL, jim_test
-from support.ledger.desk import Desk
+from support.ledger.memory_ledger import MemoryLedger
 from support.licences.licences import licence
 
-START_S = 1_700_000_000  # of a desk
+START_S = 1_700_000_000  # of the clock of a ledger
 
 
 def signed(licences: Sequence[SignedLicence], pool: Pool = FULL, *, seats: int | None = None) -> Pool:
@@ -26,7 +26,7 @@ def signed(licences: Sequence[SignedLicence], pool: Pool = FULL, *, seats: int |
 def given(
     name: str = "A", serial: int = 1, *, from_s: int = 0, to_s: int | None = None, **more: Any
 ) -> SignedLicence:
-    """A licence that begins and ends so many seconds after the start of a desk."""
+    """A licence that begins and ends this many seconds after the start of a ledger's clock."""
     ends_s = None if to_s is None else START_S + to_s
     return licence(name, serial, begins_s=START_S + from_s, ends_s=ends_s, **more)
 
@@ -59,8 +59,8 @@ class Kept:
         self.used.update(writes.numbers_used)
 
 
-class SignedDesk(Desk):
-    """A desk whose next book has the numbers that the last one wrote to the tables."""
+class SignedLedger(MemoryLedger):
+    """A ledger whose next book has the numbers that the last one wrote to the tables."""
 
     def __init__(self, *tenants: Tenant) -> None:
         self.kept = Kept()
@@ -68,8 +68,8 @@ class SignedDesk(Desk):
         super().__init__(*tenants)
 
     @classmethod
-    def of(cls, *licences: SignedLicence, pool: Pool = FULL, seats: int | None = None) -> "SignedDesk":
-        """A desk with a pool that has these licences."""
+    def of(cls, *licences: SignedLicence, pool: Pool = FULL, seats: int | None = None) -> "SignedLedger":
+        """A ledger with a pool that has these licences."""
         return cls(jim_test(pools=(signed(licences, pool, seats=seats),)))
 
     def open(self) -> Book:

@@ -20,8 +20,8 @@ def limited(sessions_max: int, *, others: int = 2) -> tuple[Client, ...]:
     return (replace(CLIENTS[0], sessions_max=sessions_max), *CLIENTS[1 : 1 + others])
 
 
-class Desk:
-    """A clock, and a book with all rows, which is opened again for each batch."""
+class MemoryLedger:
+    """The ledger on a clock and a book with all rows, which is opened again for each batch."""
 
     def __init__(self, *tenants: Tenant) -> None:
         self.clock = ManualClock()
@@ -94,9 +94,9 @@ class Desk:
         return self.open().seats[pool_id, holder].expires_at_ms - self.start_ms
 
 
-def fill(desk: Desk, count: int = 5) -> None:
+def fill(ledger: MemoryLedger, count: int = 5) -> None:
     """Let the clients with the keys 1 to `count` take a seat each, in sessions with the same numbers."""
-    for outcome in desk.batch(*(grant(number, number) for number in range(1, count + 1))):
+    for outcome in ledger.batch(*(grant(number, number) for number in range(1, count + 1))):
         assert isinstance(outcome, Granted)
 
 
