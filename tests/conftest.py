@@ -1,4 +1,4 @@
-"""Servers that many tests share, and what speaks to them."""
+"""Fixtures that many tests share, and the settings of a test run."""
 
 import gc
 import os
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from support.cli.cli_site import CommandLine
     from support.web.listening import Server
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has names that nobody knows before
-_MEMORY_BYTES_MIN = 4 * 2**30  # a guess: a run keeps less than one
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the names in it are not predictable
+_MEMORY_BYTES_MIN = 4 * 2**30  # a guess; a run keeps less than 1 GiB
 _COLLECTS_AFTER = (50_000, 20, 100)  # as a server does (lanes/process_main.py)
 _TESTS = Path(__file__).parent
 _ABOVE_THE_STORE = frozenset({"accounts", "admin", "alerts", "journal", "reports", "setup"})
@@ -54,21 +54,21 @@ _PATIENT: dict[str, Any] = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the files of tests in memory, where there is enough: a run syncs some ten thousand times.
+    """Keep the files of tests in memory, if there is enough: a run syncs some ten thousand times.
 
-    A kill takes nothing from either. `TMPDIR` puts them elsewhere.
+    Files in memory survive a killed process as files on disk do. `TMPDIR` names another directory.
 
-    A run in the background may ignore SIGINT, and what it starts would do so as well; the tests send it.
+    A run in the background may ignore SIGINT, and its child processes would inherit that; the tests send it.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # How long an example takes says how busy the machine is.
+    # There is no deadline: the time of an example depends on how busy the machine is.
     examples_max = EXAMPLES_MAX if _is_wide(config) else EXAMPLES_FEW
     hypothesis.settings.register_profile("tests", deadline=None, max_examples=examples_max)
     hypothesis.settings.load_profile("tests")
-    # A request of a test may take as long as anything else that must happen; httpx gives it five seconds.
+    # The default of httpx is five seconds, which is too short on a busy machine.
     vars(httpx_defaults)["DEFAULT_TIMEOUT_CONFIG"].read = PATIENCE_S
-    gc.disable()  # until all is collected: most of what is made now stays
+    gc.disable()  # until the tests are collected: most objects of this phase stay
     command_trees.share()
     statement_cache.share()
     tls_context.share()
@@ -80,9 +80,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the collector pass over modules and tests from now on: looking at them took an eighth of a run.
+    """Exclude modules and tests from garbage collection: to traverse them took an eighth of a run.
 
-    It does not look for garbage among them first, as a server does: that takes as long as hundreds of tests.
+    Unlike a server, it does not collect garbage before: that takes as long as hundreds of tests.
     """
     gc.freeze()
     gc.set_threshold(*_COLLECTS_AFTER)
@@ -90,12 +90,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Of the tests of a file that run on both stores, mark all but each sixth one on PostgreSQL as wide.
+    """Mark five of six tests on PostgreSQL as wide, in files above the store whose tests run on both stores.
 
-    So it is above the store, where all that is said to a database goes by way of SQLAlchemy; but for what
-    is done in another way on each store.
+    Above the store, SQLAlchemy makes all statements. The files in `_OTHERWISE_IN_EACH` are exceptions, as
+    their code differs between the stores.
 
-    What Hypothesis makes examples for is in both runs, with a quarter of them in `make test`.
+    Tests with Hypothesis are in both runs; `make test` runs them with a quarter of the examples.
     """
     if _is_wide(item.config) and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         item.add_marker("wide")
@@ -111,7 +111,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has a target of its own; begin with what needs a browser: one process has one then."""
+    """Skip tests that another make target runs, and put those with a browser first, into one process."""
     items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
     for marker in ("long", "wide"):
         if marker not in str(config.option.markexpr):
@@ -122,12 +122,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_wide(config: pytest.Config) -> bool:
-    """Whether it is the run that has what is too much for each time."""
+    """Whether this run includes the tests that take too long for every run."""
     return "wide" in str(config.option.markexpr)
 
 
 def _has_room(directory: Path) -> bool:
-    """Whether large files can be there, and programs."""
+    """Whether the directory has space for large files, and may have programs."""
     if not os.access(directory, os.W_OK | os.X_OK) or os.statvfs(directory).f_flag & os.ST_NOEXEC:
         return False
     return shutil.disk_usage(directory).free >= _MEMORY_BYTES_MIN
@@ -135,10 +135,10 @@ def _has_room(directory: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server whose time stands still, and which lets everybody try passwords as often as they like.
+    """A server whose clock stands still, without limits on failed sign-ins.
 
-    It commits in a process of its own, also where there is but one processor. Like the others, it is one for
-    each file: to start one more takes less than to let it look at its set-up for the rest of a run.
+    It commits in a separate process, even with one processor. Each file has its own, as with the others: to
+    start another takes less than the polling of an idle server for the rest of a run.
     """
     data = tmp_path_factory.mktemp("server")
     with RunningServer(data, manual_clock=True, logs_all=True, **_PATIENT, commit_process=True) as running:
@@ -147,7 +147,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def threaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server as `server`, but that it commits in a thread and not in a process of its own."""
+    """Like `server`, but it commits in a thread instead of a separate process."""
     data = tmp_path_factory.mktemp("threaded")
     with RunningServer(data, manual_clock=True, logs_all=True, **_PATIENT, commit_process=False) as running:
         yield running
@@ -155,9 +155,9 @@ def threaded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 
 @pytest.fixture(scope="module")
 def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that lets a source fail three times in a minute, and a client five times.
+    """A server that allows three failed sign-ins a minute for an address, and five for a client.
 
-    It believes X-Forwarded-For, so that a test can come from anywhere.
+    It trusts X-Forwarded-For, so that a test can choose its address.
     """
     strict: dict[str, Any] = {"login_failures_per_client_max": 5, "login_failures_per_source_max": 3}
     data = tmp_path_factory.mktemp("strict")
@@ -167,7 +167,7 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 
 @pytest.fixture(scope="module")
 def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server whose store was moved away, to `AWAY`; before that, `TestClientId` had a token of it."""
+    """A server whose store was moved to `AWAY` after it had issued a token to `TestClientId`."""
     with RunningServer(tmp_path_factory.mktemp("stranded"), manual_clock=True) as running:
         running.ask("Jim_Test/token", grant_type="client_credentials").raise_for_status()
         (running.data / SQLITE_NAME).rename(running.data / AWAY)
@@ -176,32 +176,32 @@ def stranded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The event loop of tests that are tasks: the server's."""
+    """The event loop of tests that are coroutines: asyncio, as in the server."""
     return "asyncio"
 
 
 @pytest.fixture
 def tenant(server: RunningServer) -> ServedTenant:
-    """A tenant of the shared server for one test alone."""
+    """A tenant of the shared server, for one test."""
     return ServedTenant(server)
 
 
 @pytest.fixture(params=["server", "threaded_server"])
 def tenant_of_each(request: pytest.FixtureRequest) -> ServedTenant:
-    """The same of each kind of server in turn: it commits in a process, or in a thread."""
+    """The same for each kind of server: one commits in a process, the other in a thread."""
     return ServedTenant(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL that all tests share; nobody may stop it."""
+    """A PostgreSQL that all tests share, and that no test may stop."""
     with postgres_with_empty_store() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def postgres_places(postgres: Postgres) -> Iterator[PostgresPlaces]:
-    """What makes empty stores in it."""
+    """A factory of empty stores in the shared PostgreSQL."""
     places = PostgresPlaces(postgres)
     yield places
     places.close()
@@ -209,13 +209,13 @@ def postgres_places(postgres: Postgres) -> Iterator[PostgresPlaces]:
 
 @pytest.fixture(scope="session")
 def sqlite_places(tmp_path_factory: pytest.TempPathFactory) -> SqlitePlaces:
-    """What makes empty stores in files."""
+    """A factory of empty stores in files."""
     return SqlitePlaces(tmp_path_factory.mktemp("empty"))
 
 
 @pytest.fixture(params=KINDS)
 def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], Place]:
-    """For each kind of store: what makes a place with an empty one, at this instant of its clock."""
+    """For each kind of store: a function that makes an empty one, with its clock at the given time."""
     if request.param == "postgres":
         places: PostgresPlaces = request.getfixturevalue("postgres_places")
         return places.make
@@ -225,7 +225,7 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int]
 
 @pytest.fixture
 def place(make_place: Callable[[int], Place]) -> Iterator[Place]:
-    """Each kind of store in turn, empty, at a whole hour."""
+    """An empty store of each kind, with its clock at a whole hour."""
     place = make_place(START_MS)
     yield place
     place.close()
@@ -233,13 +233,13 @@ def place(make_place: Callable[[int], Place]) -> Iterator[Place]:
 
 @pytest.fixture
 def store(place: Place) -> Store:
-    """Each kind of store in turn, with the tenant `Jim_Test`."""
+    """A store of each kind, with the tenant `Jim_Test`."""
     return begin(place)
 
 
 @pytest.fixture
 def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
-    """A store of each kind without tenants; at the end all in it adds up."""
+    """A store of each kind without tenants, whose tables are checked at the end."""
     site = Site(make_place(setup_site.START_MS))
     yield site
     site.check()
@@ -248,14 +248,14 @@ def empty(make_place: Callable[[int], Place]) -> Iterator[Site]:
 
 @pytest.fixture
 def site(empty: Site) -> Site:
-    """The same with the tenant `Jim_Test`, five seats and three clients."""
+    """A store of each kind with the tenant `Jim_Test`, five seats and three clients."""
     empty.begin()
     return empty
 
 
 @pytest.fixture(scope="module")
 def stoppable() -> Iterator[Postgres]:
-    """A PostgreSQL that tests may stop, with an empty store to make others of."""
+    """A PostgreSQL that tests may stop, with an empty store as a template."""
     with postgres_with_empty_store() as running:
         yield running
 
@@ -273,7 +273,7 @@ def lonely(stoppable: Postgres) -> Iterator[PostgresStore]:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """What each call of `licet_commit` answers from now on: when it is committed, or why it is refused."""
+    """The results of later calls of `licet_commit`: the time of the commit, or a code for the refusal."""
     answered: list[int] = []
 
     def call(*arguments: Any) -> int:
@@ -286,8 +286,8 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator["Browser"]:
-    """A Chromium that all tests of pages share; see support/admin/browser.py."""
-    from support.admin import browser  # noqa: PLC0415 - it takes a while, and most tests need none
+    """A Chromium that all tests of pages share (support/admin/browser.py)."""
+    from support.admin import browser  # noqa: PLC0415 - a slow import that few tests need
 
     with browser.opened() as opened:
         yield opened
@@ -295,29 +295,29 @@ def chromium() -> Iterator["Browser"]:
 
 @pytest.fixture(scope="module")
 def browser(chromium: "Browser") -> Iterator["Browser"]:
-    """It, at work. Its driver has an event loop in this thread: no other test of the file could have one."""
+    """The shared Chromium. Its driver runs an event loop in this thread, so tests of the file cannot."""
     with chromium.at_work():
         yield chromium
 
 
 @pytest.fixture(scope="module")
 def ada(site: "DashboardSite") -> Iterator["Reader"]:
-    """An owner of all tenants, who reads the pages of the file's `site`."""
+    """An HTTP client of the file's `site`, signed in as an owner of all tenants."""
     with site.reader("ada") as reader:
         yield reader
 
 
 @pytest.fixture(scope="module")
 def vera(site: "DashboardSite") -> Iterator["Reader"]:
-    """A viewer of all tenants, who does the same."""
+    """An HTTP client of the file's `site`, signed in as a viewer of all tenants."""
     with site.reader("vera") as reader:
         yield reader
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory for the command line. A file whose tests begin with more has a `made` of its own."""
-    from support.cli.cli_site import new_data  # noqa: PLC0415 - the command line, which few of the rooms need
+    """A data directory for the command line. A test file may replace it by one with more in it."""
+    from support.cli.cli_site import new_data  # noqa: PLC0415 - a slow import that few processes need
 
     return new_data(tmp_path_factory.mktemp("made") / "licet-data")
 
@@ -332,8 +332,8 @@ def cli(made: Path, tmp_path: Path) -> "CommandLine":
 
 @pytest.fixture(scope="module", params=["direct", "asgi"])
 def patient(request: pytest.FixtureRequest) -> Iterator["Server"]:
-    """Each HTTP listener with the time-outs of production, and nothing of Licet behind it."""
-    from support.web import listening  # noqa: PLC0415 - for some of the tests of connections
+    """Each HTTP listener with the timeouts of production, and an application for tests behind it."""
+    from support.web import listening  # noqa: PLC0415 - a slow import that few tests need
 
     is_direct = request.param == "direct"
     with listening.Server(
@@ -344,7 +344,7 @@ def patient(request: pytest.FixtureRequest) -> Iterator["Server"]:
 
 @pytest.fixture(scope="module")
 def streaming() -> Iterator["Server"]:
-    """The HTTP listener whose answers may be streams."""
+    """The HTTP listener that can stream its answers."""
     from support.web import listening  # noqa: PLC0415 - as above
 
     with listening.Server(listening.PatientAsgiProtocol) as server:
@@ -353,8 +353,8 @@ def streaming() -> Iterator["Server"]:
 
 @pytest.fixture
 async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterator["Open"]:
-    """What makes the gate of the admin listener, by which administrators sign in."""
-    from support.admin.sign_in_gate import gates  # noqa: PLC0415 - the admin listener, which few of the rooms need
+    """A function that makes gates, which authenticate administrators (support/admin/sign_in_gate.py)."""
+    from support.admin.sign_in_gate import gates  # noqa: PLC0415 - a slow import that few processes need
 
     async with gates(sqlite_places.make(tmp_path, setup_site.START_MS)) as make:
         yield make
@@ -362,16 +362,16 @@ async def open_gate(sqlite_places: SqlitePlaces, tmp_path: Path) -> AsyncIterato
 
 @pytest.fixture
 async def gate(open_gate: "Open") -> "Gate":
-    """The gate as a server has it."""
+    """A gate with the options of a server."""
     return open_gate()
 
 
-# What tests of `licet.client` share
+# Fixtures for tests of `licet.client`
 
 
 @pytest.fixture
 def tokens() -> Iterator[TokenSite]:
-    """A token server without extensions, which a test may have answer otherwise."""
+    """A token server without extensions; a test may change its answers."""
     site = TokenSite()
     with site.site:
         yield site
@@ -379,12 +379,12 @@ def tokens() -> Iterator[TokenSite]:
 
 @pytest.fixture(params=[Threads(), Tasks()], ids=["threads", "tasks"])
 def program(request: pytest.FixtureRequest) -> Program:
-    """Both kinds of program."""
+    """A program of each kind."""
     kind: Program = request.param
     return kind
 
 
 @pytest.fixture
 def timing() -> ManualTiming:
-    """The clock of a program."""
+    """A clock for a program, which a test moves."""
     return ManualTiming()

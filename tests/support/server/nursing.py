@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-if __name__ == "__main__":  # as a script, it is in the room itself
+if __name__ == "__main__":  # as a script, it adds `tests` to the path itself
     sys.path[0] = str(Path(__file__).parents[2])
 
 from licet.clock import SystemClock

@@ -32,7 +32,7 @@ from licet.testing import serving
 from licet.testing.shared_memory import SharedNumber
 from licet.web.request import Answering, Exchange
 
-if __name__ == "__main__":  # as a script, it is in the room itself
+if __name__ == "__main__":  # as a script, it adds `tests` to the path itself
     sys.path[0] = str(Path(__file__).parents[2])
 
 from support.server.ending import end_after
