@@ -70,6 +70,7 @@ ALLOWED = {
     ): "the client stands alone; it looks first whether this is there",
     ("store/postgres/watcher.py", "select.select"): "of sockets, which Windows has as well",
     ("cli/stores.py", ".st_mode"): "whether it is a directory",
+    ("lanes/thread.py", ".add_reader"): "a server asks `platforms.loops.watches_sockets` first",
 }
 
 
