@@ -121,25 +121,14 @@ async def test_what_is_started_is_answered_without_a_thread(elsewhere: Elsewhere
         await lane.close()
 
 
-async def test_what_cannot_be_started_is_done_by_the_thread(elsewhere: Elsewhere) -> None:
-    """As without anything to start."""
+@pytest.mark.parametrize("why", ["is_away", "is_wrong"])
+async def test_what_cannot_be_started_is_done_by_the_thread(elsewhere: Elsewhere, why: str) -> None:
+    """Also where that is a fault: in the event loop, it would leave all who come later without an answer."""
     lane = lane_to(elsewhere)
     with fail_after(HANGS_AFTER_S):
-        elsewhere.is_away = True
+        setattr(elsewhere, why, True)
         assert await lane.submit(1) == 100
-        elsewhere.is_away = False
-        elsewhere.answer(20)
-        assert await lane.submit(2) == 20
-        await lane.close()
-
-
-async def test_what_cannot_even_be_asked_for_is_done_by_the_thread(elsewhere: Elsewhere) -> None:
-    """A fault in the event loop would leave all who come later without an answer."""
-    lane = lane_to(elsewhere)
-    with fail_after(HANGS_AFTER_S):
-        elsewhere.is_wrong = True
-        assert await lane.submit(1) == 100
-        elsewhere.is_wrong = False
+        setattr(elsewhere, why, False)
         elsewhere.answer(20)
         assert await lane.submit(2) == 20
         await lane.close()

@@ -3,7 +3,7 @@
 Which statement a batch is loaded by tells whether it looked: see `Looks`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -23,12 +23,14 @@ from licet.store.known_counts import KnownCounts
 from licet.store.postgres import load_statements
 from licet.store.postgres.store import PostgresStore
 from support.examples import FULL, client, end, grant, jim_test, refresh, sid
-from support.store.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
-from support.store.store_site import SESSION_S, START_MS, Undone, do, rows
+from support.store.kinds import Place, begun_in_postgres, opened_in_postgres
+from support.store.store_site import SESSION_S, Undone, do, rows
 
 SALES = Group(name="sales", clients=frozenset({"TestClientId", "Client1"}))
 LIMITED = replace(FULL, seats=5, max=(Share(who="group:sales", seats=1),))
 MAX = "max=group:sales"
+
+pytestmark = pytest.mark.parametrize("make_place", ["postgres"], indirect=True)
 
 
 class Looks:
@@ -49,14 +51,6 @@ class Looks:
         """Those since the last time that this was asked."""
         found, self.found = self.found, []
         return found
-
-
-@pytest.fixture
-def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
-    """An empty store in the shared server."""
-    place = postgres_places.make(START_MS)
-    yield place
-    place.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Reading sessions from an event loop: the same answers as in a thread, and no wait, whatever happens."""
 
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,19 +15,13 @@ from licet.store.postgres.store import PostgresStore
 from support.examples import EACH, FULL, end, grant, jim_test, sid
 from support.licences.signed_pools import put_licences, text_of, trust
 from support.store.faults import unavailable
-from support.store.kinds import Place, PostgresPlaces, begun_in_postgres
+from support.store.kinds import Place, begun_in_postgres
 from support.store.store_site import SESSION_S, START_MS, do
 from support.waiting import until
 
 WITHIN_S = 60
 
-
-@pytest.fixture
-def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
-    """An empty store in the shared server."""
-    place = postgres_places.make(START_MS)
-    yield place
-    place.close()
+pytestmark = pytest.mark.parametrize("make_place", ["postgres"], indirect=True)
 
 
 @pytest.fixture
