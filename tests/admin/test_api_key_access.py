@@ -8,6 +8,7 @@ from licet.credentials.generated import ApiKeys
 from licet.journal.failures import FailureFilter, failures
 from licet.model import FailureCause, Role
 from licet.store import schema
+from licet.store.errors import StoreUnavailable
 from support.admin.sign_in_gate import HERE, PASSWORD, PEPPER, Gate, Open
 from support.store.setup_site import JIM, START_MS
 
@@ -95,11 +96,30 @@ async def test_its_last_use_is_written_beside_the_requests_and_at_the_end(open_g
     await gate.access.of_key(made.key, HERE)
     await gate.access.write_down()
     assert gate.site.rows(schema.api_key)[0].last_used_at_ms == START_MS + 10_000
-    assert gate.access.api_keys_used == {}
+    assert gate.access.api_keys_used.take() == {}
     gate.clock.advance(seconds=10)
     await gate.access.of_key(made.key, HERE)
     await gate.close()
     assert gate.site.rows(schema.api_key)[0].last_used_at_ms == START_MS + 20_000
+
+
+async def test_a_last_use_that_could_not_be_written_is_written_with_the_next(
+    open_gate: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is away for a moment loses none."""
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    gate = open_gate()
+    await gate.access.of_key(gate.key().key, HERE)
+    with monkeypatch.context() as patch:
+        patch.setattr("licet.accounts.sign_ins.note_api_keys_used", away)
+        with pytest.raises(StoreUnavailable):
+            await gate.access.write_down()
+    assert gate.site.rows(schema.api_key)[0].last_used_at_ms is None
+    await gate.access.write_down()
+    assert gate.site.rows(schema.api_key)[0].last_used_at_ms == START_MS
 
 
 async def test_administrators_work_on_a_full_pool_and_take_no_seat(gate: Gate) -> None:

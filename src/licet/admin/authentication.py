@@ -39,6 +39,7 @@ from licet.log import Log
 from licet.model import FailureCause, Role, Value, Who
 from licet.store.contract import Store
 from licet.store.errors import NotFound, StoreUnavailable
+from licet.web.last_uses import LastUses
 from licet.web.log_rate_limit import Kind, LogRateLimit
 from licet.web.recording import Caller, Recorder
 from licet.web.source import source_of
@@ -133,7 +134,7 @@ class Access:
         failures_per_name_max: int = FAILURES_PER_NAME_MAX,
         failures_per_source_max: int = FAILURES_PER_SOURCE_MAX,
     ) -> None:
-        self.api_keys_used: dict[str, int] = {}
+        self.api_keys_used: LastUses[str, int] = LastUses()
         self._store = store
         self._passwords = passwords
         self._hashing = hashing
@@ -248,7 +249,7 @@ class Access:
             self._record(caller, cause if kept else FailureCause.UNKNOWN_API_KEY, address, request_id)
             return None
         self._key_throttle.succeeded(subject, source)
-        self.api_keys_used[kept.id] = now_ms
+        self.api_keys_used.note(kept.id, now_ms)
         return Identity(actor=f"key {kept.name}", role=kept.role, tenant_id=kept.tenant_id)
 
     @staticmethod
@@ -267,12 +268,14 @@ class Access:
 
         Raises QueueFull, StoreUnavailable.
         """
-        used = self.api_keys_used.copy()
-        if used:
+        used = self.api_keys_used.take()
+        if not used:
+            return
+        try:
             await self._ask(partial(sign_ins.note_api_keys_used, self._store, used))
-        for key_id, at_ms in used.items():
-            if self.api_keys_used[key_id] == at_ms:
-                del self.api_keys_used[key_id]
+        except BaseException:
+            self.api_keys_used.put_back(used)
+            raise
 
     async def close(self) -> None:
         """Finish what is under way."""

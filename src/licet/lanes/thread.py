@@ -5,8 +5,8 @@ once the event loop brings nothing more, a tenth of a millisecond later at most.
 A lane knows nothing of the items it carries.
 
 A batch may also be started in the event loop, where an answer comes by a socket: then no thread waits for it,
-and none has to share the interpreter's lock. The thread has what cannot be started so, or has failed: what is
-started may be done twice.
+and none has to share the interpreter's lock. A timer looks after it, for what the loop does not tell. The
+thread has what cannot be started so, or has failed: what is started may be done twice.
 """
 
 import asyncio
