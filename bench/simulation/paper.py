@@ -22,7 +22,7 @@ _CLIENT_S = 20e-6  # of wrk, for each request
 _CHECKED = (1, 32, 256)  # connections of the measured runs with which the model is compared
 # How far the model's rates may differ in those. The cost of a batch is measured at one connection, where the
 # processes wait most of the time, and take longer for the same work than busy ones.
-MISS_MAX = 0.45
+MISS_MAX = 0.40
 
 
 class Need(NamedTuple):
