@@ -4,8 +4,6 @@ Nothing is loaded for that. Whatever frees a seat is seen all the same: another 
 administrator, or time.
 """
 
-from collections.abc import Iterator
-
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import update
@@ -19,20 +17,14 @@ from licet.store.postgres import memory
 from licet.store.postgres.one_call import Refused
 from licet.store.postgres.store import PostgresStore
 from support.examples import BY_USER, CLIENTS, EACH, FULL, TWINS, bump, end, grant, jim_test, refresh
-from support.store.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
+from support.store.kinds import Place, begun_in_postgres, opened_in_postgres
 from support.store.store_site import START_MS, do, in_use, rows
 
 DENIED = Denied(
     reason=NoSeatReason.ALL_IN_USE, pool="full", seats=1, in_use=1, retry_after_s=1200, rule="", pools=()
 )
 
-
-@pytest.fixture
-def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
-    """An empty store in the shared server."""
-    place = postgres_places.make(START_MS)
-    yield place
-    place.close()
+pytestmark = pytest.mark.parametrize("make_place", ["postgres"], indirect=True)
 
 
 def full(place: Place, pool: Pool = FULL) -> PostgresStore:

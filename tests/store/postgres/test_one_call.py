@@ -5,7 +5,6 @@ loaded and decided again, so that a caller sees no difference.
 """
 
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -48,13 +47,7 @@ from support.waiting import until
 WIDE = (FULL, BY_USER)
 HELD = replace(FULL, hold_s=60)  # whose seats have rows that are written each time
 
-
-@pytest.fixture
-def place(postgres_places: PostgresPlaces) -> Iterator[Place]:
-    """An empty store in the shared server."""
-    place = postgres_places.make(START_MS)
-    yield place
-    place.close()
+pytestmark = pytest.mark.parametrize("make_place", ["postgres"], indirect=True)
 
 
 @pytest.fixture
