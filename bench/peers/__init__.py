@@ -7,7 +7,7 @@
         with peer.start(1000) as works:
             ...  # works.grant.rows, against works.grant.url
 
-What each is, and how it is set up: README.md beside this file.
+README.md beside this file describes each server and its set-up.
 """
 
 import shutil
@@ -43,7 +43,7 @@ def installed() -> list[Peer]:
 
 
 def peers_of(source: Source) -> list[Peer]:
-    """Each set-up of one server, if it is installed; its settings are words in one line."""
+    """Each set-up of one server, if it is installed; the text of its settings is one line."""
     return [peer._replace(settings=" ".join(peer.settings.split())) for peer in source.peers()]
 
 
@@ -56,7 +56,7 @@ def why_not(source: Source) -> str:
     """Why a server is not installed."""
     reason = INSTALLED / f"{source.NAME}.reason"
     if reason.exists():
-        return f"cannot be had: {reason.read_text(encoding='utf-8').strip()}"
+        return f"cannot be installed: {reason.read_text(encoding='utf-8').strip()}"
     if absent := [need for need in source.NEEDS if shutil.which(need) is None]:
-        return f"cannot be had: {' and '.join(absent)} is not on this machine"
+        return f"cannot be installed: {' and '.join(absent)} not found on this machine"
     return f"not installed; python -m bench.peers install {source.NAME}"

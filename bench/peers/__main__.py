@@ -14,8 +14,8 @@ def main() -> None:
     names = [source.NAME for source in SOURCES]
     for name, text, do in (
         ("install", "fetch and build servers", _install),
-        ("list", "say which are installed, and why others cannot be", _list),
-        ("try", "start the installed ones, with a few clients, and look at one answer of each kind", _try),
+        ("list", "list the installed servers, and why others are not installed", _list),
+        ("try", "start each installed server with a few clients, and check one answer of each kind", _try),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(do=do)
@@ -24,12 +24,12 @@ def main() -> None:
     options = parser.parse_args()
     wanted = set(options.names) or {"all"}
     if unknown := wanted - {"all", *names}:
-        parser.error(f"there is no {', '.join(sorted(unknown))}; there is {', '.join(names)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; the names are {', '.join(names)}")
     sys.exit(0 if options.do([peer for peer in SOURCES if "all" in wanted or peer.NAME in wanted]) else 1)
 
 
 def _install(sources: list[Source]) -> bool:
-    """Install one after another, as each uses all processors; return whether all could be installed."""
+    """Install one after another, as each uses all processors; return whether all succeeded."""
     done = True
     for source in sources:
         reason = INSTALLED / f"{source.NAME}.reason"

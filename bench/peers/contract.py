@@ -69,10 +69,10 @@ class Peer(NamedTuple):
     """A server to measure, in one set-up of it.
 
     `settings` says how it is set up and why. `durable` says what is on disk when a grant is answered; it is
-    empty when nothing is. `start` takes how many clients there shall be. `warm_up_s` is for how long it has
-    to be under load before it is as fast as it gets: long where code is compiled while it runs. `round_s` is
-    how long a round of it is at least, where a slow hash is nearly all that it does: in a short one too few
-    are answered to tell. Then it is asked by many clients only, as it is the same for one.
+    empty if that is nothing. `start` takes the number of clients. `warm_up_s` is how long the peer must be
+    under load before it reaches its full speed: long if code is compiled while it runs. `round_s` is the
+    least length of a round, for a peer that spends nearly all its time on a slow hash: a short round would
+    have too few answers. Such a peer is measured with many clients only, as one client gets the same rate.
     """
 
     name: str

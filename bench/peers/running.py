@@ -38,7 +38,7 @@ _POSTGRES_SETTINGS: dict[str, Any] = {
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
-    "autovacuum_naptime": "5s",  # tables that were empty a moment ago are planned for as what they are
+    "autovacuum_naptime": "5s",  # so that the planner soon knows that tables are no longer empty
     "fsync": "on",
     "synchronous_commit": "on",
 }
@@ -68,7 +68,7 @@ class Database(Protocol):
 
 
 def postgres() -> AbstractContextManager[Database]:
-    """Run a separate PostgreSQL, as the tests use it. Raises RuntimeError if it is not installed."""
+    """Run a separate PostgreSQL, the one of the tests. Raises RuntimeError if it is not installed."""
     server = postgres_class()
     if server is None:
         raise RuntimeError("the wheel of PostgreSQL is needed and is not installed: make check installs it")
@@ -102,9 +102,9 @@ def running(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
-    """Run a server for the block: it has answered `ready` before, and all its processes end after it.
+    """Run a server for the block, which begins once `ready` succeeds; after it, end all its processes.
 
-    It is alone in a process group, so that what it starts ends with it.
+    The server has its own process group, so that the processes it starts end with it.
     """
     with TemporaryFile() as log:
         process = subprocess.Popen(
@@ -153,7 +153,7 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports of loopback; they differ, as all are bound at the same time for a moment."""
+    """Free ports of loopback. They differ, because all are bound at the same moment."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -176,10 +176,7 @@ def _ask(client: Any, url: str, row: Row) -> bytes:
 
 
 def answers(work: Work) -> list[dict[str, Any]]:
-    """The answers to the first requests of a work, each of them checked.
-
-    There are TOKENS at most, and fewer where the peer is slow.
-    """
+    """The checked answers to the first requests of a work: at most TOKENS, fewer if the peer is slow."""
     answers: list[bytes] = []
     give_up = time.monotonic() + _ASKING_S
     with httpx.Client() as client, ThreadPoolExecutor(4) as pool:
@@ -190,7 +187,7 @@ def answers(work: Work) -> list[dict[str, Any]]:
                 break
     wrong = [answer for answer in answers if not work.check(answer)]
     if wrong:
-        raise RuntimeError(f"not the answer that was hoped for: {wrong[0][:500]!r}")
+        raise RuntimeError(f"an unexpected answer: {wrong[0][:500]!r}")
     return [json.loads(answer) for answer in answers]
 
 
@@ -237,7 +234,7 @@ def copy_rows(
 ) -> None:
     """Copy the rows of client 0 in a table of PostgreSQL for every other client.
 
-    `changes` says, for a column, the SQL of its value for client `n`; `where`, which rows are client 0's.
+    `changes` maps a column to the SQL of its value for client `n`; `where` selects the rows of client 0.
     The peer's own interface would take too long: one request, and often one slow hash, for each client.
     """
     fields = ", ".join(f"'{column}', {value}" for column, value in changes.items())

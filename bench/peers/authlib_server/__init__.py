@@ -29,16 +29,16 @@ NAME = "authlib"
 NEEDS = ()
 VERSION = "1.9.10"
 SETTINGS = f"""\
-Authlib's example for Flask and SQLAlchemy, less what client credentials do not need, and with introspection;
-the Python that Licet has. gunicorn with two processes of four threads, as only its threaded worker keeps
-connections open. {POSTGRES_WORDS}; psycopg 3 in C, with a pool of connections. Secrets are kept and compared
-in clear, as in the example. Opaque tokens, the default. Clients are rows copied in SQL, as the example has
-only a page to add one."""
+Authlib's example for Flask and SQLAlchemy, without the parts that client credentials do not need, plus
+introspection; the same Python as Licet. gunicorn with two processes of four threads, because only its
+threaded worker keeps connections open. {POSTGRES_WORDS}; psycopg 3 in C, with a pool of connections. Secrets
+are stored and compared in clear, as in the example. Opaque tokens, the default. Clients are rows copied in
+SQL, because the example has only a web page to add one."""
 _HERE = Path(__file__).parent
 
 
 def install() -> None:
-    """Fetch the packages into an environment of their own."""
+    """Fetch the packages into a separate environment."""
     directory = fresh(NAME)
     make_environment(directory, _HERE / "requirements.txt")
     shutil.copy(_HERE / "server.py", directory)
@@ -46,7 +46,7 @@ def install() -> None:
 
 
 def peers() -> list[Peer]:
-    """It, if it is installed."""
+    """Its one set-up, if it is installed."""
     version = kept(NAME)
     if version is None:
         return []
@@ -93,7 +93,7 @@ def _start(clients: int) -> Iterator[Works]:
 
 
 def _ready(url: str) -> None:
-    httpx.get(f"{url}/oauth/token")  # any answer will do: it takes no GET
+    httpx.get(f"{url}/oauth/token")  # any answer will do, also that GET is not allowed
 
 
 def _introspect(grant: Work) -> Work:

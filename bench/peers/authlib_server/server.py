@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found,import-untyped,misc,no-any-return,untyped-decorator"
-"""Authlib's example server for Flask, as far as client credentials need it, on PostgreSQL.
+"""Authlib's example server for Flask, reduced to client credentials, on PostgreSQL.
 
 DATABASE is the URL of the database. `python server.py` makes the tables and the first client, whose secret
 is SECRET; gunicorn serves `app`.
@@ -26,18 +26,18 @@ session = scoped_session(sessionmaker(engine, expire_on_commit=False))
 
 
 class Base(DeclarativeBase):
-    """What the tables have in common: nothing."""
+    """The base class of the tables."""
 
 
 class Client(Base, OAuth2ClientMixin):
-    """Who may ask for tokens."""
+    """A client."""
 
     __tablename__ = "oauth2_client"
     id = Column(Integer, primary_key=True)
 
 
 class Token(Base, OAuth2TokenMixin):
-    """What was granted."""
+    """An access token."""
 
     __tablename__ = "oauth2_token"
     id = Column(Integer, primary_key=True)
@@ -45,16 +45,16 @@ class Token(Base, OAuth2TokenMixin):
 
 
 class Introspection(IntrospectionEndpoint):
-    """Any client may ask about any token."""
+    """Introspection, of any token by any client."""
 
     query_token = staticmethod(create_query_token_func(session, Token))
 
     def check_permission(self, _token: object, _client: object, _request: object) -> bool:
-        """Whether a client may know of a token."""
+        """Whether a client may introspect a token."""
         return True
 
     def introspect_token(self, token: Token) -> dict[str, object]:
-        """The answer for a live token."""
+        """The answer for an active token."""
         return {
             "active": True,
             "client_id": token.client_id,
@@ -76,7 +76,7 @@ server.register_endpoint(Introspection)
 
 @app.teardown_appcontext
 def close(_error: BaseException | None) -> None:
-    """Give the connection back."""
+    """Return the connection to the pool."""
     session.remove()
 
 
@@ -88,7 +88,7 @@ def issue() -> Response:
 
 @app.post("/oauth/introspect")
 def introspect() -> Response:
-    """Answer whether a token is live."""
+    """Answer whether a token is active."""
     return server.create_endpoint_response(Introspection.ENDPOINT_NAME)
 
 

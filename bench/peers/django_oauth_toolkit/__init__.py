@@ -31,15 +31,15 @@ NEEDS = ()
 VERSION = "3.4.1"
 DURABLE = "a row for every access token, in PostgreSQL, synced at commit"
 SETTINGS = f"""\
-A Django project with nothing else in it: no middleware, no sessions, DEBUG off; the Python that Licet has.
-gunicorn with two processes of four threads, as only its threaded worker keeps connections open.
-{POSTGRES_WORDS}; psycopg 3 in C, and a connection that is kept for each thread. Opaque tokens, the default.
-Clients are rows copied in SQL, as hashing a secret for each would take long."""
+A Django project with nothing else in it: no middleware, no sessions, DEBUG off; the same Python as Licet.
+gunicorn with two processes of four threads, because only its threaded worker keeps connections open.
+{POSTGRES_WORDS}; psycopg 3 in C, with a persistent connection for each thread. Opaque tokens, the default.
+Clients are rows copied in SQL, because hashing a secret for each would take long."""
 _HERE = Path(__file__).parent
 
 
 def install() -> None:
-    """Fetch the packages into an environment of their own."""
+    """Fetch the packages into a separate environment."""
     directory = fresh(NAME)
     make_environment(directory, _HERE / "requirements.txt")
     for source in ("settings.py", "urls.py"):
@@ -48,7 +48,7 @@ def install() -> None:
 
 
 def peers() -> list[Peer]:
-    """It, as it comes and with secrets that are not hashed, if it is installed."""
+    """Its set-ups, if it is installed: the default, and one without a hash of secrets."""
     version = kept(NAME)
     if version is None:
         return []
@@ -56,7 +56,7 @@ def peers() -> list[Peer]:
         Peer(
             NAME,
             version,
-            f"{SETTINGS} Secrets are hashed as by default: PBKDF2, 1,000,000 rounds.",
+            f"{SETTINGS} Secrets are hashed by the default: PBKDF2, 1,000,000 rounds.",
             DURABLE,
             partial(_start, ()),
             granted,
@@ -65,8 +65,8 @@ def peers() -> list[Peer]:
         Peer(
             f"{NAME}, no hash",
             version,
-            f"{SETTINGS} Secrets are kept and compared in clear (--no-hash-client-secret), the cheapest that "
-            "it has; Licet hashes them.",
+            f"{SETTINGS} Secrets are stored and compared in clear (--no-hash-client-secret), its cheapest "
+            "option; Licet hashes them.",
             DURABLE,
             partial(_start, ("--no-hash-client-secret",)),
             granted,
@@ -118,7 +118,7 @@ def _copy_client(server: Database, clients: int) -> None:
 
 
 def _ready(url: str) -> None:
-    httpx.get(f"{url}/o/token/")  # any answer will do: it takes no GET
+    httpx.get(f"{url}/o/token/")  # any answer will do, also that GET is not allowed
 
 
 def _introspect(grant: Work) -> Work:

@@ -30,12 +30,12 @@ from bench.peers.running import (
 NAME = "glewlwyd"
 NEEDS = ("apt-get", "dpkg")
 SETTINGS = f"""\
-Debian's package, with its OpenID Connect plugin. {POSTGRES_WORDS}; the one connection that it has. An index
-for each of the two tables of a client that lack one. Tokens are signed with HMAC (HS256), its cheapest.
-Secrets are the property `client_secret`, which it keeps and compares in clear, as the hash of its passwords
-would be made in the database. Log level error. A client may introspect its own tokens only, so each does. The
-plugin and the clients are rows made in SQL, as its administrative interface is for a browser."""
-_GRANT = {"grant_type": "client_credentials", "scope": "bench"}  # it refuses one without a scope
+Debian's package, with its OpenID Connect plugin. {POSTGRES_WORDS}; its only connection. Each of two tables
+of clients without an index gets one. Tokens are signed with HMAC (HS256), its cheapest algorithm. Secrets are
+the property `client_secret`, which it stores and compares in clear, because it would hash a password in the
+database. Log level error. Each client introspects its own tokens, because others are not allowed. The plugin
+and the clients are rows made in SQL, because its administrative interface is for a browser."""
+_GRANT = {"grant_type": "client_credentials", "scope": "bench"}  # a grant without a scope is refused
 _HERE = Path(__file__).parent
 _PLUGIN = {
     "iss": "http://127.0.0.1/",
@@ -59,7 +59,7 @@ _CLIENT_MODULE = {
 
 
 def install() -> None:
-    """Fetch the package and what it needs that is not on this machine; the system stays as it is."""
+    """Fetch the package and its missing dependencies, without changing the system."""
     directory = fresh(NAME)
     packages = directory / "packages"
     (packages / "partial").mkdir(parents=True)
@@ -72,7 +72,7 @@ def install() -> None:
 
 
 def peers() -> list[Peer]:
-    """It, if it is installed."""
+    """Its one set-up, if it is installed."""
     version = kept(NAME)
     if version is None:
         return []
@@ -114,7 +114,7 @@ def _ready(url: str) -> None:
 
 
 def _set_up(server: Database, root: Path, clients: int) -> None:
-    """Its tables, the plugin, a scope, and one client whose rows are copied for all others."""
+    """Create the tables, the plugin, a scope, and one client whose rows are copied for all others."""
     tables = root / "usr/share/dbconfig-common/data/glewlwyd/install/pgsql"
     rows = (_HERE / "rows.sql").read_text(encoding="utf-8")
     filled = rows.format(plugin=json.dumps(_PLUGIN), client_module=json.dumps(_CLIENT_MODULE), secret=SECRET)

@@ -11,6 +11,6 @@ INSERT INTO g_client_property (gcp_id, gc_id, gcp_name, gcp_value) VALUES
   (1, 1, 'authorization_type', 'client_credentials'),
   (2, 1, 'client_secret', '{secret}'),
   (3, 1, 'token_endpoint_auth_method', 'client_secret_basic');
--- What a client is looked up by, and has no index for.
+-- Indexes for looking up a client, which glewlwyd lacks.
 CREATE INDEX ON g_client_property (gc_id);
 CREATE INDEX ON g_client_scope_client (gc_id);

@@ -31,10 +31,10 @@ NEEDS = ("go",)
 VERSION = "v2.3.0"
 DURABLE = "a row for every access token, in PostgreSQL, synced at commit"
 SETTINGS = f"""\
-Built from the Go module without SQLite. {POSTGRES_WORDS}; up to 20 connections, as the two of a small
-machine that are the default leave requests waiting. Production mode (not --dev), behind a proxy that ends
-TLS, so requests carry X-Forwarded-Proto. Opaque tokens, the default. Log level error and telemetry off.
-Clients are rows copied in SQL, as one call of the administrative interface for each would take long."""
+Built from the Go module without SQLite. {POSTGRES_WORDS}; up to 20 connections, because its default on a
+small machine, two, makes requests wait. Production mode (not --dev), as behind a proxy that ends TLS, so
+requests have X-Forwarded-Proto. Opaque tokens, the default. Log level error and telemetry off. Clients are
+rows copied in SQL, because one call of the administrative interface for each would take long."""
 _CONNECTIONS = 20
 _PROXIED = {"X-Forwarded-Proto": "https"}
 _HERE = Path(__file__).parent
@@ -53,7 +53,7 @@ def install() -> None:
 
 
 def peers() -> list[Peer]:
-    """It, as it comes and with the cheapest hash it has, if it is installed."""
+    """Its set-ups, if it is installed: the default, and one with its cheapest hash of secrets."""
     version = kept(NAME)
     if version is None:
         return []
@@ -61,7 +61,7 @@ def peers() -> list[Peer]:
         Peer(
             NAME,
             version,
-            f"{SETTINGS} Secrets are hashed as by default: PBKDF2, 25,000 rounds.",
+            f"{SETTINGS} Secrets are hashed by the default: PBKDF2, 25,000 rounds.",
             DURABLE,
             partial(_start, 25_000),
             granted,
@@ -69,8 +69,8 @@ def peers() -> list[Peer]:
         Peer(
             f"{NAME}, cheapest hash",
             version,
-            f"{SETTINGS} Secrets are hashed with a single round of PBKDF2, the fewest it takes: enough for a "
-            "generated secret, and what Licet does with one.",
+            f"{SETTINGS} Secrets are hashed with a single round of PBKDF2, its minimum: enough for a "
+            "generated secret, which Licet hashes once as well.",
             DURABLE,
             partial(_start, 1),
             granted,
@@ -134,6 +134,6 @@ def _set_up(server: Database, admin_url: str, clients: int) -> None:
 
 
 def _introspect(admin_url: str, grant: Work) -> Work:
-    """Questions for the administrative port, which asks for no credentials."""
+    """Introspections at the administrative port, which requires no credentials."""
     forms = [(0, {"token": answer["access_token"]}) for answer in answers(grant)]
     return Work(admin_url, form_rows("/admin/oauth2/introspect", forms, _PROXIED), live)

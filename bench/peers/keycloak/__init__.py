@@ -46,13 +46,14 @@ VERSION = "26.7.3"
 SETTINGS = f"""\
 The distribution from Maven. Production mode: `build` for PostgreSQL and one node (--cache=local), then
 `start --optimized`. {POSTGRES_WORDS}; 20 connections, open from the start. A heap of 2 GB, log level warn.
-The caches of clients and users hold 100,000, as the 10,000 that are the default are not enough for
-10,000 clients. A realm of its own with ES256 for tokens, which is cheaper to sign than RS256, the default;
-clients with few scopes and no roles, so that tokens are short. Secrets are kept in clear, as always there.
-Clients are rows copied in SQL, as one call of the administrative interface for each would take long."""
+The caches of clients and users hold 100,000 entries, because the default of 10,000 is not enough for
+10,000 clients. A separate realm that signs tokens with ES256, which is cheaper than the default RS256;
+clients with few scopes and no roles, so that tokens are short. Secrets are stored in clear, as always in
+Keycloak. Clients are rows copied in SQL, because one call of the administrative interface for each would
+take long."""
 _REALM = "/realms/bench/protocol/openid-connect"
 _CONNECTIONS = 20
-# Only who is in the audience of a token may introspect it: client 0 is, of all of them.
+# Only a client in the audience of a token may introspect it: client 0 is in the audience of all tokens.
 _SCOPE = {
     "name": "bench",
     "protocol": "openid-connect",
@@ -90,7 +91,7 @@ def install() -> None:
 
 
 def peers() -> list[Peer]:
-    """It, as it comes and with a session for each grant, if it is installed."""
+    """Its set-ups, if it is installed: the default, and one with a session for each grant."""
     version = kept(NAME)
     if version is None:
         return []
@@ -99,7 +100,7 @@ def peers() -> list[Peer]:
         Peer(
             NAME,
             version,
-            f"{settings} The grant as it comes: a signed token, and no session.",
+            f"{settings} The grant by the default: a signed token, and no session.",
             "",
             partial(_start, "false"),
             granted,
@@ -108,8 +109,8 @@ def peers() -> list[Peer]:
         Peer(
             f"{NAME}, with sessions",
             version,
-            f"{settings} 'Use refresh tokens for client credentials grant' is on: a grant opens a session, "
-            "as one of Licet does. A refresh token may be used again, as by default.",
+            f"{settings} 'Use refresh tokens for client credentials grant' is on: a grant begins a session, "
+            "as in Licet. A refresh token may be used again, the default.",
             "a session and a client's session for every grant, in PostgreSQL, synced at commit",
             partial(_start, "true"),
             refreshed,
@@ -175,7 +176,7 @@ def _ready(url: str) -> None:
 
 
 def _set_up(server: Database, url: str, sessions: str, clients: int) -> None:
-    """A realm with one client, and rows like that client's for all others."""
+    """Create a realm with one client, and copy the client's rows for all others."""
     form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin", "password": SECRET}
     answer = httpx.post(f"{url}/realms/master/protocol/openid-connect/token", data=form, timeout=60)
     answer.raise_for_status()
@@ -229,7 +230,7 @@ def _introspect(grant: Work) -> Work:
 
 
 def _refresh(grant: Work) -> Work:
-    """Each client refreshes what it was granted; `answers` are in the order of the rows."""
+    """Each client refreshes its own session: `answers` are in the order of the rows."""
     rows = []
     for asked, answer in zip(grant.rows, answers(grant), strict=False):
         body = f"grant_type=refresh_token&refresh_token={answer['refresh_token']}"

@@ -28,8 +28,8 @@ NAME = "node-oidc-provider"
 NEEDS = ("node", "npm")
 VERSION = "9.13.3"
 SETTINGS = """\
-The npm package oidc-provider under the Node.js that is here, NODE_ENV=production. Clients are static, in
-memory; their secrets are compared in clear, as always there. Opaque tokens, the default."""
+The npm package oidc-provider under the installed Node.js, NODE_ENV=production. Clients are static, in
+memory; it always compares their secrets in clear. Opaque tokens, the default."""
 _HERE = Path(__file__).parent
 
 
@@ -44,7 +44,7 @@ def install() -> None:
 
 
 def peers() -> list[Peer]:
-    """It, with tokens on disk and with tokens in memory, if it is installed."""
+    """Its set-ups, if it is installed: with tokens on disk, and with tokens in memory."""
     version = kept(NAME)
     if version is None:
         return []
@@ -52,8 +52,8 @@ def peers() -> list[Peer]:
         Peer(
             NAME,
             version,
-            f"{SETTINGS} An adapter for PostgreSQL in a hundred lines: one prepared statement for a grant. "
-            f"{POSTGRES_WORDS}; 20 connections among two processes (node:cluster), one for each processor.",
+            f"{SETTINGS} An adapter for PostgreSQL of a hundred lines: one prepared statement for a grant. "
+            f"{POSTGRES_WORDS}; 20 connections of two processes (node:cluster), one for each processor.",
             "a row for every access token, in PostgreSQL, synced at commit",
             partial(_start, durable=True),
             granted,
@@ -61,8 +61,7 @@ def peers() -> list[Peer]:
         Peer(
             f"{NAME}, in memory",
             version,
-            f"{SETTINGS} Tokens in the adapter that comes with it: the last thousand or so, in the memory of "
-            "one process.",
+            f"{SETTINGS} Its own adapter keeps the last thousand or so tokens in the memory of one process.",
             "",
             partial(_start, durable=False),
             granted,

@@ -33,11 +33,11 @@ VERSION = "7.0.6 (Spring Boot 4.0.7)"
 DURABLE = "a row for every access token, in PostgreSQL, synced at commit"
 SETTINGS = f"""\
 Spring Boot on its embedded Tomcat, with virtual threads where Java has them, and the library's own JDBC
-stores. {POSTGRES_WORDS}; 20 connections, open from the start. The library's tables as it says they shall be
-on PostgreSQL, and indexes, which it lacks. A cache of clients before their store: it saves a query for each
-request, and without it introspection stands still once as many requests are under way as there are
-connections, as each holds one and waits for a second. Opaque tokens, as Licet's are. No HTTP sessions. A heap
-of 1 GB, log level warn. Clients are rows copied in SQL, as hashing a secret for each would take long."""
+stores. {POSTGRES_WORDS}; 20 connections, open from the start. The library's tables as its documentation has
+them for PostgreSQL, plus indexes, which it lacks. A cache in front of the store of clients: it saves a query
+per request, and without it introspection deadlocks once there are as many requests as connections, as each
+holds one and waits for a second. Opaque tokens, as in Licet. No HTTP sessions. A heap of 1 GB, log level
+warn. Clients are rows copied in SQL, because hashing a secret for each would take long."""
 _HERE = Path(__file__).parent
 
 
@@ -51,7 +51,7 @@ def install() -> None:
 
 
 def peers() -> list[Peer]:
-    """It, as it comes and with a cheap hash, if it is installed."""
+    """Its set-ups, if it is installed: the default, and one with a cheap hash of secrets."""
     version = kept(NAME)
     if version is None:
         return []
@@ -60,7 +60,7 @@ def peers() -> list[Peer]:
         Peer(
             NAME,
             version,
-            f"{settings} Secrets are hashed as by default: bcrypt, 2^10 rounds.",
+            f"{settings} Secrets are hashed by the default: bcrypt, 2^10 rounds.",
             DURABLE,
             partial(_start, cheap=False),
             granted,
@@ -71,7 +71,7 @@ def peers() -> list[Peer]:
             f"{NAME}, cheap hash",
             version,
             f"{settings} Secrets are hashed with a single round of PBKDF2: enough for a generated secret, "
-            "and what Licet does with one.",
+            "which Licet hashes once as well.",
             DURABLE,
             partial(_start, cheap=True),
             granted,

@@ -287,7 +287,7 @@ def test_every_server_that_is_not_installed_is_named_with_the_reason(
     (tmp_path / "hydra.reason").write_text("go failed:\nno network\n", encoding="utf-8")
     missing = peers.missing()
     assert set(missing) == {it.NAME for it in peers.SOURCES}
-    assert missing["hydra"] == "cannot be had: go failed:\nno network"
+    assert missing["hydra"] == "cannot be installed: go failed:\nno network"
     assert not peers.installed()
 
 
@@ -352,7 +352,7 @@ def test_a_page_has_a_peer_beside_both_stores_and_says_who_is_not_there() -> Non
     assert ".." not in text
     assert "| introspection | 10,000 | fast (stores nothing) | 1,000 | 0.10 | 2.0 ms | 40 us" in text
     assert "| kept | 100 | 0.01 | 2.0 ms | 40 + 60 us | 50.0 times as fast | 20.0 times as fast |" in text
-    assert "- gone: cannot be had: no network." in text
+    assert "- gone: cannot be installed: no network." in text
     assert "- broken: does not start. bench/it: no port in .installed/it.jar. log log " in text
     assert "log [more]." in text
     assert str(INSTALLED.parent) not in text
@@ -372,7 +372,7 @@ def _result() -> Mapping[str, Any]:
             {"name": "kept", "version": "1.0", "settings": "One process.", "durable": "a row"},
             {"name": "fast", "version": "2.0", "settings": "Two processes", "durable": ""},
         ],
-        "peers_missing": {"gone": "cannot be had:\nno network"},
+        "peers_missing": {"gone": "cannot be installed:\nno network"},
         "peers_faulty": {"broken": f"{page.ROOT}/bench/it: no port in {INSTALLED}/it.jar.\n" + "log " * 1000},
         "peer_cells": [
             {
