@@ -40,7 +40,7 @@ FILE_BYTES_MAX: Final = 4_000_000
 STATEMENTS_MAX: Final = 100  # of one file
 
 _PARTS = 3
-_SAME_NUMBER = "there are two statements with the number {seq} of {tenant}: two stories"
+_SAME_NUMBER = "there are two different statements with the number {seq} of {tenant}"
 
 
 class Statement(NamedTuple):
@@ -191,6 +191,6 @@ def _troubles(tenant: str, statements: list[Statement]) -> Iterator[str]:
             continue
         followed = frozenset[str]().union(*(it.hashes for it in statements if it.seq == before.seq))
         if after.claims.get("prev") not in followed:
-            yield f"statement {after.seq} of {tenant} follows another {before.seq} than this: two stories"
+            yield f"statement {after.seq} of {tenant} follows a different statement {before.seq}"
         if after.claims["from"] != before.claims["until"]:
             yield f"statement {after.seq} of {tenant} does not begin where {before.seq} ended"

@@ -184,17 +184,17 @@ def test_a_statement_that_is_missing_is_reported(site: Site, three: list[Path]) 
     assert "those before it are missing" in read(site, three[1], three[2], exit_code=1)[1]
 
 
-def test_two_stories_of_one_time_are_reported(site: Site, three: list[Path], tmp_path: Path) -> None:
+def test_two_different_statements_about_one_time_are_reported(
+    site: Site, three: list[Path], tmp_path: Path
+) -> None:
     """A statement that was made anew on a copy of the store, and one that follows it."""
     other = tmp_path / "other"
     options = ("--data", str(site.data / "copy"), "--output", str(other), "--until", days_ago(6))
     run("usage", "statement", *options)
-    assert (
-        "two statements with the number 2 of Jim_Test: two stories"
-        in read(site, *three, other, exit_code=1)[1]
-    )
+    said = read(site, *three, other, exit_code=1)[1]
+    assert "there are two different statements with the number 2 of Jim_Test" in said
     said = read(site, three[0], other, three[2], exit_code=1)[1]
-    assert "statement 3 of Jim_Test follows another 2 than this: two stories" in said
+    assert "statement 3 of Jim_Test follows a different statement 2" in said
     assert "statement 3 of Jim_Test does not begin where 2 ended" in said
 
 
@@ -210,7 +210,7 @@ def test_a_key_that_is_in_no_key_set_is_refused(site: Site, three: list[Path], t
 def test_a_statement_with_the_twin_of_its_signature_is_the_same(
     site: Site, three: list[Path], tmp_path: Path
 ) -> None:
-    """Anybody can make it of the file: no second story, in the place of the statement and beside it."""
+    """Anybody can make it of the file: it is the same statement, in the place of it and beside it."""
     text = "".join(three[1].read_text(encoding="ascii").splitlines()[1:-1])
     other = tmp_path / "twin"
     other.write_text(armoured(twin(text)), encoding="ascii")
@@ -243,7 +243,7 @@ def test_a_statement_that_is_kept_is_written_again(site: Site, three: list[Path]
 
 
 def test_an_earlier_statement_is_not_followed_again(site: Site, three: list[Path], tmp_path: Path) -> None:
-    """It would be a second story of that time."""
+    """It would be a different statement about that time."""
     said = make(site, tmp_path / "no", "--after", str(three[0]), exit_code=1)
     assert "the last statement is number 3, which is kept, and not this one" in said
 

@@ -78,7 +78,7 @@ def test_who_made_it_is_recorded(site: Site) -> None:
 
 
 def test_of_two_that_are_made_at_once_one_is_kept_and_the_other_is_refused(place: Place, site: Site) -> None:
-    """Two stories of one time would be a lie in front of the vendor."""
+    """Two different statements about one time would look like fraud to the vendor."""
     stores, begun, faults = [place.open(), place.open()], Barrier(2), []
 
     def state(at: int) -> None:
@@ -144,7 +144,7 @@ class TestAfterFiles:
         assert [*troubles([*files, read(site, 3), read(site, 4)])] == []
 
     def test_one_that_is_not_the_last_is_refused(self, site: Site) -> None:
-        """An earlier one, and another with the same number: it would tell a second story."""
+        """An earlier one, and another with the same number: it would contradict the first."""
         make(site, DAY - 4 * DAY_MS, DAY - 3 * DAY_MS)
         first = read(site, 1)
         with site.store.transaction() as transaction:
