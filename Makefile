@@ -48,6 +48,7 @@ format: $(VENV)/dev.stamp ## format the code and mend what the linter can
 docs: $(VENV)/dev.stamp ## make the reference pages that are made from the code
 	@$(BIN)/python docs/make_command_line.py > docs/reference/command-line.md
 	@$(BIN)/python -m licet.settings.page > docs/reference/configuration.md
+	@$(BIN)/python -m licet.telemetry.metrics > docs/reference/metrics.md
 	@$(BIN)/python docs/make_admin_api.py > docs/reference/admin-api.md
 	@$(BIN)/python docs/make_admin_client.py src/licet/admin_client docs/reference/admin-client.md
 	@$(BIN)/python docs/make_connection.py > docs/explanation/connection.md

@@ -24,7 +24,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be recog
 
 _MAIL_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _MAIL_ADDRESSES_MAX = 20  # a guess: for more there are mailing lists
-_MAIL_ADDRESSES = "addresses like ada@example.com; in a variable, apart by commas"
+_MAIL_ADDRESSES = "addresses like ada@example.com; in a variable, separated by commas"
 
 
 def _no_boolean(value: object) -> object:
@@ -165,36 +165,36 @@ class Settings(BaseModel):
     )
     store: Annotated[SecretStr | None, BeforeValidator(_store)] = _other(
         None,
-        "a URL like `postgresql://licet@db.example.com/licet`, with several hosts apart by commas",
+        "a URL like `postgresql://licet@db.example.com/licet`; several hosts are separated by commas",
         "The PostgreSQL database that many nodes share; without it, SQLite in the data directory. A password"
-        " may also come from `store_password_file`, `PGPASSWORD` or libpq's password file. To another host"
-        " the connection is encrypted and verified (`sslmode=verify-full`, `require_auth=scram-sha-256`)"
+        " may also come from `store_password_file`, `PGPASSWORD` or libpq's password file. A connection to"
+        " another host is encrypted and verified (`sslmode=verify-full`, `require_auth=scram-sha-256`)"
         " unless the URL says otherwise.",
     )
     store_password_file: Annotated[Path | None, BeforeValidator(_path)] = _other(
         None,
         "a path; in a file, a relative one starts at the file",
-        "The file with the password of the user in `store`, on one line: for the secrets of a container.",
+        "The file with the password of the user in `store`, on one line; for secrets mounted in a container.",
     )
     host: Annotated[str, AfterValidator(_host)] = _other(
-        "127.0.0.1", "an IP address or host name", "Where the public listener listens."
+        "127.0.0.1", "an IP address or host name", "The address on which the public listener listens."
     )
-    port: Whole = _whole(8080, 0, 65_535, "The public listener's port; 0 takes any that is free.")
+    port: Whole = _whole(8080, 0, 65_535, "The public listener's port; 0 takes any free one.")
     public_url: Annotated[str, AfterValidator(_public_url)] | None = _other(
         None,
         "an absolute http or https URL without user, query and fragment",
-        "How clients reach the server: the base of every issuer. Without it, made from `host` and `port`.",
+        "The URL that clients use: the base of every issuer. Default: made from `host` and `port`.",
     )
     tls_certificate: Annotated[Path | None, BeforeValidator(_path)] = _other(
         None,
         "a path; in a file, a relative one starts at the file",
-        "The file with the certificate of the server, and behind it those that lead to its authority, in PEM:"
-        " both listeners then speak TLS 1.2 and 1.3. It is read again when it has changed.",
+        "The file with the server's certificate followed by its intermediate certificates, in PEM. With it,"
+        " both listeners use TLS 1.2 and 1.3. It is read again when it has changed.",
     )
     tls_key: Annotated[Path | None, BeforeValidator(_path)] = _other(
         None,
         "a path; in a file, a relative one starts at the file",
-        "The file with its key, in PEM and without a passphrase. It must not be readable by everybody.",
+        "The file with the certificate's key, in PEM without a passphrase, not readable by everybody.",
     )
     admin: bool = Field(
         default=True,
@@ -204,20 +204,20 @@ class Settings(BaseModel):
     admin_host: Annotated[str, AfterValidator(_host)] = _other(
         "127.0.0.1",
         "an IP address or host name",
-        "Where the admin listener listens: for administrators, and not for the network of the clients.",
+        "The address on which the admin listener listens; it should not be in the network of the clients.",
     )
-    admin_port: Whole = _whole(8081, 0, 65_535, "The admin listener's port; 0 takes any that is free.")
+    admin_port: Whole = _whole(8081, 0, 65_535, "The admin listener's port; 0 takes any free one.")
     admin_url: Annotated[str, AfterValidator(_public_url)] | None = _other(
         None,
         "an absolute http or https URL without user, query and fragment",
-        "How administrators reach the admin listener, where that is by another name than an address or"
-        " `localhost`: requests for a name that it does not know are refused.",
+        "The URL that administrators use, if its host is a name other than `localhost`: the admin listener"
+        " refuses requests for unknown names.",
     )
     admin_idle_s: Whole = _whole(
         1800, 60, 86_400, "Seconds without use after which an administrator is signed out."
     )
     admin_sign_in_s: Whole = _whole(
-        43_200, 60, 2_678_400, "Seconds after which an administrator has to sign in again, used or not."
+        43_200, 60, 2_678_400, "Seconds after which an administrator has to sign in again in any case."
     )
     metrics_public: bool = Field(
         default=False,
@@ -225,12 +225,13 @@ class Settings(BaseModel):
         json_schema_extra={"default": "`false`", "allowed": "true or false"},
     )
     metrics_tenants_max: Whole = _whole(
-        200, 0, 10_000, "Tenants with metrics of their own, the oldest; those of all others are one."
+        200, 0, 10_000, "How many tenants, the oldest first, have their own metrics; all others share theirs."
     )
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = _other(
         (),
-        "IP addresses, and networks in which there is nothing but proxies; in a variable, apart by commas",
-        "Whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: name your proxies one by one.",
+        "IP addresses, and networks that contain only proxies; in a variable, separated by commas",
+        "The proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted; better name each by its"
+        " address.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe level that is logged."
@@ -249,8 +250,9 @@ class Settings(BaseModel):
         512,
         2,
         100_000,
-        "Passwords of clients that may wait to be hashed, half of them of clients that were good at their"
-        " address before. Where one address fills its half it gets 429, and who else finds no room gets 503.",
+        "How many passwords of clients may wait to be hashed; half of the places are for clients that"
+        " authenticated from their address before. An address that fills a half gets 429; others without a"
+        " place get 503.",
     )
     hash_memory_mib: Whole = _whole(19, 19, 1024, "Argon2id: memory of one hash, in MiB.")
     hash_time_cost: Whole = _whole(2, 2, 10, "Argon2id: passes over the memory.")
@@ -258,30 +260,38 @@ class Settings(BaseModel):
         43_200,
         0,
         86_400,
-        "Seconds without use after which a password that was right is hashed again; 0 is each time.",
+        "Seconds without use after which a verified password is hashed again; 0 hashes it each time.",
     )
-    remember_passwords_max: Whole = _whole(50_000, 1, 10_000_000, "Passwords remembered at once.")
+    remember_passwords_max: Whole = _whole(
+        50_000, 1, 10_000_000, "How many verified passwords are remembered."
+    )
     commit_process: Annotated[bool, AfterValidator(_commit_process)] = Field(
         default_factory=lambda: HANDS_OVER_SOCKETS and processors() > 1,
-        description="Commit in a process of its own: 1.4 times the grants a second, for 22 MB of memory.",
+        description="Commit in a separate process: 1.4 times the grants a second, for 22 MB of memory.",
         json_schema_extra={
-            "default": "true where there are two processors; not on Windows",
+            "default": "true with two or more processors, except on Windows",
             "allowed": "true or false",
         },
     )
-    batch_commands_max: Whole = _whole(256, 1, 10_000, "Commands that are committed together.")
+    batch_commands_max: Whole = _whole(256, 1, 10_000, "How many commands are committed together.")
     queue_commands_max: Whole = _whole(
-        4096, 1, 1_000_000, "Commands that may wait for a commit; one more is answered 503."
+        4096, 1, 1_000_000, "How many commands may wait for a commit; the next gets 503."
     )
-    connections_max: Whole = _whole(800, 1, 1_000_000, "Open connections; one more is answered 503.")
+    connections_max: Whole = _whole(
+        800,
+        1,
+        1_000_000,
+        "How many connections may be open; the next replaces an idle one of a busier address, or gets 503.",
+    )
     connections_per_source_max: Whole | None = Field(
         None,
         ge=1,
         le=1_000_000,
-        description="Open connections of one address, or of one /64 of IPv6; one more is answered 503. For a"
-        " host with many programs it may be more. Trusted proxies are not bound by it.",
+        description="How many connections one IPv4 address or IPv6 /64 may have open; the next replaces an"
+        " idle one of its own, or gets 503. Raise it for a host with many programs. It does not apply to"
+        " trusted proxies.",
         json_schema_extra={
-            "default": "a tenth of `connections_max`, 10 at least",
+            "default": "a tenth of `connections_max`, at least 10",
             "allowed": "1 to 1000000",
         },
     )
@@ -289,68 +299,72 @@ class Settings(BaseModel):
         256,
         0,
         100_000,
-        "Requests that may wait for a seat in the queue of a pool: half of `connections_max` at most, and of"
-        " one address as many as it may have connections. One more is answered at once.",
+        "How many requests may wait for a seat in the queue of a pool; at most half of `connections_max`, and"
+        " for each address as many as its connections. The next is answered at once.",
     )
     login_failures_per_client_max: Whole = _whole(
         100,
         1,
         1_000_000,
-        "Failed logins of one client in a minute, from each address at which it was good before, and from all"
-        " others together; after that they are answered 429.",
+        "How many failed authentications one client may have in a minute, from each address from which it"
+        " authenticated before, and from all other addresses together; then it gets 429.",
     )
     login_failures_per_source_max: Whole = _whole(
         60,
         1,
         1_000_000,
-        "Failed logins from one IPv4 address or IPv6 /64 in a minute, 4 times as many from a /56 and 16 times"
-        " from a /48; after that they are answered 429.",
+        "How many failed authentications one IPv4 address or IPv6 /64 may have in a minute, 4 times as many a"
+        " /56 and 16 times a /48; then it gets 429.",
     )
     journal_retention_days: Whole = _whole(
-        400, 1, 36_500, "Days for which the journal is kept, and what was in use by the minute."
+        400, 1, 36_500, "How many days Licet keeps the journal, and the usage of each minute."
     )
     usage_retention_days: Whole = _whole(
-        800, 1, 36_500, "Days for which usage is kept by the hour; never less than the journal."
+        800, 1, 36_500, "How many days Licet keeps the usage of each hour; at least as long as the journal."
     )
     webhook_http: bool = Field(
         default=False,
-        description="Send webhooks by plain http to other machines, too: who is on the way can read them.",
+        description="Also send webhooks to other machines by plain http, which anybody on the way can read.",
         json_schema_extra={"default": "`false`", "allowed": "true or false"},
     )
     webhook_private: bool = Field(
         default=False,
-        description="Send the webhooks that an owner of one tenant has set to private addresses and to this"
-        " machine, too: who sets one then learns what listens there.",
+        description="Also send webhooks set by an owner of one tenant to private addresses and this machine;"
+        " such an owner can then find out what listens there.",
         json_schema_extra={"default": "`false`", "allowed": "true or false"},
     )
     webhook_refused: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = Field(
         default_factory=lambda: METADATA,
-        description="Addresses to which no webhook is sent, whatever name resolves to them: the default ones"
-        " reveal the secrets of a machine in a cloud.",
+        description="Addresses to which no webhook is sent, whatever name resolves to them. At the default"
+        " addresses, a cloud gives a machine its secrets.",
         json_schema_extra={
             "default": f"`{' '.join(map(str, METADATA))}`",
-            "allowed": "IP addresses and networks like 10.0.0.0/8; in a variable, apart by commas",
+            "allowed": "IP addresses and networks like 10.0.0.0/8; in a variable, separated by commas",
         },
     )
     alert_mail_to: Annotated[tuple[str, ...], BeforeValidator(_mail_addresses)] = _other(
-        (), _MAIL_ADDRESSES, "The addresses that alerts are e-mailed to; without any, none is e-mailed."
+        (), _MAIL_ADDRESSES, "The addresses to which alerts are e-mailed; none: no e-mail is sent."
     )
     smtp_host: Annotated[str, AfterValidator(_host)] = _other(
-        "localhost", "an IP address or host name", "The mail server that takes the alerts."
+        "localhost", "an IP address or host name", "The mail server that receives the alerts."
     )
-    smtp_port: Whole = _whole(587, 1, 65_535, "Its port.")
+    smtp_port: Whole = _whole(587, 1, 65_535, "The mail server's port.")
     smtp_security: Literal["starttls", "tls", "none"] = Field(
-        "starttls", description="`none` is for a mail server on this machine: what is sent can be read."
+        "starttls", description="`none` sends unencrypted: only for a mail server on this machine."
     )
-    smtp_user: str | None = _other(None, "a text", "Who signs in to it; without it nobody does.")
+    smtp_user: str | None = _other(
+        None, "a text", "The user who signs in to the mail server; none: no sign-in."
+    )
     smtp_password_file: Annotated[Path | None, BeforeValidator(_path)] = _other(
-        None, "a path", "The file with the password of `smtp_user`; read each time when it is needed."
+        None, "a path", "The file with the password of `smtp_user`; read each time it is needed."
     )
     smtp_from: Annotated[str, AfterValidator(_mail_address)] = _other(
-        "licet@localhost", "an address like licet@example.com", "Who the alerts come from."
+        "licet@localhost", "an address like licet@example.com", "The sender of the e-mails."
     )
-    sweep_sessions_max: Whole = _whole(500, 1, 100_000, "Expired sessions cleared away in one commit.")
-    shutdown_grace_s: Whole = _whole(10, 0, 3600, "Seconds that open requests get when the server stops.")
+    sweep_sessions_max: Whole = _whole(500, 1, 100_000, "How many expired sessions one commit deletes.")
+    shutdown_grace_s: Whole = _whole(
+        10, 0, 3600, "Seconds within which open requests must finish when the server stops."
+    )
 
     def store_url(self) -> str | None:
         """The URL of the store, possibly with its password: never to be shown."""

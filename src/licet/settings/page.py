@@ -9,12 +9,12 @@ _PAGE = """# Settings
 
 <!-- Made by `python -m licet.settings.page`; edit src/licet/settings/model.py instead. -->
 
-A server reads its settings once, when it starts. An option of the command line wins over a variable of the
-environment, a variable over the file, and the file over the default. All mistakes are reported together,
-and `licet` ends with exit code 2.
+A server reads its settings once, when it starts. A command-line option takes precedence over an environment
+variable, a variable over the file, and the file over the default. If there are mistakes, `licet` reports all
+of them and ends with exit code 2.
 
-The file is the one that `--config` or `LICET_CONFIG` names, else `licet.toml` in the data directory, where
-it may be missing. The data directory is `--data`, `LICET_DATA` or `licet-data`.
+The file is the one that `--config` or `LICET_CONFIG` names, or else `licet.toml` in the data directory, if it
+exists. The data directory is `--data`, `LICET_DATA` or `licet-data`.
 
 ```toml
 # licet.toml
@@ -23,12 +23,12 @@ trusted_proxies = ["10.0.0.10", "10.0.0.11"]
 log_format = "json"
 ```
 
-A variable that is empty counts as not set. A key or variable that is not in this table is a mistake; the
-only other variables are `LICET_CONFIG` and `LICET_TENANT`, the tenant that the command line works on. (In
-Kubernetes a service called `licet` adds variables of its own: give it another name or set
+An empty variable counts as not set. A key or `LICET_` variable that is not in this table is a mistake; the
+only exceptions are `LICET_CONFIG` and `LICET_TENANT`, the tenant that the command line works on. (In
+Kubernetes a service called `licet` adds such variables: give it another name or set
 `enableServiceLinks: false`.)
 
-| key | variable | default | allowed | what it is |
+| key | variable | default | allowed | meaning |
 | --- | --- | --- | --- | --- |
 """
 

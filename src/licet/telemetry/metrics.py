@@ -90,18 +90,18 @@ class Family(NamedTuple):
 _POOL = ("tenant", "pool")
 FAMILIES: Final = (
     Family("licet_seats", "gauge", _POOL, "Seats of a pool that count now, without overdraft."),
-    Family("licet_seats_in_use", "gauge", _POOL, "Seats of a pool that are held now."),
+    Family("licet_seats_in_use", "gauge", _POOL, "Seats of a pool that are in use now."),
     Family(
         "licet_seats_on_hold",
         "gauge",
         _POOL,
-        "Seats in use on which no session lives: held for the last token that was issued with them.",
+        "Seats in use without an active session: on hold after the last token that was issued with them.",
     ),
     Family(
         "licet_seats_overuse",
         "gauge",
         _POOL,
-        "Seats in use beyond those that a pool has and its overdraft, since its seats were lowered.",
+        "Seats in use above the pool's seats and overdraft, because its seats were lowered.",
     ),
     Family("licet_seats_reserved", "gauge", _POOL, "Seats of a pool that are reserved, in use or idle."),
     Family("licet_seats_reserved_in_use", "gauge", _POOL, "Reserved seats of a pool that are in use."),
@@ -109,13 +109,13 @@ FAMILIES: Final = (
         "licet_seat_queue_places",
         "gauge",
         _POOL,
-        "Places that are taken in the queue of a pool that has one: of those who wait for a seat.",
+        "Clients or users that wait in the queue of a pool; only for pools with a queue.",
     ),
     Family(
         "licet_seats_signed",
         "gauge",
         _POOL,
-        "Seats that licences give a signed pool now, without overdraft; 0 where none counts.",
+        "Seats that licences give a signed pool now, without overdraft; 0 if no licence counts.",
     ),
     Family(
         "licet_seats_overdraft_in_use",
@@ -127,128 +127,128 @@ FAMILIES: Final = (
         "licet_licence_expiry_timestamp_seconds",
         "gauge",
         _POOL,
-        "When the licences of a signed pool expire, so that it has fewer seats, or in their grace the end of"
-        " that, in seconds since 1970; none where they do not end.",
+        "When a signed pool next loses seats because licences expire (within a grace, the end of the grace),"
+        " in seconds since 1970; absent if they do not expire.",
     ),
     Family(
         "licet_pool_expiry_timestamp_seconds",
         "gauge",
         _POOL,
-        "When a pool expires by its own setting, in seconds since 1970; none for one that does not.",
+        "When a pool expires by its own setting, in seconds since 1970; absent if it does not expire.",
     ),
     Family(
         "licet_sessions",
         "gauge",
         (*_POOL, "scope"),
-        "Sessions that live, by what they were granted; pool is empty where they need no seat.",
+        "Active sessions by granted scope; `pool` is empty if they need no seat.",
     ),
     Family("licet_tenants", "gauge", (), "Tenants in the store."),
     Family(
         "licet_tenants_named",
         "gauge",
         (),
-        "Tenants that have series of their own; all others are one, with the tenant (others).",
+        "Tenants with their own series; all others share those of the tenant (others).",
     ),
     Family("licet_store_up", "gauge", (), "Whether the store answered this scrape: 1 or 0."),
-    Family("licet_ready", "gauge", (), "Whether /health/ready says so: 1 or 0."),
+    Family("licet_ready", "gauge", (), "Whether /health/ready reports ready: 1 or 0."),
     Family("licet_grants_total", "counter", (), "Sessions begun."),
     Family("licet_refreshes_total", "counter", (), "Sessions renewed."),
-    Family("licet_denials_total", "counter", ("reason",), "Grants refused for want of a seat."),
+    Family("licet_denials_total", "counter", ("reason",), "Grants denied because there was no seat."),
     Family("licet_endings_total", "counter", ("reason",), "Sessions ended."),
     Family(
         "licet_seat_queue_left_total",
         "counter",
         ("served",),
-        "Places in queues of pools that were left, by whether a seat came: true or false.",
+        "Places in queues that ended, by whether the client got a seat: true or false.",
     ),
     Family(
         "licet_seat_queue_wait_seconds",
         "histogram",
         (),
-        "From taking a place in the queue of a pool to the seat, of those who got one.",
+        "Time in the queue of a pool, of clients that got a seat.",
     ),
     Family(
         "licet_authentication_failures_total",
         "counter",
         ("cause",),
-        "Authentications that failed: of clients, administrators and API keys.",
+        "Failed authentications of clients, administrators and API keys.",
     ),
-    Family("licet_http_requests_total", "counter", ("endpoint", "status"), "Requests that were answered."),
+    Family("licet_http_requests_total", "counter", ("endpoint", "status"), "Answered requests."),
     Family(
         "licet_http_request_duration_seconds",
         "histogram",
         ("endpoint",),
-        "From a request's head to the end of its answer, without a wait in line for a seat.",
+        "Time from a request's head to the end of its answer, without a wait in line for a seat.",
     ),
     Family("licet_commit_batch_commands", "histogram", (), "Commands that were committed together."),
     Family(
         "licet_commit_duration_seconds",
         "histogram",
         (),
-        "What a batch took, from loading to COMMIT.",
+        "Duration of a batch, from loading to COMMIT.",
     ),
     Family(
         "licet_password_hash_duration_seconds",
         "histogram",
         (),
-        "What a check of a password took, without the wait for it.",
+        "Duration of a password check, without its wait in the queue.",
     ),
     Family(
         "licet_queue_length",
         "gauge",
         ("queue",),
-        "What waits for this node or is under way: commands to commit, sessions to read, passwords to hash.",
+        "Commands to commit, sessions to read and passwords to hash, waiting or in progress on this node.",
     ),
     Family(
         "licet_queue_limit",
         "gauge",
         ("queue",),
-        "How long such a queue of this node may be; what is more gets 503.",
+        "The limit of such a queue of this node; further requests get 503.",
     ),
     Family(
         "licet_long_polls",
         "gauge",
         (),
-        "Requests that wait on this node for a seat (`Prefer: wait`): their answers are put off.",
+        "Requests that wait on this node for a seat (`Prefer: wait`).",
     ),
     Family(
         "licet_long_poll_duration_seconds",
         "histogram",
         ("served",),
-        "How long such a request waited on this node, by whether a seat came: true or false.",
+        "How long such a request waited on this node, by whether it got a seat: true or false.",
     ),
     Family(
         "licet_long_poll_reads_total",
         "counter",
         (),
-        "How often the store was read for such requests: once a second, for all of them.",
+        "Reads of the store for such requests: one a second for all of them.",
     ),
     Family(
         "licet_commit_process_restarts_total",
         "counter",
         (),
-        "How often the committing process ended by itself and was to be started again.",
+        "How often the committing process ended unexpectedly and was restarted.",
     ),
     Family(
         "licet_store_collisions_total",
         "counter",
         ("kind",),
-        "Transactions that the database took back because of another one, by its name for that.",
+        "Transactions that the database rolled back because of a concurrent one, by the name of its error.",
     ),
     Family(
         "licet_certificate_expiry_timestamp_seconds",
         "gauge",
         (),
-        "When the certificate of this server expires, in seconds since 1970; none without one.",
+        "When the certificate of this server expires, in seconds since 1970; absent without a certificate.",
     ),
-    Family("licet_build_info", "info", ("version", "python", "store"), "What runs here; always 1."),
+    Family("licet_build_info", "info", ("version", "python", "store"), "The running software; always 1."),
 )
 
 
 class Metrics:
     """Makes pages of metrics. Use it from one event loop; `commit_pid` is the committing process, if any.
 
-    `is_public` is whether anybody may see them who reaches the admin listener.
+    If `is_public`, anybody who can reach the admin listener may read the metrics.
     """
 
     def __init__(
@@ -439,44 +439,44 @@ _PAGE = f"""# Metrics
 
 <!-- Made by `python -m licet.telemetry.metrics`; edit src/licet/telemetry/metrics.py instead. -->
 
-`GET /metrics` on the admin listener, in the text format of Prometheus or, when it is accepted, as
-OpenMetrics. [Watch Licet with Prometheus and Grafana](../how-to/watch-with-prometheus.md) sets it up. A
-scraper sends an API key as Bearer token, of role `viewer` or more and for all tenants; with
-`metrics_public = true` it needs none. While the store does not answer, a key that was valid before is
-accepted.
+`GET /metrics` on the admin listener returns the metrics in the text format of Prometheus or, if the request
+accepts it, as OpenMetrics. To set it up, see [Watch Licet with Prometheus and
+Grafana](../how-to/watch-with-prometheus.md). The scraper sends an API key as Bearer token, with the role
+`viewer` or more for all tenants; with `metrics_public = true` it needs none. While the store does not
+answer, a key that was valid before is accepted.
 
 Values that are read at a scrape (`licet_seats`, `licet_sessions` and others) describe the whole store, and
-are the same on every node. Counters (`..._total`) and histograms are of one node since it started, without
-the command line on the same machine. If the store does not answer within {READ_WITHIN_S:.0f} s, the values of
-the first kind are missing, and `licet_store_up` is 0.
+are the same on every node. Counters (`..._total`) and histograms describe one node since it started, and do
+not include the command line on the same machine. If the store does not answer within {READ_WITHIN_S:.0f} s,
+the values of the whole store are missing, and `licet_store_up` is 0.
 
-**How many series.** The oldest `metrics_tenants_max` tenants (200) have series of their own; all others
-are one tenant `{OTHERS}` with one pool, and `licet_tenants_named` says how many are named. A tenant
-with one pool and two scopes makes six series, with a signed pool nine. Of a pool the {SCOPES_MAX} scopes
-with the most sessions are named. No label has a client, a user or an address, nor anything else that a
-client sends.
+**Number of series.** The oldest `metrics_tenants_max` tenants (200) have their own series; all others
+count as one tenant `{OTHERS}` with one pool. `licet_tenants_named` is the number of tenants with their own
+series. A tenant with two scopes and one pool without options has six series, with a signed pool nine. In
+each pool the {SCOPES_MAX} scopes with the most sessions have their own series. No label contains a client, a
+user, an address, or anything else that a client sends.
 
-**What it costs.** A request pays half a microsecond; everything else is done at the scrape, in a
-thread. The scrape counts sessions, which takes SQLite some 0.6 s of a processor for a million of them.
+**Cost.** Each request costs half a microsecond; all other work is done at the scrape, in a thread. The
+scrape counts sessions, which takes SQLite some 0.6 s of processor time for a million sessions.
 
-| metric | type | labels | what it is |
+| metric | type | labels | meaning |
 | --- | --- | --- | --- |
 """
 
 _PROCESSES = f"""
 `endpoint` is `token`, `logoff`, `revoke`, `introspect`, `licences`, `verify`, `jwks`, `metadata`,
-`health`, or `{OTHER}` for anything else, also for what was refused before it was a whole request. `queue`
-is `commit`, `read` or `hash`.
-The queue of a pool, in which clients stand in line for a seat, is another: `licet_seat_queue_...`, and
-`licet_long_poll...` for requests that wait with it.
+`health`, or `{OTHER}` for anything else, including incomplete requests that were refused. `queue` is
+`commit`, `read` or `hash`. It is not the queue of a pool, in which clients wait for a seat: see
+`licet_seat_queue_...`, and `licet_long_poll...` for requests that wait with their clients.
+
 Buckets of durations end at {", ".join(f"{bound:g}" for bound in SECONDS)} seconds, those of long polls at
 {", ".join(f"{bound:g}" for bound in POLLED)}, those of waits for a seat at
 {", ".join(map(str, WAITED_S))}; those of a batch at
 {", ".join(map(str, COMMANDS))} commands.
 
-The process that speaks HTTP has `process_cpu_seconds_total`, `process_resident_memory_bytes`,
+The server process has `process_cpu_seconds_total`, `process_resident_memory_bytes`,
 `process_virtual_memory_bytes`, `process_start_time_seconds`, `process_open_fds` and `process_max_fds`;
-the one that commits has the same with `{COMMITTER}_` before them. Both exist on Linux only.
+the committing process has the same with the prefix `{COMMITTER}_`. Both exist on Linux only.
 """
 
 
