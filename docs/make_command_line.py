@@ -21,31 +21,30 @@ _HEAD = """# Command line
 
 <!-- Made by `python docs/make_command_line.py`; edit src/licet/cli instead. -->
 
-`licet --help` shows the verbs, `licet VERB --help` what each takes.
+`licet --help` lists the verbs, `licet VERB --help` the arguments and options of one.
 
-Most verbs work on a data directory: that of `--data`, of `LICET_DATA`, or `licet-data` where the command
-runs. They open the store themselves, so a server need not run; one that does sees a change within a second.
-Verbs about one tenant take it from `--tenant` or `LICET_TENANT`; the only tenant needs no name.
-`licet token` is a client: it talks to a server over HTTP and opens no store. `licet vendor` is for who sells
-licences, and works on files alone.
+Most verbs work on a data directory: that of `--data`, of `LICET_DATA`, or `licet-data` in the current
+directory. They open the store themselves and need no server; a running server sees a change within a second.
+Verbs about one tenant take its name from `--tenant` or `LICET_TENANT`; the only tenant needs no name.
+`licet token` is a client: it calls a server over HTTP and opens no store. `licet vendor` is for vendors, and
+works on files only.
 
 On a terminal a list is a table with times like `in 12 min`; piped, it has full values, and times in ISO 8601,
-UTC. `--json` has all there is. A list goes to standard output; what is only said about it goes to standard
-error.
+UTC. `--json` prints all fields. A list goes to standard output, remarks about it to standard error.
 
 A password, secret or passphrase comes from a prompt, or from standard input with `--password-stdin`,
 `--secret-stdin` or `--passphrase-stdin`, never from an argument. A verb that removes something, or ends
-sessions, says how many and whose, and asks first; where nobody can be asked, say `--yes`.
+sessions, says how many and whose, and asks first; without a terminal, use `--yes`.
 
-`licet --install-completion` has your shell [complete](../how-to/complete-names-in-a-shell.md) verbs, options,
-and the names of tenants, pools, scopes, users and clients.
+`licet --install-completion` makes your shell [complete](../how-to/complete-names-in-a-shell.md) verbs,
+options, and the names of tenants, pools, scopes, users and clients.
 
-| exit code | means |
+| exit code | meaning |
 | --- | --- |
 | 0 | done |
 | 1 | refused, or not found |
-| 2 | wrong use: an option, a name or a setting that may not be |
-| 3 | the store, or for `licet token` the server, is out of reach |
+| 2 | wrong use: an invalid option, name or setting |
+| 3 | the store, or for `licet token` the server, cannot be reached |
 
 | verb | what it does |
 | --- | --- |

@@ -86,7 +86,7 @@ def test_a_help_is_laid_out_by_the_width_of_the_terminal(monkeypatch: pytest.Mon
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
     shown = run("session", "end", "--help").stdout
     assert re.search(
-        r"\n the store, use --all --after-restore before the server starts; also after a *\n", shown
+        r"\n --after-restore after you restore a copy of the store, before the server *\n", shown
     )
     assert "N [1 to 3,660]" in run("usage", "--help").stdout
 

@@ -30,13 +30,13 @@ class Verb(NamedTuple):
 
 _PANELS = {
     "Run": (
-        Verb("demo", "run.demo", "demo", "Run a throw-away server with a tenant, clients and 5 seats."),
+        Verb("demo", "run.demo", "demo", "Run a temporary server with a tenant, clients and 5 seats."),
         Verb("init", "run.init", "init", "Make a data directory, and its first tenant."),
         Verb("serve", "run.serve", "serve", "Run the server."),
         Verb("migrate", "run.migrate", "migrate", "Bring the tables of a store to this version."),
         Verb("backup", "run.backup", "backup", "Copy the store into a file, while servers run."),
-        Verb("restore", "run.restore", "restore", "Put such a copy in the place of the store."),
-        Verb("check", "run.check", "check", "Find what is wrong with a set-up."),
+        Verb("restore", "run.restore", "restore", "Replace the store with such a copy."),
+        Verb("check", "run.check", "check", "Find mistakes in a set-up."),
     ),
     "Look": (
         Verb("seats", "look.seats", "seats", "Who holds which seat, since when and until when."),
@@ -44,13 +44,13 @@ _PANELS = {
         Verb("top", "look.top", "top", "The same, live; ends sessions."),
         Verb("usage", "look.usage_verbs", "app", "Peaks, denials, seat-hours; true-up, idle seats."),
         Verb("journal", "look.journal", "journal", "What happened, and who did what."),
-        Verb("alerts", "look.alerts", "alerts", "What is raised now: pools that are nearly full."),
+        Verb("alerts", "look.alerts", "alerts", "Alerts that are raised now, such as of nearly full pools."),
         Verb("session", "look.session", "app", "List sessions, and end them."),
-        Verb("token", "look.token", "token", "Get a token as a client would."),
+        Verb("token", "look.token", "token", "Get a token like a client."),
     ),
     "Set up": (
         Verb("tenant", "set_up.tenant", "app", "Customer databases."),
-        Verb("pool", "set_up.pool", "app", "Counted licences, and how many seats they have."),
+        Verb("pool", "set_up.pool", "app", "Pools of seats, and how many seats they have."),
         Verb("scope", "set_up.scope", "app", "What a token may do, and which pool its seat comes from."),
         Verb("user", "set_up.user", "app", "Persons and services, and their passwords."),
         Verb("client", "set_up.client", "app", "OAuth clients, their secrets and public keys."),
@@ -59,7 +59,7 @@ _PANELS = {
         Verb("trust", "set_up.licence", "trust_app", "Vendors whose licences count here."),
         Verb("licence", "set_up.licence", "app", "Licences that vendors have signed: check, install, list."),
         Verb("admin", "set_up.admin", "app", "Who may sign in at the dashboard, and API keys of programs."),
-        Verb("webhook", "set_up.webhook", "app", "Where alerts are sent, and what became of them."),
+        Verb("webhook", "set_up.webhook", "app", "Where alerts are sent, and whether they arrived."),
         Verb("key", "set_up.key", "app", "The keys that sign tokens."),
         Verb("apply", "set_up.setup_file", "apply", "Make the store match a declarative TOML file."),
         Verb("export", "set_up.setup_file", "export", "Write the set-up as such a file, without secrets."),
@@ -67,7 +67,7 @@ _PANELS = {
             "import-options",
             "set_up.options_file",
             "import_options",
-            "Take over an options file of FlexNet or RLM.",
+            "Convert an options file of FlexNet or RLM.",
         ),
     ),
     "Sell": (

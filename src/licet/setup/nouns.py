@@ -83,7 +83,7 @@ TENANT = Noun(
             is_always_written=True,
             is_own=True,
             label="Default scope",
-            help="What a grant gets that asks for no scope.",
+            help="The scope of a grant that requests none.",
         ),
         Setting(
             field="no_seat_status",
@@ -105,7 +105,7 @@ TENANT = Noun(
             field="strict_assertions",
             kind=Flag(),
             off="lax-assertions",
-            off_help="An assertion may name the endpoint as its audience, and RS256 is taken.",
+            off_help="An assertion may name the endpoint as its audience, and RS256 is accepted.",
             is_own=True,
             label="Strict assertions",
             help="An assertion names the issuer alone as its audience, and RS256 is refused.",
@@ -116,7 +116,7 @@ TENANT = Noun(
             field="time_zone",
             kind=TimeZone(),
             label="Time zone",
-            help="In which dates that name none are meant, like Australia/Sydney.",
+            help="The time zone of dates without one, like Australia/Sydney.",
             page_help="In which dates without a zone are meant, like the day on which a licence ends:"
             " Australia/Sydney, or UTC. Another zone moves no end that is set.",
         ),
@@ -124,9 +124,9 @@ TENANT = Noun(
             field="licence_required",
             kind=Flag(),
             off="licence-optional",
-            off_help="A pool in no licence gives the seats that are set.",
+            off_help="A pool without a licence gives the seats that you set.",
             label="Licence required",
-            help="A pool in no licence gives no seat.",
+            help="A pool without a licence gives no seats.",
             page_help="A pool that no vendor has signed a licence for gives no seat: a grant is denied with"
             " licence_missing.",
         ),
@@ -172,7 +172,7 @@ POOL = Noun(
             field="hold_s",
             kind=Duration(0, HOLD_S_MAX),
             label="A seat is held for",
-            help="How long a seat stays its holder's after the last token issued with it.",
+            help="How long a seat is on hold for its holder after the last token issued with it.",
             page_help="After the last token issued with it, however it ended: 60s, 20m, at most 24h; 0 is not"
             " at all. Meanwhile it is in use, and its holder may take it again. Where an API does not ask"
             " about each request, a hold keeps clients from taking turns on a seat.",
@@ -180,7 +180,7 @@ POOL = Noun(
         Setting(
             field="overdraft",
             kind=Limit(0, SEATS_MAX),
-            help="How many seats of the overdraft that is signed may be used.",
+            help="How many seats of the signed overdraft may be used.",
             page_help="How many seats above those that were bought may be in use, of as many as the licence"
             " allows; empty is all of them.",
         ),
@@ -224,14 +224,14 @@ POOL = Noun(
             off_help="No seat is reserved.",
             is_own=True,
             label="Reserved seats",
-            help="How many seats nobody else gets, also when they are idle.",
+            help="How many seats nobody else gets, even while they are idle.",
             page_help="Seats that nobody else gets, also when they are idle: 2:group:sales, one a line.",
         ),
         Setting(
             field="max",
             kind=Shares(),
             off="no-max",
-            off_help="Nobody has a limit of their own.",
+            off_help="Nobody has an individual limit.",
             is_own=True,
             label="Seats at most",
             help="How many seats somebody has at most.",
@@ -346,9 +346,9 @@ USER = Noun(
             field="cost_centre",
             kind=OptionalLine(COST_CENTRE_CHARS_MAX),
             off="no-cost-centre",
-            off_help="Nobody in particular pays for its seats.",
+            off_help="No cost centre.",
             label="Cost centre",
-            help="Who pays for its seats, for reports by cost centre.",
+            help="The cost centre that pays for its seats, for reports.",
             page_help="Who pays for its seats: reports can be split by it. Empty is nobody in particular.",
         ),
     ),
@@ -362,7 +362,7 @@ CLIENT = Noun(
         Setting(
             field="user",
             kind=Reference("user"),
-            help="The user it stands for, by initials.",
+            help="The user for whom it acts, by initials.",
             page_help="The initials of whom it stands for. With another user its sessions end.",
         ),
         Setting(
@@ -399,9 +399,9 @@ CLIENT = Noun(
             field="introspects",
             kind=Flag(),
             off="no-introspection",
-            off_help="It may not ask about tokens.",
+            off_help="It may not introspect tokens.",
             label="It is an API, and may ask about tokens",
-            help="It may ask about tokens: an API.",
+            help="It may introspect tokens: an API.",
             page_help="It may use the introspection endpoint.",
         ),
         Setting(

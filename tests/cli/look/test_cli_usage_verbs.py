@@ -76,7 +76,7 @@ def test_a_report_that_has_an_end_alone_asks_for_its_beginning(site: Site, verb:
     refused = run("usage", verb, "--data", str(site.data), "--until", "2026-11-01", exit_code=2)
     assert refused.stderr == "licet: --until needs --from\n"
     words = run("usage", verb, "--help").stdout.replace("│", " ").split()
-    assert "The last N days, with today: 31." in " ".join(words)
+    assert "The last N days, including today: 31." in " ".join(words)
 
 
 def test_what_if_has_what_was_recorded_its_replay_and_the_other_set_up(site: Site) -> None:

@@ -97,7 +97,7 @@ Hold = Annotated[
         ge=0,
         le=HOLD_S_MAX,
         examples=[60],
-        description="How long a seat stays its holder's after the last token issued with it, in seconds.",
+        description="How long a seat is on hold for its holder after its last token, in seconds.",
     ),
 ]
 PoolSeats = Annotated[
@@ -106,7 +106,7 @@ PoolSeats = Annotated[
 ]
 Overdraft = Annotated[
     Seats | None,
-    Field(description="How much of the overdraft that is signed may be used. null is all of it."),
+    Field(description="How much of the signed overdraft may be used. null is all of it."),
 ]
 TenantName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["Branch_2"])]
 PoolName = Annotated[str, StringConstraints(pattern=_NAME), Field(examples=["mobile"])]

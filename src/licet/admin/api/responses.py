@@ -122,14 +122,14 @@ class Pool(Shape, frozen=True, kw_only=True):
     hold_s: Annotated[
         int,
         about(
-            "How long a seat stays its holder's after the last token issued with it, in seconds, as"
+            "How long a seat is on hold for its holder after the last token issued with it, in seconds, as"
             " the pool says.",
             60,
         ),
     ]
     overdraft: Annotated[
         int | None,
-        about("How much of the overdraft that is signed may be used; null is all of it.", None),
+        about("How much of the signed overdraft may be used; null is all of it.", None),
     ]
     exclude: Annotated[tuple[str, ...], about("Who gets no seat.", ["user:TC"])]
     include: Annotated[tuple[str, ...], about("Who alone gets a seat; empty is everybody.", ["group:staff"])]

@@ -20,7 +20,7 @@ class LicencePool:
     overdraft: int
     # Which scopes may draw on it.
     scopes: tuple[str, ...]
-    # How long a seat stays its holder's after the last token.
+    # How long a seat is on hold for its holder after the last token.
     hold_s: int
     # No access token lives longer.
     access_ttl_max_s: int

@@ -57,10 +57,10 @@ class Pool:
     # What alerts are raised at: percentages of seats in use, `denied`, `expires`, and `shared:5`,
     # a seat that is used from 5 addresses or more in a day.
     alerts: tuple[str, ...]
-    # How long a seat stays its holder's after the last token issued with it, in seconds, as the
-    # pool says.
+    # How long a seat is on hold for its holder after the last token issued with it, in seconds,
+    # as the pool says.
     hold_s: int
-    # How much of the overdraft that is signed may be used; null is all of it.
+    # How much of the signed overdraft may be used; null is all of it.
     overdraft: int | None
     # Who gets no seat.
     exclude: tuple[str, ...]

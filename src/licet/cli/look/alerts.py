@@ -32,10 +32,11 @@ _HEADINGS = {
 
 
 def alerts(*, tenant: OfTenant = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Show which pools have reached a threshold, where grants are denied, queues full, and licences end.
+    """Show which pools have reached a threshold, deny grants, have a full queue, or lose a licence.
 
-    An alert of a percentage stays until for 10 minutes the use was more than 5 points below it, so that a
-    busy hour is one alert. A server checks every few seconds. Where alerts are sent: [bold]licet webhook[/].
+    An alert about a percentage ends when use was more than 5 points below it for 10 minutes, so that a busy
+    hour is one alert. A server checks every few seconds. To choose where alerts are sent:
+    [bold]licet webhook[/].
 
     Example: [bold]licet alerts[/]
     """

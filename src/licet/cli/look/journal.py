@@ -66,7 +66,9 @@ Licence = Annotated[
 ]
 Reason = Annotated[
     str | None,
-    typer.Option("--reason", metavar="REASON", help="For this reason: all_in_use, logoff, wrong_secret, ..."),
+    typer.Option(
+        "--reason", metavar="REASON", help="With this reason: all_in_use, logoff, wrong_secret, ..."
+    ),
 ]
 RequestId = Annotated[
     str | None,
@@ -74,7 +76,8 @@ RequestId = Annotated[
 ]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=4000, metavar="N", help="Of the last N days.")]
 Lines = Annotated[
-    int, typer.Option("--lines", "-n", min=1, max=LINES_MAX, metavar="N", help="At most so many lines.")
+    int,
+    typer.Option("--lines", "-n", min=1, max=LINES_MAX, metavar="N", help="At most this number of lines."),
 ]
 
 
@@ -96,8 +99,8 @@ def journal(
 ) -> None:
     """What happened: grants, denials, endings, failures, and what administrators did; the newest first.
 
-    Equal entries of a client within a minute are one line. Who changed the set-up: [bold]--only event[/].
-    Whose authentication failed, and why: [bold]--only failed[/].
+    Identical entries of a client within a minute are one line. [bold]--only event[/] shows who changed the
+    set-up, [bold]--only failed[/] which authentications failed, and why.
 
     Example: [bold]licet journal --only denied --days 1[/]
     """

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from licet.reports.live import LiveSession
     from licet.setup.end_sessions import SessionsEnded
 
-app = Noun("Sessions: who is in, since when, and ending it.")
+app = Noun("Sessions: list them, show one, and end them.")
 
-Sid = Annotated[str, typer.Argument(metavar="SID", help="The id of the session, or the beginning of it.")]
+Sid = Annotated[str, typer.Argument(metavar="SID", help="The id of the session, or its beginning.")]
 OfClient = Annotated[
     str | None,
     typer.Option(
@@ -90,7 +90,7 @@ def show(sid: Sid, *, tenant: TenantName = None, data: Data = None, as_json: AsJ
 CoolDown = Annotated[
     str | None,
     typer.Option(
-        "--cool-down", metavar="TIME", help="Suspend their clients for so long: 5m, 1h, at most 24h."
+        "--cool-down", metavar="TIME", help="Suspend their clients for this time: 5m, 1h, at most 24h."
     ),
 ]
 AfterRestore = Annotated[
@@ -106,7 +106,7 @@ AfterRestore = Annotated[
 def end(
     context: typer.Context,
     sid: Annotated[
-        str | None, typer.Argument(metavar="SID", help="The id of the session, or the beginning of it.")
+        str | None, typer.Argument(metavar="SID", help="The id of the session, or its beginning.")
     ] = None,
     *,
     client: OfClient = None,
@@ -123,8 +123,8 @@ def end(
 ) -> None:
     """End one session, those of a client or user, or all: their tokens stop working at once.
 
-    Without --cool-down a client may come back at once. After restoring a copy of the store, use
-    --all --after-restore before the server starts; also after a fail-over that may have lost commits.
+    Without --cool-down a client can get a new session at once. Use --all --after-restore after you restore a
+    copy of the store, before the server starts, and after a fail-over that may have lost commits.
 
     Example: [bold]licet session end --client TestClientId --reason "It hangs" --cool-down 5m[/]
     """

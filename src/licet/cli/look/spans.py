@@ -16,7 +16,7 @@ DAYS_MAX = 3660  # ten years: more is not useful
 
 def _days(usual: str) -> Any:
     return typer.Option(
-        "--days", min=1, max=DAYS_MAX, metavar="N", help=f"The last N days, with today: {usual}."
+        "--days", min=1, max=DAYS_MAX, metavar="N", help=f"The last N days, including today: {usual}."
     )
 
 
@@ -24,9 +24,9 @@ Days = Annotated[int | None, _days(f"{DAYS}, or {DAYS_OF_REPORT} for costs")]
 DaysOfReport = Annotated[int | None, _days(f"{DAYS_OF_REPORT}")]
 From = Annotated[
     str | None,
-    typer.Option("--from", metavar="TIME", help="When it begins, such as 2026-06-01 or 2026-06-01T08:00."),
+    typer.Option("--from", metavar="TIME", help="The beginning, such as 2026-06-01 or 2026-06-01T08:00."),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="When it ends; by default now.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="The end; by default now.")]
 
 
 def only_of_a_verb(ctx: typer.Context) -> bool:

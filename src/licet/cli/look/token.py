@@ -1,4 +1,4 @@
-"""Runs `licet token`: gets a token as a client would, over HTTP, and explains the answer.
+"""Runs `licet token`: gets a token like a client, over HTTP, and explains the answer.
 
 It is only a client: it opens no store, and knows only the answers of the server.
 A client secret comes from a prompt or standard input, never from an argument.
@@ -86,7 +86,7 @@ BodyCredentials = Annotated[
     bool, typer.Option("--body-credentials", help="Send the credentials in the body, not in the header.")
 ]
 Queue = Annotated[
-    bool, typer.Option("--queue", help="Stand in line where no seat is free, if the pool has a queue.")
+    bool, typer.Option("--queue", help="Stand in line if no seat is free and the pool has a queue.")
 ]
 Wait = Annotated[
     int | None,
@@ -95,11 +95,11 @@ Wait = Annotated[
         metavar="SECONDS",
         min=1,
         max=WAIT_S_MAX,
-        help=f"Wait in line for so long, {WAIT_S_MAX} seconds at most; implies --queue.",
+        help=f"Wait in line for this time, at most {WAIT_S_MAX} seconds; implies --queue.",
     ),
 ]
 Introspect = Annotated[
-    bool, typer.Option("--introspect", help="Also introspect the token; the client must be allowed to.")
+    bool, typer.Option("--introspect", help="Also introspect the token, if the client is allowed to.")
 ]
 Logoff = Annotated[bool, typer.Option("--logoff", help="Log off at the end, which frees the seat.")]
 
@@ -117,7 +117,7 @@ def token(
     logoff: Logoff = False,
     as_json: AsJson = False,
 ) -> None:
-    """Get a token as a client would, and show it.
+    """Get a token like a client, and show it.
 
     Without --logoff its session stays active and keeps its seat.
 

@@ -35,7 +35,7 @@ def top(*, tenant: TenantName = None, data: Data = None) -> None:
     """Who holds which seat, live: as [bold]licet seats[/], refreshed each second.
 
     Keys choose a tenant and a pool, filter, sort, and end the selected session; `?` lists them, `q` or Ctrl-C
-    ends it. Without a terminal, or on a dumb one, it is printed once.
+    quits. Without a terminal, or on a dumb one, the list is printed once.
 
     Example: [bold]licet top --tenant Jim_Test[/]
     """

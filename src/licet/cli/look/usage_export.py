@@ -27,7 +27,7 @@ def export(
         LogFormat, typer.Option("--format", help="RLM's detailed report log, CSV, or JSON.")
     ] = LogFormat.RLM,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is the output.")
+        str, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - is standard output.")
     ] = "-",
     days: DaysOfReport = None,
     from_: From = None,
@@ -35,10 +35,10 @@ def export(
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
-    """Write who got a seat, gave it back or was denied, for tools that read RLM's report log.
+    """Write who got a seat, freed it or was denied, for tools that read RLM's report log.
 
-    OUT is a session, IN its end, DENY a denial, of which the last one of a true denial has last_attempt 1.
-    Times are in UTC. Without a span it is that of the last 31 days.
+    OUT is a session, IN its end, DENY a denial; the last DENY of a true denial has last_attempt 1. Times are
+    in UTC. The default span is the last 31 days.
 
     Example: [bold]licet usage export --format rlm --output june.log --from 2026-06-01 --until 2026-07-01[/]
     """

@@ -62,9 +62,9 @@ def true_up(
 ) -> None:
     """What each pool used above its seats, day by day: for a true-up with the vendor.
 
-    Overdraft is what is in use above the seats that are signed, or set. Overdraft hours count each seat above
-    them for as long as it was in use. True denials are those who wanted a seat and got none. Without a span
-    it is that of the last 31 days.
+    Overdraft is the use above the seats that are signed, or set. Overdraft hours add up how long each seat
+    above them was in use. True denials are the clients that wanted a seat and got none. The default span is
+    the last 31 days.
 
     Example: [bold]licet usage true-up --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
@@ -140,9 +140,9 @@ def harvest(
 ) -> None:
     """Which seats could be harvested: held idle, never logged off, or never used.
 
-    A seat is idle from its last use until it comes back. A client that never logs off keeps its seat until
-    its session expires. Replays of the journal find the fewest seats, and the longest session-ttl, with which
-    nobody would have been turned away. Without a span it is that of the last 31 days.
+    A seat is idle from its last use until it is free. A client that never logs off keeps its seat until its
+    session expires. Replays of the journal find the fewest seats, and the longest session-ttl, with which
+    nobody would have been denied. The default span is the last 31 days.
 
     Example: [bold]licet usage harvest --days 90[/]
     """

@@ -27,11 +27,15 @@ def statement(
     after: Annotated[
         Path | None,
         typer.Option(
-            "--after", metavar="FILE", readable=False, help="The statement before it, where none is kept."
+            "--after",
+            metavar="FILE",
+            readable=False,
+            help="The previous statement, if it is not in the store.",
         ),
     ] = None,
     number: Annotated[
-        int | None, typer.Option("--number", metavar="N", min=1, help="Write this one again, as it is kept.")
+        int | None,
+        typer.Option("--number", metavar="N", min=1, help="Write this statement again, as it is stored."),
     ] = None,
     from_: Annotated[
         str | None,
@@ -41,17 +45,16 @@ def statement(
         str | None, typer.Option("--until", metavar="DAY", help="The day after the last; by default today.")
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is the output.")
+        str, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - is standard output.")
     ] = "-",
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
-    """State the use of whole days for a vendor: seats, peaks, overdraft and true denials, without names.
+    """Report the use of whole days to a vendor: seats, peaks, overdraft and true denials, without names.
 
-    It is signed by the key that signs the tenant's JWTs, which is in its key set. Each statement has the
-    number, and the hash, of the one before, so that the vendor sees one that is missing. Days are those of
-    UTC. Statements are kept in the store, and the next one follows the last; a chain that began in files
-    goes on with --after.
+    The key that signs the tenant's JWTs signs it. Each statement has a number, and the hash of the one
+    before, so that the vendor sees if one is missing. Days are UTC. The store keeps the statements, and each
+    begins where the last one ended; --after continues a chain whose last statement is only in a file.
 
     Example: [bold]licet usage statement --until 2026-07-01 --output june.statement[/]
     """

@@ -45,18 +45,18 @@ PoolName = Annotated[
     ),
 ]
 Seats = Annotated[
-    int | None, typer.Option("--seats", metavar="N", min=0, max=SEATS_MAX, help="With so many seats.")
+    int | None, typer.Option("--seats", metavar="N", min=0, max=SEATS_MAX, help="With this number of seats.")
 ]
 Overdraft = Annotated[
     int | None,
-    typer.Option("--overdraft", metavar="N", min=0, max=SEATS_MAX, help="With so many above the seats."),
+    typer.Option("--overdraft", metavar="N", min=0, max=SEATS_MAX, help="With this number above the seats."),
 ]
 Hold = Annotated[
     str | None, typer.Option("--hold", metavar="DURATION", help="With this hold, like 60s; 0 for none.")
 ]
 SessionTtl = Annotated[
     str | None,
-    typer.Option("--session-ttl", metavar="DURATION", help="With sessions that live so long, like 10m."),
+    typer.Option("--session-ttl", metavar="DURATION", help="With this life of sessions, like 10m."),
 ]
 CountedFor = Annotated[Duplicates | None, typer.Option("--duplicates", help="With seats counted for these.")]
 
@@ -80,11 +80,11 @@ def what_if(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What would have been with other seats, overdraft, hold, session life or options.
+    """What would have happened with other seats, overdraft, hold, session life or options.
 
-    The ledger that gives seats replays what the journal recorded, in memory. Today's set-up is replayed too,
-    and the last line says how far that misses what was recorded: so far you can trust the answer. Where no
-    seat was recorded, there is nothing to check against. Without a span it is that of the last 31 days.
+    The ledger that gives seats replays the journal in memory. It also replays today's set-up, and the last
+    line says how far the result differs from the journal: the answer is as accurate as that. If the journal
+    has no seat, nothing can be compared. The default span is the last 31 days.
 
     Example: [bold]licet usage what-if --pool full --seats 20 --overdraft 2 --days 30[/]
     """

@@ -37,7 +37,10 @@ ScopeNames = Annotated[
 
 Rules = Annotated[
     bool,
-    typer.Option("--rules", help="Show instead the rules of pools that apply to it, whoever has seats now."),
+    typer.Option(
+        "--rules",
+        help="Show instead which rules of pools apply to the client, regardless of the present seats.",
+    ),
 ]
 
 
@@ -52,8 +55,8 @@ def why(
 ) -> None:
     """Why a client would get a seat now, or not: rule by rule, without asking for one.
 
-    Exit code 1 when it would be denied. Nothing is taken, and nothing is in the journal. With --rules it says
-    which rules there are for this client, its user and its groups in each pool of its scopes.
+    Exit code 1 if it would be denied. No seat is taken, and nothing is written to the journal. --rules lists
+    the rules for this client, its user and its groups in each pool of its scopes.
 
     Example: [bold]licet why TestClientId[/]
     """

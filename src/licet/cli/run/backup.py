@@ -29,13 +29,13 @@ def backup(
     *,
     data: Data = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file, if there is one, once the copy is whole.")
+        bool, typer.Option("--overwrite", help="Replace an existing file, once the copy is complete.")
     ] = False,
 ) -> None:
     """Copy the store into a file, as it is at one instant. Servers go on working meanwhile.
 
-    SQLite gives a database of SQLite; PostgreSQL gives a dump, which needs its program pg_dump.
-    secrets.json is not in it: keep a copy of that elsewhere, as both together can do all that the server can.
+    The copy is an SQLite database, or a PostgreSQL dump, which needs the program pg_dump. It does not contain
+    secrets.json: keep a copy of that elsewhere, because both together give all the power of the server.
 
     Example: [bold]licet backup /backup/licet.db[/]
     """

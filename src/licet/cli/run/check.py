@@ -51,7 +51,7 @@ class _Found(NamedTuple):
 
 
 def check(*, data: Data = None, as_json: AsJson = False) -> None:
-    """Find what is wrong with a set-up, and say what to do. Exit code 1 when anything is wrong.
+    """Find mistakes in a set-up, and say how to correct them. Exit code 1 if there are any.
 
     It also lists the nodes: the servers that work on the store.
 

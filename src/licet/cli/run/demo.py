@@ -81,17 +81,21 @@ def demo(
     tls_key: TlsKey = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="DIR", help="Keep it here; else it is in licet-demo until the end."),
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Keep the data here; by default it is in licet-demo, and removed at the end.",
+        ),
     ] = None,
     with_history: Annotated[
         bool,
         typer.Option(
             "--with-history",
-            help="With eight days of forty clients, for a dashboard that has something to show.",
+            help="Add eight days of history of forty clients, to show on the dashboard.",
         ),
     ] = False,
 ) -> None:
-    """Run a throw-away server with a tenant, clients and 5 seats, and say what to try.
+    """Run a temporary server with a tenant, clients and 5 seats, and say what to try.
 
     Example: [bold]licet demo --with-history[/]
     """

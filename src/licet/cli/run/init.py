@@ -59,14 +59,15 @@ def init(
         ),
     ] = False,
     no_admin: Annotated[
-        bool, typer.Option("--no-admin", help="No administrator: nobody can sign in at the dashboard yet.")
+        bool,
+        typer.Option("--no-admin", help="Add no administrator: nobody can sign in at the dashboard yet."),
     ] = False,
     data: Data = None,
 ) -> None:
     """Make a data directory: a store, the keys that sign tokens, and a first tenant.
 
-    With --admin it asks for that administrator's password, twice and hidden. It asks nothing else, and never
-    changes what exists already.
+    With --admin it asks for the administrator's password, twice and hidden, and nothing else. It never
+    changes existing data.
 
     Example: [bold]licet init --data /var/lib/licet --tenant Jim_Test --seats 5 --admin ada[/]
     """

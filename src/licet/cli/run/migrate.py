@@ -20,9 +20,11 @@ from licet.store.opening import StoreAt
 def migrate(
     *,
     data: Data = None,
-    check: Annotated[bool, typer.Option("--check", help="Only report; exit code 1 when it is due.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only report; exit code 1 if a migration is due.")
+    ] = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Also take away what only older versions need.")
+        bool, typer.Option("--finish", help="Also remove what only older versions need.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="With --finish: even while a server of an older version runs.")
@@ -31,7 +33,7 @@ def migrate(
     """Bring the tables of a store to this version. Servers of the previous version go on working.
 
     Run it before the first server of this version starts. When the last server of the older version has
-    stopped, --finish does what is left.
+    stopped, run it with --finish.
 
     Example: [bold]licet migrate --check[/]
     """

@@ -42,16 +42,16 @@ _ASK = "It replaces {place}{kept}. {ending} All sign-ins at the dashboard end. R
 
 def restore(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The copy: of `licet backup`; - is standard input.")
+        Path, typer.Argument(metavar="FILE", help="The copy made by `licet backup`; - is standard input.")
     ],
     *,
     data: Data = None,
     yes: Yes = False,
 ) -> None:
-    """Put a copy in the place of the store. Stop every server before, and start them afterwards.
+    """Replace the store with a copy. Stop every server before, and start them afterwards.
 
-    Every session and sign-in of the copy ends, assertions that may have been used since are refused, and it
-    says who had been removed since and counts again. Keep secrets.json as it is.
+    Every session and sign-in of the copy ends, and assertions that may have been used since are refused. It
+    lists accounts and secrets that had been removed since and are valid again. Keep secrets.json as it is.
 
     Example: [bold]licet restore /backup/licet.db[/]
     """

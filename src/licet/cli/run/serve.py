@@ -55,7 +55,7 @@ def serve(
 ) -> None:
     """Run the server until SIGTERM or Ctrl-C.
 
-    It then answers the requests under way, and commits the last batch. All settings are in
+    It then answers the open requests, and commits the last batch. All settings are in
     docs/reference/configuration.md.
 
     Example: [bold]licet serve --data /var/lib/licet --port 8080[/]

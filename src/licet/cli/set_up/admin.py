@@ -38,10 +38,13 @@ from licet.store.errors import unknown
 if TYPE_CHECKING:
     from licet.accounts.administrators import AdminChanges
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What it signs in with: ada, ada@example.com.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The name to sign in with: ada, ada@example.com.")]
 KeyName = Annotated[str, typer.Argument(metavar="NAME", help="What it is for: deploy, grafana.")]
 RoleGiven = Annotated[
-    Role | None, typer.Option("--role", metavar="ROLE", help="viewer (else), operator or owner.")
+    Role | None,
+    typer.Option(
+        "--role", metavar="ROLE", help="viewer, operator or owner; a new one is a viewer by default."
+    ),
 ]
 
 
@@ -60,7 +63,7 @@ app = SetUpNoun(
     "administrator",
     OfAccounts,
     Name,
-    "Administrators: who may sign in at the dashboard. A viewer looks, an operator also ends sessions, an"
+    "Administrators, who sign in at the dashboard. A viewer only reads, an operator also ends sessions, an"
     " owner also changes the set-up and the accounts.",
     command="admin",
 )
@@ -68,7 +71,7 @@ key_app = SetUpNoun(
     "API key",
     OfAccounts,
     KeyName,
-    "API keys: what programs send to the admin API instead of a name and a password.",
+    "API keys, which programs send to the admin API instead of a name and a password.",
     command="admin key",
 )
 app.add_typer(key_app, name="key")
@@ -111,10 +114,10 @@ def set_(
     *,
     role: RoleGiven = None,
     tenant: OnlyTenant = None,
-    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="Of all tenants from now on.")] = False,
+    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="For all tenants from now on.")] = False,
     data: Data = None,
 ) -> None:
-    """Change what an administrator may do. Who may do less than before has to sign in again.
+    """Change the role or tenant of an administrator. With fewer permissions, it has to sign in again.
 
     Example: [bold]licet admin set ada --role operator --tenant Jim_Test[/]
     """
@@ -133,7 +136,7 @@ def set_(
 
 @app.verb("password")
 def password(name: Name, *, data: Data = None, password_stdin: PasswordStdin = False) -> None:
-    """Set an administrator's password. Wherever it is signed in, it is signed out.
+    """Set an administrator's password, and sign it out everywhere.
 
     Example: [bold]licet admin password ada --password-stdin < password.txt[/]
     """
@@ -149,7 +152,7 @@ def password(name: Name, *, data: Data = None, password_stdin: PasswordStdin = F
 
 
 app.enables(method("set_admin"), "Let an administrator sign in again.", "ada")
-app.disables(method("set_admin"), "Let an administrator sign in no more, and sign it out at once.", "ada")
+app.disables(method("set_admin"), "Stop an administrator from signing in, and sign it out at once.", "ada")
 
 
 @app.lists("name role tenant enabled created_at", first="NAME --role owner")
@@ -172,7 +175,7 @@ def records(store: Store) -> Iterator[Record]:
         }
 
 
-app.removes(method("remove_admin"), "Remove an administrator. The last owner of all tenants stays.", "ada")
+app.removes(method("remove_admin"), "Remove an administrator, except the last owner of all tenants.", "ada")
 
 
 @key_app.verb("add")
@@ -213,7 +216,7 @@ def add_key(
     headings={"key_id": "begins with lck_", "created_by": "made by"},
 )
 def key_records(store: Store) -> Iterator[Record]:
-    """List the API keys: what they are is not kept.
+    """List the API keys. The keys themselves are not stored.
 
     Example: [bold]licet admin key list[/]
     """
@@ -235,7 +238,7 @@ def key_records(store: Store) -> Iterator[Record]:
         }
 
 
-key_app.removes(method("remove_api_key"), "Remove an API key: nothing more is done with it.", "deploy")
+key_app.removes(method("remove_api_key"), "Remove an API key: it no longer works.", "deploy")
 
 
 def _hashed(name: str, *, from_stdin: bool) -> str:

@@ -23,8 +23,7 @@ app = SetUpNoun(
     CLIENT.word,
     OfTenant,
     ClientId,
-    "OAuth clients. Each stands for one user, and authenticates with that user's password, a secret or a"
-    " key.",
+    "OAuth clients. Each acts for one user, and authenticates with that user's password, a secret or a key.",
 )
 app.add_typer(secret_app, name="secret")
 app.add_typer(key_app, name="key")
@@ -50,7 +49,7 @@ def add(
 ) -> None:
     """Add a client. It authenticates with its user's password, or with a generated secret.
 
-    Its id has 1 to 128 characters that can be seen, and no space at either end.
+    Its id has 1 to 128 visible characters, and no space at either end.
 
     Example: [bold]licet client add TestClientId --user TC --secret[/]
     """
@@ -81,15 +80,17 @@ app.sets(
     "Change a client. Sessions that the new settings would not allow are ended; it asks first.",
     "TestClientId --scope view --scope all",
 )
-app.enables(method("set_client"), "Let a client in again.", "TestClientId")
+app.enables(method("set_client"), "Let a client authenticate again.", "TestClientId")
 app.disables(
-    method("set_client"), "Shut a client out, and end its sessions at once; it asks first.", "TestClientId"
+    method("set_client"),
+    "Stop a client from authenticating, and end its sessions at once; it asks first.",
+    "TestClientId",
 )
 
 
 @app.verb("resume")
 def resume(client_id: ClientId, *, tenant: TenantName = None, data: Data = None) -> None:
-    """Let a client have a seat again before its cool-down is over.
+    """Let a client get a seat again before its cool-down ends.
 
     Example: [bold]licet client resume TestClientId[/]
     """
@@ -99,7 +100,7 @@ def resume(client_id: ClientId, *, tenant: TenantName = None, data: Data = None)
 
 @app.lists("client_id user enabled scopes introspects authenticates_by", first="CLIENT_ID --user INITIALS")
 def records(_: Store, tenant: Tenant) -> Iterator[Record]:
-    """List the clients, and what each authenticates by.
+    """List the clients, and how each authenticates.
 
     Example: [bold]licet client list[/]
     """

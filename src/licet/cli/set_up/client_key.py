@@ -46,14 +46,15 @@ def add(
     ] = "-",
     *,
     kid: Annotated[
-        str | None, typer.Option("--kid", metavar="NAME", help="How the client calls the key, if it does.")
+        str | None,
+        typer.Option("--kid", metavar="NAME", help="The client's name for the key, if it has one."),
     ] = None,
     expires: Expires = None,
     no_password: NoPassword = False,
     tenant: TenantName = None,
     data: Data = None,
 ) -> None:
-    """Add the public keys of a file, and show their thumbprints (RFC 7638). Others go on working.
+    """Add the public keys of a file, and show their thumbprints (RFC 7638). Others still work.
 
     Example: [bold]licet client key add TestClientId public.pem --expires 2027-01-31[/]
     """
@@ -109,7 +110,7 @@ def new(
         Path, typer.Option("--out", metavar="FILE", help="Where the private key goes; a new file.")
     ],
 ) -> None:
-    """Make a key pair: the private key into a file that only you can read, the public one printed as a JWK.
+    """Make a key pair. Only you can read the file of the private key; the public key is printed as a JWK.
 
     It needs no store and no server: run it where the client runs.
 

@@ -29,7 +29,7 @@ secret_app = SetUpNoun(
     "secret",
     OfClient,
     SecretId,
-    "Generated secrets of a client: several, so that a new one and an old one overlap.",
+    "Generated secrets of a client; several, so that an old one works until all use the new one.",
     command="client secret",
 )
 
@@ -44,7 +44,7 @@ def add(
     no_password: NoPassword = False,
     as_json: AsJson = False,
 ) -> None:
-    """Generate one more secret, and show it once. The others go on working.
+    """Generate one more secret, and show it once. The others still work.
 
     Example: [bold]licet client secret add TestClientId --expires 2027-01-31[/]
     """
@@ -65,14 +65,14 @@ def rotate(
     client_id: ClientId,
     *,
     overlap: Annotated[
-        str, typer.Option("--overlap", metavar="TIME", help="How long the others work on: 24h, 7d, 0s.")
+        str, typer.Option("--overlap", metavar="TIME", help="How long the others still work: 24h, 7d, 0s.")
     ] = "24h",
     expires: Expires = None,
     tenant: TenantName = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Generate a secret in the place of all others, and show it once. They end with the overlap.
+    """Generate a secret that replaces all others, and show it once. The others work until the overlap ends.
 
     Example: [bold]licet client secret rotate TestClientId --overlap 24h[/]
     """
@@ -92,7 +92,7 @@ def rotate(
 
 @secret_app.lists("secret_id created_at expires_at last_used_at")
 def records(client: Client, tenant: Tenant) -> Iterator[Record]:
-    """List a client's secrets by their ids: what they are is not kept.
+    """List a client's secrets by their ids. The secrets themselves are not stored.
 
     Example: [bold]licet client secret list TestClientId[/]
     """

@@ -28,14 +28,13 @@ app = SetUpNoun(
 app.adds(
     GROUP,
     method("add_group"),
-    "Add a group. What it means, a pool says: licet pool set --reserve 2:group:sales.",
+    "Add a group, to use in options of pools: licet pool set --reserve 2:group:sales.",
     "sales --user TC --client App",
 )
 app.sets(
     GROUP,
     method("set_group"),
-    "Change who is in a group: a list that is given takes the place of the one before. Whoever has a seat"
-    " keeps it.",
+    "Change the members of a group: a given list replaces the present one. Seats in use are kept.",
     "sales --user TC --user AB --no-clients",
     ends_sessions=False,
 )

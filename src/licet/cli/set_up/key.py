@@ -45,7 +45,7 @@ _HEADINGS = {
 
 @app.verb("list")
 def list_(*, data: Data = None, as_json: AsJson = False) -> None:
-    """List the keys by their ids; what they are is never shown.
+    """List the keys by their ids; the keys themselves are never shown.
 
     Example: [bold]licet key list[/]
     """
@@ -73,10 +73,9 @@ def rotate(
     ] = None,
     data: Data = None,
 ) -> None:
-    """Add a key, which signs from now on or later. Tokens of the older ones go on working.
+    """Add a key, which signs from now on or later. Tokens signed with older keys still work.
 
-    JWT access tokens are signed with it ten minutes later, when those who check them have had the time to
-    read its public half.
+    It signs JWT access tokens ten minutes later, so that APIs have time to fetch its public key.
 
     Example: [bold]licet key rotate --signs-after 1h[/]
     """
@@ -98,9 +97,9 @@ def rotate(
 
 @app.verb("new")
 def new(*, data: Data = None, yes: Yes = False) -> None:
-    """Make new keys when the file of the old ones is lost. It never replaces a file that is there.
+    """Make new keys if the file of the old ones is lost. It never replaces an existing file.
 
-    Without the old ones no token and no generated client secret works any more.
+    No token and no generated client secret made with the old keys works any more.
 
     Example: [bold]licet key new --data /var/lib/licet[/]
     """
@@ -117,7 +116,7 @@ def new(*, data: Data = None, yes: Yes = False) -> None:
 
 @app.verb("prune")
 def prune(*, data: Data = None, yes: Yes = False) -> None:
-    """Remove the keys before the one that signs. Tokens that they signed stop working.
+    """Remove the keys older than the one that signs. Tokens signed with them stop working.
 
     Example: [bold]licet key prune[/]
     """

@@ -38,14 +38,14 @@ VendorFile = Annotated[
     str, typer.Argument(metavar="FILE", help="The vendor's vendor.json; - is standard input.")
 ]
 LicenceFile = Annotated[
-    str, typer.Argument(metavar="FILE", help="As the vendor sent it; - is standard input.")
+    str, typer.Argument(metavar="FILE", help="The file as the vendor sent it; - is standard input.")
 ]
 Name = Annotated[str, typer.Argument(metavar="LICENCE", help="Its id, as the list shows it.")]
 
 
 @trust_app.verb("add")
 def add(file: VendorFile, *, yes: Yes = False, data: Data = None) -> None:
-    """Trust a vendor, or take its new keys. What was signed by a key that is gone counts no more.
+    """Trust a vendor, or accept its new keys. Licences signed with a removed key no longer count.
 
     Example: [bold]licet trust add vendor.json[/]
     """
@@ -58,7 +58,7 @@ def add(file: VendorFile, *, yes: Yes = False, data: Data = None) -> None:
 
 @trust_app.verb("list")
 def list_vendors(*, data: Data = None, as_json: AsJson = False) -> None:
-    """List the vendors that are trusted.
+    """List the trusted vendors.
 
     Example: [bold]licet trust list[/]
     """
@@ -79,7 +79,7 @@ def distrust(
     yes: Yes = False,
     data: Data = None,
 ) -> None:
-    """Trust a vendor no more. Its licences stay installed, and give no seat.
+    """Stop trusting a vendor. Its licences stay installed, but give no seats.
 
     Example: [bold]licet trust remove acme jim2-api[/]
     """
@@ -123,7 +123,7 @@ def check(file: LicenceFile, *, tenant: TenantName = None, data: Data = None) ->
 
 @app.verb("install")
 def install(file: LicenceFile, *, tenant: TenantName = None, yes: Yes = False, data: Data = None) -> None:
-    """Install the licences of a file. What would end is said before.
+    """Install the licences of a file. If sessions would end, it asks first.
 
     Example: [bold]licet licence install c1.licence[/]
     """
@@ -187,7 +187,7 @@ def _limits(store: Store, tenant: str, new: Iterable[SignedLicence]) -> Iterator
 
 @app.verb("list")
 def list_licences(*, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
-    """List the licences that are installed, also those that count no more.
+    """List the installed licences, including those that no longer count.
 
     Example: [bold]licet licence list[/]
     """
@@ -199,7 +199,7 @@ def list_licences(*, tenant: TenantName = None, data: Data = None, as_json: AsJs
 
 @app.verb("show")
 def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: AsJson = False) -> None:
-    """Show what a licence says, serial by serial.
+    """Show the content of a licence, serial by serial.
 
     Example: [bold]licet licence show C-1[/]
     """
@@ -216,14 +216,15 @@ def show(name: Name, *, tenant: TenantName = None, data: Data = None, as_json: A
 @app.verb("remove")
 def remove(
     name: Name,
-    serial: Annotated[int, typer.Argument(metavar="SERIAL", min=1, help="This one, and those below it.")],
+    serial: Annotated[int, typer.Argument(metavar="SERIAL", min=1, help="This serial, and all lower ones.")],
     *,
     vendor: Annotated[
-        str, typer.Option("--vendor", metavar="NAME", help="Whose, where another has a licence of this id.")
+        str,
+        typer.Option("--vendor", metavar="NAME", help="The vendor, if several have a licence with this id."),
     ] = "",
     product: Annotated[
         str,
-        typer.Option("--product", metavar="NAME", help="Of which product, where there are several."),
+        typer.Option("--product", metavar="NAME", help="The product, if there are several."),
     ] = "",
     tenant: TenantName = None,
     yes: Yes = False,

@@ -45,23 +45,22 @@ class Format(StrEnum):
 
 OptionsFile = Annotated[str, typer.Argument(metavar="FILE", help="The options file; - is standard input.")]
 WhoseFile = Annotated[
-    Format | None, typer.Option("--format", help="Whose file it is, where the file does not show that.")
+    Format | None,
+    typer.Option("--format", help="The licence server it is for, if the file does not show that."),
 ]
 Into = Annotated[
     str | None,
-    typer.Option(
-        "--into", metavar="FILE", help="The set-up file to add it to; else the set-up as it is is exported."
-    ),
+    typer.Option("--into", metavar="FILE", help="The set-up file to add to; by default the present set-up."),
 ]
 Pools = Annotated[
     list[str] | None,
     typer.Option(
-        "--pool", metavar="FEATURE=POOL", help="Which pool a feature is, if not that of its name; repeatable."
+        "--pool", metavar="FEATURE=POOL", help="The pool of a feature, if its name differs; repeatable."
     ),
 ]
 OneUser = Annotated[
     list[str] | None,
-    typer.Option("--user", metavar="NAME=INITIALS", help="Which user a login name is; repeatable."),
+    typer.Option("--user", metavar="NAME=INITIALS", help="The user of a login name; repeatable."),
 ]
 AllUsers = Annotated[
     str | None,
@@ -72,7 +71,7 @@ LeaveOut = Annotated[
     typer.Option(
         "--leave-out",
         metavar="WORD",
-        help="Do without the lines of this word that have no counterpart, as REPORTLOG; or all; repeatable.",
+        help="Leave out lines of this keyword without a counterpart, like REPORTLOG; or all; repeatable.",
     ),
 ]
 
@@ -91,10 +90,10 @@ def import_options(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take over an options file of FlexNet or RLM into a set-up file, for [bold]licet apply[/].
+    """Convert an options file of FlexNet or RLM into a set-up file, for [bold]licet apply[/].
 
-    Lists the lines that have no counterpart, and why; nothing is written then, unless --leave-out allows it.
-    With --json every line is listed, and the set-up goes to -o only.
+    Lists the lines that have no counterpart, with the reasons, and then writes nothing unless --leave-out
+    permits it. With --json it lists every line, and writes the set-up only to -o.
 
     Example: [bold]licet import-options sales.opt --user anne=AN -o licet-setup.toml[/]
     """

@@ -29,13 +29,11 @@ Name = Annotated[
 
 _OPTIONS = ("exclude", "include", "named", "reserve", "max", "max_per_user", "max_per_client", "queue")
 
-app = SetUpNoun(
-    POOL.word, OfTenant, Name, "Counted licences: how many seats there are, and how they are counted."
-)
+app = SetUpNoun(POOL.word, OfTenant, Name, "Pools: how many seats there are, and how they are counted.")
 app.adds(
     POOL,
     method("add_pool"),
-    "Add a pool. No scope draws on it yet: licet scope add, or scope set.",
+    "Add a pool. To use it in a scope: licet scope add, or scope set.",
     "mobile --seats 3 --duplicates user",
     needed=["seats"],
 )
@@ -49,7 +47,10 @@ def set_(
     settings: Given,
     unsigned: Annotated[
         bool,
-        typer.Option("--unsigned", help="Its licences were removed: it has the seats that are set."),
+        typer.Option(
+            "--unsigned",
+            help="Make it unsigned after its licences were removed: it has the seats that you set.",
+        ),
     ] = False,
     tenant: TenantName = None,
     data: Data = None,
@@ -57,9 +58,9 @@ def set_(
 ) -> None:
     """Change a pool. Fewer seats end no session; an earlier expiry does, and asks first.
 
-    A list that is given takes the place of the one before: --exclude user:TC --exclude user:AB.
+    A given list replaces the present one: --exclude user:TC --exclude user:AB.
 
-    Where licences sign a pool, the lesser of the seats set and signed counts; --seats all is all of those.
+    In a signed pool the lesser of the seats set and signed counts; --seats all uses all that are signed.
 
     Example: [bold]licet pool set full --seats 7 --expires 2027-01-31[/]
     """
@@ -150,4 +151,4 @@ def records(store: Store, tenant: Tenant) -> Iterator[Record]:
 
 
 app.shows("full")
-app.removes(method("remove_pool"), "Remove a pool that no scope draws on.", "mobile")
+app.removes(method("remove_pool"), "Remove a pool that no scope uses.", "mobile")

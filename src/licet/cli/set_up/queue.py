@@ -31,10 +31,10 @@ _HEADINGS = {
 
 PoolName = Annotated[
     str | None,
-    typer.Option("--pool", metavar="POOL", help="Of this pool only.", autocompletion=completing.pools),
+    typer.Option("--pool", metavar="POOL", help="Only of this pool.", autocompletion=completing.pools),
 ]
 
-app = Noun("Who waits for a seat. A pool has a queue once its length is set: licet pool set full --queue 20.")
+app = Noun("Who waits for a seat. To give a pool a queue: licet pool set full --queue 20.")
 
 
 @app.verb("list")
@@ -43,7 +43,7 @@ def list_(
 ) -> None:
     """List who waits, in the order in which they get a seat.
 
-    A place is kept until the time shown, and longer each time its client asks again.
+    A place is kept until the time shown; each request of its client extends it.
 
     Example: [bold]licet queue list --pool full[/]
     """
@@ -87,17 +87,21 @@ def _records(store: Store, tenant: Tenant, pools: list[Pool]) -> Iterator[Record
 @app.verb("remove")
 def remove(
     client: Annotated[
-        str, typer.Argument(metavar="CLIENT_ID", help="Who waits.", autocompletion=completing.clients)
+        str,
+        typer.Argument(metavar="CLIENT_ID", help="The client that waits.", autocompletion=completing.clients),
     ],
     *,
     pool: Annotated[
-        str, typer.Option("--pool", metavar="POOL", help="For which.", autocompletion=completing.pools)
+        str,
+        typer.Option(
+            "--pool", metavar="POOL", help="The pool for which it waits.", autocompletion=completing.pools
+        ),
     ],
     tenant: TenantName = None,
     data: Data = None,
     yes: Yes = False,
 ) -> None:
-    """Take a place away. If the client asks again, it is last of its priority.
+    """Remove a client from the queue. If it asks again, it is the last of its priority.
 
     Example: [bold]licet queue remove TestClientId --pool full[/]
     """

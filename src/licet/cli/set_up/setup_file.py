@@ -23,7 +23,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Where to; else, and with -, standard output.",
+        help="The file to write; by default, and with -, standard output.",
         callback=lambda file: None if file == Path("-") else file,
     ),
 ]
@@ -41,7 +41,7 @@ def apply(
 ) -> None:
     """Make the store match a declarative TOML file, all of it or nothing.
 
-    Passwords and secrets are not in the file and stay as they are: [bold]licet check[/] says who has none.
+    Passwords and secrets are not in the file and stay unchanged: [bold]licet check[/] lists who has none.
 
     Example: [bold]licet apply licet-setup.toml --dry-run[/]
     """

@@ -25,7 +25,7 @@ Initials = Annotated[
         metavar="INITIALS", help="Two or three letters, digits or dots.", autocompletion=completing.users
     ),
 ]
-NoPassword = Annotated[bool, typer.Option("--no-password", help="Without a password: none is accepted.")]
+NoPassword = Annotated[bool, typer.Option("--no-password", help="Without a password.")]
 
 app = SetUpNoun(
     USER.word,
@@ -101,9 +101,11 @@ def _hashed(
     return Passwords().hash_new(ask_password(f"user {initials}", from_stdin=from_stdin), *about)
 
 
-app.enables(method("set_user"), "Let a user's clients in again.", "TC")
+app.enables(method("set_user"), "Let a user's clients authenticate again.", "TC")
 app.disables(
-    method("set_user"), "Shut a user's clients out, and end their sessions at once; it asks first.", "TC"
+    method("set_user"),
+    "Stop a user's clients from authenticating, and end their sessions at once; it asks first.",
+    "TC",
 )
 
 
@@ -129,4 +131,4 @@ def records(_: Store, tenant: Tenant) -> Iterator[Record]:
 
 
 app.shows("TC")
-app.removes(method("remove_user"), "Remove a user for whom no client stands.", "TC")
+app.removes(method("remove_user"), "Remove a user that has no clients.", "TC")

@@ -47,7 +47,7 @@ class OfWebhooks(OfStore):
 
 
 app = SetUpNoun(
-    "webhook", OfWebhooks, Id, "Webhooks: where alerts are sent, signed as Standard Webhooks says."
+    "webhook", OfWebhooks, Id, "Webhooks, to which alerts are sent, signed as in Standard Webhooks."
 )
 
 
@@ -57,7 +57,7 @@ def add(
         str | None,
         typer.Argument(
             metavar="[URL]",
-            help="https://example.com/alerts; without it, it is asked for, as a path may be a secret.",
+            help="Such as https://example.com/alerts; a prompt asks for it, if its path is a secret.",
         ),
     ] = None,
     *,
@@ -68,7 +68,7 @@ def add(
 ) -> None:
     """Add a webhook, and show the secret that its messages are signed with.
 
-    Who is on the machine can read the arguments of a program: do not give a URL with a secret in it as one.
+    Everybody on the machine can read the arguments of a program: do not pass a URL that contains a secret.
 
     Example: [bold]licet webhook add https://example.com/alerts[/]
     """
@@ -105,12 +105,12 @@ def records(store: Store) -> Iterator[Record]:
 def set_(
     webhook_id: Id,
     *,
-    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="Another place.")] = None,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="The new URL.")] = None,
     url_stdin: UrlStdin = False,
     enable: Annotated[bool, typer.Option("--enable", help="Send alerts to it again.")] = False,
-    disable: Annotated[bool, typer.Option("--disable", help="Send it nothing; what waits is given up.")] = (
-        False
-    ),
+    disable: Annotated[
+        bool, typer.Option("--disable", help="Send it nothing; waiting messages are given up.")
+    ] = (False),
     data: Data = None,
 ) -> None:
     """Change a webhook. Its secret stays.
@@ -130,20 +130,20 @@ def set_(
     )
 
 
-app.removes(method("remove"), "Remove a webhook, with what was sent to it.", "wh_9f86d081884c")
+app.removes(method("remove"), "Remove a webhook and its messages.", "wh_9f86d081884c")
 
 
 @app.verb("secret")
 def secret(
     webhook_id: Id,
     *,
-    rotate: Annotated[bool, typer.Option("--rotate", help="Make the next one first.")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make a new secret first.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the secret that a webhook's messages are signed with.
 
-    After --rotate, messages are signed with the one before as well, for a day.
+    After --rotate, messages are also signed with the previous secret for a day.
 
     Example: [bold]licet webhook secret wh_9f86d081884c --rotate[/]
     """
@@ -164,7 +164,7 @@ def secret(
 def try_out(webhook_id: Id, *, data: Data = None) -> None:
     """Send a test message from here, once, and print the answer.
 
-    A server may reach another network than this machine.
+    A server may be in another network than this machine.
 
     Example: [bold]licet webhook test wh_9f86d081884c[/]
     """
@@ -187,7 +187,9 @@ def try_out(webhook_id: Id, *, data: Data = None) -> None:
 @app.verb("deliveries")
 def show_deliveries(
     *,
-    webhook: Annotated[str | None, typer.Option("--webhook", metavar="ID", help="To this one only.")] = None,
+    webhook: Annotated[
+        str | None, typer.Option("--webhook", metavar="ID", help="Only to this webhook.")
+    ] = None,
     state: Annotated[
         State | None, typer.Option("--state", metavar="STATE", help="waiting, delivered or given_up.")
     ] = None,
@@ -195,7 +197,7 @@ def show_deliveries(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what was sent, is to be, or was given up, newest first.
+    """List the messages that were sent, are waiting or were given up, newest first.
 
     Example: [bold]licet webhook deliveries --state given_up[/]
     """
@@ -224,11 +226,11 @@ def redeliver(
     ] = None,
     *,
     given_up: Annotated[
-        bool, typer.Option("--given-up", help=f"The newest that were given up, up to {LIMIT_MAX}.")
+        bool, typer.Option("--given-up", help=f"The newest messages that were given up, at most {LIMIT_MAX}.")
     ] = False,
     data: Data = None,
 ) -> None:
-    """Send messages again, with the ids that they had. A server does it.
+    """Have a server send messages again, with the same ids.
 
     Example: [bold]licet webhook redeliver --given-up[/]
     """

@@ -22,7 +22,7 @@ from licet.vendor.directory import (
 )
 from licet.vendor.private_keys import check_new_passphrase, new_private_key, read_public_key
 
-key_app = Noun("The keys with which licences are signed: one signs, all are accepted.")
+key_app = Noun("The keys that sign licences: one signs, all are accepted.")
 
 _HEADINGS = {"kid": "key", "private_key": "private key", "signs": "signs"}
 
@@ -30,7 +30,9 @@ _HEADINGS = {"kid": "key", "private_key": "private key", "signs": "signs"}
 @key_app.verb("new")
 def new(
     *,
-    vendor: Annotated[str, typer.Option("--vendor", metavar="NAME", help="Who you are, as in acme.")],
+    vendor: Annotated[
+        str, typer.Option("--vendor", metavar="NAME", help="Your name as a vendor, such as acme.")
+    ],
     product: Annotated[
         str, typer.Option("--product", metavar="NAME", help="The API that the licences are for.")
     ],
@@ -41,10 +43,10 @@ def new(
     public: Public = None,
     passphrase_stdin: PassphraseStdin = False,
 ) -> None:
-    """Make a key, encrypted under a passphrase, and vendor.json, by which everybody can read what it signs.
+    """Make a key, encrypted with a passphrase, and vendor.json, with which anybody can verify its signatures.
 
-    The private key is for nobody else: keep a copy of it, and the passphrase, where you will find them in
-    years. vendor.json is no secret: compile it into your API, and send it to your customers.
+    Keep the private key secret, and keep a copy of it and of the passphrase where you will find them in
+    years. vendor.json is not secret: compile it into your API, and send it to your customers.
 
     Example: [bold]licet vendor key new --vendor acme --product jim2-api -o vendor[/]
     """
@@ -59,10 +61,10 @@ def new(
 
 @key_app.verb("add")
 def add(*, key: Key = VENDOR, public: Public = None, passphrase_stdin: PassphraseStdin = False) -> None:
-    """Add a key that can take the place of the first one. It signs when --kid names it, and not before.
+    """Add a key that can replace the first one. It signs only if --kid names it.
 
-    First compile the new vendor.json into your API and send it to your customers: whoever has not got it
-    refuses what the new key signs. Licences of the older keys go on counting.
+    First compile the new vendor.json into your API and send it to your customers: without it, licences signed
+    with the new key are refused. Licences signed with older keys still count.
 
     Example: [bold]licet vendor key add --key vendor[/]
     """

@@ -25,7 +25,7 @@ _HEADINGS = {
 
 
 def list_(*, key: Key = VENDOR, as_json: AsJson = False) -> None:
-    """List the licences that were signed, each with its newest serial last.
+    """List the signed licences, each with its newest serial last.
 
     Example: [bold]licet vendor list --key vendor[/]
     """

@@ -29,7 +29,7 @@ Public = Annotated[
         "--public",
         metavar="FILE",
         readable=False,
-        help="The public key of a private one that stays in an HSM: PEM or JWK. None is made then.",
+        help="The public key, in PEM or as a JWK, of a private key in an HSM. No key is made then.",
     ),
 ]
 VENDOR = Path("vendor")

@@ -48,7 +48,7 @@ def read(
             "--key",
             metavar="DIR",
             readable=False,
-            help="The vendor's directory, or a vendor.json; vendor, if that is here.",
+            help="The vendor's directory, or a vendor.json; by default vendor, if it exists.",
         ),
     ] = None,
     keys: Annotated[
@@ -57,14 +57,15 @@ def read(
             "--keys",
             metavar="FILE",
             readable=False,
-            help="A key set of the tenant whose usage statements these are: its jwks.json; repeatable.",
+            help="A key set (jwks.json) of the tenant of these usage statements; repeatable.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what licences say, or usage statements. What was changed since it was signed is refused.
+    """Show the content of licences or usage statements. Files changed after signing are refused.
 
-    Of the usage statements of a tenant it also says which one is missing, and where two tell of one time.
+    For the usage statements of a tenant it also reports which are missing, and whether two of them contradict
+    each other.
 
     Example: [bold]licet vendor read c1.licence[/]
 

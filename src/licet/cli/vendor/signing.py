@@ -35,7 +35,7 @@ Scopes = Annotated[
     typer.Option(
         "--scopes",
         metavar="POOL=SCOPE",
-        help="Which scope may draw on a pool; repeatable. full=all if it is not said.",
+        help="A scope that takes seats of a pool; repeatable. Default: full=all.",
     ),
 ]
 Overdraft = Annotated[
@@ -46,7 +46,7 @@ Hold = Annotated[
     typer.Option(
         "--hold",
         metavar="POOL=TIME",
-        help="How long a seat stays its holder's after the last token, 60s: what 'at the same time' means.",
+        help="How long a seat is on hold for its holder after its last token: 60s.",
     ),
 ]
 AccessTtlMax = Annotated[
@@ -58,7 +58,7 @@ Duplicates = Annotated[
     typer.Option(
         "--duplicates",
         metavar="POOL=WAY",
-        help="How seats may be counted: client or user; repeatable. Both if it is not said.",
+        help="How seats may be counted: client or user; repeatable. Default: both.",
     ),
 ]
 Tenant = Annotated[
@@ -81,28 +81,33 @@ Installation = Annotated[
     typer.Option(
         "--installation",
         metavar="HASH",
-        help="Where it counts: the 43 characters that your product shows there.",
+        help="The installation where it counts: the 43 characters that your product shows there.",
     ),
 ]
 Expires = Annotated[
     str | None,
     typer.Option(
-        "--expires", metavar="DATE", help="Its last day in UTC, 2027-12-31; never if it is not said."
+        "--expires", metavar="DATE", help="Its last day in UTC, like 2027-12-31; by default it never ends."
     ),
 ]
 Begins = Annotated[
     str | None,
-    typer.Option("--begins", metavar="DATE", help="Its first day in UTC; from now on if it is not said."),
+    typer.Option("--begins", metavar="DATE", help="Its first day in UTC; by default it begins now."),
 ]
 Grace = Annotated[
     str | None,
-    typer.Option("--grace", metavar="TIME", help="How long all goes on after its end, with warnings: 14d."),
+    typer.Option(
+        "--grace", metavar="TIME", help="How long its seats continue after its end, with warnings: 14d."
+    ),
 ]
 UpdatesUntil = Annotated[
-    str | None, typer.Option("--updates-until", metavar="DATE", help="The newest build of the API it is for.")
+    str | None,
+    typer.Option(
+        "--updates-until", metavar="DATE", help="The day of the newest build of the API that it covers."
+    ),
 ]
 Features = Annotated[
-    list[str] | None, typer.Option("--feature", metavar="WORD", help="What else it allows; repeatable.")
+    list[str] | None, typer.Option("--feature", metavar="WORD", help="What else it permits; repeatable.")
 ]
 Template = Annotated[
     Path | None,
@@ -110,7 +115,7 @@ Template = Annotated[
         "--from",
         metavar="FILE",
         readable=False,
-        help="A template in TOML; options take the place of its values.",
+        help="A template in TOML; options replace its values.",
     ),
 ]
 Signer = Annotated[
@@ -121,13 +126,13 @@ Signer = Annotated[
 ]
 Kid = Annotated[
     str | None,
-    typer.Option("--kid", metavar="KEY", help="The key that signs, or the beginning of its name; the first."),
+    typer.Option(
+        "--kid", metavar="KEY", help="The key that signs, or the beginning of its name; by default the first."
+    ),
 ]
 Serial = Annotated[
     int | None,
-    typer.Option(
-        "--serial", metavar="N", help="Its serial, after a register was lost; the next if it is not said."
-    ),
+    typer.Option("--serial", metavar="N", help="Its serial, if the register was lost; by default the next."),
 ]
 Out = Annotated[
     Path,
@@ -137,7 +142,7 @@ Out = Annotated[
         metavar="FILE",
         readable=False,
         show_default=False,
-        help="The file to write; standard output if it is not said.",
+        help="The file to write; by default standard output.",
     ),
 ]
 
@@ -168,10 +173,10 @@ def sign(
     out: Out = _STDOUT,
     yes: Yes = False,
 ) -> None:
-    """Sign a licence for a customer. The same again, with another end or other seats, is its renewal.
+    """Sign a licence for a customer. To renew it, run the same command with another end or other seats.
 
-    Each licence of an id has the next serial of the register, and replaces those before it as soon as it is
-    installed and has begun. Licences of different ids add up.
+    A licence with the same id gets the next serial of the register, and replaces earlier ones once it is
+    installed and has begun. The seats of different ids add up.
 
     Example: [bold]licet vendor sign --customer C-1 --tenant Jim_Test --pool full=25 --expires 2027-12-31
     --grace 14d -o c1.licence[/]

@@ -6,9 +6,7 @@ from licet.cli.vendor.listing import list_
 from licet.cli.vendor.reading import read
 from licet.cli.vendor.signing import sign
 
-app = Noun(
-    "What a vendor does: makes keys, and signs licences for customers. It needs no store and no server."
-)
+app = Noun("For vendors: make keys, and sign licences for customers. It needs no store and no server.")
 app.add_typer(key_app, name="key")
 app.verb("sign")(sign)
 app.verb("read")(read)

@@ -81,7 +81,7 @@ class TenantPools(TenantGroups):
         return self._recorded("set", "pool", name, differences(before, after))
 
     def remove_pool(self, name: str) -> bool:
-        """Remove a pool that no scope draws on."""
+        """Remove a pool that no scope uses."""
         pool = self._find("pool", name, self.pools)
         users = [scope.name for scope in self.scopes.values() if name in scope.pools]
         if users:

@@ -33,7 +33,7 @@ class LicencePool(Shape, frozen=True, kw_only=True):
     seats: Annotated[int, example(25)]
     overdraft: Annotated[int, about("Seats above these, which are reported.", 3)]
     scopes: Annotated[tuple[str, ...], about("Which scopes may draw on it.", ["all"])]
-    hold_s: Annotated[int, about("How long a seat stays its holder's after the last token.", 60)]
+    hold_s: Annotated[int, about("How long a seat is on hold for its holder after the last token.", 60)]
     access_ttl_max_s: Annotated[int, about("No access token lives longer.", 600)]
     duplicates: Annotated[tuple[str, ...], about("In which ways it may be counted.", ["client", "user"])]
 
