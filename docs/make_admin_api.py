@@ -21,23 +21,23 @@ HEAD = """# Admin API
 
 <!-- Made by `docs/make_admin_api.py`; edit that instead. -->
 
-Programs can do here what people do on the dashboard and on the command line. The API is on the admin listener
-([`admin_host`, `admin_port`](configuration.md); `http://127.0.0.1:8081`), never on the public one. A
-running server serves its OpenAPI document at `/api/v1/openapi.json`, with all that an operation takes and
-returns. Everybody who is signed in to the dashboard, or has an API key, can read it and try it out in a
+With this API, programs can do what people do on the dashboard and on the command line. It is on the admin
+listener ([`admin_host`, `admin_port`](configuration.md); `http://127.0.0.1:8081`), never on the public one. A
+running server serves its OpenAPI document at `/api/v1/openapi.json`, with all parameters and answers of each
+operation. Everybody who is signed in to the dashboard, or has an API key, can read it and try it out in a
 browser at `/api/v1/docs`.
 
 ```sh
-licet admin key add deploy --role owner          # prints the key, once
+licet admin key add deploy --role owner          # prints the key once
 curl -H "Authorization: Bearer $KEY" http://127.0.0.1:8081/api/v1/tenants
 ```
 
 ## Authentication
 
 Send an [API key](roles.md) in `Authorization: Bearer lck_...`. A page of the dashboard sends its cookie
-instead, and for every method but GET and HEAD also its token in `X-CSRF-Token`. The role *viewer* may read,
-an *operator* may also end sessions, and an *owner* may also change things. A key or administrator of one
-tenant sees that tenant only: any other is 404, like one that does not exist.
+instead, and for every method except GET and HEAD also its token in `X-CSRF-Token`. The role *viewer* can
+read, an *operator* can also end sessions, and an *owner* can also make changes. A key or administrator of one
+tenant sees only that tenant: any other gets 404, like a tenant that does not exist.
 
 A request whose `Host` is not a name of the server is refused (421). Its names are every IP address,
 `localhost`, the machine's name, and those of `admin_url` and `public_url`. A request that a browser sends
@@ -50,18 +50,18 @@ with that tag, or with `*` to overwrite any version.
 
 | answer | when |
 | --- | --- |
-| 428 | there is no `If-Match`; this is answered before the body is looked at |
-| 412 | somebody else has changed it since: `current` has the present version, and `ETag` its tag |
-| 204 | to DELETE: it is removed, or did not exist |
+| 428 | `If-Match` is missing; the body is not read |
+| 412 | somebody else has changed the object since: `current` has the present version, and `ETag` its tag |
+| 204 | to DELETE: the object is removed, or did not exist |
 | 304 | to GET with `If-None-Match`: your version is the present one |
 
-PATCH changes only the members that it names; `null` is a value. A new thing is answered with 201 and
-`Location`. A generated secret or key is shown in that answer only.
+PATCH changes only the members in its body; `null` is a value. A request that adds an object gets 201 and
+`Location`. A generated secret or key is only in that answer.
 
 ## Try a change first
 
-With `?dry_run=true` a change of the set-up is checked like the change itself, also `If-Match`, but not made.
-The answer is 200 with the sessions that would end:
+With `?dry_run=true` a change of the set-up is checked, including `If-Match`, but not made. The answer is 200
+with the sessions that would end:
 
 ```sh
 curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type: application/json' \\
@@ -83,9 +83,9 @@ curl -X PATCH -H "Authorization: Bearer $KEY" -H 'If-Match: *' -H 'Content-Type:
 its plan. An operation without a dry run refuses the parameter (422).
 
 A change is refused (409 `would-end-sessions`) if it would end more sessions than `?may_end=` allows, which
-is 0 by default; `ending` has the members above. So one wrong digit ends nobody's session, and no session is
-ended that began after you looked. This holds for PATCH and DELETE of tenants, pools, scopes, users and
-clients, and for vendors and licences.
+is 0 by default; `ending` has the members above. So a typing error ends no session, nor does a session end
+that began after you looked. This applies to PATCH and DELETE of tenants, pools, scopes, users and clients,
+and to vendors and licences.
 
 ## Vendors and licences
 
@@ -98,10 +98,10 @@ curl -H "Authorization: Bearer $KEY" -H 'Content-Type: text/plain' --data-binary
   'http://127.0.0.1:8081/api/v1/tenants/Jim_Test/licences?may_end=0'
 ```
 
-A file that is refused changes nothing. The answer is 422 `licence-refused`, or 409 if it contradicts the
-licences that are installed; `code` is one of [these](licence-file.md#why-a-file-is-refused), `field` the
-member that is wrong, such as `pools.full.seats`, and `detail` says what to do. `POST .../licences/check`
-shows what installing a file would do.
+A refused file changes nothing. The answer is 422 `licence-refused`, or 409 if the file contradicts the
+installed licences; `code` is one of [these](licence-file.md#why-a-file-is-refused), `field` is the wrong
+member, such as `pools.full.seats`, and `detail` says what to do. `POST .../licences/check` shows what
+installing a file would do.
 
 If `counts` is false, the `state` of a licence says why. `steps` of a pool lists the seats that its licences
 give over time: each step holds until the next, and those with a `from` in the future are still to come.
@@ -121,18 +121,17 @@ are seconds (`..._s`). What you send may also be a date, or a time of another zo
 
 | you send | it means |
 | --- | --- |
-| `2027-01-31` | as `expires_at` or `until` the end of that day, as `from` its start; by the tenant's clocks |
-| `2027-01-31T18:00` | that time by the tenant's clocks |
+| `2027-01-31` | as `expires_at` or `until` the end of that day, as `from` its start; in the tenant's zone |
+| `2027-01-31T18:00` | that time in the time zone of the tenant |
 | `2027-01-31T18:00:00Z`, `...+11:00` | that instant; in an address `+` is `%2B` |
 | `null` | never |
 
-Where no single tenant is meant, as in `/journal` or for an API key, it is UTC.
+For requests about no single tenant, such as `/journal` or an API key, the zone is UTC.
 
-## Names that are not there
+## Names that do not exist
 
-A name in an address, a field of a body or a parameter that does not exist is refused, and the answer says
-which one was probably meant: `There is no pool ful; did you mean full?` Only names that you may see are among
-those.
+A name in an address, a field of a body or a parameter that does not exist is refused, and the answer suggests
+a similar name: `There is no pool ful; did you mean full?` It suggests only names that you can see.
 
 ## Errors
 
@@ -146,8 +145,8 @@ and, where there is one, the limit.
  "errors": [{"pointer": "#/seats", "code": "out_of_range", "message": "At least 0.", "limit": 0}]}
 ```
 
-If the change contradicts the set-up, the problem also has a `code`. `subject` names the thing concerned, and
-`others` the things that stand in the way, or that exist instead; `detail` names the operation that helps.
+If the change contradicts the set-up, the problem also has a `code`. `subject` names the object of the change,
+and `others` the objects that prevent it, or that exist instead; `detail` names the operation that helps.
 
 ```json
 {"type": "tag:licet,2026:not-possible", "title": "It cannot be done as things are", "status": 409,
@@ -157,19 +156,19 @@ If the change contradicts the set-up, the problem also has a `code`. `subject` n
  "others": [{"kind": "tenant", "name": "B", "tenant": "B"}]}
 ```
 
-| type, behind `tag:licet,2026:` | what it says |
+| type, after `tag:licet,2026:` | meaning |
 | --- | --- |
 """
 
 CODES = """
-Programs go by the codes, which are never given another meaning; there may be more in a later version.
+Programs can depend on the codes, whose meaning never changes; later versions may add codes.
 
-| code | what it says |
+| code | meaning |
 | --- | --- |
 """
 
 TAIL = """
-A body has at most 256 KiB, a declaration 4 MiB. What takes the store longer than 30 s is given up (503).
+A body has at most 256 KiB, a set-up file 4 MiB. A request that takes the store longer than 30 s gets 503.
 """
 
 

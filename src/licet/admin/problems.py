@@ -119,18 +119,18 @@ def _subject(subject: Subject) -> dict[str, str]:
 
 
 TITLES = {
-    "malformed-request": "The request cannot be read",
+    "malformed-request": "The request is malformed",
     "sign-in-needed": "Nobody is signed in",
     "wrong-sign-in": "Name or password is wrong",
     "not-allowed": "This is not for your role",
     "forged-request": "The request does not come from here",
     "not-found": "Not found",
-    "method-not-allowed": "That cannot be done here",
+    "method-not-allowed": "The method is not allowed here",
     "already-there": "The name is taken",
     "not-possible": "It cannot be done as things are",
     "changed-meanwhile": "Somebody else changed it first",
     "too-large": "The request is too large",
-    "wrong-media-type": "The body is not of a kind that is taken here",
+    "wrong-media-type": "The media type of the body is not accepted here",
     "wrong-host": "The server is not known by this name",
     "would-end-sessions": "Sessions would end",
     "licence-refused": "The licence or the vendor's file is refused",
@@ -322,9 +322,9 @@ def _of_status(status: int) -> Problem:
         case 413:
             return Problem(413, "too-large", "The request is larger than what is taken here.")
         case 415:
-            return Problem(415, "wrong-media-type", "The body is not of a kind that is taken here.")
+            return Problem(415, "wrong-media-type", "The media type of the body is not accepted here.")
         case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Problem(status, "malformed-request", "The request cannot be read.")
+            return Problem(status, "malformed-request", "The request is malformed.")
         case _:
             return internal_error()
 

@@ -24,7 +24,7 @@ me = APIRouter(tags=["Accounts"])
 
 @me.get("/me", operation_id="getMe", **openapi.one(responses.Me))
 async def get_me(call: Reading) -> Response:
-    """Who asks, and what it may do."""
+    """The caller, and its permissions."""
 
     def make() -> responses.Me:
         identity = call.identity
@@ -73,13 +73,13 @@ admins.lists("The administrators.", OWNING)
 admins.adds("Add an administrator.", OWNING, requests.AdminNew, AccountsChange.add_admin, prepare=_new)
 admins.shows("An administrator.", OWNING)
 admins.changes(
-    "Change it; who may do less than before has to sign in again.",
+    "Change it; with fewer permissions than before, it has to sign in again.",
     OWNING,
     requests.AdminPatch,
     AccountsChange.set_admin,
     prepare=_kept,
 )
-admins.removes("Remove it, but for the last owner of all tenants.", OWNING, AccountsChange.remove_admin)
+admins.removes("Remove it, except the last owner of all tenants.", OWNING, AccountsChange.remove_admin)
 
 
 # API keys
@@ -116,7 +116,7 @@ async def add_api_key(call: Owning, body: requests.ApiKeyNew) -> Response:
 
 
 api_keys.shows("An API key.", OWNING)
-api_keys.removes("Remove it: nothing is done with it any more.", OWNING, AccountsChange.remove_api_key)
+api_keys.removes("Remove it: it no longer works.", OWNING, AccountsChange.remove_api_key)
 
 
 def _api_keys(call: Call) -> ApiKeys:

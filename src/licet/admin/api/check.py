@@ -15,7 +15,7 @@ checks = APIRouter(tags=["Upkeep"])
 
 @checks.get("/check", operation_id="getCheck", **openapi.one(responses.Checked))
 async def get_check(call: Reading) -> Response:
-    """What is wrong with the set-up or worth knowing, and which servers work on the store."""
+    """Mistakes in the set-up and other findings, and the servers that work on the store."""
 
     def make() -> responses.Checked:
         seen = {tenant.id: tenant for tenant in call.context.tenants_now(call.identity)}

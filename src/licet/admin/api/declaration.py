@@ -62,7 +62,7 @@ async def apply_declaration(
     prune: Annotated[bool, Query(description="Also remove what the file does not name.")] = False,
     rehearse: Annotated[bool, Query(description="The same as dry_run.")] = False,
 ) -> Response:
-    """Make the store match a TOML file, all of it or nothing; passwords and secrets stay as they are."""
+    """Make the store match a TOML file, all of it or nothing; passwords and secrets stay unchanged."""
     rehearse = rehearse or is_asked(request)
     sent = await request.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != openapi.TOML:

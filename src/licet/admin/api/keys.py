@@ -30,7 +30,7 @@ keys = APIRouter(prefix="/keys", tags=["Upkeep"])
 
 @keys.get("", operation_id="listKeys", **openapi.listed(responses.SigningKey))
 async def list_keys(call: ReadingAll, page: Paged) -> Response:
-    """The keys that sign tokens, the newest last; what they are is never shown."""
+    """The keys that sign tokens, the newest last; the keys themselves are never shown."""
 
     def found() -> dict[str, responses.SigningKey]:
         keys = _shown_keys(call, read_keyring(call.context.keyring_path))
@@ -41,7 +41,7 @@ async def list_keys(call: ReadingAll, page: Paged) -> Response:
 
 @keys.post("", operation_id="rotateKeys", **openapi.added(responses.SigningKey))
 async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
-    """Add a key, which signs from now on or later; tokens of the older ones go on working."""
+    """Add a key, which signs from now on or later; tokens signed with older keys still work."""
     after_ms = max(SIGNS_AFTER_MS, body.signs_after_s * 1000)
 
     def work() -> Response:
@@ -62,7 +62,7 @@ async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
 
 @keys.post("/prune", operation_id="pruneKeys", **openapi.listed(responses.SigningKey))
 async def prune_keys(call: OwningAll) -> Response:
-    """Remove the keys before the one that signs: tokens that they signed stop working."""
+    """Remove the keys older than the one that signs: tokens signed with them stop working."""
 
     def work() -> Response:
         with call.context.keyring_lock:

@@ -243,18 +243,18 @@ then the tenant's is meant. Durations are seconds (`..._s`)."""
 
 _TAGS = {
     "Tenants": "Customer databases.",
-    "Pools": "Counted licences.",
-    "Licences": "What vendors have signed, and which vendors are trusted.",
+    "Pools": "Pools of seats.",
+    "Licences": "Signed licences, and the trusted vendors.",
     "Scopes": "What a token may do.",
     "Users": "Persons and services.",
     "Groups": "Users and clients that the options of pools can name together.",
     "Clients": "OAuth clients, their generated secrets and their public keys.",
-    "Sessions": "Who is in, and ending it.",
+    "Sessions": "Active sessions, and ending them.",
     "Reports": "Seats, denials and the journal.",
-    "Usage": "What a span of time was like: peaks, seat-hours and true denials.",
+    "Usage": "The use of a span of time: peaks, seat-hours and true denials.",
     "Accounts": "Administrators and API keys.",
     "Upkeep": "Signing keys, the check of the set-up, and the set-up as a file.",
-    "Alerts": "Webhooks, and what is sent to them.",
+    "Alerts": "Webhooks, and their messages.",
 }
 
 _PROBLEM = {

@@ -48,7 +48,7 @@ Wanted = Annotated[FailureFilter, Depends(_wanted)]
 
 @everywhere.get("/failures", operation_id="listAllFailures", **openapi.listed(FailureRange))
 async def list_all_failures(call: Reading, only: Wanted, within: Within, page: Paged) -> Response:
-    """Whose authentication failed, when and why, in all tenants that you see, and of none; newest first."""
+    """Failed authentications with time and cause, in all tenants that you can see; newest first."""
     only = replace(only, with_administrators=call.identity.sees_sign_ins)
     return await _failures(call, None, only, within, page)
 
@@ -57,7 +57,7 @@ async def list_all_failures(call: Reading, only: Wanted, within: Within, page: P
 async def list_failures(
     call: Reading, tenant: TenantPath, only: Wanted, within: Within, page: Paged
 ) -> Response:
-    """Whose authentication failed in a tenant, when and why, folded into ranges, newest first."""
+    """Failed authentications of a tenant with time and cause, folded into ranges, newest first."""
     return await _failures(call, tenant, only, within, page)
 
 
@@ -74,7 +74,7 @@ async def _failures(
     "/refused-requests/{request_id}", operation_id="getRefusedRequest", **openapi.one(Refused, 404)
 )
 async def get_refused_request(call: Reading, request_id: RequestId) -> Response:
-    """What became of a request that was refused: a denial, or a failed authentication. Not all are kept."""
+    """How a request was refused: a denial, or a failed authentication. Not all are kept."""
 
     def make() -> Refused:
         found = call.context.read_now(

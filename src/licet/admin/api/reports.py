@@ -70,7 +70,7 @@ async def get_overview(call: Reading, page: Paged, matching: Text = "", zone: Zo
 
 @overviews.get("/journal", operation_id="getWholeJournal", **openapi.listed(JournalEntry | EventEntry))
 async def get_whole_journal(call: Reading, only: Wanted, within: Within, page: Paged) -> Response:
-    """What happened, newest first, in all tenants that you see, and what belongs to none."""
+    """What happened, newest first, in all tenants that you can see, and events of no tenant."""
     return await _history(call, None, only, within, page)
 
 
@@ -125,7 +125,7 @@ async def list_holders(
     moment: Annotated[Moment, Query(alias="at", description="When.", examples=["2027-01-31T18:00"])],
     page: Paged,
 ) -> Response:
-    """Who held the seats of a pool at an instant, as that of a denial; the longest holder first."""
+    """Who held the seats of a pool at an instant, such as that of a denial; the longest holder first."""
 
     def found() -> dict[str, Holder]:
         known = call.tenant(tenant)
@@ -147,7 +147,7 @@ async def list_sessions(  # noqa: PLR0917 - what is looked for
     user: Annotated[str | None, Query(pattern=INITIALS)] = None,
     scope: Annotated[str | None, Query(max_length=64, pattern=LINE)] = None,
 ) -> Response:
-    """The sessions that live, oldest first; of a scope, a page may have fewer than its limit."""
+    """The active sessions, oldest first; filtered by scope, a page may have fewer than its limit."""
     after = read_cursor(page.cursor, tuple[int, str]) if page.cursor is not None else None
     place = (after[0], _sid(after[1])) if after is not None else None
 
@@ -193,7 +193,7 @@ async def get_session(call: Reading, tenant: TenantPath, sid: Sid) -> Response:
 
 @live.post("/end", operation_id="endSessions", **rehearsable(openapi.one(SessionsEnded, 404, 413, 415)))
 async def end_sessions(call: Operating, tenant: TenantPath, body: requests.Ending) -> Response:
-    """End sessions: their tokens stop working at once; those that live no more are no error."""
+    """End sessions: their tokens stop working at once; sessions that have ended are no error."""
     call.given(body)
 
     def work(change: SetupChange) -> SessionsEnded:

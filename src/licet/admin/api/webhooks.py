@@ -35,7 +35,7 @@ _IDENTITY = r"^[A-Za-z0-9_]*$"
 
 @now.get("", operation_id="listAlerts", **openapi.listed(Raised))
 async def list_alerts(call: Reading, page: Paged) -> Response:
-    """What is raised now, the newest first."""
+    """The alerts that are raised now, the newest first."""
 
     def found() -> dict[str, Raised]:
         tenants = call.context.tenants_now(call.identity)
@@ -94,13 +94,13 @@ async def add_webhook(call: Owning, body: requests.WebhookNew) -> Response:
 
 webhooks.shows("A webhook.")
 webhooks.changes(
-    "Change it; what waits for one that is disabled is given up.",
+    "Change it; disabling it gives up its waiting messages.",
     OWNING,
     requests.WebhookPatch,
     WebhooksChange.set,
     prepare=_as_allowed,
 )
-webhooks.removes("Remove it, with what was sent to it.", OWNING, WebhooksChange.remove)
+webhooks.removes("Remove it and its messages.", OWNING, WebhooksChange.remove)
 
 
 @webhooks.router.get(
@@ -115,7 +115,7 @@ async def get_secret(call: Owning, webhook: NamePath) -> Response:
     "/{webhook}/rotate", operation_id="rotateWebhookSecret", **openapi.one(shapes.WebhookSecret, 404)
 )
 async def rotate_secret(call: Owning, webhook: NamePath) -> Response:
-    """Give it another secret; for a day the one before signs too."""
+    """Give it a new secret; the previous one also signs for a day."""
     rotated = await webhooks.change_one(call, (), webhook, WebhooksChange.rotate)
     return await call.show(lambda: _secret(call, rotated))
 
@@ -144,7 +144,7 @@ async def list_deliveries(
     webhook: Annotated[str | None, Query(max_length=64, pattern=_IDENTITY)] = None,
     state: State | None = None,
 ) -> Response:
-    """What was sent, is to be or was given up, newest first."""
+    """The messages that were sent, are waiting or were given up, newest first."""
     within = call.identity.tenant_id
 
     def read(connection: Connection, **part: Any) -> _Deliveries:
@@ -161,7 +161,7 @@ async def list_deliveries(
     **openapi.one(shapes.Queued, 413, 415, status=202),
 )
 async def send_again(call: Operating, body: requests.SendAgain) -> Response:
-    """Send messages again, with their ids; what is waiting, and for a disabled webhook, is left alone."""
+    """Send messages again, with the same ids, except waiting ones and those for disabled webhooks."""
     call.given(body)
     times = await webhooks.collection.change(call, (), lambda change: change.redeliver(body.messages))
     return answer(shapes.Queued(messages=times), 202)

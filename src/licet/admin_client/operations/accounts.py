@@ -15,7 +15,7 @@ class AccountsCalls(Caller):
     """Administrators and API keys."""
 
     def get_me(self) -> Me:
-        """Who asks, and what it may do.
+        """The caller, and its permissions.
 
         It needs the role viewer.
         """
@@ -65,7 +65,7 @@ class AccountsCalls(Caller):
         tenant: str | Unset | None = UNSET,
         enabled: bool | Unset = UNSET,
     ) -> Administrator:
-        """Change it; who may do less than before has to sign in again.
+        """Change it; with fewer permissions than before, it has to sign in again.
 
         It needs the role owner.
         """
@@ -78,7 +78,7 @@ class AccountsCalls(Caller):
         )
 
     def remove_admin(self, name: str, *, if_match: str) -> None:
-        """Remove it, but for the last owner of all tenants.
+        """Remove it, except the last owner of all tenants.
 
         It needs the role owner.
         """
@@ -118,7 +118,7 @@ class AccountsCalls(Caller):
         return self._ask("GET", ("api-keys", name), ApiKey)
 
     def remove_api_key(self, name: str) -> None:
-        """Remove it: nothing is done with it any more.
+        """Remove it: it no longer works.
 
         It needs the role owner.
         """

@@ -1,4 +1,4 @@
-"""Alerts: webhooks, and what is sent to them.
+"""Alerts: webhooks, and their messages.
 
 Made by `docs/make_admin_client.py`; edit that instead.
 """
@@ -12,10 +12,10 @@ from licet.admin_client.words import State
 
 
 class AlertsCalls(Caller):
-    """Webhooks, and what is sent to them."""
+    """Webhooks, and their messages."""
 
     def list_alerts(self, *, limit: int | None = None, cursor: str | None = None) -> Items[Raised]:
-        """What is raised now, the newest first.
+        """The alerts that are raised now, the newest first.
 
         It needs the role viewer.
         """
@@ -45,7 +45,7 @@ class AlertsCalls(Caller):
     def change_webhook(
         self, webhook: str, *, if_match: str, url: str | Unset = UNSET, enabled: bool | Unset = UNSET
     ) -> Webhook:
-        """Change it; what waits for one that is disabled is given up.
+        """Change it; disabling it gives up its waiting messages.
 
         It needs the role owner.
         """
@@ -54,7 +54,7 @@ class AlertsCalls(Caller):
         )
 
     def remove_webhook(self, webhook: str, *, if_match: str) -> None:
-        """Remove it, with what was sent to it.
+        """Remove it and its messages.
 
         It needs the role owner.
         """
@@ -68,7 +68,7 @@ class AlertsCalls(Caller):
         return self._ask("GET", ("webhooks", webhook, "secret"), WebhookSecret)
 
     def rotate_webhook_secret(self, webhook: str) -> WebhookSecret:
-        """Give it another secret; for a day the one before signs too.
+        """Give it a new secret; the previous one also signs for a day.
 
         It needs the role owner.
         """
@@ -89,7 +89,7 @@ class AlertsCalls(Caller):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Items[Delivery]:
-        """What was sent, is to be or was given up, newest first.
+        """The messages that were sent, are waiting or were given up, newest first.
 
         It needs the role viewer.
         """
@@ -98,7 +98,7 @@ class AlertsCalls(Caller):
         )
 
     def send_deliveries_again(self, *, messages: Sequence[str]) -> Queued:
-        """Send messages again, with their ids; what is waiting, and for a disabled webhook, is left alone.
+        """Send messages again, with the same ids, except waiting ones and those for disabled webhooks.
 
         It needs the role operator.
         """

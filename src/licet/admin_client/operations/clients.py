@@ -58,7 +58,7 @@ class ClientsCalls(Caller):
         grant_types: Sequence[GrantType] | Unset = UNSET,
         introspects: bool | Unset = UNSET,
     ) -> NewClient:
-        """Add a client; a secret that is generated with it is shown once.
+        """Add a client; a generated secret is shown once.
 
         It needs the role owner.
         """
@@ -102,7 +102,7 @@ class ClientsCalls(Caller):
         password_allowed: bool | Unset = UNSET,
         may_end: int | None = None,
     ) -> Client:
-        """Change it; sessions that the new settings would not allow are ended.
+        """Change it; sessions that the new settings do not allow end.
 
         It needs the role owner.
         """
@@ -139,21 +139,21 @@ class ClientsCalls(Caller):
         )
 
     def explain_client(self, tenant: str, client_id: str, *, scope: str | None = None) -> Why:
-        """What it would be answered if it asked for a seat now, rule by rule.
+        """Which answer it would get if it asked for a seat now, rule by rule.
 
         Nothing is taken or recorded. It needs the role viewer.
         """
         return self._ask("GET", ("tenants", tenant, "clients", client_id, "why"), Why, query={"scope": scope})
 
     def get_client_rules(self, tenant: str, client_id: str) -> RulesOfClient:
-        """The rules of pools that apply to it, its user or its groups, whoever has which seats now.
+        """The rules of pools that apply to it, its user or its groups, regardless of the present seats.
 
         It needs the role viewer.
         """
         return self._ask("GET", ("tenants", tenant, "clients", client_id, "rules"), RulesOfClient)
 
     def suspend_client(self, tenant: str, client_id: str, *, cool_down_s: int) -> Client:
-        """Give it no seat for a while; what it holds it keeps.
+        """Suspend it: it gets no seat for a while, but keeps a seat that it has.
 
         It needs the role operator.
         """
@@ -165,7 +165,7 @@ class ClientsCalls(Caller):
         )
 
     def resume_client(self, tenant: str, client_id: str) -> None:
-        """Let it have seats again.
+        """Resume it: it can get seats again.
 
         It needs the role operator.
         """
@@ -174,7 +174,7 @@ class ClientsCalls(Caller):
     def list_secrets(
         self, tenant: str, client_id: str, *, limit: int | None = None, cursor: str | None = None
     ) -> Items[Secret]:
-        """Its generated secrets, without what they are.
+        """Its generated secrets, without the secrets themselves.
 
         It needs the role viewer.
         """
@@ -185,7 +185,7 @@ class ClientsCalls(Caller):
     def add_secret(
         self, tenant: str, client_id: str, *, expires_at: date | str | Unset | None = UNSET
     ) -> NewSecret:
-        """Generate one more; it is shown once, and the others go on working.
+        """Generate one more; it is shown once, and the others still work.
 
         It needs the role owner.
         """
@@ -197,14 +197,14 @@ class ClientsCalls(Caller):
         )
 
     def get_secret(self, tenant: str, client_id: str, secret_id: str) -> Secret:
-        """One of its secrets, without what it is.
+        """One of its generated secrets, without the secret itself.
 
         It needs the role viewer.
         """
         return self._ask("GET", ("tenants", tenant, "clients", client_id, "secrets", secret_id), Secret)
 
     def remove_secret(self, tenant: str, client_id: str, secret_id: str) -> None:
-        """Remove one; what it began lives on until it has to be renewed.
+        """Remove one; its sessions continue until they have to be renewed.
 
         It needs the role owner.
         """
@@ -218,7 +218,7 @@ class ClientsCalls(Caller):
         overlap_s: int | Unset = UNSET,
         expires_at: date | str | Unset | None = UNSET,
     ) -> NewSecret:
-        """Generate a secret in the place of all others, which work on for a while; it is shown once.
+        """Generate a secret that replaces all others, which still work for a while; it is shown once.
 
         It needs the role owner.
         """
@@ -249,7 +249,7 @@ class ClientsCalls(Caller):
         kid: str | Unset | None = UNSET,
         expires_at: date | str | Unset | None = UNSET,
     ) -> ClientKey:
-        """Add one more public key by which it may authenticate (`private_key_jwt`, RFC 7523).
+        """Add a public key with which it can authenticate (`private_key_jwt`, RFC 7523).
 
         It needs the role owner.
         """
@@ -268,7 +268,7 @@ class ClientsCalls(Caller):
         return self._ask("GET", ("tenants", tenant, "clients", client_id, "keys", kid), ClientKey)
 
     def remove_client_key(self, tenant: str, client_id: str, kid: str) -> None:
-        """Remove one; what it began lives on until it has to be renewed.
+        """Remove one; its sessions continue until they have to be renewed.
 
         It needs the role owner.
         """

@@ -58,9 +58,9 @@ class GroupsCalls(Caller):
         clients: Sequence[str] | Unset = UNSET,
         may_end: int | None = None,
     ) -> Group:
-        """Change who is in it.
+        """Change its members.
 
-        Whoever has a seat keeps it. It needs the role owner.
+        Seats in use are kept. It needs the role owner.
         """
         return self._ask(
             "PATCH",
@@ -72,7 +72,7 @@ class GroupsCalls(Caller):
         )
 
     def remove_group(self, tenant: str, group: str, *, if_match: str, may_end: int | None = None) -> None:
-        """Remove it, when no rule of a pool names it.
+        """Remove it, if no rule of a pool names it.
 
         It needs the role owner.
         """

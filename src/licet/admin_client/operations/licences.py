@@ -1,4 +1,4 @@
-"""Licences: what vendors have signed, and which vendors are trusted.
+"""Licences: signed licences, and the trusted vendors.
 
 Made by `docs/make_admin_client.py`; edit that instead.
 """
@@ -8,7 +8,7 @@ from licet.admin_client.caller import Caller, Items
 
 
 class LicencesCalls(Caller):
-    """What vendors have signed, and which vendors are trusted."""
+    """Signed licences, and the trusted vendors."""
 
     def list_vendors(self, *, limit: int | None = None, cursor: str | None = None) -> Items[Vendor]:
         """The vendors whose licences count.
@@ -18,10 +18,7 @@ class LicencesCalls(Caller):
         return self._list(("trust",), Vendor, {"limit": limit, "cursor": cursor})
 
     def trust_vendor(self, content: str | bytes, *, may_end: int | None = None) -> Vendor:
-        """Trust the vendor of this vendor.json, or take its new keys; what they did not sign counts no more.
-
-        It needs the role owner of all tenants.
-        """
+        """Trust the vendor of this vendor.json, or accept its new keys; licences of other keys no."""
         return self._ask(
             "POST", ("trust",), Vendor, query={"may_end": may_end}, content=content, media="application/json"
         )
@@ -34,7 +31,7 @@ class LicencesCalls(Caller):
         return self._ask("GET", ("trust", vendor, product), Vendor)
 
     def distrust_vendor(self, vendor: str, product: str, *, may_end: int | None = None) -> None:
-        """Trust a vendor no more; its licences stay installed, and give no seat.
+        """Stop trusting a vendor; its licences stay installed, but give no seats.
 
         It needs the role owner of all tenants.
         """
@@ -43,7 +40,7 @@ class LicencesCalls(Caller):
     def list_licences(
         self, tenant: str, *, limit: int | None = None, cursor: str | None = None
     ) -> Items[Licence]:
-        """Every serial of every licence of a tenant, those that count no more and were removed too.
+        """All serials of all licences of a tenant, including those that no longer count or were removed.
 
         It needs the role viewer.
         """
@@ -111,7 +108,7 @@ class LicencesCalls(Caller):
         )
 
     def unsign_pool(self, tenant: str, pool: str, *, may_end: int | None = None) -> None:
-        """Let a pool whose licences were all removed have the seats that are set.
+        """Make a pool unsigned whose licences were all removed: it has the seats that are set.
 
         It needs the role owner of all tenants.
         """

@@ -1,4 +1,4 @@
-"""Pools: counted licences.
+"""Pools: pools of seats.
 
 Made by `docs/make_admin_client.py`; edit that instead.
 """
@@ -13,7 +13,7 @@ from licet.admin_client.words import Duplicates
 
 
 class PoolsCalls(Caller):
-    """Counted licences."""
+    """Pools of seats."""
 
     def list_pools(self, tenant: str, *, limit: int | None = None, cursor: str | None = None) -> Items[Pool]:
         """The pools of a tenant.
@@ -136,7 +136,7 @@ class PoolsCalls(Caller):
         )
 
     def remove_pool(self, tenant: str, pool: str, *, if_match: str, may_end: int | None = None) -> None:
-        """Remove it, when no scope draws on it.
+        """Remove it, if no scope uses it.
 
         It needs the role owner of all tenants.
         """
@@ -156,8 +156,8 @@ class PoolsCalls(Caller):
         )
 
     def remove_place(self, tenant: str, pool: str, client_id: str) -> None:
-        """Take a client's place away; 204 also when it has none.
+        """Remove a client from the queue; 204 even if it is not in it.
 
-        It may ask again, and is then the last. It needs the role operator.
+        If it asks again, it is the last. It needs the role operator.
         """
         self._ask("DELETE", ("tenants", tenant, "pools", pool, "queue", client_id), None)

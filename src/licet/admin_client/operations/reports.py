@@ -57,7 +57,7 @@ class ReportsCalls(Caller):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Items[JournalEntry | EventEntry]:
-        """What happened, newest first, in all tenants that you see, and what belongs to none.
+        """What happened, newest first, in all tenants that you can see, and events of no tenant.
 
         It needs the role viewer.
         """
@@ -162,7 +162,7 @@ class ReportsCalls(Caller):
     def list_holders(
         self, tenant: str, *, pool: str, at: date | str, limit: int | None = None, cursor: str | None = None
     ) -> Items[Holder]:
-        """Who held the seats of a pool at an instant, as that of a denial; the longest holder first.
+        """Who held the seats of a pool at an instant, such as that of a denial; the longest holder first.
 
         It needs the role viewer.
         """
@@ -181,7 +181,7 @@ class ReportsCalls(Caller):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Items[FailureRange]:
-        """Whose authentication failed, when and why, in all tenants that you see, and of none; newest first.
+        """Failed authentications with time and cause, in all tenants that you can see; newest first.
 
         It needs the role viewer.
         """
@@ -200,7 +200,7 @@ class ReportsCalls(Caller):
         )
 
     def get_refused_request(self, request_id: str) -> Refused:
-        """What became of a request that was refused: a denial, or a failed authentication.
+        """How a request was refused: a denial, or a failed authentication.
 
         Not all are kept. It needs the role viewer.
         """
@@ -218,7 +218,7 @@ class ReportsCalls(Caller):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Items[FailureRange]:
-        """Whose authentication failed in a tenant, when and why, folded into ranges, newest first.
+        """Failed authentications of a tenant with time and cause, folded into ranges, newest first.
 
         It needs the role viewer.
         """

@@ -1,4 +1,4 @@
-"""Sessions: who is in, and ending it.
+"""Sessions: active sessions, and ending them.
 
 Made by `docs/make_admin_client.py`; edit that instead.
 """
@@ -11,7 +11,7 @@ from licet.admin_client.decoding import UNSET, Unset
 
 
 class SessionsCalls(Caller):
-    """Who is in, and ending it."""
+    """Active sessions, and ending them."""
 
     def list_sessions(
         self,
@@ -23,7 +23,7 @@ class SessionsCalls(Caller):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Items[LiveSession]:
-        """The sessions that live, oldest first; of a scope, a page may have fewer than its limit.
+        """The active sessions, oldest first; filtered by scope, a page may have fewer than its limit.
 
         It needs the role viewer.
         """
@@ -51,7 +51,7 @@ class SessionsCalls(Caller):
         reason: str | Unset = UNSET,
         cool_down_s: int | Unset = UNSET,
     ) -> SessionsEnded:
-        """End sessions: their tokens stop working at once; those that live no more are no error.
+        """End sessions: their tokens stop working at once; sessions that have ended are no error.
 
         It needs the role operator.
         """

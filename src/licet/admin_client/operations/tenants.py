@@ -17,7 +17,7 @@ class TenantsCalls(Caller):
     def list_tenants(
         self, *, matching: str | None = None, limit: int | None = None, cursor: str | None = None
     ) -> Items[Tenant]:
-        """The tenants that you see.
+        """The tenants that you can see.
 
         It needs the role viewer.
         """
@@ -58,7 +58,7 @@ class TenantsCalls(Caller):
         )
 
     def get_tenant(self, tenant: str) -> Tenant:
-        """A tenant itself.
+        """A tenant.
 
         It needs the role viewer.
         """
@@ -81,7 +81,7 @@ class TenantsCalls(Caller):
     ) -> Tenant:
         """Change it.
 
-        An owner of one tenant changes neither a life nor the token format. It needs the role owner.
+        An owner of one tenant cannot change lifetimes or the token format. It needs the role owner.
         """
         return self._ask(
             "PATCH",
@@ -102,7 +102,7 @@ class TenantsCalls(Caller):
         )
 
     def remove_tenant(self, tenant: str, *, if_match: str, may_end: int | None = None) -> None:
-        """Remove it with all that it has, its journal too.
+        """Remove it with everything in it, including its journal.
 
         It needs the role owner of all tenants.
         """

@@ -12,28 +12,28 @@ class UpkeepCalls(Caller):
     """Signing keys, the check of the set-up, and the set-up as a file."""
 
     def list_keys(self, *, limit: int | None = None, cursor: str | None = None) -> Items[SigningKey]:
-        """The keys that sign tokens, the newest last; what they are is never shown.
+        """The keys that sign tokens, the newest last; the keys themselves are never shown.
 
         It needs the role viewer of all tenants.
         """
         return self._list(("keys",), SigningKey, {"limit": limit, "cursor": cursor})
 
     def rotate_keys(self, *, signs_after_s: int | Unset = UNSET) -> SigningKey:
-        """Add a key, which signs from now on or later; tokens of the older ones go on working.
+        """Add a key, which signs from now on or later; tokens signed with older keys still work.
 
         It needs the role owner of all tenants.
         """
         return self._ask("POST", ("keys",), SigningKey, body={"signs_after_s": signs_after_s})
 
     def prune_keys(self) -> Items[SigningKey]:
-        """Remove the keys before the one that signs: tokens that they signed stop working.
+        """Remove the keys older than the one that signs: tokens signed with them stop working.
 
         It needs the role owner of all tenants.
         """
         return self._list(("keys", "prune"), SigningKey, {}, method="POST")
 
     def get_check(self) -> Checked:
-        """What is wrong with the set-up or worth knowing, and which servers work on the store.
+        """Mistakes in the set-up and other findings, and the servers that work on the store.
 
         It needs the role viewer.
         """
@@ -49,7 +49,7 @@ class UpkeepCalls(Caller):
     def apply_declaration(
         self, content: str | bytes, *, if_match: str, prune: bool | None = None, rehearse: bool | None = None
     ) -> Plan:
-        """Make the store match a TOML file, all of it or nothing; passwords and secrets stay as they are.
+        """Make the store match a TOML file, all of it or nothing; passwords and secrets stay unchanged.
 
         It needs the role owner of all tenants.
         """

@@ -1,4 +1,4 @@
-"""Usage: what a span of time was like: peaks, seat-hours and true denials.
+"""Usage: the use of a span of time: peaks, seat-hours and true denials.
 
 Made by `docs/make_admin_client.py`; edit that instead.
 """
@@ -12,7 +12,7 @@ from licet.admin_client.words import Duplicates, LogFormat, Reach, SplitBy
 
 
 class UsageCalls(Caller):
-    """What a span of time was like: peaks, seat-hours and true denials."""
+    """The use of a span of time: peaks, seat-hours and true denials."""
 
     def get_usage(
         self,
@@ -157,7 +157,7 @@ class UsageCalls(Caller):
         from_: date | str | None = None,
         until: date | str | None = None,
     ) -> Text:
-        """Who got a seat, gave it back or was denied, as RLM's report log; of the last 30 days by default.
+        """Who got a seat, freed it or was denied, as RLM's report log; of the last 30 days by default.
 
         It needs the role viewer.
         """
@@ -171,7 +171,7 @@ class UsageCalls(Caller):
     def list_statements(
         self, tenant: str, *, limit: int | None = None, cursor: str | None = None
     ) -> Items[KeptStatement]:
-        """The usage statements that are kept, by their numbers.
+        """The stored usage statements, by number.
 
         It needs the role viewer.
         """
@@ -182,7 +182,7 @@ class UsageCalls(Caller):
     def make_statement(
         self, tenant: str, *, from_: date | str | None = None, until: date | str | None = None
     ) -> KeptStatement:
-        """State the use of the days since the last statement for a vendor, signed by the tenant's key.
+        """Make a usage statement for a vendor about the days since the last one, signed by the tenant's key.
 
         It needs the role owner.
         """

@@ -76,7 +76,7 @@ class UsersCalls(Caller):
         cost_centre: str | Unset | None = UNSET,
         may_end: int | None = None,
     ) -> User:
-        """Change it; disabled, it ends the sessions of its clients.
+        """Change it; disabling it ends the sessions of its clients.
 
         It needs the role owner.
         """
@@ -90,7 +90,7 @@ class UsersCalls(Caller):
         )
 
     def remove_user(self, tenant: str, initials: str, *, if_match: str, may_end: int | None = None) -> None:
-        """Remove it, when no client stands for it.
+        """Remove it, if it has no clients.
 
         It needs the role owner.
         """

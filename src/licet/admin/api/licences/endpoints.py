@@ -80,7 +80,7 @@ async def list_vendors(call: ReadingAll, page: Paged) -> Response:
     **agreeable(openapi.one(shapes.Vendor, 409, 413, 415, status=201) | {"openapi_extra": _VENDOR}),
 )
 async def trust_vendor(call: Licensing, request: Request) -> Response:
-    """Trust the vendor of this vendor.json, or take its new keys; what they did not sign counts no more."""
+    """Trust the vendor of this vendor.json, or accept its new keys; licences of other keys no longer count."""
     content = await _sent(request, openapi.JSON)
 
     def work(change: SetupChange) -> setup.TrustedVendor:
@@ -111,7 +111,7 @@ async def get_vendor(call: ReadingAll, vendor: NamePath, product: NamePath) -> R
     **agreeable(openapi.one(None, 404, 409, status=204)),
 )
 async def distrust_vendor(call: Licensing, vendor: NamePath, product: NamePath) -> Response:
-    """Trust a vendor no more; its licences stay installed, and give no seat."""
+    """Stop trusting a vendor; its licences stay installed, but give no seats."""
     await call.change_agreed(lambda change: _if_there(lambda: setup.distrust(change, vendor, product)))
     return Response(status_code=204)
 
@@ -121,7 +121,7 @@ async def distrust_vendor(call: Licensing, vendor: NamePath, product: NamePath) 
 
 @licences.get("", operation_id="listLicences", **openapi.listed(shapes.Licence, 404))
 async def list_licences(call: Reading, tenant: TenantPath, page: Paged) -> Response:
-    """Every serial of every licence of a tenant, those that count no more and were removed too."""
+    """All serials of all licences of a tenant, including those that no longer count or were removed."""
 
     def found() -> dict[str, LicenceNow]:
         return {_place(it): it for it in _now(call, tenant)}
@@ -196,7 +196,7 @@ async def remove_licence(
     **agreeable(openapi.one(None, 404, 409, status=204)),
 )
 async def unsign_pool(call: Licensing, tenant: TenantPath, pool: NamePath) -> Response:
-    """Let a pool whose licences were all removed have the seats that are set."""
+    """Make a pool unsigned whose licences were all removed: it has the seats that are set."""
 
     def work(change: SetupChange) -> None:
         call.setup(change, tenant)

@@ -36,14 +36,14 @@ secrets = Endpoints(
     order=lambda secret: f"{secret.created_at_ms:020} {secret.secret_id}",
     has_tag=False,
 )
-secrets.lists("Its generated secrets, without what they are.")
+secrets.lists("Its generated secrets, without the secrets themselves.")
 
 
 @secrets.router.post("", operation_id="addSecret", **rehearsable(openapi.added(responses.NewSecret)))
 async def add_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretNew
 ) -> Response:
-    """Generate one more; it is shown once, and the others go on working."""
+    """Generate one more; it is shown once, and the others still work."""
 
     def do(setup: TenantSetup, secret: NewClientSecret, expires_at_ms: int | None) -> None:
         setup.add_secret(client_id, secret, expires_at_ms)
@@ -51,9 +51,9 @@ async def add_secret(
     return await _generate(call, tenant, client_id, body, do)
 
 
-secrets.shows("One of its secrets, without what it is.")
+secrets.shows("One of its generated secrets, without the secret itself.")
 secrets.removes(
-    "Remove one; what it began lives on until it has to be renewed.", OWNING, TenantSetup.remove_secret
+    "Remove one; its sessions continue until they have to be renewed.", OWNING, TenantSetup.remove_secret
 )
 
 
@@ -63,7 +63,7 @@ secrets.removes(
 async def rotate_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretRotation
 ) -> Response:
-    """Generate a secret in the place of all others, which work on for a while; it is shown once."""
+    """Generate a secret that replaces all others, which still work for a while; it is shown once."""
 
     def do(setup: TenantSetup, secret: NewClientSecret, expires_at_ms: int | None) -> None:
         setup.rotate_secret(client_id, secret, body.overlap_s, expires_at_ms)
@@ -119,7 +119,7 @@ keys.lists("Its public keys.")
 async def add_key(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.ClientKeyNew
 ) -> Response:
-    """Add one more public key by which it may authenticate (`private_key_jwt`, RFC 7523)."""
+    """Add a public key with which it can authenticate (`private_key_jwt`, RFC 7523)."""
     call.given(body)
     key = await call.context.run(_read_one, body)
 
@@ -141,4 +141,6 @@ def _read_one(body: requests.ClientKeyNew) -> PublicKey:
 
 
 keys.shows("One of its keys, by its kid or its thumbprint.")
-keys.removes("Remove one; what it began lives on until it has to be renewed.", OWNING, TenantSetup.remove_key)
+keys.removes(
+    "Remove one; its sessions continue until they have to be renewed.", OWNING, TenantSetup.remove_key
+)

@@ -56,7 +56,7 @@ clients.lists("The clients of a tenant.", only=_wanted)
 
 @clients.router.post("", operation_id="addClient", **rehearsable(openapi.added(responses.NewClient)))
 async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew) -> Response:
-    """Add a client; a secret that is generated with it is shown once."""
+    """Add a client; a generated secret is shown once."""
     given = CLIENT.taken(call.given(body))
     client_id, wants_secret = given.pop("client_id"), given.pop("generate_secret", False)
     expires_at = given.pop("secret_expires_at", None)
@@ -84,7 +84,7 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
 
 clients.shows("A client.")
 clients.changes(
-    "Change it; sessions that the new settings would not allow are ended.",
+    "Change it; sessions that the new settings do not allow end.",
     OWNING,
     requests.ClientPatch,
     TenantSetup.set_client,
@@ -107,7 +107,7 @@ async def explain_client(
         ),
     ] = "",
 ) -> Response:
-    """What it would be answered if it asked for a seat now, rule by rule. Nothing is taken or recorded."""
+    """Which answer it would get if it asked for a seat now, rule by rule. Nothing is taken or recorded."""
 
     def work() -> Why:
         known = call.tenant(tenant)
@@ -119,7 +119,7 @@ async def explain_client(
 
 @clients.router.get("/{client_id}/rules", operation_id="getClientRules", **openapi.one(RulesOfClient, 404))
 async def get_client_rules(call: Reading, tenant: TenantPath, client_id: NamePath) -> Response:
-    """The rules of pools that apply to it, its user or its groups, whoever has which seats now."""
+    """The rules of pools that apply to it, its user or its groups, regardless of the present seats."""
 
     def work() -> RulesOfClient:
         known = call.tenant(tenant)
@@ -142,7 +142,7 @@ async def get_client_rules(call: Reading, tenant: TenantPath, client_id: NamePat
 async def suspend_client(
     call: Operating, tenant: TenantPath, client_id: NamePath, body: requests.Suspension
 ) -> Response:
-    """Give it no seat for a while; what it holds it keeps."""
+    """Suspend it: it gets no seat for a while, but keeps a seat that it has."""
     call.given(body)
 
     def work(change: SetupChange) -> responses.Client:
@@ -158,6 +158,6 @@ async def suspend_client(
     "/{client_id}/suspension", operation_id="resumeClient", **rehearsable(openapi.one(None, 404, status=204))
 )
 async def resume_client(call: Operating, tenant: TenantPath, client_id: NamePath) -> Response:
-    """Let it have seats again."""
+    """Resume it: it can get seats again."""
     await clients.change_one(call, (tenant,), client_id, lambda setup, _: setup.suspend(client_id, None))
     return Response(status_code=204)

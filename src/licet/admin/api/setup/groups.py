@@ -22,6 +22,6 @@ groups.lists("The groups of a tenant.")
 groups.adds("Add a group.", OWNING, requests.GroupNew, TenantSetup.add_group)
 groups.shows("A group.")
 groups.changes(
-    "Change who is in it. Whoever has a seat keeps it.", OWNING, requests.GroupPatch, TenantSetup.set_group
+    "Change its members. Seats in use are kept.", OWNING, requests.GroupPatch, TenantSetup.set_group
 )
-groups.removes("Remove it, when no rule of a pool names it.", OWNING, TenantSetup.remove_group)
+groups.removes("Remove it, if no rule of a pool names it.", OWNING, TenantSetup.remove_group)

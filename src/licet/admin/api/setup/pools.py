@@ -65,4 +65,4 @@ pools.changes(
     requests.PoolPatch,
     _set,
 )
-pools.removes("Remove it, when no scope draws on it.", LICENSING, TenantSetup.remove_pool)
+pools.removes("Remove it, if no scope uses it.", LICENSING, TenantSetup.remove_pool)

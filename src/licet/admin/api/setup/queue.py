@@ -33,7 +33,7 @@ async def list_queue(call: Reading, tenant: TenantPath, pool: NamePath, page: Pa
 
 @queues.delete("/{client_id}", operation_id="removePlace", **rehearsable(openapi.one(None, 404, status=204)))
 async def remove(call: Operating, tenant: TenantPath, pool: NamePath, client_id: NamePath) -> Response:
-    """Take a client's place away; 204 also when it has none. It may ask again, and is then the last."""
+    """Remove a client from the queue; 204 even if it is not in it. If it asks again, it is the last."""
 
     def work(change: SetupChange) -> None:
         setup = call.setup(change, tenant)

@@ -36,13 +36,15 @@ tenants = Endpoints(
     show=lambda _, tenant: responses.tenant(tenant),
     noun=TENANT,
 )
-tenants.lists("The tenants that you see.", only=_wanted)
+tenants.lists("The tenants that you can see.", only=_wanted)
 tenants.adds("Add a tenant.", OWNING_ALL, requests.TenantNew, SetupChange.add_tenant)
-tenants.shows("A tenant itself.")
+tenants.shows("A tenant.")
 tenants.changes(
-    "Change it. An owner of one tenant changes neither a life nor the token format.",
+    "Change it. An owner of one tenant cannot change lifetimes or the token format.",
     OWNING,
     requests.TenantPatch,
     _set,
 )
-tenants.removes("Remove it with all that it has, its journal too.", OWNING_ALL, SetupChange.remove_tenant)
+tenants.removes(
+    "Remove it with everything in it, including its journal.", OWNING_ALL, SetupChange.remove_tenant
+)

@@ -58,10 +58,10 @@ users.adds(
 )
 users.shows("A user.")
 users.changes(
-    "Change it; disabled, it ends the sessions of its clients.",
+    "Change it; disabling it ends the sessions of its clients.",
     OWNING,
     requests.UserPatch,
     TenantSetup.set_user,
     prepare=_hashed,
 )
-users.removes("Remove it, when no client stands for it.", OWNING, TenantSetup.remove_user)
+users.removes("Remove it, if it has no clients.", OWNING, TenantSetup.remove_user)

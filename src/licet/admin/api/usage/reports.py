@@ -148,7 +148,7 @@ async def export_usage(
         LogFormat, Query(alias="format", description="RLM's detailed report log, CSV, or JSON.")
     ] = LogFormat.RLM,
 ) -> Response:
-    """Who got a seat, gave it back or was denied, as RLM's report log; of the last 30 days by default."""
+    """Who got a seat, freed it or was denied, as RLM's report log; of the last 30 days by default."""
 
     def work() -> Response:
         known, now_ms = call.tenant(tenant), call.now_ms()

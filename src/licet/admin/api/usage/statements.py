@@ -31,7 +31,7 @@ NextDay = Annotated[
 
 @kept.get("", operation_id="listStatements", **openapi.listed(KeptStatement, 404))
 async def list_statements(call: Reading, tenant: TenantPath, page: Paged) -> Response:
-    """The usage statements that are kept, by their numbers."""
+    """The stored usage statements, by number."""
 
     def work() -> Response:
         known = call.tenant(tenant)
@@ -50,7 +50,7 @@ async def list_statements(call: Reading, tenant: TenantPath, page: Paged) -> Res
 
 @kept.post("", operation_id="makeStatement", **openapi.added(KeptStatement))
 async def make(call: Owning, tenant: TenantPath, begins: FirstDay = None, until: NextDay = None) -> Response:
-    """State the use of the days since the last statement for a vendor, signed by the tenant's key."""
+    """Make a usage statement for a vendor about the days since the last one, signed by the tenant's key."""
 
     def work() -> Response:
         known, keyring = call.tenant(tenant), read_keyring(call.context.keyring_path)

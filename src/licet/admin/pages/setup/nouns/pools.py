@@ -34,7 +34,7 @@ _POOL_NAME = Field(
 
 
 class Pools(OfTenant[Pool]):
-    """Counted licences."""
+    """Pools of seats."""
 
     path, word, plural, event = "pools", "pool", "pools", "pool"
     about = "A pool is a counted licence: so many seats, and the rule by which they are counted."
