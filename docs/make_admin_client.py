@@ -37,7 +37,7 @@ _PAGE: Final = """# Admin client
 <!-- Made by `docs/make_admin_client.py`; edit that instead. -->
 
 `licet.admin_client` calls the [admin API](admin-api.md) from Python, with types. It is in the base install,
-and needs httpx alone.
+and needs only httpx.
 
 ```python
 from licet.admin_client import AdminClient
@@ -54,25 +54,25 @@ with AdminClient("http://127.0.0.1:8081", api_key=key) as admin:
         print(denial.last_at, denial.client_id, denial.reason)
 ```
 
-There is a method for each operation, named after it: `change_pool` is `changePool`. What names the thing
-comes first; the rest is given by name, and what is left out is not sent. What is returned is a dataclass
-that cannot be changed; instants are `datetime`, in UTC. Where something ends or is looked for, give a
-`datetime`, a `date` or a text, as the [API takes it](admin-api.md#times); `None` is never.
+Each operation has a method of the same name: `change_pool` is `changePool`. The names of the object are
+positional arguments, all others keyword arguments; omitted arguments are not sent. The result is a frozen
+dataclass; its instants are `datetime` in UTC. Arguments that are instants can be a `datetime`, a `date` or a
+text, as the [API accepts it](admin-api.md#times); `None` means never.
 
 ## Lists
 
-A list asks for page after page as you iterate over it. `.page()` is the first page alone, with `items` and
-`next`; `limit` is the length of a page, `cursor` where it begins.
+A list requests page after page while you iterate over it. `.page()` returns only the first page, with `items`
+and `next`; `limit` is the length of a page, `cursor` where it begins.
 
 ## Two at once
 
-`get_pool`, `add_pool` and `change_pool` return the `etag` of what they show; pass it as `if_match`, and a
-change is refused where somebody else was first (`ChangedMeanwhile`). `ANY` is whatever is there.
+`get_pool`, `add_pool` and `change_pool` return an `etag`. Pass it as `if_match`, and a change is refused if
+somebody else has changed the object since (`ChangedMeanwhile`). `ANY` overwrites any version.
 
 ## What would end
 
-A change with which sessions would end raises `WouldEndSessions`, and changes nothing, until `may_end` says
-how many may. `dry_run` says it before:
+If a change would end more sessions than `may_end` allows (0 by default), it raises `WouldEndSessions` and
+changes nothing. `dry_run` returns the sessions that would end:
 
 ```python
 from licet.admin_client import ANY
@@ -83,18 +83,18 @@ admin.change_pool("Jim_Test", "full", expires_at="2026-01-31", if_match=ANY, may
 
 ## What goes wrong
 
-| raised | when |
+| exception | when |
 | --- | --- |
 | `AdminProblem` | the server refused it: `status`, `kind`, `detail`, `request_id`, `code`, `errors` |
 | `SignInNeeded`, `NotAllowed`, `NotFound` | 401, 403, 404 |
-| `WouldEndSessions` | 409: `ending` has which |
-| `ChangedMeanwhile` | 412: `current` is what is there now, `etag` its tag |
+| `WouldEndSessions` | 409: `ending` has the sessions |
+| `ChangedMeanwhile` | 412: `current` is the present version, `etag` its tag |
 | `InvalidValue` | 422: `errors` has each wrong value |
 | `TryLater` | 429 and 503: `retry_after_s` |
-| `AdminUnreachable` | no answer came, or none of the admin API; what was asked may have been done |
+| `AdminUnreachable` | no answer, or none of the admin API; the operation may have been done |
 
-All are an `AdminError`. A call is sent once, and never repeated by itself. The key goes to this server
-only: no redirect is followed, and `http` to another machine needs `allow_http=True`.
+All are subclasses of `AdminError`. The client sends each request once, and never repeats it. It sends the key
+to this server only: it follows no redirect, and `http` to another machine needs `allow_http=True`.
 
 ## Methods
 """

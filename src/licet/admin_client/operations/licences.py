@@ -18,7 +18,10 @@ class LicencesCalls(Caller):
         return self._list(("trust",), Vendor, {"limit": limit, "cursor": cursor})
 
     def trust_vendor(self, content: str | bytes, *, may_end: int | None = None) -> Vendor:
-        """Trust the vendor of this vendor.json, or accept its new keys; licences of other keys no."""
+        """Trust the vendor of this vendor.json, or take its new keys; licences of other keys no longer count.
+
+        It needs the role owner of all tenants.
+        """
         return self._ask(
             "POST", ("trust",), Vendor, query={"may_end": may_end}, content=content, media="application/json"
         )

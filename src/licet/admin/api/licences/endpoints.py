@@ -80,7 +80,7 @@ async def list_vendors(call: ReadingAll, page: Paged) -> Response:
     **agreeable(openapi.one(shapes.Vendor, 409, 413, 415, status=201) | {"openapi_extra": _VENDOR}),
 )
 async def trust_vendor(call: Licensing, request: Request) -> Response:
-    """Trust the vendor of this vendor.json, or accept its new keys; licences of other keys no longer count."""
+    """Trust the vendor of this vendor.json, or take its new keys; licences of other keys no longer count."""
     content = await _sent(request, openapi.JSON)
 
     def work(change: SetupChange) -> setup.TrustedVendor:
