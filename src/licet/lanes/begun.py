@@ -2,9 +2,9 @@
 
     begin -> [ imports ] -> its kind of store -> [ imports ] -> its order -> [ opens the store, commits ]
 
-This is imported first of all, and so needs next to nothing. The process begins before the settings are
-read: what they say of the store comes to it by its standard input. A process that gets no order has touched
-nothing, and ends: by `close`, or with the server.
+The server imports this module first, so it imports almost nothing itself. The process starts before the
+settings are read; it gets the location of the store on its standard input. A process that gets no order
+changes nothing, and ends by `close` or with the server.
 """
 
 import socket

@@ -1,9 +1,9 @@
 """Commits a batch: load the book, decide, save, journal, COMMIT. Seats change hands in no other way.
 
-A batch is one transaction. When it fails, each of its commands is tried alone, so that a faulty one
-fails for itself only; a store that is out of reach fails them all at once. A batch that collided with
-another transaction was rolled back whole, and is tried again as it is; so is one that a store had decided
-on what it remembered, where that is out of date.
+A batch is one transaction. If it fails, each of its commands is tried alone, so that only a faulty one
+fails; if the store cannot be reached, all fail at once. A batch that collided with another transaction was
+rolled back, and is tried again as a whole; so is a batch that was decided on remembered rows that are out of
+date.
 """
 
 from collections.abc import Sequence

@@ -2,12 +2,12 @@
 
 The rules for all of them:
 
-- An item is answered once, when what it asks for is durable, or it fails for the one who submitted it.
-- The answer comes to who waits: a future of asyncio, or something that goes on at once, without a turn of the
+- Each item is answered once, when its result is durable, or fails for its submitter.
+- The answer goes to a waiter: an asyncio future, or an object that continues at once, without a turn of the
   event loop.
-- The queue is bounded: one item more raises QueueFull at once, and is never done.
-- Nobody waits for ever: after the store's time for an answer, the item fails with StoreUnavailable.
-- Closing finishes what is under way and takes nothing new.
+- The queue is bounded: a further item raises QueueFull at once, and is never done.
+- Every wait ends: after the store's time for an answer, the item fails with StoreUnavailable.
+- Closing finishes items in progress and accepts no new ones.
 """
 
 from abc import abstractmethod

@@ -1,7 +1,7 @@
-"""Bounds how long somebody waits for an answer of the store before it gets an error instead.
+"""Bounds how long a waiter waits for an answer of the store before it gets an error instead.
 
 The store limits the time of each batch, but an item may have waited for batches before its own. An item given
-up before it was sent is never done; whether one that is under way will be done is unknown.
+up before it was sent is never done; an item given up in progress may or may not be done.
 """
 
 import asyncio

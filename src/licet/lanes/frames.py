@@ -3,8 +3,8 @@
     server    -> frame [command, ...]                                       -> committing process
     server    <- frame (set-up version, seconds it took, counts, [reply])   <- committing process
 
-Both sides read a stream of bytes, which may be cut anywhere; a frame is handed on when it is whole. Replies
-come in the order of their commands.
+Both sides read a stream of bytes, which may arrive in any pieces; a frame is passed on when it is complete.
+Replies come in the order of their commands.
 """
 
 from collections.abc import Iterator

@@ -4,15 +4,14 @@ One hash takes some 15 ms of a processor, so a client that sends wrong passwords
 The rules:
 
 - Three parts take turns: clients that authenticated before from their source, clients that are new there, and
-  administrators. The first goes first; the second has at most half of the turns while others wait, and half
-  of the threads; none of them can keep another one out.
-- Within a part the lines take turns, and each has 4 attempts under way at most. The attempt names its line
-  (`licet.web.throttle`): one for all new clients of a source, or one for a client and source that were good
-  before.
-- A part that is full drops the last of its longest line for an attempt whose line is shorter.
-- The limit on failures is checked again when an attempt's turn comes: what has failed meanwhile counts.
-- Equal checks are hashed once, however many wait for the result; a client that goes away gives its place
-  back.
+  administrators. The first has priority; the second gets at most half of the turns while others wait, and
+  half of the threads. No part can block another.
+- Within a part the lines take turns, and each has at most 4 attempts in progress. The attempt names its line
+  (`licet.web.throttle`): one for all new clients of a source, or one for each client and source that
+  authenticated before.
+- A full part drops the last attempt of its longest line for an attempt whose line is shorter.
+- The limit on failures is checked again when an attempt's turn comes: failures in the meantime count.
+- Equal checks are hashed once, however many wait for the result. If a client disconnects, its place is free.
 """
 
 import asyncio

@@ -1,13 +1,13 @@
 """Runs blocking work in a thread, and waits for its end even where the caller is cancelled.
 
-A thread cannot be stopped. When `asyncio.to_thread` is cancelled, its thread goes on, and a server that stops
-would close the store under a transaction: what it was to write would be lost, and no error would say so.
-Here a cancellation reaches the caller once the work is done.
+A thread cannot be stopped. If `asyncio.to_thread` is cancelled, its thread continues, and a server that stops
+would close the store during a transaction, whose writes would be lost without an error. Here a cancellation
+reaches the caller after the work is done.
 
-    await in_thread(fold_journal, store)  # not one transaction is left when this ends, in whichever way
+    await in_thread(fold_journal, store)  # when this ends, however it does, no transaction is open
 
-What the work raises after a cancellation is not raised: the cancellation is. Whoever needs to know how it
-ended keeps the future, and waits with `to_its_end`.
+After a cancellation the caller gets the cancellation, not an exception of the work. To learn how the work
+ended, keep the future and wait with `to_its_end`.
 """
 
 import asyncio

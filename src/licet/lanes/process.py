@@ -1,14 +1,14 @@
-"""Runs the commit lane in a process of its own, so that it shares no interpreter's lock with the loop.
+"""Runs the commit lane in a separate process, so that it does not share an interpreter's lock with the loop.
 
-    submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters go on
+    submit -> frame -> [ all that is there: load, decide, save, COMMIT ] -> frame -> waiters continue
 
-Here is the server's side; `process_main.py` is the other, and `frames.py` what travels over the socket pair
-between them: commands one way and outcomes the other, in one order. While a batch is being committed, the
-loop reads and answers other requests; what it has read by then is the next batch. So neither waits for the
-other, and nothing has to be tuned.
+This module is the server's side, and `process_main.py` is the committing process. `frames.py` defines the
+messages over the socket pair between them: commands one way and outcomes the other, in the same order. While
+the process commits a batch, the loop reads and answers other requests, whose commands are the next batch. So
+neither waits for the other, and there is nothing to tune.
 
-A `Lane` does the same in a thread, and does less per second: see docs/explanation/performance.md.
-When the process dies, what was under way is unknown and answered as such; another one is started.
+A `Lane` does the same in a thread, more slowly: see docs/explanation/performance.md. If the process dies, the
+outcome of commands in progress is unknown, and their clients get an error; another process is started.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Commits for a server, which starts this process: `python -m licet.lanes.process_main FD`.
 
 FD is this process's end of a socket pair. On standard input it gets a byte for the kind of the store, then
-the store's location, so that a password in that appears in no argument list and no environment. Meanwhile it
-imports what it will need. It ends when the server closes its end or is gone.
+the store's location, so that a password in it appears in no argument list and no environment. Meanwhile it
+imports the modules that it needs. It ends when the server closes its end or has ended.
 """
 
 import contextlib

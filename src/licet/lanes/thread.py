@@ -1,12 +1,12 @@
-"""Runs a lane in a thread: what arrives during a batch is worked on together, as the next batch.
+"""Runs a lane in a thread: all items that arrive during a batch are the next batch.
 
-This is the group commit, and the group read: one thread, one batch at a time, no timer. An idle lane starts
-once the event loop brings nothing more, a tenth of a millisecond later at most. Queue and batch are bounded.
-A lane knows nothing of the items it carries.
+This is group commit, and group read: one thread, one batch at a time, no timer. An idle lane starts when the
+event loop has no more items, after a tenth of a millisecond at most. Queue and batch are bounded. A lane does
+not depend on the type of its items.
 
-A batch may also be started in the event loop, where an answer comes by a socket: then no thread waits for it,
-and none has to share the interpreter's lock. A timer looks after it, for what the loop does not tell. The
-thread has what cannot be started so, or has failed: what is started may be done twice.
+If the answer comes by a socket, a batch may also be started in the event loop: then no thread waits for it,
+and none shares the interpreter's lock. A timer checks it, in case the loop reports nothing. The thread does
+batches that cannot be started in this way, or that failed: a started batch may be done twice.
 """
 
 import asyncio

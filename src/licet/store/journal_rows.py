@@ -1,9 +1,9 @@
 """Turns the changes of a batch into rows of the journal (L11).
 
-`Folded` turns the changes of a batch into rows. A store adds them to the rows of the same key, so a client
-that retries in a loop makes one row a minute, and not one per attempt. Grants, endings and denials are only
-appended, because every request pays for it; they are folded some seconds later (`licet.journal.folding`).
-Denials of one batch that are alike are one entry. What reads the journal reads the entries as well.
+A store adds the rows of `Folded` to the rows with the same key, so that a client that retries in a loop makes
+one row a minute, and not one per attempt. Grants, endings and denials are only appended, because every
+request pays for the write; they are folded some seconds later (`licet.journal.folding`). Identical denials of
+a batch are one entry. Readers of the journal also read the entries.
 """
 
 from collections.abc import Sequence

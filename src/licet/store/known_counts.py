@@ -1,8 +1,8 @@
-"""Remembers what options count of the seats of a pool, so that it need not be read for each batch.
+"""Remembers how many seats of a pool its options count, so that a batch need not read that.
 
-The owner calls `learn` after each COMMIT, with what was committed, under a `mark`, which stands for the last
-writer: what another writer may have changed since has another mark, and is not found. The tables only add to
-their own counts, and check them, whatever is remembered here.
+The owner calls `learn` after each COMMIT with the committed counts and a `mark`, which stands for the last
+writer: after another writer there is another mark, and the counts are not found. The tables add to their own
+counts and check them, whatever is remembered here.
 """
 
 from collections.abc import Callable

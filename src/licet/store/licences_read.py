@@ -2,11 +2,11 @@
 
 The rules:
 
-- The store keeps the text of a licence, and nothing drawn from it counts. Whoever edits a row, or a number of
-  seats, gains no seat: each text is verified again under the keys of the vendors that are trusted now.
-- A row that was changed, or is of no vendor that is trusted, contributes nothing. A pool stays signed, with
-  no seat if need be, until an administrator makes it unsigned.
-- What was verified is remembered, as a text whose signature is good stays good.
+- The store keeps the text of a licence, and only the text counts: each is verified again with the keys of the
+  vendors that are trusted now. So whoever edits a row, or a number of seats, gains no seat.
+- A row that was changed, or whose vendor is not trusted, gives no seats. A pool stays signed, even without
+  seats, until an administrator makes it unsigned.
+- The result of a verification is remembered, because a valid signature stays valid.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
-"""Reads who waits for seats of some pools, and whether any may be free: one cheap look for all who wait.
+"""Reads who waits for seats of some pools, and whether any may be free: one cheap read for all who wait.
 
-It is no more than a hint for when to ask the ledger again: a seat that its row says has expired may live on
-(`licet.ledger.seat_rows`), and who may have a free seat is decided there (L19).
+The result is only a hint when to ask the ledger again: a seat whose row has expired may still be in use
+(`licet.ledger.seat_rows`), and the ledger decides who gets a free seat (L19).
 """
 
 from collections.abc import Collection

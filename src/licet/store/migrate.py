@@ -3,18 +3,19 @@
 A schema is a number. Nodes are upgraded one after the other, so for a while code of two versions works on
 the same tables. That is why a change comes in two steps:
 
-- A `pre` step only adds: code of the previous schema goes on working. It is run before the first new node
+- A `pre` step only adds, so that code of the previous schema still works. Run it before the first new node
   starts, while the old ones run.
-- A `post` step takes away what only older code needs. It is run when the last old node has stopped. Most
-  changes have none.
+- A `post` step removes what only older code needs. Run it when the last old node has stopped. Most changes
+  have none.
 
-So code of the schema n works on tables whose pre steps are done up to n at least, and whose post steps are
-done up to n at most. The steps of a kind are run in their order. A pre step must work whether or not the
-post steps before it are done, and a post step may rely on all pre steps of its version.
+So code of schema n works on tables whose pre steps are done at least up to n, and whose post steps are done
+at most up to n. The steps of a kind run in order. A pre step must work whether or not the post steps before
+it are done; a post step may rely on all pre steps of its version.
 
-Two tables say which steps are done. `schema_version` has the last pre step. `alembic_version` has the last
-post step, because version 0.1.0, which knows no such steps, looks there for the oldest code that may work
-here. The heads are constants, so that a server starts without reading the migrations; a test checks them.
+Two tables record which steps are done. `schema_version` has the last pre step. `alembic_version` has the last
+post step, because version 0.1.0, which has no such steps, reads there which is the oldest code that may work
+on the tables. The heads are constants, so that a server starts without reading the migrations; a test checks
+them.
 """
 
 import itertools

@@ -1,8 +1,8 @@
 """Registers the servers that work on a store, with their version, their keys and their clock's error.
 
 Each server writes its own row every few seconds, off the request path, and removes it when it stops. The row
-of a server that was killed stays, as silent, until it starts again under its name or a day has passed. A row
-has fingerprints of the keys, and never a key: `licet check` compares them.
+of a killed server stays, marked as silent, until a server with its name starts or a day has passed. A row has
+only fingerprints of the keys: `licet check` compares them.
 """
 
 import os

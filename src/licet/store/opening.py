@@ -1,7 +1,7 @@
 """Opens the store that the settings name: SQLite in the data directory, or PostgreSQL by a URL.
 
-What a kind of store needs is imported when it is opened: `--help` saves a third of a second, and SQLite needs
-no extra installed.
+The modules of a kind of store are imported when it is opened: this saves `--help` a third of a second, and
+SQLite needs no extra.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Reads seats as they are: a row may say less than the sessions of its seat do (`licet.ledger.seat_rows`).
 
-Whoever reads seats beside the ledger takes `SEAT`, `EXPIRES_AT_MS` and `ISSUED_AT_MS` instead of the columns
-of the table, and `lives` or `is_over` instead of a comparison with the row's expiry.
+Code outside the ledger that reads seats uses `SEAT`, `EXPIRES_AT_MS` and `ISSUED_AT_MS` instead of the
+columns of the table, and `lives` or `is_over` instead of a comparison with the row's expiry.
 """
 
 from sqlalchemy import (

@@ -1,7 +1,7 @@
 """Turns the values of the set-up into rows and back: a column keeps the field that has its name.
 
-An enumeration is kept as its text, and a set as its words, in order and apart by a space; NULL is None. What
-is kept otherwise stands here too: seats and alerts of a pool, the pool of a scope, and the user of a client.
+An enumeration is stored as its text, and a set as its sorted words, separated by spaces; NULL is None. Other
+fields are handled here too: seats and alerts of a pool, the pool of a scope, and the user of a client.
 """
 
 from collections.abc import Iterable, Mapping

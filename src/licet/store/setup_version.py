@@ -1,8 +1,8 @@
-"""Gives the set-up a new version with each change, by which every node sees that there is one.
+"""Gives the set-up a new version with each change, by which every node detects the change.
 
-A version is the instant of its change in milliseconds, or one more than the version before where that is
-later. So where a failover or a restored copy has lost some changes, those that follow have other versions:
-what a node has read of a change that was lost is not taken for another one.
+A version is the instant of its change in milliseconds, or the previous version plus one if that is later. So
+if a failover or a restored copy has lost changes, later changes have different versions, and a node does not
+mistake a lost change that it has read for a later one.
 """
 
 from collections.abc import Iterable

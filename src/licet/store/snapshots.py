@@ -1,13 +1,13 @@
 """Keeps the set-up in memory: snapshots of all tenants, renewed when the store's version grows.
 
-Reading them costs no I/O, so that parsing a request and authenticating a client wait for nothing. A
-transaction checks their version again, so that it decides on the set-up of its own instant.
+Using them needs no I/O, so that parsing a request and authenticating a client wait for nothing. A transaction
+checks their version again, so that it decides on the set-up of its own instant.
 
-A version that is older than the one before is of a database that has lost commits. None is given twice
-(`licet.store.setup_version`), so what was read of a change that was lost is not taken for another one.
+A version lower than the one before comes from a database that has lost commits. No version is used twice
+(`licet.store.setup_version`), so a lost change is not mistaken for a later one.
 
-They are read by statements of the driver's own, without SQLAlchemy: so a process that only commits does
-without it. A statement names its columns: a table may get more of them while it is prepared.
+They are read by the driver itself, so that a process that only commits does not need SQLAlchemy. A statement
+names its columns, because a migration may add columns after it was prepared.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """Keeps the standing decisions of a store (`licet.ledger.again`), one for each client.
 
-The owner calls `learn` after each COMMIT, with all that was committed, and `forget` when anybody else may
-have written. A decision is kept under a `mark`, which stands for the set-up and the last writer: it is found
-only under the same mark.
+The owner calls `learn` after each COMMIT with everything that was committed, and `forget` when another writer
+may have written. A decision is kept under a `mark`, which stands for the set-up and the last writer: it is
+found only under the same mark.
 """
 
 from collections.abc import Callable, Sequence

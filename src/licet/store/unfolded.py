@@ -1,15 +1,15 @@
 """Bounds how many denials wait to be folded into the journal.
 
 A commit appends denials (`denial_entry`), and every node folds them a few seconds later
-(`licet.journal.folding`). Where that takes too long, be it that clients ask thousands of times a second or
-that nobody folds, a commit counts its denials in the journal itself, which costs it more: then there is one
-row for each client, pool and reason in a minute, however often it is denied.
+(`licet.journal.folding`). If too many wait, because clients ask thousands of times a second or no node folds,
+a commit counts its denials in the journal itself, which costs it more: one row for each client, pool and
+reason in a minute, however often the client is denied.
 
 The rules:
 
-- From `UNFOLDED_MAX` entries on nothing is appended, until some are folded. No denial is dropped.
-- A process looks after `LOOK_AFTER` entries of its own, and each time while there are too many; so there may
-  be as many more as all processes append between two looks.
+- With `UNFOLDED_MAX` entries or more, none is appended until some are folded. No denial is dropped.
+- A process counts the entries after every `LOOK_AFTER` entries of its own, and at each commit while there are
+  too many. So the maximum can be exceeded by what all processes append between two counts.
 """
 
 from collections.abc import Sequence

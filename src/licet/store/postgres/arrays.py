@@ -1,6 +1,6 @@
 """Writes rows for PostgreSQL as arrays, one for each column.
 
-Writing them here costs a fraction of what the driver takes to write a list.
+This takes a fraction of the time that the driver takes to write a list.
 """
 
 from collections.abc import Callable, Iterable, Mapping

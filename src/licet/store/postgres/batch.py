@@ -1,7 +1,7 @@
-"""Runs one batch in PostgreSQL: by one call where it moves no seat, else in two round trips.
+"""Runs one batch in PostgreSQL: by one call if it moves no seat, otherwise in two round trips.
 
-A batch of two round trips locks its tenants and is then decided. A batch of one call is decided first; the
-call then locks the tenants and checks that nothing has changed since. See `store.py` and `one_call.py`.
+With two round trips, the tenants are locked before the batch is decided. With one call, the batch is decided
+first; the call locks the tenants and checks that nothing has changed since. See `store.py` and `one_call.py`.
 """
 
 from collections.abc import Collection, Iterable, Sequence

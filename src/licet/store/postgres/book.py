@@ -4,11 +4,11 @@
 
 The rules:
 
-- One statement loads all that a batch needs: its snapshot is one instant, and no step waits for the network.
-  So what follows from rows read before is SQL (`load_statements.py`).
-- A batch of grants has a smaller statement than others. It finds how many sessions each client has, and not
-  which. Where one of them has to end (L8), the whole statement is executed too, in the same transaction and
-  for the same moment; as the next batches may need it as well, some of them execute it at once.
+- One statement loads all that a batch needs, as of one instant and in one round trip. So the SQL itself
+  computes which rows to read next (`load_statements.py`).
+- A batch of grants has a smaller statement, which finds how many sessions each client has, but not which. If
+  one of them must end (L8), the full statement is executed too, in the same transaction and for the same
+  moment. Some of the next batches then execute it at once, because they may need it as well.
 """
 
 from collections import Counter

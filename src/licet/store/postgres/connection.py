@@ -1,12 +1,12 @@
-"""Keeps one connection to PostgreSQL, reconnects by itself, and names what goes wrong on it.
+"""Keeps one connection to PostgreSQL, reconnects by itself, and describes its failures.
 
 The rules:
 
-- Every use of a link has a deadline on this machine's monotonic clock, whatever the network or the server
-  does: a stopped server still answers keepalives, and a cancelled COMMIT would count as done.
-- A connection in doubt is discarded. A new one is made in the background, at once, then after waits that
-  double up to a second; until there is one, every use fails at once.
-- No driver's exception leaves a link, and no password: a message has the host, the port and the database.
+- Every use of a link has a deadline on this machine's monotonic clock, because a stopped server still answers
+  keepalives, and a cancelled COMMIT would count as done.
+- A doubtful connection is discarded. A new one is made in the background, at once, then after waits that
+  double up to a second; in the meantime every use fails at once.
+- No driver's exception leaves a link, and no message has a password: it has the host, port and database.
 """
 
 import logging

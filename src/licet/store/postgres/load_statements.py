@@ -1,15 +1,15 @@
 """The SQL that loads the rows of a batch from PostgreSQL, clause by clause of `licet.ledger.prefetch`.
 
-The plan for a whole batch has some 150 nodes, and to set them up takes longer than to look the rows up. So a
-batch of grants, which ends no session by name and sweeps none, has a statement of its own, of the parts that
-it needs: `tests/store/test_prefetch.py` shows that they are enough.
+The plan for a full batch has some 150 nodes, whose set-up takes longer than the lookups. So a batch of
+grants, which ends no session by name and sweeps none, has its own statement with only the parts that it
+needs: `tests/store/test_prefetch.py` shows that they suffice.
 
 The rules:
 
-- No statement may need statistics to be fast: a plan is made once per connection, maybe while the tables are
-  empty. So each lookup is written so that one index serves it best without statistics: columns are compared
-  together and ordered as in that index, and `+ 0` keeps the planner from another index on a column.
-- A part is said once. A statement has one in a shape of its own only where it leaves out what that came of.
+- No statement may need statistics to be fast: a plan is made once per connection, perhaps while the tables
+  are empty. So each lookup is written so that one index is best without statistics: it compares and orders
+  columns together as in that index, and `+ 0` keeps the planner from using another index on a column.
+- A part is written once. A statement has its own form of a part only if it omits the part's input.
 """
 
 import re

@@ -4,18 +4,17 @@ Such batches are grants to holders that have a seat, refreshes, and denials by a
 
 The rules:
 
-- A tenant is remembered while `tenant.writer` is this connection's number: then nobody else has written a
-  session or a seat of it. Only `licet_commit` can check that, under the locks. After a refusal, what the
-  batch was decided on is forgotten here and loaded, and the batch is decided again.
-- Each connection has a number of its own, and begins with an empty memory. A batch that the server still
-  commits after its node gave up on it has the number of a connection that is gone.
-- What is remembered is true, or differs by what time alone changes: a client has at most so many live
-  sessions.
-- It is remembered that a pool is full, and when its first seat expires, until a seat of the pool is taken or
-  freed, the holder of that first seat uses it again, or the number of whole seconds until then changes: for a
-  second at most. It is also remembered which holders were denied and have no seat.
-- Where nodes take turns in a tenant, the memory costs more than it saves: the second node writes NOBODY as
-  its writer, and a node takes the tenant again after `TURNS` batches.
+- A tenant is remembered while `tenant.writer` is this connection's number: then nobody else has written its
+  sessions or seats. Only `licet_commit` can check that, under the locks. If it refuses a batch, the rows on
+  which the batch was decided are forgotten and loaded, and the batch is decided again.
+- Each connection has its own number, and begins with an empty memory. If the server still commits a batch
+  after its node gave up on it, the batch has the number of a connection that no longer exists.
+- The memory is correct except for the effects of time: a client may have fewer active sessions than it says.
+- The memory has full pools, and when the first seat of each expires, until a seat of the pool is taken or
+  freed, the holder of the first seat uses it again, or the whole seconds until its expiry change: for a
+  second at most. It also has the holders that were denied and have no seat.
+- If nodes take turns in a tenant, the memory costs more than it saves: the second node writes NOBODY as the
+  writer, and a node takes the tenant again after `TURNS` batches.
 - Everything is bounded, and the oldest is forgotten.
 """
 

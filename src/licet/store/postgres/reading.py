@@ -3,10 +3,10 @@
 The rules:
 
 - Both execute the same prepared statement: one message to the database, and one result.
-- A thread waits for the connection, prepares the statement, and finds out what is wrong. An event loop asks
-  only by a connection that is there, that nobody uses, and that has the statement.
-- Whatever goes wrong with a question of an event loop, its connection is made anew: nobody waits for the rest
-  of an answer. The question is asked again by a thread, unless its time is over.
+- A thread waits for the connection, prepares the statement, and diagnoses failures. An event loop uses only
+  an open, unused connection that has the statement.
+- If a read of an event loop fails, its connection is replaced, so that nobody waits for the rest of an
+  answer. A thread repeats the read, unless its time is over.
 """
 
 from collections.abc import Sequence

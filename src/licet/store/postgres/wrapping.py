@@ -1,4 +1,4 @@
-"""Gives SQLAlchemy a connection of the driver, and says what its exceptions mean.
+"""Gives SQLAlchemy a connection of the driver, and translates its exceptions.
 
 SQLAlchemy is imported when the first connection is wrapped. A process that only commits never does that.
 """

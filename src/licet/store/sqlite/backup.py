@@ -2,11 +2,11 @@
 
 The rules:
 
-- The copy is one instant of the store. `VACUUM INTO` reads it in one transaction: the backup API of SQLite
-  begins again with each commit of another process, so beside a busy server it might not end.
-- A store is replaced while nobody has it open, and never by half: it keeps its file under another name, and
-  the copy takes its place by one rename. Windows moves no file that is open: there the store is closed and
-  has its other name before the copy gets this one, and a server that starts in between finds no store.
+- The copy is the store at one instant. `VACUUM INTO` reads it in one transaction: the backup API of SQLite
+  starts again at each commit of another process, so beside a busy server it might not end.
+- A store is replaced only while nobody has it open, and never in part: its old file gets another name, and
+  one rename puts the copy in its place. Windows cannot rename an open file: there the store is closed and
+  renamed before the copy gets its name, and a server that starts in between finds no store.
 """
 
 import sqlite3

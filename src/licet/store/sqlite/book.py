@@ -2,10 +2,10 @@
 
 `licet.store.sqlite.saving` writes what the ledger made of them.
 
-Every statement is for all rows of its kind at once. The driver releases the interpreter's lock at each step
-of a statement and has to win it back from the event loop: one step per batch instead of one per row is most
-of the speed of a commit. That is why rows are read as one JSON value, and written as one `VALUES` list. Lists
-have few lengths, so that each statement is prepared once per length and then cached.
+Every statement is for all rows of its kind at once. At each step of a statement the driver releases the
+interpreter's lock, and has to get it back from the event loop: most of the speed of a commit comes from one
+step per batch instead of one per row. So rows are read as one JSON value, and written as one `VALUES` list.
+Lists have few lengths, so that a statement is prepared once per length and then cached.
 """
 
 import sqlite3

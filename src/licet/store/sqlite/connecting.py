@@ -1,4 +1,4 @@
-"""Opens connections to the file of a store: the driver's own, and SQLAlchemy's where they are needed.
+"""Opens connections to the file of a store: those of the driver, and those of SQLAlchemy where needed.
 
 SQLAlchemy is imported when the first connection is wrapped. A process that only commits never does that.
 """

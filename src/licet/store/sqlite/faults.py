@@ -1,9 +1,9 @@
 """Says what is wrong with the file of a store, in words that an administrator can act on.
 
-SQLite has one short text for many causes: a log that cannot be made is a "disk I/O error" where the disk is
-full, and "unable to open database file" where the directory is somebody else's. What is the matter is looked
-up when something has failed, and never before. No file of the store is opened for that: closing it would
-drop the locks that this process has on it (https://sqlite.org/howtocorrupt.html, 2.2).
+SQLite has one short text for many causes: if its log cannot be created, that is a "disk I/O error" on a full
+disk, and "unable to open database file" in a directory of another user. The cause is determined only after a
+failure, and without opening a file of the store: closing it would drop the locks that this process has on it
+(https://sqlite.org/howtocorrupt.html, 2.2).
 """
 
 import errno

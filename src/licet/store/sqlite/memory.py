@@ -1,24 +1,23 @@
 """Remembers in a process the seats and sessions that renewals need, so that they need not be read.
 
-A grant to a holder that has its seat, and a refresh, move no seat between holders. The ledger decides them as
-it decides everything, but on a book that is filled from memory: with the row of each seat, and how many
-sessions each client has at most. If the outcome is more than renewals, the store loads a book and the ledger
+A grant to a holder that has a seat, and a refresh, move no seat between holders. The ledger decides them like
+all commands, but on a book filled from memory, with the row of each seat and the maximum number of sessions
+that each client may have now. If the outcome is more than renewals, the store loads a book and the ledger
 decides again.
 
 The rules:
 
-- The memory holds as long as nobody else writes sessions or seats. Each writer sets `setup.writer`, and a
+- The memory is valid as long as nobody else writes sessions or seats. Each writer sets `setup.writer`, and a
   store that finds another writer there calls `forget`. A change of the set-up sets it too. Until
-  `setup.seats_lag` is true, a process of a version that sets no writer may be at work: until then a store
-  remembers nothing here.
-- `learn` is called after COMMIT only, so nothing is learnt of what failed.
-- Rows are remembered, not seats: a row is true at least (`licet.ledger.seat_rows`), and shows whether it must
-  be written again.
-- A session is remembered once it was refreshed, as its client will refresh it again. It is as it was
-  committed last, and is forgotten when it ends.
-- What options count is remembered once it was looked up: a new seat is then decided on a book with the counts
-  from here.
-- Everything is bounded: what is full is emptied.
+  `setup.seats_lag` is true, a process of a version that sets no writer may be running, and a store remembers
+  nothing here.
+- `learn` is called only after COMMIT, so nothing is learnt from a failed batch.
+- Rows are remembered, not seats: a row may understate its seat (`licet.ledger.seat_rows`), but never
+  overstates it, and shows whether it must be written again.
+- A session is remembered after its first refresh, because its client will refresh it again. It is kept as it
+  was last committed, and forgotten when it ends.
+- The counts of options are remembered after they were read: a new seat is then decided with these counts.
+- Everything is bounded: a full part is emptied.
 
     memory = Memory()
     book = memory.recall(commands, tenants, sessions, now_ms)  # grants and refreshes

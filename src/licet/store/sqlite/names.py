@@ -2,9 +2,9 @@
 
 The rules:
 
-- Nothing is changed: no file is made, no lock is waited for, nothing of the log is moved into the file.
-- Of SQLAlchemy nothing is imported. A person has pressed a key and waits.
-- A file that another version made, or that is locked, raises `sqlite3.Error`, and its names are not read.
+- It changes nothing: it creates no file, waits for no lock, and does not checkpoint the log.
+- It does not import SQLAlchemy, because a person has pressed a key and waits.
+- If the file is from another version, or is locked, it raises `sqlite3.Error`.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""Splits what a statement is given into parts of few lengths, so that each statement is prepared once."""
+"""Splits the values for a statement into parts of few lengths, so that each statement is prepared once."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar

@@ -1,9 +1,9 @@
 """Implements the embedded store: SQLite in the data directory, WAL, `synchronous=FULL`.
 
 A transaction takes the file's write lock before it reads (`BEGIN IMMEDIATE`), so that several processes
-may work on one file: a server, a second server, the command line. Each sees what was committed before it.
-The statements of a batch are the driver's own (`licet.store.sqlite.book`), for speed; rare statements
-go through SQLAlchemy, which is imported with the first of them: a process that only commits has none.
+can work on one file: a server, a second server, the command line. Each sees what was committed before it.
+For speed, the driver executes the statements of a batch (`licet.store.sqlite.book`); rare statements go
+through SQLAlchemy, which is imported with the first of them, so never in a process that only commits.
 """
 
 import math

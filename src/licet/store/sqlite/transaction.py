@@ -1,4 +1,4 @@
-"""A transaction of the embedded store: what a batch loads, and what becomes of it."""
+"""A transaction of the embedded store: loads what a batch needs, and saves the result."""
 
 import sqlite3
 from collections.abc import Sequence

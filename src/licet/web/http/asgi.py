@@ -1,7 +1,7 @@
 """Answers the requests of a connection by an ASGI application, as the admin listener has one.
 
-uvicorn's cycle is right for every answer. What it does not know is that bytes behind a request are held
-back, and that only the connection knows how to end.
+uvicorn's cycle sends every answer correctly. It does not know that bytes after a request are held back, and
+that only the connection can end itself properly.
 """
 
 import asyncio

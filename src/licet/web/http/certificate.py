@@ -3,11 +3,11 @@
 The rules:
 
 - TLS 1.2 and 1.3, with forward secrecy and authenticated encryption only (RFC 9325 3.1, 4.2).
-- A handshake looks at both files first: a renewed certificate is used from the next one on.
-- A pair that cannot be used is reported once, and the one before stays: a renewal that writes two files one
-  after the other needs no care.
-- A key that everybody on the machine can read is refused. The group may read it: services get keys that way,
-  where there are groups.
+- A handshake first checks both files for changes, so that a renewed certificate is used at once.
+- If the new pair is unusable, this is reported once, and the previous pair stays in use. So a renewal can
+  write the two files one after the other.
+- A key that everybody on the machine can read is refused. The group may read it, where there are groups,
+  because services get keys that way.
 """
 
 import ssl

@@ -1,17 +1,17 @@
 """Speaks HTTP on one connection, and bounds what a client may send and how long it may take.
 
-httptools parses HTTP; a subclass answers the requests (`direct.py`, `asgi.py`). In which phase a connection
-is, what leads to the next one, and what each phase allows is one table (`phases.py`). The rules:
+httptools parses HTTP; a subclass answers the requests (`direct.py`, `asgi.py`). One table defines the phases
+of a connection, the events that lead from one to the next, and what each allows (`phases.py`). The rules:
 
 - A request gets a complete answer or none: an error is never written into another answer.
-- Everything that is buffered has a largest size, and every wait that depends on the client has an end.
+- Every buffer has a maximum size, and every wait that depends on the client has a time limit.
 - One request at a time: bytes after it stay unparsed until it is answered, so that each is counted alone and
   no request begins on a connection that is about to be closed.
-- A connection is used again only after a request that was received whole; after any other it is closed in
+- A connection is reused only after a request that was received completely; after any other it is closed in
   such a way that the client still gets the answer (RFC 9112 section 9.6).
 - Nothing that the client sent is logged, or repeated in an answer.
 
-It does not know the application: neither its paths nor its clients nor its own smaller limits.
+It is independent of the application: of its paths, its clients and its own smaller limits.
 """
 
 import asyncio

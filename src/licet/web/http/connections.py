@@ -1,15 +1,16 @@
-"""Bounds the connections of a listener, so that no source holds so many that others find no room.
+"""Bounds the connections of a listener, so that no source can use up the connections of others.
 
 The rules:
 
-- A source, an IPv4 address or the /64 of an IPv6 address, has `per_source_max` connections. One more takes
-  the place of its own connection that has kept the server waiting longest; where none has, it is turned away.
-- When the listener is full, a source with fewer connections than another takes the place of a connection that
-  keeps the server waiting, from the source that holds the most.
-- A connection whose request is being answered is never taken.
-- Trusted proxies are no sources: each speaks for many, and has to bound them by itself.
-- Connections that are turned away get an answer, but only a bounded number at a time; any more are closed at
-  once.
+- A source, which is an IPv4 address or an IPv6 /64, has at most `per_source_max` connections. A further one
+  replaces that connection of the source which has kept the server waiting longest; if none keeps it waiting,
+  the new one is turned away.
+- If the listener is full, a new connection of a source replaces one that keeps the server waiting, of the
+  source with the most connections, if that source has more.
+- A connection whose request is being answered is never replaced.
+- Trusted proxies do not count as sources: each serves many clients, and must bound them itself.
+- Connections that are turned away get an answer, but only a bounded number at a time; the others are closed
+  at once.
 """
 
 from enum import Enum, auto

@@ -1,4 +1,4 @@
-"""Answers the requests of a connection to the public listener, without ASGI between bytes and endpoint.
+"""Answers the requests of a connection to the public listener, without ASGI.
 
     head -> DirectExchange -> answering(exchange), awaited in a Run -> Response -> head and body in one write
 
@@ -6,11 +6,11 @@ The rules:
 
 - An answer is one piece: its head and body are written together, with one system call.
 - The application continues within the event that it waited for, and not as a task one turn of the loop later.
-- No answer is written while the client does not read those before it: the connection waits with it.
-- A request that came before byte for byte is not parsed again (`repeated.py`). Where nothing in front of the
-  application must see it, it is answered without a coroutine as soon as its lane replies.
+- No answer is written until the client has read the previous ones: the connection waits.
+- A request that repeats an earlier one byte for byte is not parsed again (`repeated.py`). If no layer before
+  the application must see it, it is answered without a coroutine as soon as its lane replies.
 
-A scope, messages and a task for each request would cost more than half of what an introspection costs.
+The scope, messages and task of ASGI would add more than half of the cost of an introspection.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
-"""What a connection and the answering of one request have to agree on, whatever answers it.
+"""Defines the interface between a connection and the code that answers one request.
 
-`direct.py` answers for the public listener, `asgi.py` for applications of ASGI, as the admin listener has.
+`direct.py` answers for the public listener, `asgi.py` for ASGI applications, such as the admin listener.
 """
 
 import http

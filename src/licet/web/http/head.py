@@ -2,9 +2,9 @@
 
 The rules:
 
-- A request is refused where a proxy and we could disagree about its end (RFC 9112 section 11.2).
+- A request is refused if a proxy and Licet could disagree about its end (RFC 9112 section 11.2).
 - An escaped separator is not a separator: `/health%2Flive` is one segment, and not the path `/health/live`. A
-  proxy that filters paths as they are sent can rely on that.
+  proxy that filters unescaped paths can rely on that.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Defines the phases of an HTTP connection as one table: which event leads from which to which.
 
-`connection.py` knows its phase and turns what it sees into events; every change of phase is a look-up here.
-An event that the table does not have in a phase is a bug in Licet: no client can cause one.
+`connection.py` keeps its phase and turns its input into events; every change of phase is a look-up here. An
+event that is not in the table for a phase is a bug in Licet: no client can cause one.
 docs/explanation/connection.md is made from this file (docs/make_connection.py).
 """
 

@@ -1,18 +1,18 @@
-"""Remembers requests that may come again byte for byte, so that such a request is not parsed again.
+"""Remembers requests that may be repeated byte for byte, so that a repetition is not parsed again.
 
-A client asks for its next token with the bytes by which it asked for the last one, and an API asks about the
-same token all day. The rules:
+A client requests its next token with the same bytes as the last one, and an API introspects the same token
+all day. The rules:
 
-- What is remembered was parsed before, as one whole message, alone in its bytes and at the beginning of a
-  message: so the same bytes at such a place mean the same, and there is no second parser that could differ.
-- It keeps a keyed hash of the bytes, the path, the few headers that are read before a request gets to its
-  endpoint, and what the endpoint needs to answer again. It keeps no body, and no header that could have a
-  secret. The key is made at the start and never leaves this process.
-- Only an endpoint can have a request remembered (`Exchange.keep`), once the client has authenticated, or has
-  shown a live token: nobody else can fill the memory. What is kept is a hint: at each repetition it says
-  whether it still holds; where it does not, the bytes are parsed as ever.
-- There are at most `entries_max`; the oldest goes first. A request of which more than `KEPT_BYTES_MAX` would
-  be kept is not remembered: a client must not decide how much memory an entry takes.
+- A remembered request was parsed before as one complete message, alone in its bytes and at the beginning of a
+  message. So the same bytes at such a place mean the same, and there is no second parser that could differ.
+- It keeps a keyed hash of the bytes, the path, the few headers that are read before the endpoint, and what
+  the endpoint needs to answer again. It keeps no body, and no header that could have a secret. The key is
+  made at the start and never leaves this process.
+- Only an endpoint can have a request remembered (`Exchange.keep`), after the client has authenticated or has
+  sent an active token: nobody else can fill the memory. An entry is a hint: at each repetition it says
+  whether it is still valid; if not, the bytes are parsed as usual.
+- There are at most `entries_max` entries; the oldest is removed first. A request whose entry would be larger
+  than `KEPT_BYTES_MAX` is not remembered, so that a client cannot choose the size of an entry.
 """
 
 import secrets

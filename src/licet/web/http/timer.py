@@ -1,7 +1,6 @@
-"""Keeps the one timer of a connection: a deadline that moves costs an assignment, and no new timer.
+"""Keeps the one timer of a connection: to move its deadline costs an assignment, and no new timer.
 
-A request moves the deadline several times. The alarm stays where it was set, and checks the deadline when it
-goes off.
+A request moves the deadline several times. The timer is not moved; it checks the deadline when it fires.
 """
 
 import asyncio

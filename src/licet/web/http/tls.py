@@ -1,12 +1,13 @@
-"""Takes the connections of a listener by TLS, with the bounds that they have without it.
+"""Accepts the TLS connections of a listener, with the same bounds as without TLS.
 
-asyncio would tell a protocol of a connection only once TLS is agreed, and nobody would count those that never
-come so far. So connections are accepted here. The rules:
+asyncio informs a protocol of a connection only after the handshake, so that connections without one would not
+be counted. So connections are accepted here. The rules:
 
-- A connection counts for its source from the first packet on, and gives way to others as any that waits.
-- Its handshake has the time that a head has; then it is cut off.
-- Without room it is closed at once: an answer would cost a handshake.
-- A handshake that fails is the client's matter, and is not logged.
+- A connection counts for its source from the beginning, and can be replaced like any that keeps the server
+  waiting.
+- Its handshake has the same time limit as a head; then it is closed.
+- If there is no room, it is closed at once: an answer would cost a handshake.
+- A failed handshake is the client's fault, and is not logged.
 """
 
 import asyncio
