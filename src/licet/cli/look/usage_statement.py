@@ -27,10 +27,7 @@ def statement(
     after: Annotated[
         Path | None,
         typer.Option(
-            "--after",
-            metavar="FILE",
-            readable=False,
-            help="The previous statement, if it is not in the store.",
+            "--after", metavar="FILE", readable=False, help="The previous statement, if it is not stored."
         ),
     ] = None,
     number: Annotated[

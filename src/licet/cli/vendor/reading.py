@@ -64,8 +64,7 @@ def read(
 ) -> None:
     """Show the content of licences or usage statements. Files changed after signing are refused.
 
-    For the usage statements of a tenant it also reports which are missing, and whether two of them contradict
-    each other.
+    For the usage statements of a tenant it also reports which are missing, and which contradict each other.
 
     Example: [bold]licet vendor read c1.licence[/]
 
