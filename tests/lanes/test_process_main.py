@@ -105,8 +105,16 @@ class Child:
     batches. With `is_open` false it does each batch only when it is let through.
     """
 
-    def __init__(self, *, is_open: bool = True, batch_max: int = 256, work: Any = None) -> None:
+    def __init__(
+        self,
+        *,
+        is_open: bool = True,
+        batch_max: int = 256,
+        work: Any = None,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
         self.batches: list[list[Command]] = []
+        self._settle = settle
         self._is_open = is_open
         self._answer = work or _swept
         self._begun = threading.Semaphore(0)
@@ -157,7 +165,9 @@ class Child:
 
     def _run(self, theirs: socket.socket, batch_max: int) -> None:
         with theirs:
-            commit_until_closed(theirs, self._work, lambda: len(self.batches), batch_max=batch_max)
+            commit_until_closed(
+                theirs, self._work, lambda: len(self.batches), batch_max=batch_max, settle=self._settle
+            )
 
     def _work(self, batch: Sequence[Command]) -> Sequence[Outcome | Exception]:
         self.batches.append(list(batch))
@@ -237,6 +247,18 @@ class TestBatches:
             assert _numbers(child.hear(count)) == list(range(count))
             telling.join()
             assert sum(map(len, child.batches)) == count
+
+    def test_what_a_batch_leaves_to_do_is_done_when_its_answers_are_sent(self) -> None:
+        """Nobody waits for it but the next batch."""
+        heard, settled = threading.Event(), list[bool]()
+        with Child(settle=lambda: settled.append(heard.wait(HANGS_AFTER_S))) as child:
+            child.say(*_sweeps([1]))
+            assert _numbers(child.hear(1)) == [1]
+            assert settled == []
+            heard.set()
+            child.say(*_sweeps([2]))
+            assert _numbers(child.hear(1)) == [2]
+        assert settled == [True, True]
 
     def test_an_empty_frame_is_no_batch(self) -> None:
         """There is nothing to commit."""

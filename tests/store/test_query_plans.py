@@ -13,7 +13,7 @@ from sqlalchemy.engine import Engine
 
 from licet.alerts.evaluation import look
 from licet.journal.failures import FailureFilter, failed_most, failures, find_request
-from licet.journal.folding import _DENIALS, _GRANTS_AND_ENDINGS, _Folding, _InPostgres
+from licet.journal.folding import _InPostgres
 from licet.journal.history import HistoryFilter, Kind, history
 from licet.journal.retention import remove_aged
 from licet.reports.live import seats
@@ -22,6 +22,7 @@ from licet.reports.seats import mark, seats_held, sessions_without_seat
 from licet.reports.usage import usage
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from licet.store.minute_rows import DENIALS, GRANTS_AND_ENDINGS, Folding
 from support.examples import jim_test
 from support.store.kinds import Place, SqlitePlaces, begun_in_postgres
 from support.store.report_site import DAY_MS, NOON_MS, Site
@@ -174,15 +175,15 @@ def test_failures_and_request_ids_are_found_by_an_index(site: Site) -> None:
     ]
 
 
-@pytest.mark.parametrize("of", [_GRANTS_AND_ENDINGS, _DENIALS])
-def test_a_fold_does_not_compare_each_entry_with_each(postgres_places: Any, of: _Folding) -> None:
+@pytest.mark.parametrize("of", [GRANTS_AND_ENDINGS, DENIALS])
+def test_a_fold_does_not_compare_each_entry_with_each(postgres_places: Any, of: Folding) -> None:
     """Its connection has no joins but loops: a thousand entries would be a million comparisons."""
     place: Place = postgres_places.make(NOON_MS)
     store: Store = begun_in_postgres(place, jim_test())
     with store.transaction(Purpose.UPKEEP) as transaction:
-        transaction.connection.execute(text(f"ANALYZE {of.entries.table}"))  # an empty one: it would loop
+        transaction.connection.execute(text(f"ANALYZE {of.table}"))  # an empty one: it would loop
         explained = transaction.connection.execute(
-            text(f"EXPLAIN {_InPostgres(of).move.text}"), {"most": 1000}
+            text(f"EXPLAIN {_InPostgres(of, 0).move.text}"), {"most": 1000}
         )
         plan = "\n".join(row[0] for row in explained)
     place.close()

@@ -1,10 +1,10 @@
-"""Builds SQL for tables that count by minute: the filter by value and time, and the merge of two rows.
+"""Builds the filter by value and time for tables that count by minute.
 
 A row has a `minute`, the number of `times`, and when the first and the last were, `first_at_ms` and
-`last_at_ms`.
+`last_at_ms`; how two rows are merged: `licet.store.minute_rows`.
 """
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from licet.units import MINUTE_MS
 
@@ -13,24 +13,6 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 Conditions: TypeAlias = "list[ColumnElement[bool]]"
-
-# How the row that is there, `this`, takes in another of its key. None comes in the order of time: each may be
-# the first or the last.
-_TIMES: Final = """
-  times = this.times + excluded.times,
-  first_at_ms = CASE WHEN excluded.first_at_ms < this.first_at_ms
-    THEN excluded.first_at_ms ELSE this.first_at_ms END,
-  last_at_ms = CASE WHEN excluded.last_at_ms > this.last_at_ms
-    THEN excluded.last_at_ms ELSE this.last_at_ms END"""
-TAKE_IN: Final = f"{_TIMES}, initials = excluded.initials, address = excluded.address"
-
-
-# The same for denials: what is of the last one stays where the row that is there is newer.
-_OF_THE_LAST = ("initials", "address", "seats", "in_use")
-TAKE_IN_LATEST: Final = _TIMES + "".join(
-    f", {name} = CASE WHEN excluded.last_at_ms < this.last_at_ms THEN this.{name} ELSE excluded.{name} END"
-    for name in _OF_THE_LAST
-)
 
 
 def equal(*wanted: "tuple[ColumnElement[Any], object]") -> Conditions:

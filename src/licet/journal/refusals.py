@@ -12,8 +12,8 @@ The rules:
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from licet.journal.minute_sql import TAKE_IN
 from licet.store.contract import Purpose, Store
+from licet.store.minute_rows import TAKE_IN
 
 
 class FailureKey(NamedTuple):

@@ -12,28 +12,25 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, Subquery, Table, and_, case, func, select
 
-from licet.store import schema
-
-# The columns that are equal in what is folded into one row.
-KEY = ("tenant_id", "minute", "kind", "reason", "pool", "client_id")
+from licet.store import minute_rows, schema
+from licet.store.minute_rows import KEY, Folding
 
 
 class Entries(NamedTuple):
-    """A table of entries, and its rows with the columns of the journal."""
+    """A table of entries, its rows with the columns of the journal, and how they are folded."""
 
     table: Table
     rows: Select[Any]
+    folding: Folding
 
     @property
     def latest(self) -> tuple[str, ...]:
         """The columns whose values are those of the last one, of an entry and of its row."""
-        return tuple(name for name in _LATEST if name in self.table.c)
+        return self.folding.latest
 
 
-_LATEST = ("initials", "address", "seats", "in_use")
-
-GRANTS_AND_ENDINGS = Entries(schema.journal_entry, schema.entries)
-DENIALS = Entries(schema.denial_entry, schema.denial_entries)
+GRANTS_AND_ENDINGS = Entries(schema.journal_entry, schema.entries, minute_rows.GRANTS_AND_ENDINGS)
+DENIALS = Entries(schema.denial_entry, schema.denial_entries, minute_rows.DENIALS)
 
 
 def counted(entries: Entries, *wanted: ColumnElement[bool]) -> Select[Any]:
@@ -61,7 +58,7 @@ def will_be(entries: Entries, *wanted: ColumnElement[bool]) -> Subquery:
         "times": waiting.c.times + func.coalesce(row.c.times, 0),
         "first_at_ms": case((row.c.first_at_ms < first_at_ms, row.c.first_at_ms), else_=first_at_ms),
         "last_at_ms": case((row.c.last_at_ms > last_at_ms, row.c.last_at_ms), else_=last_at_ms),
-        **{name: row.c[name] for name in _LATEST},
+        **{name: row.c[name] for name in DENIALS.latest},
         **{name: last.c[name] for name in entries.latest},
     }
     if entries is DENIALS:  # One that was counted at once may be newer.

@@ -87,6 +87,7 @@ def run(clock: Clock) -> None:
             commits.setup_version,
             batch_max=order.batch_max,
             counted=commits.counted,
+            settle=commits.settle,
         )
         commits.close()
 
@@ -98,10 +99,11 @@ def commit_until_closed(
     *,
     batch_max: int = BATCH_MAX,
     counted: Callable[[], dict[str, int]] = dict,
+    settle: Callable[[], None] = lambda: None,
 ) -> None:
     """The committing process: commit what arrives, until the server closes its end or is gone.
 
-    `counted` returns what was counted since its last call.
+    `counted` returns what was counted since its last call; `settle` does what a batch has left to do.
     """
     frames, waiting = Frames(), deque[Command]()
     while waiting or _receive(connection, frames, waiting):
@@ -114,6 +116,7 @@ def commit_until_closed(
                 connection.sendall(frame((setup_version(), took_s, counted(), replies)))
             except OSError:
                 return  # The server is gone. The batch is committed, though nobody gets the answers.
+            settle()
             _receive(connection, frames, waiting, receive_now)
 
 
@@ -189,6 +192,11 @@ class _Commits:
     def counted(self) -> dict[str, int]:
         """What was committed since the last call, and how often a batch collided."""
         return taken(self._store.counted, self._store.collisions) if self._store is not None else {}
+
+    def settle(self) -> None:
+        """Do what the batches have left to do, now that their answers are sent."""
+        if self._store is not None:
+            self._store.settle()
 
     def close(self) -> None:
         if self._store is not None:

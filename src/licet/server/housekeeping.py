@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from licet.alerts.sender import Alerting
-from licet.journal.folding import ENTRIES_MAX, fold_denials, fold_journal
+from licet.journal.folding import fold_denials, fold_journal
 from licet.journal.retention import USED_MAX, remove_aged, remove_history, remove_used_assertions
 from licet.journal.summary import summarise
 from licet.journal.uses import note_uses, remove_uses
@@ -17,6 +17,7 @@ from licet.server.parts import Parts
 from licet.setup.last_used import note_keys_used, note_secrets_used
 from licet.store.contract import Store
 from licet.store.errors import StoreUnavailable
+from licet.store.minute_rows import ENTRIES_MAX
 from licet.units import DAY_MS
 from licet.web.endpoints import Endpoints
 from licet.web.last_uses import LastUses

@@ -229,5 +229,11 @@ class Store(Protocol):
         Raises StoreUnavailable.
         """
 
+    def settle(self) -> None:
+        """Do what the batches have left to do, if it is due: call it when their answers are sent.
+
+        What cannot be done now is done by a server's housekeeping.
+        """
+
     def close(self) -> None:
         """Close files and connections."""

@@ -283,6 +283,9 @@ class PostgresStore:
     def upkeep(self) -> None:
         """Nothing: the database maintains itself."""
 
+    def settle(self) -> None:
+        """Nothing: whoever folds is in no batch's way there."""
+
     def close(self) -> None:
         """Close the connections."""
         self._watcher.close()

@@ -23,7 +23,7 @@ from licet.model import Tenant
 from licet.platforms import files
 from licet.store.contract import BUSY_S, REPORT_S, REPORTS_MAX, Differences, LiveSessions, PoolLine, Purpose
 from licet.store.counters import count
-from licet.store.errors import StoreUnavailable
+from licet.store.errors import Contradiction, StoreUnavailable
 from licet.store.lines import lines_of
 from licet.store.migrate import Schema, must_be_current, schema_of, upgrade
 from licet.store.pool import ConnectionPool
@@ -31,6 +31,7 @@ from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.sqlite.book import read_live, read_numbered
 from licet.store.sqlite.connecting import Wrapping, asking, begin_alone, bound_log, connect, wait_for_locks
 from licet.store.sqlite.faults import naming_faults
+from licet.store.sqlite.folding import Folder
 from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.transaction import SetupRow, SqliteTransaction
 from licet.store.unfolded import Unfolded
@@ -84,6 +85,7 @@ class SqliteStore:
             self._writes: Connection | None = None  # the writer and the looker, where SQLAlchemy needs them
             self._looks: _Reads | None = None
             opened.callback(self._unwrap)
+            self._folder = Folder(self._writer)
             self._identity = _identity(path)
             if create:
                 self._make_tables()
@@ -197,6 +199,7 @@ class SqliteStore:
                     raw.execute(_SIGN, (self._writer_id,))
                 raw.execute("COMMIT")
                 transaction.remember()
+                self._folder.has_appended(transaction.entries, transaction.denials)
                 count(self.counted, transaction.changes, transaction.repeated)
             except BaseException:
                 self._memory.forget()  # It may be committed all the same.
@@ -265,6 +268,15 @@ class SqliteStore:
         """
         with self._keep_lock, naming_faults(self.path):
             self._keeper.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def settle(self) -> None:
+        """Fold what the batches have appended to the journal, if it is much; nobody waits for that now."""
+        if not self._folder.is_due:
+            return
+        # What fails, or meets a lock, is left to the housekeeping of a server.
+        with suppress(StoreUnavailable, Contradiction), self._write_lock, naming_faults(self.path):
+            self._must_be_there()
+            self._folder.fold()
 
     def close(self) -> None:
         """Close the file."""

@@ -51,6 +51,7 @@ class SqliteTransaction:
         self.now_ms = now_ms
         self.changes: list[Change] = []  # that were saved
         self.repeated: list[Again] = []
+        self.entries = self.denials = 0  # that were appended to the journal
         self._saved: tuple[Book, Saving[Sequence[Row]]] | None = None
         self._is_saved_twice = False
         self._memory = memory
@@ -88,7 +89,9 @@ class SqliteTransaction:
         found = self._memory.repeat(commands, self._version, self.now_ms)
         if found:
             self.repeated = [it for it in found if it is not None]
-            write(self._raw, with_repeated(NO_ROWS, self.repeated, self.now_ms))
+            rows = with_repeated(NO_ROWS, self.repeated, self.now_ms)
+            write(self._raw, rows)
+            self._note_appended(rows)
         return found
 
     def recall(self, commands: Sequence[Command]) -> Book | None:
@@ -120,7 +123,9 @@ class SqliteTransaction:
     def save(self, book: Book) -> None:
         """Write the net effect of the book's changes, and the journal of them."""
         self._is_saved_twice = self._saved is not None
-        self._saved = (book, save_book(self._raw, book, self._unfolded))
+        rows = save_book(self._raw, book, self._unfolded)
+        self._saved = (book, rows)
+        self._note_appended(rows)
         self.changes += book.changes
 
     def remember(self) -> None:
@@ -134,6 +139,10 @@ class SqliteTransaction:
             self._memory.learn_repeated(self.repeated, self.now_ms)
             if self._saved is not None:
                 self._memory.learn(*self._saved, self._version, self.now_ms)
+
+    def _note_appended(self, rows: "Saving[Sequence[Row]]") -> None:
+        self.entries += len(rows.entries)
+        self.denials += len(rows.denials)
 
     def _current_tenants(self) -> dict[int, Tenant]:
         ask = asking(self._raw)
