@@ -15,11 +15,11 @@ class Webhook(Shape, frozen=True, kw_only=True):
     """Where alerts are sent."""
 
     id: Annotated[str, example("wh_1f2e3d4c5b6a")]
-    tenant: Annotated[str | None, about("Whose alerts; null is all.", None)]
+    tenant: Annotated[str | None, about("The tenant of the alerts; null is all.", None)]
     place: Annotated[str, about("The URL without its path.", "https://example.com")]
     url: Annotated[str | None, about("For owners only.", "https://example.com/alerts")]
     enabled: Annotated[bool, example(True)]
-    disabled_why: Annotated[str, about("Where nobody disabled it.", "")]
+    disabled_why: Annotated[str, about("Why it is disabled, if no administrator did it.", "")]
     secret_number: Annotated[int, example(1)]
     rotated_at: Annotated[Instant | None, example(None)]
     created_at: Annotated[Instant, example(_AT)]
@@ -46,8 +46,10 @@ class Delivery(Shape, frozen=True, kw_only=True):
     """A message about an alert, and what became of it."""
 
     id: Annotated[str, example("msg_0123456789abcdef0123456789abcdef")]
-    webhook: Annotated[str | None, about("To which it goes; null is by e-mail.", "wh_1f2e3d4c5b6a")]
-    tenant: Annotated[str | None, about("Whose alert it is; null is none's.", _JIM)]
+    webhook: Annotated[
+        str | None, about("The webhook to which it goes; null is by e-mail.", "wh_1f2e3d4c5b6a")
+    ]
+    tenant: Annotated[str | None, about("Its tenant; null is none.", _JIM)]
     type: Annotated[str, example("seats.in_use")]
     payload: Annotated[str, about("The message itself, which is JSON.")]
     state: State

@@ -56,7 +56,7 @@ async def asked(
     request: Request,
     *,
     dry_run: Annotated[
-        bool, Query(description="Do nothing, and answer which sessions would end with it.")
+        bool, Query(description="Change nothing, and answer which sessions would end.")
     ] = False,
 ) -> bool:
     """Whether the change is only to be rehearsed; for operations that can be."""
@@ -99,7 +99,7 @@ async def _agreed_to(
         Query(
             ge=0,
             le=SESSIONS_MAX,
-            description="How many sessions may end with it, or be cut short. If more would, it is refused.",
+            description="How many sessions may end, or end sooner. If more would, the change is refused.",
         ),
     ] = 0,
 ) -> int:

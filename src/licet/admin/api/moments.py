@@ -110,10 +110,10 @@ def instant_of(moment: date, zone: tzinfo, name: str) -> int:
 async def _span(
     begins: Annotated[
         Moment | None,
-        Query(alias="from", description="From then on: a date from its start.", examples=[_EXAMPLE]),
+        Query(alias="from", description="The beginning; a date means its start.", examples=[_EXAMPLE]),
     ] = None,
     ends: Annotated[
-        Moment | None, Query(alias="until", description="Until then: a date to its end.", examples=[_EXAMPLE])
+        Moment | None, Query(alias="until", description="The end; a date means its end.", examples=[_EXAMPLE])
     ] = None,
 ) -> Span:
     return Span(begins=begins, ends=ends)

@@ -37,9 +37,9 @@ class Page(Value, frozen=True):
 
 
 async def _page(
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many at most.")] = LIMIT,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="The maximum number.")] = LIMIT,
     cursor: Annotated[
-        str | None, Query(max_length=1000, pattern=_CURSOR, description="`next` of the page before.")
+        str | None, Query(max_length=1000, pattern=_CURSOR, description="`next` of the previous page.")
     ] = None,
 ) -> Page:
     return Page(limit, cursor)
@@ -88,7 +88,7 @@ Matching = Annotated[
         min_length=1,
         max_length=128,
         pattern=LINE,
-        description="Those with this in their name, whatever the case.",
+        description="Those whose name contains this, ignoring case.",
     ),
 ]
 Text = Annotated[str, Query(max_length=200, pattern=LINE)]
@@ -97,7 +97,7 @@ Zone = Annotated[
     Query(
         max_length=64,
         pattern=_ZONE,
-        description="Days begin by its clocks; else the tenant's, and of all tenants UTC.",
+        description="The time zone of days; by default that of the tenant, for all tenants UTC.",
         examples=["Australia/Sydney"],
     ),
 ]

@@ -102,7 +102,9 @@ Hold = Annotated[
 ]
 PoolSeats = Annotated[
     Seats | None,
-    Field(description="null is all that licences sign; in a pool in no licence it is none.", examples=[5]),
+    Field(
+        description="null is all that licences sign, and no seats in a pool without a licence.", examples=[5]
+    ),
 ]
 Overdraft = Annotated[
     Seats | None,
@@ -123,7 +125,7 @@ UserName = Annotated[
 CostCentre = Annotated[
     Annotated[str, StringConstraints(min_length=1, max_length=COST_CENTRE_CHARS_MAX, pattern=_LINE)] | None,
     Field(
-        description="Who pays for its seats, for reports. null is nobody in particular.", examples=["4711"]
+        description="The cost centre that pays for its seats, for reports. null is none.", examples=["4711"]
     ),
 ]
 WebhookUrl = Annotated[
@@ -200,7 +202,7 @@ Pools = Annotated[
 
 AccessTokens = Annotated[
     TokenFormat,
-    Field(description="With jwt, access_ttl_s is 60 unless it is said, and at most a day.", examples=["jwt"]),
+    Field(description="With jwt, access_ttl_s is 60 by default, and at most a day.", examples=["jwt"]),
 ]
 
 
@@ -208,13 +210,13 @@ TimeZone = Annotated[
     str,
     Field(
         max_length=ZONE_CHARS_MAX,
-        description="In which dates that name none are meant: a name of the IANA database.",
+        description="The time zone of dates without one: a name of the IANA database.",
         examples=["Australia/Sydney"],
     ),
 ]
 
 
-LicenceRequired = Annotated[Flag, Field(description="Whether a pool in no licence gives no seat.")]
+LicenceRequired = Annotated[Flag, Field(description="Whether a pool without a licence gives no seats.")]
 
 
 class _TenantSettings(Body):
@@ -359,7 +361,9 @@ class ClientKeyNew(Body):
     kid: Annotated[
         str | None,
         StringConstraints(min_length=1, pattern=_CLIENT_ID),
-        Field(examples=["2026-11"], description="How the client calls it; null is as the key itself says."),
+        Field(
+            examples=["2026-11"], description="The client's name for the key; null is that in the key itself."
+        ),
     ] = None
     expires_at: End = None
 

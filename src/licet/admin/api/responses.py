@@ -60,9 +60,9 @@ class Tenant(Shape, frozen=True, kw_only=True):
     name: Annotated[str, example(_JIM)]
     session_ttl_s: Annotated[int, about("A session's life after its last token.", 1200)]
     access_ttl_s: Annotated[int, about("An access token's life.", 600)]
-    default_scope: Annotated[str, about("What a grant gets that asks for none.", "all")]
+    default_scope: Annotated[str, about("The scope of a grant that requests none.", "all")]
     no_seat_status: Annotated[int, about("The HTTP status of a denial.", 400)]
-    token_format: Annotated[TokenFormat, about("What access tokens are.", "reference")]
+    token_format: Annotated[TokenFormat, about("The format of access tokens.", "reference")]
     strict_assertions: Annotated[
         bool,
         about(
@@ -70,8 +70,8 @@ class Tenant(Shape, frozen=True, kw_only=True):
             False,
         ),
     ]
-    time_zone: Annotated[str, about("In which dates that name none are meant.", "Australia/Sydney")]
-    licence_required: Annotated[bool, about("Whether a pool in no licence gives no seat.", False)]
+    time_zone: Annotated[str, about("The time zone of dates without one.", "Australia/Sydney")]
+    licence_required: Annotated[bool, about("Whether a pool without a licence gives no seats.", False)]
 
 
 class SeatStep(Shape, frozen=True, kw_only=True):
@@ -79,9 +79,9 @@ class SeatStep(Shape, frozen=True, kw_only=True):
 
     from_: Annotated[Instant | None, about("null is from the beginning.", _AT)] = field(name="from")
     seats: Annotated[int, example(25)]
-    overdraft: Annotated[int, about("Seats above these.", 3)]
+    overdraft: Annotated[int, about("Seats in addition to these.", 3)]
     in_grace: Annotated[int, about("How many of both are given by licences that have expired.", 0)]
-    licences: Annotated[tuple[str, ...], about("The ids of those that give them.", ["C-1"])]
+    licences: Annotated[tuple[str, ...], about("The ids of the licences that give them.", ["C-1"])]
     conflict: Annotated[
         LicenceCode | None, about("Why these licences give nothing: they contradict each other.", None)
     ]
@@ -107,7 +107,7 @@ class Pool(Shape, frozen=True, kw_only=True):
     name: Annotated[str, example("full")]
     seats: Annotated[
         int | None,
-        about("The limit that is set: null is all that licences sign, and none in a pool in no licence.", 5),
+        about("The set limit: null is all that licences sign, and no seats in a pool without a licence.", 5),
     ]
     duplicates: Annotated[Duplicates, about("Whose sessions share a seat.", "client")]
     expires_at: Annotated[Instant | None, about("When the licence ends; null is never.", _AT)]
@@ -132,15 +132,15 @@ class Pool(Shape, frozen=True, kw_only=True):
         about("How much of the signed overdraft may be used; null is all of it.", None),
     ]
     exclude: Annotated[tuple[str, ...], about("Who gets no seat.", ["user:TC"])]
-    include: Annotated[tuple[str, ...], about("Who alone gets a seat; empty is everybody.", ["group:staff"])]
+    include: Annotated[tuple[str, ...], about("Only they get a seat; empty is everybody.", ["group:staff"])]
     named: Annotated[
-        tuple[str, ...], about("Initials of the users who alone get a seat; empty is everybody.", [])
+        tuple[str, ...], about("Initials of the only users who get a seat; empty is everybody.", [])
     ]
     reserve: Annotated[tuple[Share, ...], about("Seats that nobody else gets.")]
     max: Annotated[tuple[Share, ...], about("How many seats somebody has at most.")]
     max_per_user: Annotated[int | None, about("How many each user has at most; null is no limit.", None)]
     max_per_client: Annotated[int | None, about("How many each client has at most; null is no limit.", None)]
-    priority: Annotated[tuple[Priority, ...], about("Who is how early in the queue.")]
+    priority: Annotated[tuple[Priority, ...], about("Priorities in the queue.")]
     queue: Annotated[int, about("How many may wait for a seat; 0 is no queue.", 0)]
     queue_hold_s: Annotated[
         int, about("How long a place is kept for a client that does not ask again, in seconds.", 30)
@@ -148,14 +148,14 @@ class Pool(Shape, frozen=True, kw_only=True):
     effective_hold_s: Annotated[
         int, about("The hold that counts: at least `access_ttl_s` where access tokens are JWTs.", 60)
     ]
-    signed: Annotated[bool, about("Whether licences say how many seats it has.", False)] = False
+    signed: Annotated[bool, about("Whether licences determine its seats.", False)] = False
     signed_seats: Annotated[
         int | None, about("How many seats they give now, without overdraft; null is unsigned.", None)
     ] = None
     effective_seats: Annotated[int, about("How many seats it has now: the lesser of both.", 5)] = 0
     steps: Annotated[
         tuple[SeatStep, ...],
-        about("What its licences give, also before now and later, in order; none where it is unsigned."),
+        about("The seats of its licences over time, in order; empty if it is unsigned."),
     ]
 
 
@@ -177,28 +177,28 @@ class User(Shape, frozen=True, kw_only=True):
     name: Annotated[str, example("Test Client")]
     enabled: Annotated[bool, example(True)]
     has_password: Annotated[bool, about("Without one, no password works.", True)]
-    cost_centre: Annotated[str | None, about("Who pays for its seats; null is nobody in particular.", "4711")]
+    cost_centre: Annotated[str | None, about("It pays for the seats; null is none.", "4711")]
 
 
 class NewUser(User, frozen=True, kw_only=True):
     """A user that was just made."""
 
-    warnings: Annotated[tuple[str, ...], about("What keeps it from working as it is.", [])]
+    warnings: Annotated[tuple[str, ...], about("What prevents it from working.", [])]
 
 
 class Client(Shape, frozen=True, kw_only=True):
     """An OAuth client."""
 
     client_id: Annotated[str, example("TestClientId")]
-    user: Annotated[str, about("Initials of the user it stands for.", "TC")]
+    user: Annotated[str, about("Initials of the user for whom it acts.", "TC")]
     enabled: Annotated[bool, example(True)]
     max_sessions: Annotated[int, about("One session more ends its oldest.", 100)]
-    scopes: Annotated[tuple[str, ...] | None, about("What it may have; null is every scope.", None)]
+    scopes: Annotated[tuple[str, ...] | None, about("The scopes it may have; null is every scope.", None)]
     grant_types: Annotated[tuple[GrantType, ...], example(["client_credentials", "refresh_token"])]
-    introspects: Annotated[bool, about("It may ask about tokens.", False)]
+    introspects: Annotated[bool, about("It may introspect tokens.", False)]
     password_allowed: Annotated[bool, about("Its user's password works for it.", True)]
     authenticates_by: Annotated[
-        tuple[str, ...], about("What works now: `password`, `secret`, `key`.", ["password"])
+        tuple[str, ...], about("How it can authenticate now: `password`, `secret`, `key`.", ["password"])
     ]
     suspended_until: Annotated[
         Instant | None, about("It gets no seat until then; null is not suspended.", None)
@@ -210,7 +210,7 @@ class Group(Shape, frozen=True, kw_only=True):
 
     name: Annotated[str, example("sales")]
     users: Annotated[tuple[str, ...], about("Initials; all clients of a user are in the group.", ["TC"])]
-    clients: Annotated[tuple[str, ...], about("In the group whatever user they stand for.", ["TestClientId"])]
+    clients: Annotated[tuple[str, ...], about("In the group whatever user they act for.", ["TestClientId"])]
 
 
 class Secret(Shape, frozen=True, kw_only=True):
@@ -233,9 +233,9 @@ class NewSecret(Shape, frozen=True, kw_only=True):
 class ClientKey(Shape, frozen=True, kw_only=True):
     """A public key by which a client authenticates."""
 
-    kid: Annotated[str, about("What an assertion names it by; else its thumbprint.", "2026-11")]
+    kid: Annotated[str, about("Its name in an assertion, or its thumbprint.", "2026-11")]
     thumbprint: Annotated[str, about("RFC 7638.", "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs")]
-    algorithm: Annotated[str, about("What it is used with; of RSA it may be either of two.", "ES256")]
+    algorithm: Annotated[str, about("The algorithm; an RSA key can have either of two.", "ES256")]
     jwk: Annotated[
         Mapping[str, Any],
         about(
@@ -252,7 +252,7 @@ class NewClient(Client, frozen=True, kw_only=True):
     """A client that was just made, with its first generated secret if it has one."""
 
     secret: NewSecret | None
-    warnings: Annotated[tuple[str, ...], about("What keeps it from working as it is.", [])]
+    warnings: Annotated[tuple[str, ...], about("What prevents it from working.", [])]
 
 
 class Administrator(Shape, frozen=True, kw_only=True):
@@ -260,7 +260,7 @@ class Administrator(Shape, frozen=True, kw_only=True):
 
     name: Annotated[str, example("ada")]
     role: Annotated[Role, example("operator")]
-    tenant: Annotated[str | None, about("The only tenant; null is all.", _JIM)]
+    tenant: Annotated[str | None, about("Its only tenant; null is all.", _JIM)]
     enabled: Annotated[bool, example(True)]
     created_at: Annotated[Instant, example(_AT)]
 
@@ -269,9 +269,9 @@ class ApiKey(Shape, frozen=True, kw_only=True):
     """What a program signs in with, without what it is."""
 
     name: Annotated[str, example("deploy")]
-    key_id: Annotated[str, about("The part that is no secret.", "93d25f0c11aa")]
+    key_id: Annotated[str, about("The part that is not secret.", "93d25f0c11aa")]
     role: Annotated[Role, example("viewer")]
-    tenant: Annotated[str | None, about("The only tenant; null is all.", None)]
+    tenant: Annotated[str | None, about("Its only tenant; null is all.", None)]
     created_by: Annotated[str, example("ada")]
     created_at: Annotated[Instant, example(_AT)]
     expires_at: Annotated[Instant | None, example(_AT)]
@@ -287,9 +287,9 @@ class NewApiKey(ApiKey, frozen=True, kw_only=True):
 class Me(Shape, frozen=True, kw_only=True):
     """Who asks."""
 
-    actor: Annotated[str, about("As events name it.", "key deploy")]
+    actor: Annotated[str, about("Its name in events.", "key deploy")]
     role: Annotated[Role, example("viewer")]
-    tenant: Annotated[str | None, about("The only tenant; null is all.", None)]
+    tenant: Annotated[str | None, about("Its only tenant; null is all.", None)]
 
 
 class SigningKey(Shape, frozen=True, kw_only=True):
@@ -298,8 +298,8 @@ class SigningKey(Shape, frozen=True, kw_only=True):
     id: Annotated[int, example(2)]
     fingerprint: Annotated[str, example("5f0c11aa")]
     created_at: Annotated[Instant, example(_AT)]
-    signs_at: Annotated[Instant, about("From when on it signs.", _AT)]
-    signs: Annotated[bool, about("Whether it is the one that signs now.", True)]
+    signs_at: Annotated[Instant, about("When it begins to sign.", _AT)]
+    signs: Annotated[bool, about("Whether it signs now.", True)]
 
 
 class NodeNow(Shape, frozen=True, kw_only=True):
@@ -311,7 +311,7 @@ class NodeNow(Shape, frozen=True, kw_only=True):
     url: str
     started_at: Instant
     seen_at: Instant
-    silent: Annotated[bool, about("Nothing was heard of it for too long.")]
+    silent: Annotated[bool, about("It has not reported for too long.")]
     skew_s: Annotated[float, about("How far its wall clock is ahead of the store's.", 0.02)]
     token_keys: Annotated[tuple[str, ...], example(["2:5f0c11aa"])]
     pepper: str
@@ -352,7 +352,7 @@ class Plan(Shape, frozen=True, kw_only=True):
     sessions_ended: int
     notes: Annotated[
         tuple[str, ...],
-        about("Pools that have not the seats that are declared, for want of a licence.", []),
+        about("Pools with fewer seats than declared, because a licence is missing.", []),
     ]
 
 

@@ -16,15 +16,15 @@ class LicencePool:
 
     pool: str
     seats: int
-    # Seats above these, which are reported.
+    # Seats in addition to these, whose use is reported.
     overdraft: int
-    # Which scopes may draw on it.
+    # The scopes that may take its seats.
     scopes: tuple[str, ...]
     # How long a seat is on hold for its holder after the last token.
     hold_s: int
     # No access token lives longer.
     access_ttl_max_s: int
-    # In which ways it may be counted.
+    # How its seats may be counted.
     duplicates: tuple[str, ...]
 
 
@@ -38,7 +38,7 @@ class Licence:
 
     # Its id.
     licence: str
-    # A higher one takes the place of a lower.
+    # A higher serial replaces a lower one.
     serial: int
     vendor: str
     product: str
@@ -49,11 +49,11 @@ class Licence:
     state: LicenceState
     # Whether it gives seats now.
     counts: bool
-    # The serial that took its place.
+    # The serial that replaced it.
     superseded_by: int | None
     # The vendor's reference.
     customer: str | None
-    # The hash of the only one it is for; null is any.
+    # The hash of the only installation it is for; null is any.
     installation: str | None
     issued_at: datetime | None
     begins_at: datetime | None
@@ -88,6 +88,6 @@ class Vendor:
 
     vendor: str
     product: str
-    # The thumbprints (RFC 7638) of its keys; none where its row was changed by hand.
+    # The thumbprints (RFC 7638) of its keys; empty if its row was changed by hand.
     keys: tuple[str, ...]
     added_at: datetime

@@ -17,7 +17,7 @@ class Administrator:
 
     name: str
     role: Role
-    # The only tenant; null is all.
+    # Its only tenant; null is all.
     tenant: str | None
     enabled: bool
     created_at: datetime
@@ -29,10 +29,10 @@ class ApiKey:
     """What a program signs in with, without what it is."""
 
     name: str
-    # The part that is no secret.
+    # The part that is not secret.
     key_id: str
     role: Role
-    # The only tenant; null is all.
+    # Its only tenant; null is all.
     tenant: str | None
     created_by: str
     created_at: datetime
@@ -65,7 +65,7 @@ class NodeNow:
     url: str
     started_at: datetime
     seen_at: datetime
-    # Nothing was heard of it for too long.
+    # It has not reported for too long.
     silent: bool
     # How far its wall clock is ahead of the store's.
     skew_s: float
@@ -86,19 +86,19 @@ class Client:
     """An OAuth client."""
 
     client_id: str
-    # Initials of the user it stands for.
+    # Initials of the user for whom it acts.
     user: str
     enabled: bool
     # One session more ends its oldest.
     max_sessions: int
-    # What it may have; null is every scope.
+    # The scopes it may have; null is every scope.
     scopes: tuple[str, ...] | None
     grant_types: tuple[GrantType, ...]
-    # It may ask about tokens.
+    # It may introspect tokens.
     introspects: bool
     # Its user's password works for it.
     password_allowed: bool
-    # What works now: `password`, `secret`, `key`.
+    # How it can authenticate now: `password`, `secret`, `key`.
     authenticates_by: tuple[str, ...]
     # It gets no seat until then; null is not suspended.
     suspended_until: datetime | None
@@ -109,11 +109,11 @@ class Client:
 class ClientKey:
     """A public key by which a client authenticates."""
 
-    # What an assertion names it by; else its thumbprint.
+    # Its name in an assertion, or its thumbprint.
     kid: str
     # RFC 7638.
     thumbprint: str
-    # What it is used with; of RSA it may be either of two.
+    # The algorithm; an RSA key can have either of two.
     algorithm: str
     # The key itself (RFC 7517).
     jwk: Mapping[str, Any]
@@ -163,7 +163,7 @@ class Group:
     name: str
     # Initials; all clients of a user are in the group.
     users: tuple[str, ...]
-    # In the group whatever user they stand for.
+    # In the group whatever user they act for.
     clients: tuple[str, ...]
     etag: str = field(default="", compare=False)  # for `if_match`
 
@@ -172,10 +172,10 @@ class Group:
 class Me:
     """Who asks."""
 
-    # As events name it.
+    # Its name in events.
     actor: str
     role: Role
-    # The only tenant; null is all.
+    # Its only tenant; null is all.
     tenant: str | None
 
 
@@ -184,10 +184,10 @@ class NewApiKey:
     """An API key in the one answer that has it."""
 
     name: str
-    # The part that is no secret.
+    # The part that is not secret.
     key_id: str
     role: Role
-    # The only tenant; null is all.
+    # Its only tenant; null is all.
     tenant: str | None
     created_by: str
     created_at: datetime
@@ -212,24 +212,24 @@ class NewClient:
     """A client that was just made, with its first generated secret if it has one."""
 
     client_id: str
-    # Initials of the user it stands for.
+    # Initials of the user for whom it acts.
     user: str
     enabled: bool
     # One session more ends its oldest.
     max_sessions: int
-    # What it may have; null is every scope.
+    # The scopes it may have; null is every scope.
     scopes: tuple[str, ...] | None
     grant_types: tuple[GrantType, ...]
-    # It may ask about tokens.
+    # It may introspect tokens.
     introspects: bool
     # Its user's password works for it.
     password_allowed: bool
-    # What works now: `password`, `secret`, `key`.
+    # How it can authenticate now: `password`, `secret`, `key`.
     authenticates_by: tuple[str, ...]
     # It gets no seat until then; null is not suspended.
     suspended_until: datetime | None
     secret: NewSecret | None
-    # What keeps it from working as it is.
+    # What prevents it from working.
     warnings: tuple[str, ...]
 
 
@@ -242,9 +242,9 @@ class NewUser:
     enabled: bool
     # Without one, no password works.
     has_password: bool
-    # Who pays for its seats; null is nobody in particular.
+    # It pays for the seats; null is none.
     cost_centre: str | None
-    # What keeps it from working as it is.
+    # What prevents it from working.
     warnings: tuple[str, ...]
 
 
@@ -265,7 +265,7 @@ class Plan:
     is_done: bool
     steps: tuple[PlanStep, ...]
     sessions_ended: int
-    # Pools that have not the seats that are declared, for want of a licence.
+    # Pools with fewer seats than declared, because a licence is missing.
     notes: tuple[str, ...]
     etag: str = field(default="", compare=False)  # for `if_match`
 
@@ -348,9 +348,9 @@ class SigningKey:
     id: int
     fingerprint: str
     created_at: datetime
-    # From when on it signs.
+    # When it begins to sign.
     signs_at: datetime
-    # Whether it is the one that signs now.
+    # Whether it signs now.
     signs: bool
 
 
@@ -401,17 +401,17 @@ class Tenant:
     session_ttl_s: int
     # An access token's life.
     access_ttl_s: int
-    # What a grant gets that asks for none.
+    # The scope of a grant that requests none.
     default_scope: str
     # The HTTP status of a denial.
     no_seat_status: int
-    # What access tokens are.
+    # The format of access tokens.
     token_format: TokenFormat
     # Whether an assertion names the issuer alone as its audience, and RS256 is refused.
     strict_assertions: bool
-    # In which dates that name none are meant.
+    # The time zone of dates without one.
     time_zone: str
-    # Whether a pool in no licence gives no seat.
+    # Whether a pool without a licence gives no seats.
     licence_required: bool
     etag: str = field(default="", compare=False)  # for `if_match`
 
@@ -425,7 +425,7 @@ class User:
     enabled: bool
     # Without one, no password works.
     has_password: bool
-    # Who pays for its seats; null is nobody in particular.
+    # It pays for the seats; null is none.
     cost_centre: str | None
     etag: str = field(default="", compare=False)  # for `if_match`
 

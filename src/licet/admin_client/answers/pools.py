@@ -25,11 +25,11 @@ class SeatStep:
     # null is from the beginning.
     from_: datetime | None
     seats: int
-    # Seats above these.
+    # Seats in addition to these.
     overdraft: int
     # How many of both are given by licences that have expired.
     in_grace: int
-    # The ids of those that give them.
+    # The ids of the licences that give them.
     licences: tuple[str, ...]
     # Why these licences give nothing: they contradict each other.
     conflict: LicenceCode | None
@@ -48,7 +48,7 @@ class Pool:
     """A counted licence."""
 
     name: str
-    # The limit that is set: null is all that licences sign, and none in a pool in no licence.
+    # The set limit: null is all that licences sign, and no seats in a pool without a licence.
     seats: int | None
     # Whose sessions share a seat.
     duplicates: Duplicates
@@ -64,9 +64,9 @@ class Pool:
     overdraft: int | None
     # Who gets no seat.
     exclude: tuple[str, ...]
-    # Who alone gets a seat; empty is everybody.
+    # Only they get a seat; empty is everybody.
     include: tuple[str, ...]
-    # Initials of the users who alone get a seat; empty is everybody.
+    # Initials of the only users who get a seat; empty is everybody.
     named: tuple[str, ...]
     # Seats that nobody else gets.
     reserve: tuple[Share, ...]
@@ -76,7 +76,7 @@ class Pool:
     max_per_user: int | None
     # How many each client has at most; null is no limit.
     max_per_client: int | None
-    # Who is how early in the queue.
+    # Priorities in the queue.
     priority: tuple[Priority, ...]
     # How many may wait for a seat; 0 is no queue.
     queue: int
@@ -84,13 +84,13 @@ class Pool:
     queue_hold_s: int
     # The hold that counts: at least `access_ttl_s` where access tokens are JWTs.
     effective_hold_s: int
-    # Whether licences say how many seats it has.
+    # Whether licences determine its seats.
     signed: bool
     # How many seats they give now, without overdraft; null is unsigned.
     signed_seats: int | None
     # How many seats it has now: the lesser of both.
     effective_seats: int
-    # What its licences give, also before now and later, in order; none where it is unsigned.
+    # The seats of its licences over time, in order; empty if it is unsigned.
     steps: tuple[SeatStep, ...]
     etag: str = field(default="", compare=False)  # for `if_match`
 

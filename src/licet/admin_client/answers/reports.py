@@ -15,9 +15,9 @@ class Delivery:
     """A message about an alert, and what became of it."""
 
     id: str
-    # To which it goes; null is by e-mail.
+    # The webhook to which it goes; null is by e-mail.
     webhook: str | None
-    # Whose alert it is; null is none's.
+    # Its tenant; null is none.
     tenant: str | None
     type: str
     # The message itself, which is JSON.
@@ -340,14 +340,14 @@ class Webhook:
     """Where alerts are sent."""
 
     id: str
-    # Whose alerts; null is all.
+    # The tenant of the alerts; null is all.
     tenant: str | None
     # The URL without its path.
     place: str
     # For owners only.
     url: str | None
     enabled: bool
-    # Where nobody disabled it.
+    # Why it is disabled, if no administrator did it.
     disabled_why: str
     secret_number: int
     rotated_at: datetime | None

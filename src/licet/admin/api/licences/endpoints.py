@@ -35,7 +35,7 @@ _BETWEEN = "\x1f"  # in no name
 Licensing = Annotated[Call, Depends(LICENSING)]
 Whose = Annotated[
     str,
-    Query(max_length=100, pattern=LINE, description="Whose it is, where another has a licence of this id."),
+    Query(max_length=100, pattern=LINE, description="Its vendor, if several have a licence with this id."),
 ]
 
 trust = APIRouter(prefix="/trust", tags=["Licences"])

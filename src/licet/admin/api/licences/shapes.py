@@ -21,7 +21,7 @@ class Vendor(Shape, frozen=True, kw_only=True):
     product: Annotated[str, example(_API)]
     keys: Annotated[
         tuple[str, ...],
-        about("The thumbprints (RFC 7638) of its keys; none where its row was changed by hand.", [_KID]),
+        about("The thumbprints (RFC 7638) of its keys; empty if its row was changed by hand.", [_KID]),
     ]
     added_at: Annotated[Instant, example(_BEGINS)]
 
@@ -31,11 +31,11 @@ class LicencePool(Shape, frozen=True, kw_only=True):
 
     pool: Annotated[str, example("full")]
     seats: Annotated[int, example(25)]
-    overdraft: Annotated[int, about("Seats above these, which are reported.", 3)]
-    scopes: Annotated[tuple[str, ...], about("Which scopes may draw on it.", ["all"])]
+    overdraft: Annotated[int, about("Seats in addition to these, whose use is reported.", 3)]
+    scopes: Annotated[tuple[str, ...], about("The scopes that may take its seats.", ["all"])]
     hold_s: Annotated[int, about("How long a seat is on hold for its holder after the last token.", 60)]
     access_ttl_max_s: Annotated[int, about("No access token lives longer.", 600)]
-    duplicates: Annotated[tuple[str, ...], about("In which ways it may be counted.", ["client", "user"])]
+    duplicates: Annotated[tuple[str, ...], about("How its seats may be counted.", ["client", "user"])]
 
 
 class Licence(Shape, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Licence(Shape, frozen=True, kw_only=True):
     """
 
     licence: Annotated[str, about("Its id.", "C-1")]
-    serial: Annotated[int, about("A higher one takes the place of a lower.", 1)]
+    serial: Annotated[int, about("A higher serial replaces a lower one.", 1)]
     vendor: Annotated[str, example(_ACME)]
     product: Annotated[str, example(_API)]
     state: Annotated[
@@ -59,11 +59,11 @@ class Licence(Shape, frozen=True, kw_only=True):
         ),
     ]
     counts: Annotated[bool, about("Whether it gives seats now.", True)]
-    superseded_by: Annotated[int | None, about("The serial that took its place.", None)] = None
+    superseded_by: Annotated[int | None, about("The serial that replaced it.", None)] = None
     customer: Annotated[str | None, about("The vendor's reference.", "Smith & Sons")] = None
-    installation: Annotated[str | None, about("The hash of the only one it is for; null is any.", None)] = (
-        None
-    )
+    installation: Annotated[
+        str | None, about("The hash of the only installation it is for; null is any.", None)
+    ] = None
     issued_at: Annotated[Instant | None, example(_BEGINS)] = None
     begins_at: Annotated[Instant | None, example(_BEGINS)] = None
     expires_at: Annotated[Instant | None, about("null is never.", _ENDS)] = None

@@ -102,7 +102,7 @@ async def explain_client(
         Query(
             max_length=SCOPE_CHARS_MAX,
             pattern=LINE,
-            description="What it would ask for: a scope, or several with a space between; else the default.",
+            description="What it would request: one or several scopes, separated by spaces; or the default.",
             examples=["all"],
         ),
     ] = "",
