@@ -202,8 +202,8 @@ POOL = Noun(
             off_help="Everybody may have a seat.",
             is_own=True,
             label="Included",
-            help="Who alone gets a seat.",
-            page_help="Who alone gets a seat, one a line; empty is everybody. Whoever has seats reserved is"
+            help="The only ones who get a seat.",
+            page_help="Who may have a seat, one per line; empty is everybody. Whoever has seats reserved is"
             " included.",
         ),
         Setting(
@@ -213,8 +213,8 @@ POOL = Noun(
             off_help="No users are named.",
             is_own=True,
             label="Named users",
-            help="The users who alone get a seat, by initials, no more than there are seats.",
-            page_help="The users who alone get a seat, by initials, one a line; no more than there are seats."
+            help="The only users who get a seat, by initials; at most as many as seats.",
+            page_help="The only users who get a seat, by initials, one per line; at most as many as seats."
             " A name that is taken off counts for 24 hours, so that names do not rotate.",
         ),
         Setting(
@@ -225,7 +225,7 @@ POOL = Noun(
             is_own=True,
             label="Reserved seats",
             help="How many seats nobody else gets, even while they are idle.",
-            page_help="Seats that nobody else gets, also when they are idle: 2:group:sales, one a line.",
+            page_help="Seats that nobody else gets, even while they are idle: 2:group:sales, one per line.",
         ),
         Setting(
             field="max",
@@ -234,7 +234,7 @@ POOL = Noun(
             off_help="Nobody has an individual limit.",
             is_own=True,
             label="Seats at most",
-            help="How many seats somebody has at most.",
+            help="How many seats a user, client or group has at most.",
             page_help="How many seats a user, a client or a whole group has at most: 1:user:TC, one a line.",
         ),
         Setting(
@@ -265,8 +265,8 @@ POOL = Noun(
             off_help="All are equal in the queue.",
             is_own=True,
             label="Priorities in the queue",
-            help="Who is earlier in the queue, from 9 to -9; the usual is 0.",
-            page_help="Who is earlier in the queue: 5:group:sales, one a line, from 9 to -9; the usual is 0.",
+            help="Priority in the queue, 0 by default, from 9 (first) to -9.",
+            page_help="Priority in the queue, one per line: 5:group:sales, from 9 (first) to -9; else 0.",
         ),
         Setting(
             field="queue",

@@ -30,11 +30,11 @@ _WORDS: Mapping[str, _Words] = MappingProxyType(
     {
         "exclude": _Words("EXCLUDE", f"Who gets no seat, whatever else is set: {_WHO}."),
         "include": _Words(
-            "INCLUDE", f"Who alone gets a seat: {_WHO}. Empty is everybody. Whom RESERVE names is included."
+            "INCLUDE", f"Who may have a seat: {_WHO}. Empty is everybody. Whom RESERVE names is included."
         ),
         "named": _Words(
             "Named users",
-            "The users who alone get a seat, by initials, one a line: at most as many as seats, and not with"
+            "The only users who get a seat, by initials, one a line: at most as many as seats, and not with"
             " INCLUDE. A name that is taken off counts for 24 hours more, so that names do not rotate.",
         ),
         "max": _Words(
