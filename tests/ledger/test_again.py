@@ -38,7 +38,7 @@ def test_a_standing_decision_is_what_would_be_decided_until_it_ends(*, is_grant:
                     then = deepcopy(book)
                     then.rows |= written
                     before = len(then.changes)
-                    assert apply(then, it.command, at_ms) == it.granted(at_ms), seed
+                    assert apply(then, it.command, at_ms) == it.answer(at_ms), seed
                     for change in then.changes[before:]:
                         if isinstance(change, SeatKept):
                             assert not change.is_due, seed

@@ -59,5 +59,6 @@ class TestDeciding:
                 in_use=5,
                 at_ms=ledger.start_ms,
                 address="192.0.2.1",
+                scope="all",
             )
         ]

@@ -8,9 +8,9 @@ date.
 
 from collections.abc import Sequence
 
-from licet.ledger.again import Again
 from licet.ledger.book import only_renews
 from licet.ledger.commands import Command, Outcome
+from licet.ledger.denied_again import Repeated
 from licet.ledger.later import outcomes_moved
 from licet.ledger.rules import apply, free_expired
 from licet.store.contract import Purpose, Store, Transaction
@@ -74,8 +74,8 @@ def apply_all(transaction: Transaction, commands: Sequence[Command]) -> Sequence
 
 def _repeated(
     transaction: Transaction, commands: Sequence[Command]
-) -> tuple[Sequence[Again | None], Sequence[Command]]:
-    """What is granted again of the commands, and the other commands."""
+) -> tuple[Sequence[Repeated | None], Sequence[Command]]:
+    """What is granted or denied again of the commands, and the other commands."""
     again = transaction.repeat(commands)
     if not again:
         return again, commands
@@ -83,15 +83,15 @@ def _repeated(
 
 
 def _in_order(
-    again: Sequence[Again | None],
+    again: Sequence[Repeated | None],
     decided: Sequence[Outcome],
     now_ms: int,
 ) -> Sequence[Outcome]:
-    """The outcomes of the commands: each as it is granted again, or else the next that was decided."""
+    """The outcomes of the commands: each as it is repeated, or else the next that was decided."""
     if not again:
         return decided
     rest = iter(decided)
-    return [next(rest) if kept is None else kept.granted(now_ms) for kept in again]
+    return [next(rest) if kept is None else kept.answer(now_ms) for kept in again]
 
 
 def _decided(transaction: Transaction, commands: Sequence[Command]) -> list[Outcome]:

@@ -5,8 +5,8 @@ each time. So a decision may be kept as a `Standing`, with the moment until whic
 A store grants by it without a book: all that follows is a session that begins or goes on.
 
     kept = standing(book, session, address, now_ms, is_grant=True)  # after COMMIT; or None
-    if kept.covers(grant, now_ms): Again(grant, kept).granted(now_ms)
-    if kept.renews(refresh, session, now_ms): Again(refresh, kept, session).granted(now_ms)
+    if kept.covers(grant, now_ms): Again(grant, kept).answer(now_ms)
+    if kept.renews(refresh, session, now_ms): Again(refresh, kept, session).answer(now_ms)
 
 The rules:
 
@@ -154,7 +154,7 @@ class Again(NamedTuple):
             address=kept.address,
         )
 
-    def granted(self, now_ms: int) -> Granted:
+    def answer(self, now_ms: int) -> Granted:
         """The answer at this moment."""
         kept = self.standing
         return Granted(

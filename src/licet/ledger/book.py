@@ -79,6 +79,7 @@ class GrantDenied(Value, frozen=True, kw_only=True):
     in_use: int
     at_ms: int
     address: str
+    scope: str
 
 
 class AssertionUsed(Value, frozen=True, kw_only=True):

@@ -111,11 +111,17 @@ def denied_until_ms(book: Book, denied: GrantDenied, now_ms: int) -> int:
     licence ends (L7), or the whole seconds until then, which the client is told, are fewer; `now_ms`
     if never.
     """
+    if not is_of_full_pool(book, denied):
+        return now_ms
+    pool = book.tenants[denied.tenant_id].pools[denied.pool_id]
+    return _full_until_ms(book, pool, denied.in_use, now_ms)
+
+
+def is_of_full_pool(book: Book, denied: GrantDenied) -> bool:
+    """Whether a pool without options and licence denied, because it is full."""
     tenant = book.tenants[denied.tenant_id]
     pool = tenant.pools[denied.pool_id]
-    if denied.reason not in _FULL or pool.signed is not None or pool.id in tenant.options:
-        return now_ms
-    return _full_until_ms(book, pool, denied.in_use, now_ms)
+    return denied.reason in _FULL and pool.signed is None and pool.id not in tenant.options
 
 
 def _full_until_ms(book: Book, pool: Pool, in_use: int, now_ms: int) -> int:

@@ -275,36 +275,49 @@ def _denied(
         # It may have a seat of any of them: the first that comes free counts.
         known = [it.until_ms for _, it in refusals if it.until_ms is not None]
         refused = refused._replace(until_ms=min(known, default=None))
-    reason, until_ms, rule, may_wait = refused
     position = 0
-    if may_wait and grant.queue:
+    if refused.may_wait and grant.queue:
         position, waits = wait_in_line(book, grant, client, pool, now_ms)
         changes += waits
     if position:
-        reason, until_ms = NoSeatReason.QUEUED, now_ms + ask_again_ms(book.tenants[grant.tenant_id], pool)
-    in_use = book.in_use[pool.id]
-    seats = seats_of(pool, now_ms)
-    denied = Denied(
-        reason=reason,
-        pool=pool.name,
-        seats=seats,
-        in_use=in_use,
-        retry_after_s=None if until_ms is None else _seconds_until(until_ms, now_ms),
-        rule=rule,
-        queue_position=position,
-        pools=pools,
-    )
+        until_ms = now_ms + ask_again_ms(book.tenants[grant.tenant_id], pool)
+        refused = refused._replace(reason=NoSeatReason.QUEUED, until_ms=until_ms)
+    denied = denied_by(pool, refused, book.in_use[pool.id], now_ms, position=position, pools=pools)
     entry = GrantDenied(
         tenant_id=grant.tenant_id,
         client_key=grant.client_key,
         pool_id=pool.id,
-        reason=reason,
-        seats=seats,
-        in_use=in_use,
+        reason=denied.reason,
+        seats=denied.seats,
+        in_use=denied.in_use,
         at_ms=now_ms,
         address=grant.address,
+        scope=grant.scope,
     )
     return denied, [*changes, entry]
+
+
+def denied_by(
+    pool: Pool,
+    refused: NotGiven,
+    in_use: int,
+    now_ms: int,
+    *,
+    position: int = 0,
+    pools: tuple[PoolDenied, ...] = (),
+) -> Denied:
+    """The answer to a client that a pool refuses a seat, at this moment."""
+    until_ms = refused.until_ms
+    return Denied(
+        reason=refused.reason,
+        pool=pool.name,
+        seats=seats_of(pool, now_ms),
+        in_use=in_use,
+        retry_after_s=None if until_ms is None else _seconds_until(until_ms, now_ms),
+        rule=refused.rule,
+        queue_position=position,
+        pools=pools,
+    )
 
 
 def _seconds_until(until_ms: int, now_ms: int) -> int:

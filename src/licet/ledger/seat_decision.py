@@ -83,7 +83,7 @@ def decide_seat(  # noqa: C901, PLR0911, PLR0912 - a line a rule, and no call th
         if key in book.seats:  # L2
             return _shared(book, asked, step)
         if room_of(pool, now_ms) - book.in_use[pool.id] + len(freed) <= 0:  # L6, L14
-            return _all_in_use(pool, book.earliest_expiry(pool.id))
+            return all_in_use(pool, book.earliest_expiry(pool.id))
         return Given() if step is None else _with_number(book, asked, step, "", now_ms)
     applied = options.applied[client.user.initials, client.client_id]
     if applied.excluded:  # L15
@@ -132,7 +132,7 @@ def _no_room(
     """No seat is free (L6, L14), or only such as are reserved for others (L17)."""
     until_ms, may_wait = _until_there_is_one(book, pool, options, applied), options.queue > 0
     if not is_any_free:
-        return _all_in_use(pool, until_ms, may_wait=may_wait)
+        return all_in_use(pool, until_ms, may_wait=may_wait)
     return NotGiven(NoSeatReason.RESERVED, until_ms, rule="reserve", may_wait=may_wait)
 
 
@@ -164,7 +164,8 @@ def _shared(book: Book, asked: Asked, step: Step | None) -> Given | NotGiven:
     return Given(seat.number, seat.counted)
 
 
-def _all_in_use(pool: Pool, until_ms: int | None, *, may_wait: bool = False) -> NotGiven:
+def all_in_use(pool: Pool, until_ms: int | None, *, may_wait: bool = False) -> NotGiven:
+    """What a full pool says, of which a seat may be free again at `until_ms`."""
     if pool.seats == 0:
         return NotGiven(NoSeatReason.NO_SEATS)
     return NotGiven(NoSeatReason.ALL_IN_USE, until_ms, may_wait=may_wait)

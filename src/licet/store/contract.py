@@ -18,7 +18,7 @@ from licet.model import Place, Session, Tenant
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.ledger.again import Again
+    from licet.ledger.denied_again import Repeated
     from licet.store.snapshots import Ask
 
 BUSY_S = 5.0  # how long a transaction waits for another one before the store counts as unreachable
@@ -103,11 +103,11 @@ class Transaction(Protocol):
     def execute(self, statement: str, values: Sequence[object] = ()) -> None:
         """Execute a statement of the driver's own, with a `?` for each value."""
 
-    def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
-        """What is granted again of these commands by standing decisions, in their order; it is saved.
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Repeated | None]":
+        """What is granted or denied again of these commands by standing decisions, in their order.
 
-        Empty where there is none, else as many as commands. Call it first of all: the other commands are
-        decided after these, on a book.
+        It is saved. Empty where there is none, else as many as commands. Call it first of all: the other
+        commands are decided after these, on a book.
         """
 
     def recall(self, commands: Sequence[Command]) -> Book | None:

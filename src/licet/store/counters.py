@@ -11,6 +11,7 @@ from typing import Final
 
 from licet.ledger.again import Again
 from licet.ledger.book import Change, GrantDenied, PlaceLeft, SessionEnded, SessionRenewed, SessionStarted
+from licet.ledger.denied_again import DeniedAgain
 
 GRANTED = "granted"
 RENEWED = "renewed"
@@ -26,13 +27,17 @@ COLLIDED = "collided "  # and how
 WAITED_S: Final = (1, 5, 10, 30, 60, 120, 300, 600, 1200, 3600)
 
 
-def count(counted: Counter[str], changes: Sequence[Change], repeated: Sequence[Again] = ()) -> None:
-    """Add what was committed; what is `repeated` is in no change (`licet.ledger.again`)."""
+def count(
+    counted: Counter[str],
+    changes: Sequence[Change],
+    repeated: Sequence[Again] = (),
+    denied: Sequence[DeniedAgain] = (),
+) -> None:
+    """Add what was committed; what is `repeated`, and what is `denied` again, is in no change."""
+    if denied:
+        counted.update([DENIED + it.full.denied.reason for it in denied])
     if repeated:
-        granted = [it.session for it in repeated].count(None)
-        for name, times in ((GRANTED, granted), (RENEWED, len(repeated) - granted)):
-            if times:
-                counted[name] += times
+        _count_repeated(counted, repeated)
     if not changes:
         return
     kinds = Counter(map(type, changes))  # in C, so that changes are not counted one by one
@@ -46,6 +51,13 @@ def count(counted: Counter[str], changes: Sequence[Change], repeated: Sequence[A
         counted.update([ENDED + it.reason for it in changes if isinstance(it, SessionEnded)])
     if GrantDenied in kinds:
         counted.update([DENIED + it.reason for it in changes if isinstance(it, GrantDenied)])
+
+
+def _count_repeated(counted: Counter[str], repeated: Sequence[Again]) -> None:
+    granted = [it.session for it in repeated].count(None)
+    for name, times in ((GRANTED, granted), (RENEWED, len(repeated) - granted)):
+        if times:
+            counted[name] += times
 
 
 def _count_left(counted: Counter[str], changes: Sequence[Change]) -> None:

@@ -5,6 +5,7 @@ may have written. A decision is kept under a `mark`, which stands for the set-up
 found only under the same mark.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ from msgspec.structs import astuple
 from licet.ledger.again import Again, Standing, standing
 from licet.ledger.book import Book, SeatKept, SeatKey, SessionEnded, SessionRenewed, SessionStarted
 from licet.ledger.commands import Grant, Refresh
+from licet.ledger.denied_again import DeniedAgain
 from licet.ledger.holders import USER_HOLDER
 from licet.model import EndReason, Seat, Session
 from licet.store.rows import Row, Saving
@@ -139,3 +141,23 @@ def with_repeated(
         seats |= {(row[0], row[1]): row for row in rows.seats_kept}
         saved = saved._replace(seats_kept=[*seats.values()])
     return saved
+
+
+def with_denied(
+    rows: Saving[Sequence[Row]], denied: Sequence[DeniedAgain], now_ms: int
+) -> Saving[Sequence[Row]]:
+    """These rows, and the entries of what is denied again: those of one client are one (L11).
+
+    Of these clients there are no other denials in the rows.
+    """
+    times = Counter([it.command.client_key for it in denied])
+    denials = [*rows.denials]
+    for command, it, full in {it.command.client_key: it for it in denied}.values():  # the last of each
+        said = full.denied
+        denials.append(
+            (
+                *(it.tenant_id, now_ms, said.reason, said.pool, it.client_id, it.initials),
+                *(times[it.client_key], said.seats, said.in_use, command.address),
+            )
+        )
+    return rows._replace(denials=denials)

@@ -8,7 +8,6 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -20,7 +19,7 @@ from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
 from licet.model import Pool
 from licet.setup.check import check
 from licet.store import schema
-from licet.store.contract import Purpose, Store
+from licet.store.contract import Purpose
 from licet.store.errors import Contradiction
 from licet.store.postgres import memory
 from licet.store.postgres.batch import SETUP_LOCK, TENANT_LOCK
@@ -39,9 +38,10 @@ from support.examples import (
     sid,
 )
 from support.ledger.asking import without_standings
+from support.store.alike import said
 from support.store.faults import answers, unavailable, works
 from support.store.kinds import Place, PostgresPlaces, SqlitePlaces, begun_in_postgres, opened_in_postgres
-from support.store.store_site import START_MS, begin, do, everything, in_use, rows
+from support.store.store_site import START_MS, begin, do, in_use, rows
 from support.waiting import until
 
 WIDE = (FULL, BY_USER)
@@ -399,7 +399,7 @@ class TestAlike:
                 seconds = draw.choice([0, 0, 0, 0, 1, 10, 30, 500])
                 for clock in (place.clock, beside.clock):
                     clock.advance(seconds=seconds)
-            assert self._said(first) == self._said(plain)
+            assert said(first) == said(plain)
             with first.reading() as connection:
                 found = check(connection, first.tenants(), place.clock.now_ms())
             assert [it for it in found if it.is_wrong and it.target == "sessions"] == []
@@ -412,20 +412,3 @@ class TestAlike:
             return grant(self.granted[number], number)
         named = draw.choice([*self.granted][-8:])
         return refresh(self.granted[named], named) if kind < 0.95 else end(named)
-
-    def _said(self, store: Store) -> dict[str, list[Any]]:
-        """What the tables say, but for the numbers of rows and who wrote them."""
-        return {
-            table.name: sorted(
-                tuple(
-                    value for name, value in row._asdict().items() if name not in {"number", "id", "writer"}
-                )
-                for row in found
-            )
-            for table, found in everything(store).items()
-            if table.name
-            in {
-                *("session", "seat", "pool", "journal", "journal_entry", "denial_entry", "usage_minute"),
-                "holding",
-            }
-        }

@@ -6,7 +6,7 @@ from sqlalchemy import FromClause
 
 from licet.store import schema
 from licet.store.contract import Store
-from support.store.store_site import rows
+from support.store.store_site import everything, rows
 
 
 def are_alike(first: Store, plain: Store, now_ms: int) -> None:
@@ -14,6 +14,22 @@ def are_alike(first: Store, plain: Store, now_ms: int) -> None:
     for table in (schema.session, schema.pool):
         assert _rows_without_numbers(first, table) == _rows_without_numbers(plain, table)
     assert _seats(first, now_ms) == _seats(plain, now_ms)
+
+
+def said(store: Store) -> dict[str, list[Any]]:
+    """What the tables of seats and the journal say, but for the numbers of rows and who wrote them."""
+    return {
+        table.name: sorted(
+            tuple(value for name, value in row._asdict().items() if name not in {"number", "id", "writer"})
+            for row in found
+        )
+        for table, found in everything(store).items()
+        if table.name
+        in {
+            *("session", "seat", "pool", "journal", "journal_entry", "denial_entry", "usage_minute"),
+            "holding",
+        }
+    }
 
 
 def _seats(store: Store, now_ms: int) -> dict[tuple[int, str], tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from psycopg import Cursor, Pipeline
 from psycopg.pq import PipelineStatus
 
 from licet.clock import FollowingClock
+from licet.ledger.again import Again
 from licet.ledger.book import (
     AssertionUsed,
     Book,
@@ -23,6 +24,7 @@ from licet.ledger.book import (
     PlaceTaken,
 )
 from licet.ledger.commands import Command, Sweep
+from licet.ledger.denied_again import DeniedAgain
 from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
 from licet.store.errors import Outdated
@@ -35,13 +37,13 @@ from licet.store.postgres.one_call import CAN_CALL, Call, Refused, commit_by_cal
 from licet.store.postgres.saving import look, save
 from licet.store.rows import NO_ROWS, rows_of
 from licet.store.snapshots import Tenants
-from licet.store.standings import with_repeated
+from licet.store.standings import with_denied, with_repeated
 from licet.store.unfolded import Unfolded
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.ledger.again import Again
+    from licet.ledger.denied_again import Repeated
     from licet.model import Seat, Session
 
 # Classes of advisory locks, each with keys of its own: "lic" in ASCII, and a number.
@@ -87,6 +89,7 @@ class Batch:
         self._recalled: Book | None = None
         self._needed: tuple[int, Need] | None = None  # of all commands, by this version of the set-up
         self.repeated: list[Again] = []
+        self.denied: list[DeniedAgain] = []
         self.changes: list[Change] = []  # that were saved
 
     @property
@@ -99,8 +102,8 @@ class Batch:
         del statement, values
         raise AssertionError("a batch executes no statement of others")
 
-    def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
-        """The commands that standing decisions grant again, in their order; `commit` writes them.
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Repeated | None]":
+        """What standing decisions grant or deny again of the commands, in their order; `commit` writes it.
 
         Empty where there is none, and where another command needs a book that has to be loaded: one call
         writes all commands or none.
@@ -109,13 +112,14 @@ class Batch:
         # Before an upgrade is finished, code may be at work that believes the row of a seat.
         if memory is None or not memory.rows_lag or memory.setup_version != self._tenants.version:
             return ()
-        found = memory.repeat(commands, heard_ms)
+        # Now and then the denials that wait to be folded must be counted: then a batch is loaded.
+        may_deny = memory.knows_full and not self._unfolded.must_look
+        denied_at_ms = self._clock.now_ms() if may_deny else None
+        found = memory.repeat(commands, heard_ms, denied_at_ms=denied_at_ms)
         others = [command for command, kept in zip(commands, found, strict=True) if kept is None]
         if others:
             version, tenants = self._tenants.version, self._tenants.by_id
             need = Need(others, tenants)
-            # Now and then the denials that wait to be folded must be counted: then a batch is loaded.
-            denied_at_ms = None if self._unfolded.must_look else self._clock.now_ms()
             book = self._recalled = memory.book(others, need, tenants, heard_ms, denied_at_ms=denied_at_ms)
             if book is None:
                 if len(others) == len(commands):
@@ -124,7 +128,9 @@ class Batch:
             self._remembered = book.seats.copy(), book.sessions.copy()
         if not commands:
             return ()
-        self.repeated = [it for it in found if it is not None]
+        self.repeated = [it for it in found if type(it) is Again]
+        if memory.denies_again:
+            self.denied = [it for it in found if type(it) is DeniedAgain]
         self.now_ms, self._commands = heard_ms, commands
         self._locked = {command.tenant_id for command in commands if not isinstance(command, Sweep)}
         return found
@@ -139,7 +145,8 @@ class Batch:
         if self._remembered is not None:  # What was decided on the memory does not count.
             assert self._raw.memory is not None
             self._raw.memory.forget_askers(commands)
-            if self.repeated:  # One call writes all commands or none: begin anew, with what is known now.
+            # One call writes all commands or none: begin anew, with what is known now.
+            if self.repeated or self.denied:
                 raise Outdated
             self.now_ms, self._remembered = 0, None
         assert not self.now_ms, "a batch loads once"
@@ -162,7 +169,7 @@ class Batch:
         """
         if not self.now_ms:
             return
-        if self.repeated or self._remembered is not None:
+        if self.repeated or self.denied or self._remembered is not None:
             self._commit_by_call()
             return
         with self._pipelines:
@@ -275,14 +282,17 @@ class Batch:
     def _commit_by_call(self) -> None:
         book, memory, decided_ms = self._book, self._raw.memory, self.now_ms
         assert memory is not None
-        if book is None and not self.repeated:
+        if book is None and not self.repeated and not self.denied:
             return
         until_ms = self._holds_until_ms(book)
         if until_ms is None:
             memory.forget_askers(self._commands)
             raise Outdated
         call = Call(decided_ms, until_ms, _lock_numbers(self._locked), numbers(self._locked))
-        rows = NO_ROWS if book is None else self._unfolded.bounded(rows_of(book))
+        rows = NO_ROWS if book is None else rows_of(book)
+        if self.denied:
+            rows = with_denied(rows, self.denied, decided_ms)
+        rows = self._unfolded.bounded(rows)
         if self.repeated:
             rows = with_repeated(rows, self.repeated, decided_ms)
         answer = commit_by_call(self._raw, memory, call, rows)
@@ -306,10 +316,11 @@ class Batch:
     def _holds_until_ms(self, book: Book | None) -> int | None:
         """The moment before which all commands would be decided as they were; None if not even now."""
         until_ms = [it.until_ms(self.now_ms) for it in self.repeated]
+        until_ms += [it.full.until_ms for it in self.denied]
         if book is not None:
             assert self._remembered is not None
             seats, sessions = self._remembered
-            others = len(self._commands) - len(self.repeated)
+            others = len(self._commands) - len(self.repeated) - len(self.denied)
             held_ms = holds_until_ms(book, others, self.now_ms, seats=seats, sessions=sessions)
             if held_ms is None:
                 return None

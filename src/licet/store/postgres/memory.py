@@ -12,7 +12,8 @@ The rules:
 - The memory is correct except for the effects of time: a client may have fewer active sessions than it says.
 - The memory has full pools, and when the first seat of each expires, until a seat of the pool is taken or
   freed, the holder of the first seat uses it again, or the whole seconds until its expiry change: for a
-  second at most. It also has the holders that were denied and have no seat.
+  second at most. It also has the holders that were denied and have no seat. A client that is denied by this
+  memory is denied without a book from then on (`ledger/denied_again.py`).
 - If nodes take turns in a tenant, the memory costs more than it saves: the second node writes NOBODY as the
   writer, and a node takes the tenant again after `TURNS` batches.
 - Everything is bounded, and the oldest is forgotten.
@@ -20,8 +21,9 @@ The rules:
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from secrets import randbits
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -39,8 +41,15 @@ from licet.ledger.book import (
     SessionStarted,
 )
 from licet.ledger.commands import Command, Grant, Refresh
+from licet.ledger.denied_again import (
+    DeniedAgain,
+    FullPool,
+    Repeated,
+    StandingDenial,
+    full_pool,
+    standing_denial,
+)
 from licet.ledger.holders import holder_of
-from licet.ledger.later import denied_until_ms
 from licet.ledger.prefetch import Need
 from licet.ledger.seat_rows import may_lag
 from licet.model import Duplicates, Seat, Session, Tenant
@@ -58,19 +67,6 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class Full(NamedTuple):
-    """A pool whose seats are all in use before `until_ms`. The first of them, if any, expires at `first_ms`.
-
-    As far as is known, its holder is `holder`.
-    """
-
-    tenant_id: int
-    in_use: int
-    first_ms: int | None
-    holder: str | None
-    until_ms: int
-
-
 class Memory:
     """The memory of one connection. Use it from one thread."""
 
@@ -86,15 +82,19 @@ class Memory:
         # A seat as it is, and as its row says (`ledger/seat_rows.py`).
         self._seats: OrderedDict[SeatKey, tuple[object, Seat, Seat]] = OrderedDict()
         self._live: OrderedDict[int, tuple[object, int]] = OrderedDict()
-        self._full: OrderedDict[int, tuple[object, Full]] = OrderedDict()  # by pool
+        self._full: OrderedDict[int, tuple[object, FullPool]] = OrderedDict()  # by pool
         self._without: OrderedDict[SeatKey, tuple[object, None]] = OrderedDict()  # holders without a seat
         # Sessions that were granted again, and when.
         self._again: OrderedDict[bytes, tuple[object, tuple[Again, int]]] = OrderedDict()
         self._standings = Standings()
+        self._denials: OrderedDict[int, tuple[object, StandingDenial]] = OrderedDict()  # by client
         self._counts = KnownCounts()
-        # Of this batch: how many sessions each client is granted again, and the seats of those.
+        # Of this batch: how many sessions each client is granted again, and the seats of those; which clients
+        # are denied again, and by which pools.
         self._asked: dict[int, int] = {}
         self._used: set[tuple[int | None, str | None]] = set()
+        self._denied: set[int] = set()
+        self._denying: dict[int, FullPool] = {}
 
     def forget(self) -> None:
         """Forget everything: it is not known what became of a batch, or it should not have failed."""
@@ -138,21 +138,44 @@ class Memory:
             self._tenants.clear()
             self.setup_version, self.setup_writer = setup_version, setup_writer
 
-    def repeat(self, commands: Sequence[Command], at_ms: int) -> list[Again | None]:
-        """The commands that standing decisions grant again at `at_ms`, in their order; None for others."""
+    def repeat(
+        self, commands: Sequence[Command], at_ms: int, *, denied_at_ms: int | None = None
+    ) -> Sequence[Repeated | None]:
+        """What standing decisions grant or deny again at `at_ms`, in the order of the commands, else None.
+
+        `denied_at_ms` as in `book`.
+        """
         self._asked.clear()
-        found = [self._repeat(command, at_ms) for command in commands]
         self._used.clear()
+        self._denied.clear()
+        self._denying.clear()
+        full_ms = None if denied_at_ms is None else max(at_ms, denied_at_ms)
+        found = [self._repeat(command, at_ms, full_ms) for command in commands]
         if self._full:
-            self._used.update([(it.standing.pool_id, it.standing.holder) for it in found if it is not None])
+            again = [it for it in found if type(it) is Again]
+            self._used.update([(it.standing.pool_id, it.standing.holder) for it in again])
+            if self._denying and _is_first(self._denying, self._used):
+                self._denied.clear()
+                self._denying.clear()
+                return [it if type(it) is Again else None for it in found]
         return found
 
-    def _repeat(self, command: Command, at_ms: int) -> Again | None:
+    @property
+    def knows_full(self) -> bool:
+        """Whether any pool may be full."""
+        return bool(self._full)
+
+    @property
+    def denies_again(self) -> bool:
+        """Whether anybody is denied again by what `repeat` has found."""
+        return bool(self._denying)
+
+    def _repeat(self, command: Command, at_ms: int, full_ms: int | None) -> Repeated | None:
         if isinstance(command, Grant):
             mark = self._tenants.get(command.tenant_id)
             kept = None if mark is None else self._standings.find(command, mark, at_ms)
             if kept is None:
-                return None
+                return None if full_ms is None else self._deny(command, full_ms)
             key = command.client_key
             count, asked = _of(mark, self._live.get(key)), self._asked.get(key, 0)
             if count is None or count + asked >= kept.sessions_max:  # L8
@@ -165,6 +188,26 @@ class Memory:
             return None
         kept = self._standings.find_renewal(command, session, mark, at_ms)
         return None if kept is None else Again(command, kept, session)
+
+    def _deny(self, grant: Grant, full_ms: int) -> DeniedAgain | None:
+        """The denial of a grant that a standing one covers, if the pool is full at `full_ms`."""
+        key, mark = grant.client_key, self._tenants.get(grant.tenant_id)
+        of, kept = self._denials.get(key, (None, None))
+        if kept is None or of is not mark or not kept.covers(grant):
+            return None
+        full = self._denying.get(kept.pool_id)
+        if full is None:
+            of, full = self._full.get(kept.pool_id, (None, None))
+            if full is None or of is not mark or full.until_ms <= full_ms:
+                return None
+        if self._without.get(kept.key, (None,))[0] is not mark:
+            return None
+        count = _of(mark, self._live.get(key))
+        if count is None or count + self._asked.get(key, 0) >= kept.sessions_max:  # L8
+            return None
+        self._denied.add(key)
+        self._denying[kept.pool_id] = full
+        return DeniedAgain(grant, kept, full)
 
     def book(
         self,
@@ -186,14 +229,14 @@ class Memory:
         if asked is None:
             return None
         sessions, live = asked
-        known, full = [], dict[int, Full]()
+        known, full = [], dict[int, FullPool]()
         for key in need.held(sessions):
             if (seat := self._seat(key, at_ms)) is not None:
                 known.append(seat)
             elif denied_at_ms is None or not self._is_denied(key, full, max(at_ms, denied_at_ms)):
                 return None
-        if full and (self._used | {seat.key for seat, _ in known}).intersection(
-            (pool_id, it.holder) for pool_id, it in full.items()
+        if (full or self._denying) and _is_first(
+            full | self._denying, self._used | {seat.key for seat, _ in known}
         ):
             return None  # The first seat to expire is used again in this batch.
         return Book(
@@ -221,11 +264,12 @@ class Memory:
             if mark is None:
                 return None
             if isinstance(command, Grant):
-                count = _of(mark, self._live.get(command.client_key))
-                asked = self._asked.get(command.client_key, 0)
-                if count is None or need.oldest(command.client_key, count + asked) > 0:
+                key = command.client_key
+                count, asked = _of(mark, self._live.get(key)), self._asked.get(key, 0)
+                # A client that is denied again in this batch may have asked for this before (L8).
+                if count is None or key in self._denied or need.oldest(key, count + asked) > 0:
                     return None
-                live[command.client_key] = count + asked
+                live[key] = count + asked
             else:
                 session = self._session(mark, command.sid)
                 if session is None or session.expires_at_ms <= at_ms:
@@ -290,7 +334,9 @@ class Memory:
                         self._full.pop(seat.pool_id, None)
                     else:
                         self._lasts_longer(seat.pool_id, seat.holder)
-                case GrantDenied(pool_id=pool_id) if pool_id not in book.full:
+                case GrantDenied(pool_id=pool_id) if pool_id in book.full:
+                    self._learn_denial(book, change)
+                case GrantDenied(pool_id=pool_id):
                     tenant_of[pool_id] = change.tenant_id
                     denied.append(change)
                 case _:
@@ -305,7 +351,7 @@ class Memory:
         if pool_id is not None and pool_id in self._full and self._full[pool_id][1].holder == holder:
             del self._full[pool_id]
 
-    def _is_denied(self, key: SeatKey, full: dict[int, Full], at_ms: int) -> bool:
+    def _is_denied(self, key: SeatKey, full: dict[int, FullPool], at_ms: int) -> bool:
         """Whether a holder has no seat and its pool is full, as far as is known; if so, add it to `full`."""
         pool_id = key[0]
         mark, found = self._full.get(pool_id, (None, None))
@@ -325,18 +371,22 @@ class Memory:
             if pool.duplicates is Duplicates.NONE:
                 continue
             if pool_id not in full:
-                mark, until_ms = self._tenants.get(tenant.id), denied_until_ms(book, change, now_ms)
-                if mark is None or until_ms <= now_ms or book.in_use[pool_id] < change.in_use:
+                mark, found = self._tenants.get(tenant.id), full_pool(book, change, now_ms)
+                if mark is None or found is None:
                     continue
                 full[pool_id] = mark
-                first_ms, holder = book.earliest_expiry(pool_id), book.first_to_expire(pool_id)
-                found = Full(tenant.id, book.in_use[pool_id], first_ms, holder, until_ms)
                 _put(self._full, pool_id, (mark, found), SEATS_MAX)
             key = (pool_id, holder_of(pool, client, b""))
             if key not in book.seats:
                 _put(self._without, key, (full[pool_id], None), SEATS_MAX)
                 live = book.live_sessions[client.key]
                 _put(self._live, client.key, (full[pool_id], live), SEATS_MAX)
+
+    def _learn_denial(self, book: Book, denied: GrantDenied) -> None:
+        """Remember a client that was denied by what is remembered of a pool: it may ask once more."""
+        mark, kept = self._tenants.get(denied.tenant_id), standing_denial(book, denied)
+        if mark is not None and kept is not None:
+            _put(self._denials, kept.client_key, (mark, kept), SEATS_MAX)
 
     def _session(self, mark: object, sid: bytes) -> Session | None:
         session = _of(mark, self._sessions.get(sid))
@@ -371,6 +421,11 @@ class Memory:
         if seat is None or row is None or seat.expires_at_ms <= at_ms:
             return None
         return (seat, row) if mark is self._tenants.get(seat.tenant_id) else None
+
+
+def _is_first(full: Mapping[int, FullPool], used: AbstractSet[tuple[int | None, str | None]]) -> bool:
+    """Whether one of these seats is the first to expire of a full pool."""
+    return not used.isdisjoint([(pool_id, it.holder) for pool_id, it in full.items()])
 
 
 def _as_compared(tenants: Mapping[int, Tenant], row: Seat) -> Seat:

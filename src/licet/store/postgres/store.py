@@ -58,7 +58,7 @@ from licet.store.unfolded import Unfolded
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from licet.ledger.again import Again
+    from licet.ledger.denied_again import Repeated
 
 ANSWER_S = 1.5  # a batch or a read that takes longer is a store out of reach; a caller waits for two at most
 STEP_S = BUSY_S + ANSWER_S  # of a change of the set-up: it may have to wait for the batches
@@ -229,7 +229,7 @@ class PostgresStore:
                     except BaseException:
                         batch.forget()
                         raise
-                    count(self.counted, batch.changes, batch.repeated)
+                    count(self.counted, batch.changes, batch.repeated, batch.denied)
             else:
                 with self._writer.using(math.inf, each_s=STEP_S) as wire:
                     change = _Change(wire, self._tenants, self._unfolded, self.clock, purpose)
@@ -337,7 +337,7 @@ class _Change:
         """Execute a statement of the driver's own, with a `?` for each value."""
         self._raw.execute(statement.replace("?", "%s").encode(), values)
 
-    def repeat(self, commands: Sequence[Command]) -> "Sequence[Again | None]":
+    def repeat(self, commands: Sequence[Command]) -> "Sequence[Repeated | None]":
         """Nothing is remembered."""
         return [None] * len(commands)
 
