@@ -247,7 +247,7 @@ def test_whatever_is_written_is_read_as_it_was(
         ("user.TC.password = 'x'", "X.user.TC.password: there is no such key; allowed: name, enabled"),
         ("user.TC.enabled = 1", "X.user.TC.enabled: true or false is allowed, not 1"),
         ("client.c.user = 'XX'", "X.client.c.user: there is no user XX in this tenant; the file has none"),
-        ("client.c.enabled = true", "X.client.c.user: it is missing: the user it stands for, by initials"),
+        ("client.c.enabled = true", "X.client.c.user: it is missing: the user for whom it acts, by initials"),
         ("client.c.scopes = 'view'", "X.client.c.scopes: a list of texts is allowed, not 'view'"),
         ("client.c.scopes = [1]", "X.client.c.scopes: a list of texts is allowed, not [1]"),
         ("client.c.scopes = ['x']", "X.client.c.scopes: there is no scope x in this tenant"),
