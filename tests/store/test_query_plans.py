@@ -20,6 +20,7 @@ from licet.reports.live import seats
 from licet.reports.overview import overview
 from licet.reports.seats import mark, seats_held, sessions_without_seat
 from licet.reports.usage import usage
+from licet.setup.recount_options import _COUNTED
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.minute_rows import DENIALS, GRANTS_AND_ENDINGS, Folding
@@ -190,6 +191,21 @@ def test_a_fold_does_not_compare_each_entry_with_each(postgres_places: Any, of: 
     assert "WindowAgg" in plan
     compared = [line for line in plan.splitlines() if "Join Filter" in line]
     assert all("tenant.id" in line for line in compared), plan  # which are few beside entries
+
+
+def test_seats_that_are_counted_anew_are_each_found_by_their_key(postgres_places: Any) -> None:
+    """Whatever the statistics say: else ten thousand names would each be compared with all seats."""
+    place: Place = postgres_places.make(NOON_MS)
+    store: Store = begun_in_postgres(place, jim_test())
+    with store.transaction(Purpose.UPKEEP) as transaction:
+        transaction.connection.execute(text("ANALYZE seat"))  # an empty one: it would look through all of it
+        explained = transaction.connection.execute(
+            text(f"EXPLAIN {_COUNTED['postgresql'].text}"), {"pool_id": 1, "changed": "{}"}
+        )
+        plan = "\n".join(row[0] for row in explained)
+    place.close()
+    assert "Index Cond: ((pool_id =" in plan
+    assert "Join Filter" not in plan, plan
 
 
 def test_the_plans_are_looked_at(site: Site) -> None:

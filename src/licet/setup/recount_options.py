@@ -23,6 +23,7 @@ from licet.options import COMMON, Applied, PoolOptions, counted_as
 from licet.setup.end_sessions import sweep_all
 from licet.store import schema
 from licet.store.contract import Transaction
+from licet.store.postgres.arrays import seat_of
 from licet.store.snapshots import read_tenants
 
 ROWS_MAX = 10_000  # in one statement, as each has to be answered in time
@@ -32,13 +33,15 @@ _HAS_OPTIONS = text(
     " OR max_per_client IS NOT NULL OR EXISTS (SELECT 1 FROM pool_rule WHERE pool_id = pool.id))"
 )
 
-# One row after the other where that costs no round trip; else from a JSON object.
+# One row after the other where that costs no round trip; else from a JSON object. Each is found by the key of
+# its seat, whatever the statistics say: seats by names would compare each with each.
 _COUNTED = {
     "sqlite": text("UPDATE seat SET counted = :counted WHERE pool_id = :pool_id AND holder = :holder"),
     "postgresql": text(
-        "UPDATE seat SET counted = new.value"
-        " FROM jsonb_each_text(CAST(:changed AS jsonb)) AS new (key, value)"
-        " WHERE seat.pool_id = :pool_id AND seat.holder = new.key"
+        "UPDATE seat SET counted = new.counted"  # noqa: S608 - SQL of our own
+        " FROM (SELECT key AS holder, value AS counted, CAST(:pool_id AS bigint) AS pool_id"
+        " FROM jsonb_each_text(CAST(:changed AS jsonb))) AS new"
+        f" CROSS JOIN LATERAL ({seat_of('ctid', 'new')}) AS found WHERE seat.ctid = found.ctid"
     ),
 }
 
