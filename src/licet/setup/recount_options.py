@@ -23,7 +23,6 @@ from licet.options import COMMON, Applied, PoolOptions, counted_as
 from licet.setup.end_sessions import sweep_all
 from licet.store import schema
 from licet.store.contract import Transaction
-from licet.store.postgres.arrays import seat_of
 from licet.store.snapshots import read_tenants
 
 ROWS_MAX = 10_000  # in one statement, as each has to be answered in time
@@ -34,14 +33,17 @@ _HAS_OPTIONS = text(
 )
 
 # One row after the other where that costs no round trip; else from a JSON object. Each is found by the key of
-# its seat, whatever the statistics say: seats by names would compare each with each.
+# its seat, whatever the statistics say: a join could compare each name with all seats. It is as
+# `store/postgres/arrays.py` says; a verb of the command line does not import that for SQLite.
 _COUNTED = {
     "sqlite": text("UPDATE seat SET counted = :counted WHERE pool_id = :pool_id AND holder = :holder"),
     "postgresql": text(
-        "UPDATE seat SET counted = new.counted"  # noqa: S608 - SQL of our own
+        "UPDATE seat SET counted = new.counted"
         " FROM (SELECT key AS holder, value AS counted, CAST(:pool_id AS bigint) AS pool_id"
         " FROM jsonb_each_text(CAST(:changed AS jsonb))) AS new"
-        f" CROSS JOIN LATERAL ({seat_of('ctid', 'new')}) AS found WHERE seat.ctid = found.ctid"
+        " CROSS JOIN LATERAL (SELECT ctid FROM seat WHERE pool_id = new.pool_id"
+        " AND holder >= new.holder AND holder <= new.holder ORDER BY holder LIMIT 1) AS found"
+        " WHERE seat.ctid = found.ctid"
     ),
 }
 
