@@ -20,7 +20,7 @@ from licet.reports.live import seats
 from licet.reports.overview import overview
 from licet.reports.seats import mark, seats_held, sessions_without_seat
 from licet.reports.usage import usage
-from licet.setup.recount_options import _COUNTED
+from licet.setup.recount_options import counted_in_postgres
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.minute_rows import DENIALS, GRANTS_AND_ENDINGS, Folding
@@ -200,7 +200,7 @@ def test_seats_that_are_counted_anew_are_each_found_by_their_key(postgres_places
     with store.transaction(Purpose.UPKEEP) as transaction:
         transaction.connection.execute(text("ANALYZE seat"))  # an empty one: it would look through all of it
         explained = transaction.connection.execute(
-            text(f"EXPLAIN {_COUNTED['postgresql'].text}"), {"pool_id": 1, "changed": "{}"}
+            text(f"EXPLAIN {counted_in_postgres().text}"), {"pool_id": 1, "changed": "{}"}
         )
         plan = "\n".join(row[0] for row in explained)
     place.close()

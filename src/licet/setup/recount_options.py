@@ -13,8 +13,9 @@ the oldest first: in the transaction of the change, which is alone in the store.
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, TextClause, delete, insert, select, text, update
 
 from licet.ledger.holders import place_holder_of
 from licet.ledger.signed_pools import room_of
@@ -32,20 +33,7 @@ _HAS_OPTIONS = text(
     " OR max_per_client IS NOT NULL OR EXISTS (SELECT 1 FROM pool_rule WHERE pool_id = pool.id))"
 )
 
-# One row after the other where that costs no round trip; else from a JSON object. Each is found by the key of
-# its seat, whatever the statistics say: a join could compare each name with all seats. It is as
-# `store/postgres/arrays.py` says; a verb of the command line does not import that for SQLite.
-_COUNTED = {
-    "sqlite": text("UPDATE seat SET counted = :counted WHERE pool_id = :pool_id AND holder = :holder"),
-    "postgresql": text(
-        "UPDATE seat SET counted = new.counted"
-        " FROM (SELECT key AS holder, value AS counted, CAST(:pool_id AS bigint) AS pool_id"
-        " FROM jsonb_each_text(CAST(:changed AS jsonb))) AS new"
-        " CROSS JOIN LATERAL (SELECT ctid FROM seat WHERE pool_id = new.pool_id"
-        " AND holder >= new.holder AND holder <= new.holder ORDER BY holder LIMIT 1) AS found"
-        " WHERE seat.ctid = found.ctid"
-    ),
-}
+_COUNTED_IN_SQLITE = text("UPDATE seat SET counted = :counted WHERE pool_id = :pool_id AND holder = :holder")
 
 
 def recount_options(transaction: Transaction, before: Tenant) -> None:
@@ -111,12 +99,28 @@ def _count_seats(
 
 def _write(connection: Connection, pool_id: int, changed: Mapping[str, str]) -> None:
     """Write what seats are counted as, by their holders."""
-    kind = connection.dialect.name
-    if kind == "sqlite":
+    if connection.dialect.name == "sqlite":  # where one row after the other costs no round trip
         rows = [{"pool_id": pool_id, "holder": it, "counted": counted} for it, counted in changed.items()]
-        connection.execute(_COUNTED[kind], rows)
+        connection.execute(_COUNTED_IN_SQLITE, rows)
     else:
-        connection.execute(_COUNTED[kind], {"pool_id": pool_id, "changed": json.dumps(changed)})
+        connection.execute(counted_in_postgres(), {"pool_id": pool_id, "changed": json.dumps(changed)})
+
+
+@cache
+def counted_in_postgres() -> TextClause:
+    """The statement that counts seats of a pool anew in PostgreSQL, by a JSON object of their holders.
+
+    Each is found by its key, whatever the statistics say: a join could compare each name with all seats.
+    """
+    # A verb of the command line does not import it for SQLite.
+    from licet.store.postgres.arrays import seat_of  # noqa: PLC0415
+
+    return text(
+        "UPDATE seat SET counted = new.counted"  # noqa: S608 - SQL of our own
+        " FROM (SELECT key AS holder, value AS counted, CAST(:pool_id AS bigint) AS pool_id"
+        " FROM jsonb_each_text(CAST(:changed AS jsonb))) AS new"
+        f" CROSS JOIN LATERAL ({seat_of('ctid', 'new')}) AS found WHERE seat.ctid = found.ctid"
+    )
 
 
 class _Counting:
