@@ -21,7 +21,15 @@ from sqlalchemy import Connection, func, select, text
 
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.minute_rows import DENIALS, ENTRIES_MAX, GRANTS_AND_ENDINGS, KEYS, Folding, added, in_sqlite
+from licet.store.minute_rows import (
+    DENIALS,
+    ENTRIES_MAX,
+    GRANTS_AND_ENDINGS,
+    KEYS,
+    Folding,
+    adding_statement,
+    in_sqlite,
+)
 from licet.units import MINUTE_MS
 
 GIVE_WAY_MS = 100  # a tenth of what PostgreSQL waits before it looks for a deadlock
@@ -83,7 +91,7 @@ WITH taken AS MATERIALIZED (
   DELETE FROM {table}
   WHERE number = ANY (ARRAY(SELECT number FROM {table} ORDER BY number LIMIT :most)) RETURNING *
 ),
-added AS ({added(of, _counted_by_window(of), order=KEYS)})
+added AS ({adding_statement(of, _counted_by_window(of), order=KEYS)})
 SELECT count(*) FROM taken"""  # noqa: S608
         )
 

@@ -85,12 +85,12 @@ def in_sqlite(of: Folding) -> InSqlite:
     oldest = f"SELECT number FROM {of.table} ORDER BY number LIMIT :most"  # noqa: S608
     return InSqlite(
         last=f"SELECT max(number) FROM ({oldest}) AS oldest",  # noqa: S608
-        fold=added(of, rows, order="number"),
+        fold=adding_statement(of, rows, order="number"),
         remove=f"DELETE FROM {of.table} WHERE number <= :last",  # noqa: S608
     )
 
 
-def added(of: Folding, rows: str, order: str) -> str:
+def adding_statement(of: Folding, rows: str, order: str) -> str:
     """The statement that adds these rows to the journal, in this order.
 
     Entries of a removed tenant are dropped.

@@ -18,7 +18,7 @@ from licet.store.minute_rows import DENIALS, ENTRIES_MAX, GRANTS_AND_ENDINGS, in
 _STATEMENTS = (in_sqlite(GRANTS_AND_ENDINGS), in_sqlite(DENIALS))
 
 
-class Folder:
+class JournalFolder:
     """Folds for one connection that waits for no lock by itself (`connecting.begin_alone`)."""
 
     def __init__(self, raw: sqlite3.Connection) -> None:

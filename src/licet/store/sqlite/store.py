@@ -31,7 +31,7 @@ from licet.store.snapshots import Ask, Tenants, read_version
 from licet.store.sqlite.book import read_live, read_numbered
 from licet.store.sqlite.connecting import Wrapping, asking, begin_alone, bound_log, connect, wait_for_locks
 from licet.store.sqlite.faults import naming_faults
-from licet.store.sqlite.folding import Folder
+from licet.store.sqlite.folding import JournalFolder
 from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.transaction import SetupRow, SqliteTransaction
 from licet.store.unfolded import Unfolded
@@ -85,7 +85,7 @@ class SqliteStore:
             self._writes: Connection | None = None  # the writer and the looker, where SQLAlchemy needs them
             self._looks: _Reads | None = None
             opened.callback(self._unwrap)
-            self._folder = Folder(self._writer)
+            self._folder = JournalFolder(self._writer)
             self._identity = _identity(path)
             if create:
                 self._make_tables()
