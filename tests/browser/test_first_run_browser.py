@@ -26,6 +26,7 @@ def test_the_dashboard_leads_to_the_first_token_and_notices_it(browser: Browser,
     with browser.person(site) as page:
         page.goto(site.admin_url)
         page.get_by_role("link", name="First steps").click()
+        page.wait_for_url("**/first-steps")
         browser.check_access(page)
         browser.show(page, "first-steps")
         page.get_by_role("link", name="Add a tenant").click()

@@ -184,6 +184,8 @@ class Browser:
     @staticmethod
     def check_access(page: Page) -> None:
         """Check that axe finds no accessibility violation on the page, in light and in dark."""
+        page.wait_for_load_state()  # a page that is still being read lacks parts
+        expect(page.locator("main")).to_be_visible()
         found = _axe(page, {"type": "tag", "values": _AXE_RULES})
         page.emulate_media(color_scheme="dark")
         found += _axe(page, {"type": "rule", "values": ["color-contrast"]})  # nothing else differs there
