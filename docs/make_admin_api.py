@@ -55,8 +55,9 @@ with that tag, or with `*` to overwrite any version.
 | 204 | to DELETE: the object is removed, or did not exist |
 | 304 | to GET with `If-None-Match`: your version is the present one |
 
-PATCH changes only the members in its body; `null` is a value. A request that adds an object gets 201 and
-`Location`. A generated secret or key is only in that answer.
+PATCH changes only the members in its body; `null` is a value. An operation that takes no body refuses one
+that says something (422). A request that adds an object gets 201 and `Location`. A generated secret or key is
+only in that answer.
 
 ## Try a change first
 

@@ -1,11 +1,12 @@
 """What the admin API answers to names that nothing has: it says which one was probably meant."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from support.admin.admin_site import AdminSite, mistakes, problem
+from support.admin.admin_site import API, AdminSite, mistakes, problem
 from support.store.kinds import SqlitePlaces
 from support.store.setup_site import JIM, START_MS
 
@@ -70,6 +71,56 @@ def test_a_parameter_that_is_not_read_is_refused(
 ) -> None:
     """Else a filter that is mistyped would show all, as if it were what was asked for."""
     assert mistakes(site.call("GET", path)) == {pointer: message}
+
+
+NO_BODY = "This operation takes no body."
+
+
+def test_a_body_that_is_not_read_is_refused(site: AdminSite) -> None:
+    """By every operation without one: else a parameter that is sent in it would do nothing, unseen."""
+    document = site.node.send("GET", f"{API}/openapi.json").json()
+    refusing = set()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method == "get" or "requestBody" in operation:
+                continue
+            named = defaultdict(lambda: "1", tenant=JIM, sid="0" * 40)
+            at = path.removeprefix(API).format_map(named)
+            answer = site.call(method.upper(), at, if_match="*", json={"force": True})
+            assert mistakes(answer) == {"#/force": NO_BODY}, operation["operationId"]
+            refusing.add(operation["operationId"])
+    assert {"makeStatement", "pruneKeys", "testWebhook", "unsignPool", "removePool"} <= refusing
+
+
+@pytest.mark.parametrize(
+    ("content", "pointers"),
+    [
+        (b'{"until": "2026-07-01", "force": 1}', {"#/until": "until", "#/force": ""}),
+        (b"until=2026-07-01", {"": ""}),
+        (b"[]", {"": ""}),
+        (b'{"until": ', {"": ""}),
+        (b"\xff\x00", {"": ""}),
+        (b"[" * 100_000, {"": ""}),
+        (b'{"a": ' + b"[" * 100_000, {"": ""}),
+    ],
+)
+def test_a_body_is_answered_with_the_parameter_that_it_should_be(
+    site: AdminSite, content: bytes, pointers: dict[str, str]
+) -> None:
+    """Whatever is sent, of whatever type, and however deep."""
+    path = f"{IN_JIM}/usage/statements"
+    text = {"": NO_BODY, "until": f"{NO_BODY[:-1]}: until is a parameter of its address."}
+    for headers in ({}, {"content-type": "application/json"}):
+        answer = site.call("POST", path, content=content, headers=headers)
+        assert mistakes(answer) == {place: text[named] for place, named in pointers.items()}
+    assert site.get(path)["items"] == []
+    problem(site.call("POST", path, "viewer", content=content), 403, "not-allowed")
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"{}", b"null"])
+def test_a_body_that_says_nothing_is_none(site: AdminSite, content: bytes) -> None:
+    """As some clients send with every POST."""
+    problem(site.call("POST", "/webhooks/wh_000000000000/test", content=content), 404, "not-found")
 
 
 def test_a_condition_is_asked_for_before_the_body_is_looked_at(site: AdminSite) -> None:

@@ -32,7 +32,7 @@ from licet.admin.api.dry_run import (
     needs_agreement,
     would_end,
 )
-from licet.admin.api.parameters import Page, must_be_known
+from licet.admin.api.parameters import Page, must_be_known, must_have_no_body
 from licet.admin.api.requests import Body
 from licet.admin.api.wire import encoded
 from licet.admin.authentication import Identity
@@ -315,6 +315,7 @@ class Rights(Value, frozen=True, kw_only=True):
         must_be(identity, self.role)
         must_be_possible(request)
         must_be_known(request)
+        await must_have_no_body(request)
         if self.of_all and identity.tenant_id is not None:
             raise not_allowed(self.why_of_all)
         return Call(context, identity, request)

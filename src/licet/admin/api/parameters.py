@@ -1,18 +1,20 @@
 """Defines the path and query parameters of endpoints: names, the page of a list, and its filters.
 
-What reads one is a coroutine function: the framework runs any other in a thread.
+What reads one is a coroutine function: the framework runs any other in a thread. What an operation does not
+take, in the address or as a body, is refused.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Annotated
 
+import msgspec
 from fastapi import Depends, Path, Query
 from fastapi.dependencies.models import Dependant
 from pydantic import BeforeValidator
 from starlette.requests import Request
 
-from licet.admin.gate import SLASH
-from licet.admin.problems import MISTAKES_MAX, FieldError, invalid, not_found
+from licet.admin.gate import SAFE_METHODS, SLASH
+from licet.admin.problems import MISTAKES_MAX, FieldError, invalid, not_found, pointer_of
 from licet.formats import without_controls
 from licet.licences.claims import SERIAL_MAX
 from licet.model import Value
@@ -111,7 +113,7 @@ def must_be_known(request: Request) -> None:
 
     Raises Problem.
     """
-    known = set(_aliases(request.scope["route"].dependant))
+    known = _known(request)
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         raise invalid(
@@ -124,6 +126,52 @@ def must_be_known(request: Request) -> None:
                 for name in unknown[:MISTAKES_MAX]
             )
         )
+
+
+async def must_have_no_body(request: Request) -> None:
+    """Return if the operation takes a body, or the body says nothing: none at all, `{}` or `null`.
+
+    What is sent with GET has no meaning (RFC 9110 9.3.1). Raises Problem.
+    """
+    route = request.scope["route"]
+    takes_one = route.body_field is not None or "requestBody" in (route.openapi_extra or {})
+    if takes_one or request.method in SAFE_METHODS:
+        return
+    if not (content := (await request.body()).strip()):
+        return
+    known = _known(request)
+    fields = _members(content)
+    if fields is None:
+        raise invalid(FieldError(pointer="", code=Code.WRONG_TYPE, message=_NO_BODY))
+    if fields:
+        raise invalid(
+            *(
+                FieldError(
+                    pointer=pointer_of([name[:_NAME_CHARS_MAX]]),
+                    code=Code.UNKNOWN_FIELD,
+                    message=f"{_NO_BODY[:-1]}: {name} is a parameter of its address."
+                    if name in known
+                    else _NO_BODY,
+                )
+                for name in fields[:MISTAKES_MAX]
+            )
+        )
+
+
+_NO_BODY = "This operation takes no body."
+
+
+def _members(content: bytes) -> list[str] | None:
+    """The names in a JSON object, of `null` none; None for anything else."""
+    try:
+        return list(msgspec.json.decode(content, type=dict[str, msgspec.Raw] | None) or ())
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _known(request: Request) -> set[str]:
+    """The names of the parameters that the operation takes in the address."""
+    return set(_aliases(request.scope["route"].dependant))
 
 
 def _aliases(dependant: Dependant) -> Iterator[str]:
