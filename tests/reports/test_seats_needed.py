@@ -7,9 +7,10 @@ import pytest
 
 from licet.reports.seats_advice import Advice, Burst, advise
 from licet.reports.seats_needed import seats_needed
+from licet.reports.spans import Reach
 from licet.reports.true_denials import true_denials
 from licet.reports.usage import Denials, Peak, PoolUsage, Remaining, Tally, Usage
-from licet.reports.usage_queries import DeniedClient, Reach
+from licet.reports.usage_queries import DeniedClient
 from licet.reports.usage_summary import answer, burst_sentences, with_seats_sentence
 from support.store.report_site import DAY_MS, HOUR_MS, NOON_MS
 

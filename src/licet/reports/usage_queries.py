@@ -9,8 +9,7 @@ A span is half open. What the rows mean together is in `licet.reports.usage`.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -334,24 +333,3 @@ def day_of(at_ms: int, zone: tzinfo | None) -> int:
     """When the day of an instant began."""
     local = datetime.fromtimestamp(at_ms // 1000, zone)
     return round(local.replace(hour=0, minute=0, second=0, fold=0).timestamp()) * 1000
-
-
-class Reach(StrEnum):
-    """The usual spans of a report: they end now."""
-
-    DAY = "24h"
-    WEEK = "7d"
-    MONTH = "30d"
-    QUARTER = "90d"
-    YEAR = "12m"
-
-    def from_ms(self, now_ms: int, zone: tzinfo | None = UTC) -> int:
-        """Where it begins: 24 hours ago, or at a midnight by the clocks of `zone`, so that today counts."""
-        if self is Reach.DAY:
-            return now_ms - 24 * HOUR_MS
-        today = datetime.fromtimestamp(now_ms // 1000, zone).replace(tzinfo=None)
-        begin = (today - timedelta(days=_DAYS[self] - 1)).replace(hour=0, minute=0, second=0)
-        return round(begin.replace(tzinfo=zone).timestamp()) * 1000
-
-
-_DAYS = {Reach.WEEK: 7, Reach.MONTH: 30, Reach.QUARTER: 90, Reach.YEAR: 365}

@@ -14,7 +14,7 @@ from licet.journal.refusals import Failure, FailureKey, RefusedRequest, write_re
 from licet.ledger.commands import Denied
 from licet.setup.change import changing
 from licet.vendor.statements import read_statement, split, troubles
-from support.admin.admin_site import OTHER, AdminSite, mistakes, problem
+from support.admin.admin_site import API, OTHER, AdminSite, mistakes, problem
 from support.store.kinds import Place
 from support.store.setup_site import ADA, JIM, SESSION_S, START_MS
 
@@ -307,6 +307,28 @@ def test_a_true_up_and_a_harvest_are_those_of_the_last_month(site: AdminSite) ->
     assert site.get(f"{OF_JIM}/usage/harvest")["pools"][0]["pool"] == "full"
     mistaken = mistakes(site.call("GET", f"{OF_JIM}/usage/harvest?reach=7d&from=2023-01-01"))
     assert mistaken.keys() == {"query:reach"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "path", "days"),
+    [
+        ("getUsage", "", 7),
+        ("getTrueUp", "/true-up", 30),
+        ("getHarvest", "/harvest", 30),
+        ("getCosts", "/costs?by=group", 30),
+        ("getWhatIf", "/what-if?pool=full", 7),
+    ],
+)
+def test_a_report_has_by_default_the_days_that_its_description_says(
+    site: AdminSite, operation: str, path: str, days: int
+) -> None:
+    """The same as on the command line and on the pages."""
+    path = f"{OF_JIM}/usage{path}"
+    usual, named = site.get(path), site.get(f"{path}{'&' if '?' in path else '?'}reach={days}d")
+    assert (usual["from"], usual["until"]) == (named["from"], named["until"])
+    document = site.node.send("GET", f"{API}/openapi.json").json()["paths"].values()
+    (text,) = (it["get"]["summary"] for it in document if it.get("get", {}).get("operationId") == operation)
+    assert f"of the last {days} days by default" in text
 
 
 def test_what_if_replays_a_pool_of_the_tenant(site: AdminSite) -> None:

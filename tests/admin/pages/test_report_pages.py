@@ -12,8 +12,8 @@ from sqlalchemy import insert, select
 from licet.alerts import webhooks
 from licet.cli.run.demo import PASSWORD
 from licet.reports.chart import By, write_csv
+from licet.reports.spans import Reach
 from licet.reports.usage import usage
-from licet.reports.usage_queries import Reach
 from licet.store import schema
 from support.admin.dashboard import DashboardSite, Reader, heading
 from support.admin.pages import links_of, text_of

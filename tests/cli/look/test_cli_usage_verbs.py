@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_true_up_is_a_line_a_day(site: Site) -> None:
 def test_the_csv_of_a_true_up_has_the_days_of_all_pools(site: Site) -> None:
     """On standard output."""
     rows = list(csv.DictReader(io.StringIO(report(site, "true-up", "--csv", "-"))))
-    assert len(rows) == 31
+    assert len(rows) == 30
     assert sum(int(row["true_denials"]) for row in rows) == 1
     assert {row["overdraft_hours"] for row in rows} == {"0.0"}
 
@@ -70,13 +71,25 @@ def test_an_option_before_the_verb_is_refused(site: Site) -> None:
     assert "options stand after the verb: licet usage true-up ..." in done.stderr
 
 
-@pytest.mark.parametrize("verb", ["true-up", "harvest", "what-if", "export"])
+USUAL = {"true-up": 30, "harvest": 30, "what-if": 7, "export": 30}
+
+
+@pytest.mark.parametrize("verb", USUAL)
 def test_a_report_that_has_an_end_alone_asks_for_its_beginning(site: Site, verb: str) -> None:
     """Nobody said --days; and what its help calls the usual number of days is its own."""
     refused = run("usage", verb, "--data", str(site.data), "--until", "2026-11-01", exit_code=2)
     assert refused.stderr == "licet: --until needs --from\n"
     words = run("usage", verb, "--help").stdout.replace("│", " ").split()
-    assert "The last N days, including today: 31." in " ".join(words)
+    assert f"The last N days, including today; by default {USUAL[verb]}." in " ".join(words)
+
+
+@pytest.mark.parametrize("verb", ["true-up", "harvest", "what-if", "--by=group"])
+def test_a_report_has_by_default_the_days_that_its_help_says(site: Site, verb: str) -> None:
+    """Today is the last of them, and the first begins at midnight by the clock of this machine."""
+    found = json.loads(report(site, verb, "--json"))
+    begins, ends = (datetime.fromisoformat(found[name]).astimezone() for name in ("from", "until"))
+    assert (ends.date() - begins.date()).days + 1 == USUAL.get(verb, 30)
+    assert (begins.hour, begins.minute) == (0, 0)
 
 
 def test_what_if_has_what_was_recorded_its_replay_and_the_other_set_up(site: Site) -> None:

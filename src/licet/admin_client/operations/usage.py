@@ -23,7 +23,7 @@ class UsageCalls(Caller):
         from_: date | str | None = None,
         until: date | str | None = None,
     ) -> Usage:
-        """Peaks, seat-hours, denials, and what more seats would have changed.
+        """Peaks, seat-hours, denials, and what more seats would have changed; of the last 7 days by default.
 
         It needs the role viewer.
         """
@@ -85,7 +85,7 @@ class UsageCalls(Caller):
         from_: date | str | None = None,
         until: date | str | None = None,
     ) -> Costs:
-        """Who held seats for how long, by group or cost centre, and what that costs; of the last 30 days.
+        """Who held seats for how long, by group or cost centre, and its cost; of the last 30 days by default.
 
         It needs the role viewer.
         """

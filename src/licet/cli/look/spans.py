@@ -1,27 +1,25 @@
 """Defines the options that say which span of time a report is of, and reads them."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from licet.cli.errors import WrongUse
-from licet.cli.terminal import local
+from licet.reports.spans import USUAL_OF_PEAKS, USUAL_OF_SUMS, USUAL_OF_WHAT_IF, Reach, first_ms
 from licet.units import HOUR_MS
 
-DAYS = 7
-DAYS_OF_REPORT = 31  # of a report that compares days, or replays them
 DAYS_MAX = 3660  # ten years: more is not useful
 
 
 def _days(usual: str) -> Any:
-    return typer.Option(
-        "--days", min=1, max=DAYS_MAX, metavar="N", help=f"The last N days, including today: {usual}."
-    )
+    text = f"The last N days, including today; by default {usual}."
+    return typer.Option("--days", min=1, max=DAYS_MAX, metavar="N", help=text)
 
 
-Days = Annotated[int | None, _days(f"{DAYS}, or {DAYS_OF_REPORT} for costs")]
-DaysOfReport = Annotated[int | None, _days(f"{DAYS_OF_REPORT}")]
+Days = Annotated[int | None, _days(f"{USUAL_OF_PEAKS.days}, or {USUAL_OF_SUMS.days} for costs")]
+DaysOfSums = Annotated[int | None, _days(f"{USUAL_OF_SUMS.days}")]
+DaysOfWhatIf = Annotated[int | None, _days(f"{USUAL_OF_WHAT_IF.days}")]
 From = Annotated[
     str | None,
     typer.Option("--from", metavar="TIME", help="The beginning, such as 2026-06-01 or 2026-06-01T08:00."),
@@ -44,9 +42,9 @@ def only_of_a_verb(ctx: typer.Context) -> bool:
 
 
 def span_of(
-    days: int | None, from_: str | None, until: str | None, now_ms: int, *, usual: int = DAYS
+    days: int | None, from_: str | None, until: str | None, now_ms: int, usual: Reach
 ) -> tuple[int, int]:
-    """The begin and end of the span; where none is said, it has the `usual` number of days.
+    """The begin and end of the span; where none is said, it is the `usual` one.
 
     Raises WrongUse.
     """
@@ -57,8 +55,7 @@ def span_of(
     if from_:
         from_ms, until_ms = moment_of("--from", from_), moment_of("--until", until) if until else now_ms
     else:
-        midnight = local(now_ms).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-        from_ms, until_ms = _ms(midnight - timedelta(days=(days or usual) - 1)), now_ms
+        from_ms, until_ms = first_ms(days or usual.days, now_ms, None), now_ms
     if from_ms >= now_ms:
         raise WrongUse(f"--from is in the future: {from_}")
     if from_ms >= until_ms:

@@ -26,6 +26,7 @@ from licet.formats import counted, printable, seat_hours
 from licet.model import NoSeatReason
 from licet.reasons import WHY_DENIED
 from licet.reports.forms import By, Form, SplitBy
+from licet.reports.spans import USUAL_OF_PEAKS
 from licet.units import HOUR_MS
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _read(
     from licet.reports.usage import usage as read_usage
 
     now_ms = SystemClock().now_ms()
-    from_ms, until_ms = span_of(days, from_, until, now_ms)
+    from_ms, until_ms = span_of(days, from_, until, now_ms, USUAL_OF_PEAKS)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
         is_long = until_ms - from_ms > _LONG_DAYS * 24 * HOUR_MS

@@ -10,6 +10,7 @@ from licet.cli.terminal import plain
 from licet.formats import seat_hours
 from licet.model import Tenant
 from licet.reports.forms import SplitBy
+from licet.reports.spans import USUAL_OF_SUMS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,7 +49,7 @@ def show_costs(
         cents = cents_of(price)
         return costs(connection, chosen, by, from_ms, until_ms, cents, now_ms=now_ms)
 
-    found = read_span(data, tenant, span, read)
+    found = read_span(data, tenant, span, USUAL_OF_SUMS, read)
     if as_json:
         show_json(plain(found))
     elif csv_file is not None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from licet.cli.errors import Refused
-from licet.cli.look.spans import DaysOfReport, From, Until
+from licet.cli.look.spans import DaysOfSums, From, Until
 from licet.cli.look.usage_reports import read_span
 from licet.cli.options import Data, TenantName
 from licet.cli.output import note
 from licet.formats import counted
 from licet.model import Tenant
 from licet.reports.forms import LogFormat
+from licet.reports.spans import USUAL_OF_SUMS
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,7 +30,7 @@ def export(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - is standard output.")
     ] = "-",
-    days: DaysOfReport = None,
+    days: DaysOfSums = None,
     from_: From = None,
     until: Until = None,
     tenant: TenantName = None,
@@ -38,7 +39,7 @@ def export(
     """Write who got a seat, freed it or was denied, for tools that read RLM's report log.
 
     OUT is a session, IN its end, DENY a denial; the last DENY of a true denial has last_attempt 1. Times are
-    in UTC. The default span is the last 31 days.
+    in UTC.
 
     Example: [bold]licet usage export --format rlm --output june.log --from 2026-06-01 --until 2026-07-01[/]
     """
@@ -50,7 +51,7 @@ def export(
         return exported(connection, chosen, from_ms, until_ms, now_ms=now_ms)
 
     try:
-        found = read_span(data, tenant, (days, from_, until), read)
+        found = read_span(data, tenant, (days, from_, until), USUAL_OF_SUMS, read)
     except TooManyVisits:
         raise Refused("there are more sessions in this span than one export has; say a shorter one") from None
     text = write_log(found, form)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from licet.cli.errors import Refused
-from licet.cli.look.spans import DAYS_OF_REPORT, DaysOfReport, From, Until, span_of
+from licet.cli.look.spans import DaysOfSums, From, Until, span_of
 from licet.cli.options import AsJson, Data, TenantName, exclusive
 from licet.cli.output import Record, note, progress, say, show_json, show_list
 from licet.cli.stores import chosen_tenant, opened
@@ -17,6 +17,7 @@ from licet.cli.terminal import local, plain, whose
 from licet.clock import SystemClock
 from licet.formats import counted, csv_cell, duration, instant, seat_hours
 from licet.model import Tenant
+from licet.reports.spans import USUAL_OF_SUMS, Reach
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -52,7 +53,7 @@ Found = TypeVar("Found")
 
 def true_up(
     *,
-    days: DaysOfReport = None,
+    days: DaysOfSums = None,
     from_: From = None,
     until: Until = None,
     csv_file: CsvFile = None,
@@ -63,8 +64,7 @@ def true_up(
     """What each pool used above its seats, day by day: for a true-up with the vendor.
 
     Overdraft is the use above the seats that are signed, or set. Overdraft hours add up how long each seat
-    above them was in use. True denials are the clients that wanted a seat and got none. The default span is
-    the last 31 days.
+    above them was in use. True denials are the clients that wanted a seat and got none.
 
     Example: [bold]licet usage true-up --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
     """
@@ -75,6 +75,7 @@ def true_up(
         data,
         tenant,
         (days, from_, until),
+        USUAL_OF_SUMS,
         lambda connection, chosen, from_ms, until_ms, now_ms: read_true_up(
             connection, chosen, from_ms, until_ms, now_ms=now_ms, zone=None
         ),
@@ -131,7 +132,7 @@ def _true_up_days(pool: "TrueUpPool") -> Iterator[Record]:
 
 def harvest(
     *,
-    days: DaysOfReport = None,
+    days: DaysOfSums = None,
     from_: From = None,
     until: Until = None,
     tenant: TenantName = None,
@@ -142,7 +143,7 @@ def harvest(
 
     A seat is idle from its last use until it is free. A client that never logs off keeps its seat until its
     session expires. Replays of the journal find the fewest seats, and the longest session-ttl, with which
-    nobody would have been denied. The default span is the last 31 days.
+    nobody would have been denied.
 
     Example: [bold]licet usage harvest --days 90[/]
     """
@@ -160,7 +161,7 @@ def harvest(
             }
         return report, replayed
 
-    found, replayed = read_span(data, tenant, (days, from_, until), read)
+    found, replayed = read_span(data, tenant, (days, from_, until), USUAL_OF_SUMS, read)
     if as_json:
         show_json({**found_as_json(found), "enough": plain(replayed)})
         return
@@ -221,14 +222,15 @@ def read_span(
     data: Path | None,
     tenant: str | None,
     span: tuple[int | None, str | None, str | None],
+    usual: Reach,
     read: "Callable[[Connection, Tenant, int, int, int], Found]",
 ) -> Found:
-    """What a report finds in a span of a tenant; where none is said, in that of the last 31 days.
+    """What a report finds in a span of a tenant; where none is said, in the `usual` one.
 
     Raises WrongUse, NotFound, StoreUnavailable.
     """
     now_ms = SystemClock().now_ms()
-    from_ms, until_ms = span_of(*span, now_ms, usual=DAYS_OF_REPORT)
+    from_ms, until_ms = span_of(*span, now_ms, usual)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
         with store.reporting() as connection:

@@ -7,7 +7,7 @@ import typer
 
 from licet.cli import completing
 from licet.cli.errors import Refused, WrongUse
-from licet.cli.look.spans import DaysOfReport, From, Until
+from licet.cli.look.spans import DaysOfWhatIf, From, Until
 from licet.cli.look.usage_reports import read_span
 from licet.cli.options import AsJson, Data, TenantName, read_duration
 from licet.cli.output import Record, say, show_json, show_list
@@ -16,6 +16,7 @@ from licet.cli.terminal import plain
 from licet.formats import duration
 from licet.model import HOLD_S_MAX, SEATS_MAX, TTL_S_MAX, Duplicates, Pool, Tenant
 from licet.refusal import Subject
+from licet.reports.spans import USUAL_OF_WHAT_IF
 from licet.setup.nouns import POOL
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def what_if(
     session_ttl: SessionTtl = None,
     duplicates: CountedFor = None,
     settings: Given,
-    days: DaysOfReport = None,
+    days: DaysOfWhatIf = None,
     from_: From = None,
     until: Until = None,
     tenant: TenantName = None,
@@ -84,7 +85,7 @@ def what_if(
 
     The ledger that gives seats replays the journal in memory. It also replays today's set-up, and the last
     line says how far the result differs from the journal: the answer is as accurate as that. If the journal
-    has no seat, nothing can be compared. The default span is the last 31 days.
+    has no seat, nothing can be compared.
 
     Example: [bold]licet usage what-if --pool full --seats 20 --overdraft 2 --days 30[/]
     """
@@ -108,7 +109,7 @@ def what_if(
         return read_what_if(connection, chosen, of_pool, other, from_ms, until_ms, now_ms=now_ms)
 
     try:
-        found = read_span(data, tenant, (days, from_, until), replayed)
+        found = read_span(data, tenant, (days, from_, until), USUAL_OF_WHAT_IF, replayed)
     except TooManyVisits:
         raise Refused("there are more visits in this span than can be replayed; say a shorter one") from None
     if as_json:

@@ -26,8 +26,6 @@ from licet.reports.true_up import TrueUpDay, TrueUpPool, true_up
 from licet.store import schema
 from licet.units import DAY_MS, MINUTE_MS
 
-DAYS_FIRST = 31  # of the first statement, where it is not said
-
 
 def settled_ms(tenant: Tenant, now_ms: int) -> int:
     """The end of the last day of UTC of which everything is decided."""

@@ -18,7 +18,8 @@ from licet.credentials.keyring import Keyring
 from licet.formats import instant
 from licet.model import InvalidValue, Tenant, Value
 from licet.refusal import Code
-from licet.reports.usage_statements.claims import DAYS_FIRST, claims_of, settled_ms
+from licet.reports.spans import USUAL_OF_SUMS
+from licet.reports.usage_statements.claims import claims_of, settled_ms
 from licet.reports.usage_statements.signed import sign
 from licet.store import schema
 from licet.store.contract import Purpose, Store
@@ -131,7 +132,7 @@ def _span(
     if before is not None:
         from_ms = before.until_ms
     elif from_ms is None:
-        from_ms = settled - DAYS_FIRST * DAY_MS
+        from_ms = settled - USUAL_OF_SUMS.days * DAY_MS
     for field, at_ms in (("from", from_ms), ("until", until_ms)):
         if at_ms % DAY_MS:
             raise InvalidValue("a statement has whole days of UTC", code=Code.OUT_OF_RANGE, field=field)

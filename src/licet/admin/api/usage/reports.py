@@ -24,9 +24,9 @@ from licet.reports.export.exported import Export, exported
 from licet.reports.export.written import write_log
 from licet.reports.forms import LogFormat, SplitBy
 from licet.reports.harvest import Harvest, harvest
+from licet.reports.spans import USUAL_OF_PEAKS, USUAL_OF_SUMS, USUAL_OF_WHAT_IF, Reach
 from licet.reports.true_up import TrueUp, true_up
 from licet.reports.usage import Usage, usage
-from licet.reports.usage_queries import Reach
 from licet.reports.what_if.report import REPLAY_MS_MAX, TOO_LONG, Other, WhatIf, what_if
 from licet.reports.what_if.visits import TooManyVisits
 from licet.store.errors import NotFound
@@ -52,12 +52,12 @@ async def _show(call: Call, tenant: str, asked: AskedSpan, usual: Reach, report:
 
 @usages.get("/usage", operation_id="getUsage", **openapi.one(Usage, 404))
 async def get_usage(call: Reading, tenant: TenantPath, asked: Asked) -> Response:
-    """Peaks, seat-hours, denials, and what more seats would have changed."""
+    """Peaks, seat-hours, denials, and what more seats would have changed; of the last 7 days by default."""
 
     def report(connection: Connection, known: Tenant, span: Bounds, now_ms: int) -> Usage:
         return usage(connection, known, span.from_ms, span.until_ms, now_ms=now_ms, zone=span.zone)
 
-    return await _show(call, tenant, asked, Reach.DAY, report)
+    return await _show(call, tenant, asked, USUAL_OF_PEAKS, report)
 
 
 @usages.get("/usage/true-up", operation_id="getTrueUp", **openapi.one(TrueUp, 404))
@@ -67,7 +67,7 @@ async def get_true_up(call: Reading, tenant: TenantPath, asked: Asked) -> Respon
     def report(connection: Connection, known: Tenant, span: Bounds, now_ms: int) -> TrueUp:
         return true_up(connection, known, span.from_ms, span.until_ms, now_ms=now_ms, zone=span.zone)
 
-    return await _show(call, tenant, asked, Reach.MONTH, report)
+    return await _show(call, tenant, asked, USUAL_OF_SUMS, report)
 
 
 @usages.get("/usage/harvest", operation_id="getHarvest", **openapi.one(Harvest, 404))
@@ -77,7 +77,7 @@ async def get_harvest(call: Reading, tenant: TenantPath, asked: Asked) -> Respon
     def report(connection: Connection, known: Tenant, span: Bounds, now_ms: int) -> Harvest:
         return harvest(connection, known, span.from_ms, span.until_ms, now_ms=now_ms)
 
-    return await _show(call, tenant, asked, Reach.MONTH, report)
+    return await _show(call, tenant, asked, USUAL_OF_SUMS, report)
 
 
 @usages.get("/usage/costs", operation_id="getCosts", **openapi.one(Costs, 404))
@@ -90,13 +90,13 @@ async def get_costs(
         float | None, Query(ge=0, le=PRICE_MAX, description="What one seat costs for this span.")
     ] = None,
 ) -> Response:
-    """Who held seats for how long, by group or cost centre, and what that costs; of the last 30 days."""
+    """Who held seats for how long, by group or cost centre, and its cost; of the last 30 days by default."""
 
     def report(connection: Connection, known: Tenant, span: Bounds, now_ms: int) -> Costs:
         cents = cents_of(price)
         return costs(connection, known, by, span.from_ms, span.until_ms, cents, now_ms=now_ms)
 
-    return await _show(call, tenant, asked, Reach.MONTH, report)
+    return await _show(call, tenant, asked, USUAL_OF_SUMS, report)
 
 
 @usages.get("/usage/what-if", operation_id="getWhatIf", **openapi.one(WhatIf, 404, 409))
@@ -134,7 +134,7 @@ async def get_what_if(  # noqa: PLR0917 - what of a pool is another
         except (InvalidValue, NotFound) as refusal:
             raise refused(refusal, list(rules)) from None
 
-    return await _show(call, tenant, asked, Reach.WEEK, report)
+    return await _show(call, tenant, asked, USUAL_OF_WHAT_IF, report)
 
 
 @usages.get(
@@ -152,7 +152,7 @@ async def export_usage(
 
     def work() -> Response:
         known, now_ms = call.tenant(tenant), call.now_ms()
-        span = asked.of(known, now_ms, Reach.MONTH)
+        span = asked.of(known, now_ms, USUAL_OF_SUMS)
 
         def read(connection: Connection) -> Export:
             return exported(connection, known, span.from_ms, span.until_ms, now_ms=now_ms)

@@ -13,7 +13,7 @@ from licet.admin.api.parameters import Zone
 from licet.admin.problems import FieldError, invalid
 from licet.model import Tenant
 from licet.refusal import Code
-from licet.reports.usage_queries import Reach
+from licet.reports.spans import Reach
 from licet.units import DAY_MS
 from licet.zones import find_zone
 

@@ -15,7 +15,7 @@ from licet.admin.pages.filters import cleaned, instant_of
 from licet.admin.pages.frame import Visit, link
 from licet.admin.pages.reader_zone import zone_of
 from licet.model import SEATS_MAX, Tenant
-from licet.reports.usage_queries import Reach
+from licet.reports.spans import Reach
 from licet.units import DAY_MS
 
 HERE = "Usage"
@@ -80,7 +80,7 @@ class Asked(NamedTuple):
         return until_ms - from_ms <= HOURS_SPAN_MS if self.is_chosen else self.reach in _BY_HOUR
 
 
-def asked_of(request: Request, tenant: Tenant, path: str, usual: Reach = Reach.WEEK) -> Asked:
+def asked_of(request: Request, tenant: Tenant, path: str, usual: Reach) -> Asked:
     """The choices in an address; an invalid one is the default."""
     query = request.query_params
     reach, seats = query.get("span", ""), query.get("seats", "")

@@ -24,7 +24,7 @@ from licet.model import InvalidValue, Role
 from licet.reports.export.exported import Export, exported
 from licet.reports.export.written import write_log
 from licet.reports.forms import LogFormat
-from licet.reports.usage_queries import Reach
+from licet.reports.spans import USUAL_OF_SUMS
 from licet.reports.usage_statements.kept import make_statement, statement_text, statements
 from licet.reports.what_if.visits import TooManyVisits
 from licet.store.errors import SetupError
@@ -62,7 +62,7 @@ class ExportPages:
         if (settled := settle_times(request, EXPORT, visit.now_ms)) is not None:
             return settled
         tenant = visit.the_tenant
-        asked = asked_of(request, tenant, EXPORT, Reach.MONTH)
+        asked = asked_of(request, tenant, EXPORT, USUAL_OF_SUMS)
         found = await self._context.read(lambda connection: statements(connection, tenant.id))
         from_ms, until_ms = asked.span(visit.now_ms)
         return page(
@@ -85,6 +85,7 @@ class ExportPages:
                 (it, link(None, f"{STATEMENTS}/{it.seq}", tenant=tenant.name)) for it in found[::-1][:SHOWN]
             ],
             more=max(0, len(found) - SHOWN),
+            first_days=USUAL_OF_SUMS.days,
             action=link(None, STATEMENTS, tenant=tenant.name),
             **tools(request, visit, asked),
         )
@@ -94,7 +95,7 @@ class ExportPages:
             visit = await self._visitor(request)
             if visit.the_tenant is None:
                 raise not_found("Say of which tenant.")
-            asked = asked_of(request, visit.the_tenant, EXPORT, Reach.MONTH)
+            asked = asked_of(request, visit.the_tenant, EXPORT, USUAL_OF_SUMS)
             from_ms, until_ms = asked.span(visit.now_ms)
 
             def read(connection: Connection) -> Export:

@@ -34,8 +34,8 @@ from licet.formats import seat_hours
 from licet.reports.costs import COLUMNS, Costs, cents_of, costs, rows
 from licet.reports.forms import SplitBy
 from licet.reports.harvest import Harvest, harvest
+from licet.reports.spans import USUAL_OF_SUMS
 from licet.reports.true_up import TrueUp, true_up
-from licet.reports.usage_queries import Reach
 from licet.units import HOUR_MS
 
 ROWS = 20  # of a table; the file has all
@@ -79,7 +79,7 @@ def _show(context: AdminContext, report: Report) -> Callable[[Request], Any]:
             return choose(request, visit, HERE, report.path, report.question)
         if (settled := settle_times(request, report.path, visit.now_ms)) is not None:
             return settled
-        asked, own = asked_of(request, visit.the_tenant, report.path, Reach.MONTH), report.own(request)
+        asked, own = asked_of(request, visit.the_tenant, report.path, USUAL_OF_SUMS), report.own(request)
         found = await context.run(_read, context, report, asked, own, visit.now_ms)
         download = link_of(visit, asked._replace(path=f"{report.path}/download.csv"))
         more = "".join(f"{'&' if '?' in download else '?'}{name}={text}" for name, text in own.items())
@@ -115,7 +115,7 @@ def _download(context: AdminContext, report: Report) -> Callable[[Request], Any]
         visit = await seen(request)
         if visit.the_tenant is None:
             raise not_found("Say of which tenant.")
-        asked, own = asked_of(request, visit.the_tenant, report.path, Reach.MONTH), report.own(request)
+        asked, own = asked_of(request, visit.the_tenant, report.path, USUAL_OF_SUMS), report.own(request)
         found = await context.run(_read, context, report, asked, own, visit.now_ms)
         span = "times" if asked.is_chosen else asked.reach.value
         headings, lines = report.file(found, asked)

@@ -24,6 +24,7 @@ from licet.model import NoSeatReason
 from licet.reports.chart import By, ChartsMissing, Form, draw, write_csv
 from licet.reports.denials_curve import denials_curve, unavoidable
 from licet.reports.denials_picture import HEIGHT, denials_picture
+from licet.reports.spans import USUAL_OF_PEAKS
 from licet.reports.usage import HeatCell, Peak, PoolUsage, Usage, usage
 from licet.reports.usage_summary import NOT_FOR_SEATS, burst_length, minutes, with_seats_sentence
 
@@ -60,7 +61,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             return choose(request, visit, HERE, PATH, "Usage of which tenant?")
         if (settled := settle_times(request, PATH, visit.now_ms)) is not None:
             return settled
-        asked = asked_of(request, visit.the_tenant, PATH)
+        asked = asked_of(request, visit.the_tenant, PATH, USUAL_OF_PEAKS)
         found = await context.run(read_usage, context, asked, visit.now_ms)
         pool = next(
             (it for it in found.pools if it.pool == asked.pool), found.pools[0] if found.pools else None
@@ -100,7 +101,7 @@ def _download(context: AdminContext, kind: str) -> Callable[[Request], Any]:
         visit = await seen(request)
         if visit.the_tenant is None:
             raise not_found("Say whose usage.")
-        asked = asked_of(request, visit.the_tenant, PATH)
+        asked = asked_of(request, visit.the_tenant, PATH, USUAL_OF_PEAKS)
         try:
             content = await context.run(_file, context, asked, visit.now_ms, kind)
         except ChartsMissing as missing:

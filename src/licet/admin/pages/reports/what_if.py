@@ -20,7 +20,7 @@ from licet.admin.pages.reports.asked import HERE, REACHES, WHAT_IF, Asked, asked
 from licet.admin.pages.reports.what_if_form import WhatIfForm
 from licet.formats import counted, duration, sentence
 from licet.model import InvalidValue, Pool
-from licet.reports.usage_queries import Reach
+from licet.reports.spans import USUAL_OF_WHAT_IF, Reach
 from licet.reports.what_if.replay import Rules, Setup
 from licet.reports.what_if.report import REPLAY_MS_MAX, TOO_LONG, WhatIf, trust_in, what_if
 from licet.reports.what_if.visits import TooManyVisits
@@ -49,7 +49,7 @@ def _show(context: AdminContext) -> Callable[[Request], Any]:
             return choose(request, visit, HERE, WHAT_IF, "What if, of which tenant?")
         if (settled := settle_times(request, WHAT_IF, visit.now_ms)) is not None:
             return settled
-        asked = asked_of(request, visit.the_tenant, WHAT_IF)
+        asked = asked_of(request, visit.the_tenant, WHAT_IF, USUAL_OF_WHAT_IF)
         pools = sorted(visit.the_tenant.pools.values(), key=lambda pool: pool.name)
         pool = next((it for it in pools if it.name == asked.pool), pools[0] if pools else None)
         form, found, refusal = None, None, ""
