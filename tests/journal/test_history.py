@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from licet.journal.history import EventEntry, HistoryFilter, HistoryPage, JournalEntry, Kind, history
+from licet.journal.history import By, EventEntry, HistoryFilter, HistoryPage, JournalEntry, Kind, history
 from licet.journal.refusals import Failure, FailureKey, write_refusals
 from licet.model import Pool
 from licet.setup.change import changing
@@ -13,6 +13,7 @@ from licet.store.paging import InvalidCursor, write_cursor
 from support.examples import add_tenant, client, end, grant, jim_test, view
 from support.store.kinds import Place
 from support.store.report_site import NOON_MS, Site
+from support.store.store_site import folded
 
 
 @pytest.fixture
@@ -42,11 +43,13 @@ def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
     place.close()
 
 
-def look(site: Site, after: str | None = None, limit: int = 50, **only: object) -> HistoryPage:
+def look(
+    site: Site, after: str | None = None, limit: int = 50, by: By = By.FIRST, **only: object
+) -> HistoryPage:
     """A page of what happened in `Jim_Test`."""
     wanted = HistoryFilter(**only)  # type: ignore[arg-type]
     with site.store.reporting() as connection:
-        return history(connection, site.tenant, only=wanted, after=after, limit=limit)
+        return history(connection, site.tenant, only=wanted, by=by, after=after, limit=limit)
 
 
 def told(page: HistoryPage) -> list[str]:
@@ -108,6 +111,28 @@ def test_pages_tell_each_entry_once_while_new_ones_come(site: Site, limit: int) 
         page = look(site, page.next, limit)
         found += told(page)
     assert found == expected
+
+
+@pytest.mark.parametrize("limit", [1, 2, 4])
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_by_the_last_time_each_entry_is_once_on_the_pages(site: Site, limit: int, *, is_folded: bool) -> None:
+    """Each as late as its last time, also where some wait to be folded into a row of the same minute."""
+    site.do(grant(2, 7))
+    site.clock.advance(seconds=5)
+    folded(site.store)
+    site.do(grant(3, 8), view(3, 9))
+    site.clock.advance(seconds=5)
+    site.do(grant(2, 10))
+    if is_folded:
+        folded(site.store)
+    pages = [look(site, limit=limit, by=By.LAST)]
+    while pages[-1].next is not None:
+        pages.append(look(site, pages[-1].next, limit, by=By.LAST))
+    entries = [entry for page in pages for entry in page.entries]
+    assert {len(page.entries) for page in pages[:-1]} == {limit}
+    assert sorted(map(_words, entries)) == sorted(told(look(site)))
+    instants = [it.at_ms if isinstance(it, EventEntry) else it.last_at_ms for it in entries]
+    assert instants == sorted(instants, reverse=True)
 
 
 def test_filters_leave_what_was_asked_for(site: Site) -> None:

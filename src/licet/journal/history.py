@@ -5,17 +5,20 @@ The rules:
 - The journal is folded by minute: one entry counts equal grants, denials or endings of a client in one
   minute. Entries of the last seconds, which are not folded yet, are added to their row when a page is read:
   so a page is the same before and after, and a cursor stays right.
-- The place of a journal entry is its first time in that minute, that of an event is when it was made.
-- A page stays right while rows are added, which are newer than any cursor.
+- The place of a journal entry is its first time in that minute, or its last where that is what is shown;
+  that of an event is when it was made.
+- By the first time, a page stays right while rows are added, which are newer than any cursor. By the last, an
+  entry of the newest minute that counts once more meanwhile moves to a page that was read before.
 - Failed authentications have a table of their own, because they may be of no tenant (`failures.py`).
 
 The module only reads.
 """
 
 from collections.abc import Iterator
+from enum import StrEnum
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
@@ -104,9 +107,39 @@ class HistoryPage(Value, frozen=True, kw_only=True):
 
 _ROWS_MAX = 20_000  # that are read at once
 
+
+class By(StrEnum):
+    """The time that is the place of a journal entry, by the name of its column."""
+
+    FIRST = "first_at_ms"
+    LAST = "last_at_ms"
+
+
 # The place of an entry: its instant, and values that no two entries of one instant share. A journal entry has
 # its key there, up to its tenant's id; an event has its own id. Their kinds put both into one order.
 _Place = tuple[int, str, str, str, str, int]
+
+
+class _Part(NamedTuple):
+    """Which part of the entries: at most `limit` of those behind `place`, in the order of this time."""
+
+    by: By
+    place: _Place | None
+    limit: int
+
+    def place_of(self, row: Row[Any]) -> _Place:
+        at_ms: int = getattr(row, self.by)
+        return (at_ms, row.kind, row.reason, row.pool, row.client_id, row.tenant_id)
+
+    def behind(self, query: Select[Any], table: FromClause) -> Select[Any]:
+        """The rows of this part; the query has the columns of the table."""
+        entry = table.c
+        order = (entry[self.by], entry.kind, entry.reason, entry.pool, entry.client_id, entry.tenant_id)
+        if self.place is not None:
+            query = query.where(entry.minute <= self.place[0] // MINUTE_MS)
+            query = query.where(tuple_(*order) < tuple_(*map(literal, self.place)))
+        # The minute comes first, because there is an index on it.
+        return query.order_by(entry.minute.desc(), *(column.desc() for column in order)).limit(self.limit)
 
 
 def history(
@@ -114,18 +147,20 @@ def history(
     tenant: Tenant | None,
     *,
     only: HistoryFilter | None = None,
+    by: By = By.FIRST,
     after: str | None = None,
     limit: int = LIMIT,
 ) -> HistoryPage:
     """The entries of a tenant; None is all tenants, and entries of none.
 
-    `after` is the cursor of the page before. Raises InvalidCursor.
+    `after` is the cursor of the page before, in the same order. Raises InvalidCursor.
     """
     only, limit = only or HistoryFilter(), bounded(limit)
     place = None if after is None else read_cursor(after, tuple[int, str, str, str, str, int])
+    part = _Part(by, place, limit + 1)
     rows = merge(
-        _journal(connection, tenant, only, place, limit + 1),
-        _events(connection, tenant, only, place, limit + 1),
+        _journal(connection, tenant, only, part),
+        _events(connection, tenant, only, part),
         key=lambda placed: placed[0],
         reverse=True,
     )
@@ -137,26 +172,26 @@ def history(
 
 
 def _journal(
-    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, part: _Part
 ) -> Iterator[tuple[_Place, JournalEntry | EventEntry]]:
     kinds = _kinds(only)
     if only.actor or only.action or only.licence or not kinds:
         return
     parts = []
     if kinds != {Kind.FAILED}:
-        parts.append(_folded(connection, tenant, only, place, limit))
+        parts.append(_folded(connection, tenant, only, part))
     if kinds & {Kind.GRANTED, Kind.ENDED}:
-        parts.append(_unfolded(connection, tenant, only, place, limit, GRANTS_AND_ENDINGS))
+        parts.append(_unfolded(connection, tenant, only, part, GRANTS_AND_ENDINGS))
     if Kind.DENIED in kinds:
-        parts.append(_unfolded(connection, tenant, only, place, limit, DENIALS))
+        parts.append(_unfolded(connection, tenant, only, part, DENIALS))
     if Kind.FAILED in kinds and not only.pool:
-        parts.append(_failed(connection, tenant, only, place, limit))
-    for row in merge(*parts, key=_place_of, reverse=True):
-        yield _place_of(row), _happened(row)
+        parts.append(_failed(connection, tenant, only, part))
+    for row in merge(*parts, key=part.place_of, reverse=True):
+        yield part.place_of(row), _happened(row)
 
 
 def _folded(
-    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, part: _Part
 ) -> Iterator[Row[Any]]:
     """Rows of the journal to which no waiting entry is added, page after page as they are needed.
 
@@ -168,28 +203,23 @@ def _folded(
         for entries in (GRANTS_AND_ENDINGS, DENIALS)
     ]
     while True:
-        found = _behind(_rows(schema.journal, tenant, only), schema.journal, place, limit).subquery("found")
+        found = part.behind(_rows(schema.journal, tenant, only), schema.journal).subquery("found")
         query = select(found, *(it.c.number for it in added)).select_from(found)
         for it in added:
             query = query.join(it, same_row(found.c, it.c), isouter=True)
-        rows = sorted(connection.execute(query), key=_place_of, reverse=True)
+        rows = sorted(connection.execute(query), key=part.place_of, reverse=True)
         yield from (row for row in rows if row[-1] is None and row[-2] is None)
-        if len(rows) < limit:
+        if len(rows) < part.limit:
             return
-        place, limit = _place_of(rows[-1]), min(4 * limit, _ROWS_MAX)
+        part = _Part(part.by, part.place_of(rows[-1]), min(4 * part.limit, _ROWS_MAX))
 
 
-def _unfolded(  # noqa: PLR0917 - a private step
-    connection: Connection,
-    tenant: Tenant | None,
-    only: HistoryFilter,
-    place: _Place | None,
-    limit: int,
-    entries: Entries,
+def _unfolded(
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, part: _Part, entries: Entries
 ) -> Iterator[Row[Any]]:
     """Rows as they will be when the waiting entries are folded."""
     rows = will_be(entries, *_shared(entries, tenant, only))
-    yield from connection.execute(_behind(_rows(rows, tenant, only), rows, place, limit))
+    yield from connection.execute(part.behind(_rows(rows, tenant, only), rows))
 
 
 def _shared(entries: Entries, tenant: Tenant | None, only: HistoryFilter) -> Conditions:
@@ -200,7 +230,7 @@ def _shared(entries: Entries, tenant: Tenant | None, only: HistoryFilter) -> Con
 
 
 def _failed(
-    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, part: _Part
 ) -> Iterator[Row[Any]]:
     """Failed authentications as rows of the journal; the kind of caller is in the column of the pool."""
     failure = schema.authentication_failure.c
@@ -231,18 +261,7 @@ def _failed(
     its_tenant = and_(schema.tenant.c.id == rows.c.tenant_id, schema.is_there)
     name = func.coalesce(schema.tenant.c.name, "").label("tenant")
     query = select(rows, name).join_from(rows, schema.tenant, its_tenant, isouter=True)
-    yield from connection.execute(_behind(query, rows, place, limit))
-
-
-def _behind(query: Select[Any], table: FromClause, place: _Place | None, limit: int) -> Select[Any]:
-    """The first rows after a place."""
-    entry = table.c
-    order = (entry.first_at_ms, entry.kind, entry.reason, entry.pool, entry.client_id, entry.tenant_id)
-    if place is not None:
-        query = query.where(entry.minute <= place[0] // MINUTE_MS)
-        query = query.where(tuple_(*order) < tuple_(*map(literal, place)))
-    # The minute comes first, because there is an index on it.
-    return query.order_by(entry.minute.desc(), *(column.desc() for column in order)).limit(limit)
+    yield from connection.execute(part.behind(query, rows))
 
 
 def _rows(table: FromClause, tenant: Tenant | None, only: HistoryFilter) -> Select[Any]:
@@ -271,10 +290,6 @@ def _kinds(only: HistoryFilter) -> frozenset[Kind]:
     return (only.kinds or frozenset(Kind)) - {Kind.EVENT}
 
 
-def _place_of(row: Row[Any]) -> _Place:
-    return (row.first_at_ms, row.kind, row.reason, row.pool, row.client_id, row.tenant_id)
-
-
 def _happened(row: Row[Any]) -> JournalEntry:
     is_failure = row.kind == Kind.FAILED
     return JournalEntry(
@@ -295,19 +310,19 @@ def _happened(row: Row[Any]) -> JournalEntry:
 
 
 def _events(
-    connection: Connection, tenant: Tenant | None, only: HistoryFilter, place: _Place | None, limit: int
+    connection: Connection, tenant: Tenant | None, only: HistoryFilter, part: _Part
 ) -> Iterator[tuple[_Place, JournalEntry | EventEntry]]:
     if only.reason or (only.kinds and Kind.EVENT not in only.kinds):
         return
     event = schema.event.c
     query = select(schema.event).where(*_events_wanted(tenant, only))
-    if place is not None:
-        at_ms, kind, *_, event_id = place
+    if part.place is not None:
+        at_ms, kind, *_, event_id = part.place
         if kind == Kind.EVENT:
             query = query.where(tuple_(event.at_ms, event.id) < tuple_(literal(at_ms), literal(event_id)))
         else:
             query = query.where(event.at_ms <= at_ms if kind > Kind.EVENT else event.at_ms < at_ms)
-    for row in connection.execute(query.order_by(event.at_ms.desc(), event.id.desc()).limit(limit)):
+    for row in connection.execute(query.order_by(event.at_ms.desc(), event.id.desc()).limit(part.limit)):
         yield (
             (row.at_ms, Kind.EVENT, "", "", "", row.id),
             EventEntry(

@@ -16,6 +16,7 @@ from support.examples import end, grant, jim_test
 from support.store.kinds import Place
 from support.store.report_site import NOON_MS
 from support.store.report_site import Site as ReportSite
+from support.store.store_site import folded
 
 
 @pytest.fixture
@@ -104,6 +105,29 @@ def test_the_lines_are_in_the_order_of_the_times_that_they_show(
     times = [line.split()[0] for line in told]
     assert times == sorted(times, reverse=True)
     assert [line.split()[1] for line in told] == ["denied", "granted", "ended", "granted"]
+
+
+def test_the_newest_lines_are_those_with_the_newest_times(on_each_store: ReportSite, tmp_path: Path) -> None:
+    """Whether folded or not: a client that was denied all minute long is the newest once it is again."""
+    site = on_each_store
+
+    def newest(count: int) -> list[tuple[str, int]]:
+        done = run("journal", "--data", str(tmp_path), "-n", str(count), "--json")
+        return [(it["client_id"], it["times"]) for it in json.loads(done.stdout)]
+
+    site.do(grant(1, 1))
+    for number in range(2, 6):
+        site.clock.advance(seconds=1)
+        site.do(grant(number, number))
+    site.clock.advance(seconds=1)
+    site.do(grant(2, 6), grant(3, 7))
+    expected = [("Client2", 2), ("Client1", 2), ("Client4", 1), ("Client3", 1), ("TestClientId", 1)]
+    assert [newest(count) for count in range(1, 6)] == [expected[:count] for count in range(1, 6)]
+    folded(site.store)
+    assert [newest(count) for count in range(1, 6)] == [expected[:count] for count in range(1, 6)]
+    site.clock.advance(seconds=60)
+    site.do(grant(5, 8))
+    assert newest(3) == [("Client4", 1), *expected[:2]]
 
 
 def test_several_tenants_are_named(site: Site) -> None:

@@ -1,8 +1,7 @@
 """Runs `licet journal`: lists grants, denials, endings, failures, and what administrators did, newest first.
 
-Equal entries of a client within one minute are one line, with their number and the time of the last one. The
-newest entries are found by the time of the first one (`licet.journal.history`), and the lines are sorted by
-the time that they show. `--request-id` shows how one request was refused.
+Equal entries of a client within one minute are one line, with their number and the time of the last one, by
+which the newest are chosen and sorted. `--request-id` shows how one request was refused.
 """
 
 from collections.abc import Iterator
@@ -104,7 +103,7 @@ def journal(
 
     Example: [bold]licet journal --only denied --days 1[/]
     """
-    from licet.journal.history import HistoryFilter, history
+    from licet.journal.history import By, HistoryFilter, history
 
     if request_id is not None:
         _show_request(request_id, data, as_json=as_json)
@@ -127,11 +126,10 @@ def journal(
         while len(found) < lines:
             with store.reporting() as connection:
                 limit = min(lines - len(found), LIMIT_MAX)
-                page = history(connection, chosen, only=wanted, after=after, limit=limit)
+                page = history(connection, chosen, only=wanted, by=By.LAST, after=after, limit=limit)
             found += page.entries
             if (after := page.next) is None:
                 break
-    found.sort(key=_shown_at_ms, reverse=True)
     if as_json:
         show_json([plain(entry) for entry in found])
         return
@@ -166,12 +164,6 @@ def _show_request(request_id: str, data: Path | None, *, as_json: bool) -> None:
     )
 
 
-def _shown_at_ms(entry: "JournalEntry | EventEntry") -> int:
-    from licet.journal.history import EventEntry
-
-    return entry.at_ms if isinstance(entry, EventEntry) else entry.last_at_ms
-
-
 def _whose(who: Who, name: str, initials: str) -> str:
     kind = "" if who is Who.CLIENT else f"{who.replace('_', ' ')} "
     if not name:
@@ -188,7 +180,7 @@ def _records(found: "list[JournalEntry | EventEntry]") -> Iterator[Record]:
 
 def _did(event: "EventEntry") -> Record:
     return {
-        "at": Instant(_shown_at_ms(event)),
+        "at": Instant(event.at_ms),
         "tenant": event.tenant,
         "kind": event.action,
         "reason": "",
@@ -203,7 +195,7 @@ def _happened(entry: "JournalEntry") -> Record:
     use = "" if entry.seats is None else f"{entry.in_use} of {entry.seats} in use, "
     nothing = "" if entry.kind is Kind.FAILED else "no pool"
     return {
-        "at": Instant(_shown_at_ms(entry)),
+        "at": Instant(entry.last_at_ms),
         "tenant": entry.tenant,
         "kind": entry.kind.value,
         "reason": entry.reason,
