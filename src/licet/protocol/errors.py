@@ -13,10 +13,11 @@ from licet.model import FailureCause, NoSeatReason
 
 
 class Row(NamedTuple):
-    """One row of the table."""
+    """One row of the table, and the level at which the log has it: an error is one of the server's own."""
 
     error: str
     status: int
+    level: str = "info"
 
 
 class Refusal(Row, Enum):
@@ -37,8 +38,9 @@ class Refusal(Row, Enum):
     INSUFFICIENT_SCOPE = Row("insufficient_scope", 403)  # RFC 6750 3.1
     NO_SEAT = Row("temporarily_unavailable", 400)  # RFC 6749 4.1.2.1; a tenant may choose the status
     RATE_LIMITED = Row("temporarily_unavailable", 429)  # RFC 6585 4
-    UNAVAILABLE = Row("server_error", 503)  # RFC 9110 15.6.4
-    FAULT = Row("server_error", 500)
+    UNAVAILABLE = Row("server_error", 503, "error")  # RFC 9110 15.6.4
+    SETUP_CHANGED = Row("server_error", 503)  # the same for a client
+    FAULT = Row("server_error", 500, "error")
 
 
 Header = tuple[bytes, bytes]
@@ -182,15 +184,20 @@ def rate_limited(retry_after_s: int) -> OAuthError:
     )
 
 
-def unavailable(detail: str, retry_after_s: int = 1) -> OAuthError:
+def unavailable(detail: str, retry_after_s: int = 1, refusal: Refusal = Refusal.UNAVAILABLE) -> OAuthError:
     """The store does not answer, or the queue is full."""
     return OAuthError(
-        Refusal.UNAVAILABLE,
+        refusal,
         "The server cannot answer now; try again soon.",
         detail=detail,
         headers=(_retry_after(retry_after_s),),
         fields={"retry_after": retry_after_s},
     )
+
+
+def setup_changed(detail: str) -> OAuthError:
+    """The set-up is another than when the request was read: sent again, it is read anew."""
+    return unavailable(detail, refusal=Refusal.SETUP_CHANGED)
 
 
 def fault() -> OAuthError:

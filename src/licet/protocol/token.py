@@ -28,7 +28,7 @@ from licet.protocol.errors import (
     invalid_request,
     invalid_scope,
     no_seat,
-    unavailable,
+    setup_changed,
 )
 from licet.protocol.licence_warnings import licence_members
 from licet.protocol.message import Request, Response, answer, required
@@ -123,7 +123,7 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
         case Denied():
             raise no_seat(outcome, tenant.no_seat_status)
         case ScopeRefused(is_outdated=True, why=why):  # a client takes `invalid_scope` for final
-            raise unavailable(why)
+            raise setup_changed(why)
         case ScopeRefused(why=why):
             raise invalid_scope(why)
         case SessionUnknown():

@@ -291,12 +291,11 @@ def _nothing() -> OAuthError:
 
 
 _READ = frozenset({"GET", "HEAD"})
-FAULT = Kind("error", "fault", Refusal.FAULT.status, Refusal.FAULT.error)
+FAULT = Kind(Refusal.FAULT.level, "fault", Refusal.FAULT.status, Refusal.FAULT.error)
 
 
 def _kind(refused: OAuthError) -> Kind:
-    level = "error" if refused.refusal is Refusal.UNAVAILABLE else "info"
-    return Kind(level, "refused", refused.status, refused.error)
+    return Kind(refused.refusal.level, "refused", refused.status, refused.error)
 
 
 def _check_method(exchange: Exchange, allowed: Iterable[str]) -> None:

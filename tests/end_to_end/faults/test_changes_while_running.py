@@ -1,5 +1,6 @@
 """What the command line changes counts for a server that runs."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -11,10 +12,11 @@ import pytest
 from licet.cli.run.demo import PASSWORD
 from licet.credentials.keyring import FILE_NAME, KEY_BYTES, Keyring, TokenKey, read_keyring
 from licet.credentials.tokens import Tokens
+from licet.setup.change import changing
 from support.cli.command_line import run
 from support.examples import jim_test
 from support.server.callers import GRANT, TENANT, in_use, with_secrets
-from support.server.operating import VIEW, unhurried
+from support.server.operating import VIEW, events, unhurried
 from support.server.running import RunningServer
 from support.waiting import until
 
@@ -111,6 +113,41 @@ class TestChangesWhileItRuns:
         finally:
             cli.run("session", "end", "--all", "--yes")
             cli.run("pool", "set", "full", "--seats", "5")
+
+    def test_pools_that_are_changed_while_a_grant_is_under_way_are_no_fault_of_the_server(
+        self, operated: RunningServer, cli: CommandLine
+    ) -> None:
+        """L20: 503, and the next try gets a seat of the new ones; the log has no error."""
+        cli.run("pool", "add", "spare", "--seats", "5")
+        cli.run("scope", "add", "moved", "--pools", "spare")
+        (client,) = with_secrets(operated, ["Mover"]).values()
+
+        def ask() -> httpx.Response:
+            header = {"Authorization": client}
+            return operated.http.post(f"/{TENANT}/token", data={**GRANT, "scope": "moved"}, headers=header)
+
+        until(lambda: ask().status_code == 200)
+        orders = itertools.cycle([("full", "spare"), ("spare", "full"), ("full",), ("spare",)])
+
+        answers = []
+
+        def is_refused_beside_a_change() -> bool:
+            with operated.store() as store, changing(store, "a test") as change:
+                change.tenant(TENANT).set_scope("moved", pools=next(orders))
+            answers.append(ask())
+            return answers[-1].status_code != 200
+
+        until(is_refused_beside_a_change)
+        refused = answers[-1]
+        assert (refused.status_code, refused.json()["error"]) == (503, "server_error")
+        assert refused.headers["retry-after"] == "1"
+        until(lambda: ask().status_code == 200)
+        (line,) = (
+            it for it in events(operated.log()) if it.get("request_id") == refused.json()["request_id"]
+        )
+        assert (line["event"], line["level"]) == ("refused", "info")
+        assert line["detail"] == "The licence pool of this scope was changed just now; ask again."
+        cli.run("session", "end", "--client", "Mover", "--yes")
 
     def test_a_new_key_signs_and_an_old_one_is_accepted_until_it_is_pruned(
         self, operated: RunningServer, cli: CommandLine
