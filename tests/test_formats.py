@@ -1,8 +1,14 @@
 """How numbers, messages and texts of others are shown to people, in one place for all interfaces."""
 
+import time
+from collections.abc import Iterator
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
-from licet.formats import counted, printable, sentence
+from licet.formats import begin_ms, counted, end_ms, printable, sentence
+from licet.model import InvalidValue
 
 
 @pytest.mark.parametrize(
@@ -32,3 +38,25 @@ def test_no_control_character_reaches_a_terminal() -> None:
     assert printable("a\x1bb\nc", kept="\n") == "a\\x1bb\nc"
     assert printable("a\u202eb\U000e0061c") == "a\\u202eb\\U000e0061c"
     assert printable("a\x1bb\nc", "") == "abc"
+
+
+@pytest.fixture
+def in_london(monkeypatch: pytest.MonkeyPatch) -> Iterator[ZoneInfo]:
+    """A machine whose clocks are put forward on 29 March 2026 and back on 25 October."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/London")
+        time.tzset()
+        yield ZoneInfo("Europe/London")
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system cannot change the zone of a process")
+def test_a_moment_in_the_zone_of_this_machine_is_that_in_the_zone_of_this_name(in_london: ZoneInfo) -> None:
+    """A day of 23 hours and one of 25, and a time that occurs twice: the later one."""
+    for day in (date(2026, 3, 29), date(2026, 10, 25), date(2026, 6, 1)):
+        assert begin_ms(day, None) == begin_ms(day, in_london)
+        assert end_ms(day, None) == end_ms(day, in_london)
+    twice = datetime.fromisoformat("2026-10-25T01:30")
+    assert begin_ms(twice, None) == begin_ms(twice, in_london)
+    with pytest.raises(InvalidValue, match="there is no 01:30 on 2026-03-29 in the zone of this machine"):
+        begin_ms(datetime.fromisoformat("2026-03-29T01:30"), None)

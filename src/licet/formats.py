@@ -4,12 +4,14 @@ A duration is whole seconds, `1200`, or with a unit: `1200s`, `20m`, `8h`, `31d`
 ISO 8601:
 
 - A date means the end of that day: `2027-01-31` is the first instant of 1 February.
-- A time without a zone is in the tenant's zone, and so is a date. A time with a zone is that instant.
+- A time without a zone is in the tenant's zone, and so is a date; where the command line takes a span, in the
+  zone of its machine, which is None here. A time with a zone is that instant.
 - A time that occurs twice, when clocks are put back, is the later one; one that never occurs is refused.
 """
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from licet.model import InvalidValue
@@ -77,7 +79,7 @@ def read_moment(text: str) -> date:
     raise _no_moment(text)
 
 
-def begin_ms(moment: date, zone: tzinfo) -> int:
+def begin_ms(moment: date, zone: tzinfo | None) -> int:
     """The instant of a date or datetime with which something begins: a date is the start of that day.
 
     Raises InvalidValue.
@@ -85,7 +87,7 @@ def begin_ms(moment: date, zone: tzinfo) -> int:
     return _ms_of(moment, zone, lambda day: _midnight(day, zone))
 
 
-def end_ms(moment: date, zone: tzinfo) -> int:
+def end_ms(moment: date, zone: tzinfo | None) -> int:
     """The same where something ends: a date is the end of that day.
 
     Raises InvalidValue.
@@ -93,15 +95,16 @@ def end_ms(moment: date, zone: tzinfo) -> int:
     return _ms_of(moment, zone, lambda day: _next_midnight(day, zone))
 
 
-def _ms_of(moment: date, zone: tzinfo, of_day: Callable[[date], datetime]) -> int:
+def _ms_of(moment: date, zone: tzinfo | None, of_day: Callable[[date], datetime]) -> int:
     """In whole milliseconds."""
-    try:
-        placed = moment if isinstance(moment, datetime) else of_day(moment)
-        if placed.tzinfo is None:
-            placed = _placed(placed, zone)
-        ms = round(placed.timestamp() * 1000)
-    except OverflowError:  # the end of the calendar's last day is beyond it
-        ms = -1
+    ms = -1
+    # The end of the calendar's last day is beyond it; years ago, a system may know no zone of its own.
+    with suppress(OverflowError, OSError):
+        if moment.year >= _EPOCH.year - 1:
+            placed = moment if isinstance(moment, datetime) else of_day(moment)
+            if placed.tzinfo is None:
+                placed = _placed(placed, zone)
+            ms = round(placed.timestamp() * 1000)
     if not 0 <= ms < INSTANT_MS_MAX:
         text = f"a moment is in the years 1970 to 9998; this is not: {moment.isoformat()}"
         raise InvalidValue(text, code=Code.OUT_OF_RANGE)
@@ -122,28 +125,29 @@ def end(ms: int | None, zone: tzinfo) -> str:
     return (naive if is_plain else local).isoformat(timespec=precision)
 
 
-def _midnight(day: date, zone: tzinfo) -> datetime:
+def _midnight(day: date, zone: tzinfo | None) -> datetime:
     """The start of a day; where clocks are put forward at midnight, that is the first instant after."""
     return datetime.combine(day, time(), zone)
 
 
-def _next_midnight(day: date, zone: tzinfo) -> datetime:
+def _next_midnight(day: date, zone: tzinfo | None) -> datetime:
     """The end of a day."""
     return _midnight(day + timedelta(days=1), zone)
 
 
-def _placed(moment: datetime, zone: tzinfo) -> datetime:
+def _placed(moment: datetime, zone: tzinfo | None) -> datetime:
     """The instant of a time of day without a zone.
 
     Raises InvalidValue.
     """
     if not _is_there(moment, zone):
-        text = f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {zone}: the clocks are put forward then"
+        place = zone or "the zone of this machine"
+        text = f"there is no {moment:%H:%M} on {moment:%Y-%m-%d} in {place}: the clocks are put forward then"
         raise InvalidValue(text, code=Code.NO_SUCH_TIME)
     return moment.replace(tzinfo=zone, fold=1)
 
 
-def _is_there(moment: datetime, zone: tzinfo) -> bool:
+def _is_there(moment: datetime, zone: tzinfo | None) -> bool:
     """Whether the clocks of this zone ever show this time."""
     placed = moment.replace(tzinfo=zone)
     return placed.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == moment

@@ -392,8 +392,10 @@ def test_usage_statements_are_made_listed_and_fetched(site: AdminSite) -> None:
     day = f"{datetime.fromtimestamp(START_MS / 1000, UTC):%Y-%m-%d}"
     assert site.get(path) == {"items": [], "next": None}
     site.clock.advance(seconds=2 * 86_400)
-    first = site.call("POST", f"{path}?from={day}")
+    first = site.call("POST", f"{path}?from={day}&until={day}")
     assert first.status_code == 201
+    begun, ended = (datetime.fromisoformat(first.json()[name]) for name in ("from", "until"))
+    assert ended - begun == timedelta(days=1)
     site.clock.advance(seconds=86_400)
     second = site.call("POST", path).json()
     assert (second["seq"], second["from"]) == (2, first.json()["until"])
@@ -407,5 +409,6 @@ def test_usage_statements_are_made_listed_and_fetched(site: AdminSite) -> None:
     problem(site.call("GET", f"{path}/3"), 404, "not-found")
     problem(site.call("POST", path), 409, "not-possible")
     assert site.call("POST", f"{path}?until=2999-01-01").status_code == 422
+    assert mistakes(site.call("POST", f"{path}?until=9999-12-31")).keys() == {"query:until"}
     assert site.call("POST", f"{path}?from=yesterday").status_code == 422
     assert len(site.get(path)["items"]) == 2

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,9 @@ class TestUsage:
             ("--from", "2026-01-02", "--until", "2026-01-01"),
             ("--from", "2999-01-01"),
             ("--from", "1969-01-01"),
+            ("--from", "2026-02-30"),
+            ("--from", "2026-01-01", "--until", "never"),
+            ("--from", "2026-01-01", "--until", "9999-12-31"),
             ("--from", "0001-01-01"),
             ("--from", "1980-01-01", "--until", "2020-01-01"),
             ("--by", "week"),
@@ -251,12 +255,20 @@ class TestUsage:
         assert site.run("usage", *options, exit_code=2).stderr.startswith("licet: ")
 
     def test_a_span_may_be_given(self, site: Site) -> None:
-        """By dates of this machine's clock, the end not in it."""
+        """By dates of this machine's clock, the first and the last of them in it."""
         found = json.loads(
-            site.run("usage", "--from", "2026-01-01", "--until", "2026-01-03", "--json").stdout
+            site.run("usage", "--from", "2026-01-01", "--until", "2026-01-02", "--json").stdout
         )
         assert len(found["pools"][0]["days"]) == 2
         assert len(found["pools"][0]["hours"]) == 48
+
+    def test_a_span_may_be_one_day_and_ends_now_if_that_is_today(self, site: Site) -> None:
+        """What is still to come is in no report."""
+        for day, ends in (("2026-01-01", "2026-01-02"), (f"{datetime.now():%Y-%m-%d}", None)):  # noqa: DTZ005 - as meant
+            found = json.loads(site.run("usage", "--from", day, "--until", day, "--json").stdout)
+            begun, ended = (datetime.fromisoformat(found[name]).astimezone() for name in ("from", "until"))
+            assert f"{begun:%Y-%m-%dT%H:%M}" == f"{day}T00:00"
+            assert f"{ended:%Y-%m-%dT%H:%M}" == f"{ends}T00:00" if ends else ended <= datetime.now(UTC)
 
     def test_the_chart_has_the_line_of_the_seats(self) -> None:
         """Beyond it is what was too much."""

@@ -59,10 +59,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def three(site: Site) -> list[Path]:
     """Three statements, one after the other."""
     first, second, third = (site.data / f"{number}.statement" for number in (1, 2, 3))
-    make(site, first, "--from", days_ago(12), "--until", days_ago(8))
+    make(site, first, "--from", days_ago(12), "--until", days_ago(9))
     copytree(site.data, site.data / "copy", ignore=ignore_patterns("copy"))
-    make(site, second, "--until", days_ago(5))
-    make(site, third, "--after", str(second), "--until", days_ago(3))
+    make(site, second, "--until", days_ago(6))
+    make(site, third, "--after", str(second), "--until", days_ago(4))
     return [first, second, third]
 
 
@@ -111,7 +111,7 @@ def test_statements_as_json_have_their_instants_as_all_output_of_programs(
 ) -> None:
     """As the help says; all else is as it was signed."""
     first = tmp_path / "first.statement"
-    cli.run("usage", "statement", "--output", str(first), "--until", days_ago(1))
+    cli.run("usage", "statement", "--output", str(first), "--until", days_ago(2))
     for file, keys in ((three[0], ("--keys", str(site.data / "jwks.json"))), (first, ())):
         claims, (shown,) = (
             claims_of(file),
@@ -138,7 +138,7 @@ def test_the_first_statement_says_of_the_days_before_a_pool_that_there_was_none(
 ) -> None:
     """It said the seats of the day on which it was made, of a time before there was the tenant."""
     file = tmp_path / "first.statement"
-    cli.run("usage", "statement", "--output", str(file), "--until", days_ago(1))
+    cli.run("usage", "statement", "--output", str(file), "--until", days_ago(2))
     (pool,) = claims_of(file)["pools"]
     assert {day["seats"] for day in pool["days"]} == {0}
     assert pool["added"] >= claims_of(file)["until"]
@@ -189,7 +189,7 @@ def test_two_different_statements_about_one_time_are_reported(
 ) -> None:
     """A statement that was made anew on a copy of the store, and one that follows it."""
     other = tmp_path / "other"
-    options = ("--data", str(site.data / "copy"), "--output", str(other), "--until", days_ago(6))
+    options = ("--data", str(site.data / "copy"), "--output", str(other), "--until", days_ago(7))
     run("usage", "statement", *options)
     said = read(site, *three, other, exit_code=1)[1]
     assert "there are two different statements with the number 2 of Jim_Test" in said
@@ -218,7 +218,7 @@ def test_a_statement_with_the_twin_of_its_signature_is_the_same(
     assert read(site, three[0], three[1], other, three[2])[1] == ""
     last = "".join(three[2].read_text(encoding="ascii").splitlines()[1:-1])
     other.write_text(armoured(twin(last)), encoding="ascii")
-    after = ("--after", str(other), "--until", days_ago(3))
+    after = ("--after", str(other), "--until", days_ago(4))
     assert "there is nothing to state" in make(site, tmp_path / "no", *after, exit_code=1)
 
 
@@ -226,7 +226,7 @@ def test_what_is_not_decided_yet_is_not_stated(site: Site, three: list[Path], tm
     """Nor nothing at all, nor after a statement that was changed."""
     file = tmp_path / "no"
     assert "what is later is not decided yet" in make(site, file, "--until", "2999-01-01", exit_code=2)
-    nothing = ("--after", str(three[2]), "--until", days_ago(3))
+    nothing = ("--after", str(three[2]), "--until", days_ago(4))
     assert "there is nothing to state" in make(site, file, *nothing, exit_code=1)
     after = str(changed(three[2], tmp_path / "changed"))
     assert "was changed since it was signed" in make(site, file, "--after", after, exit_code=1)
@@ -239,7 +239,7 @@ def test_a_statement_that_is_kept_is_written_again(site: Site, three: list[Path]
     make(site, file, "--number", "2")
     assert file.read_bytes() == three[1].read_bytes()
     assert "no statement 4 of Jim_Test is kept" in make(site, file, "--number", "4", exit_code=1)
-    assert "exclude each other" in make(site, file, "--number", "2", "--until", days_ago(3), exit_code=2)
+    assert "exclude each other" in make(site, file, "--number", "2", "--until", days_ago(4), exit_code=2)
 
 
 def test_an_earlier_statement_is_not_followed_again(site: Site, three: list[Path], tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_an_earlier_statement_is_not_followed_again(site: Site, three: list[Path
 
 def test_a_statement_whose_file_cannot_be_written_is_kept(site: Site, three: list[Path]) -> None:
     """What was signed is not lost, and not signed again."""
-    said = make(site, site.data / "none" / "file", "--until", days_ago(2), exit_code=1)
+    said = make(site, site.data / "none" / "file", "--until", days_ago(3), exit_code=1)
     assert "statement 4 of Jim_Test" in said
     assert "cannot be written" in said
     assert f"this writes it: licet usage statement --number 4 --data {site.data} -o FILE" in said
@@ -344,4 +344,4 @@ def test_a_span_that_is_too_long_says_where_a_statement_may_end(tmp_path: Path) 
     write_keyring(tmp_path / FILE_NAME, new_keyring(site.clock.now_ms()))
     said = make(site, tmp_path / "no", "--from", "2020-01-01", exit_code=2)
     site.store.close()
-    assert "a statement has 400 days at most: this one ends on 2021-02-04 at most" in said
+    assert "a statement has 400 days at most: the last day of this one is 2021-02-03 at most" in said

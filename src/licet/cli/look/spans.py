@@ -1,11 +1,15 @@
 """Defines the options that say which span of time a report is of, and reads them."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, tzinfo
 from typing import Annotated, Any
 
 import typer
 
 from licet.cli.errors import WrongUse
+from licet.formats import begin_ms, end_ms, read_moment
+from licet.model import InvalidValue
+from licet.refusal import Code
 from licet.reports.spans import USUAL_OF_PEAKS, USUAL_OF_SUMS, USUAL_OF_WHAT_IF, Reach, first_ms
 from licet.units import HOUR_MS
 
@@ -24,7 +28,10 @@ From = Annotated[
     str | None,
     typer.Option("--from", metavar="TIME", help="The beginning, such as 2026-06-01 or 2026-06-01T08:00."),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="The end; by default now.")]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="The end; a date means its end. By default now."),
+]
 
 
 def only_of_a_verb(ctx: typer.Context) -> bool:
@@ -53,7 +60,8 @@ def span_of(
     if until and not from_:
         raise WrongUse("--until needs --from")
     if from_:
-        from_ms, until_ms = moment_of("--from", from_), moment_of("--until", until) if until else now_ms
+        from_ms = _instant("--from", from_, begin_ms)
+        until_ms = min(_instant("--until", until, end_ms), now_ms) if until else now_ms
     else:
         from_ms, until_ms = first_ms(days or usual.days, now_ms, None), now_ms
     if from_ms >= now_ms:
@@ -65,13 +73,11 @@ def span_of(
     return from_ms, until_ms
 
 
-def moment_of(option: str, text: str) -> int:
-    """An instant by this machine's clock. Raises WrongUse."""
+def _instant(option: str, text: str, read: Callable[[date, tzinfo | None], int]) -> int:
+    """The instant of a date or a time by this machine's clock. Raises WrongUse."""
     try:
-        return _ms(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
+        return read(read_moment(text), None)
+    except InvalidValue as wrong:
+        if wrong.code is not Code.MALFORMED:
+            raise WrongUse(f"{option}: {wrong}") from None
         raise WrongUse(f"{option} is a time like 2026-06-01 or 2026-06-01T08:00, not {text[:40]!r}") from None
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

@@ -86,11 +86,10 @@ def usage(
 ) -> None:
     """Peaks, denials and seat-hours of a span of time.
 
-    Times are local to this machine, and a date alone means its beginning. The line in the chart is the number
-    of seats. By group or cost centre it shows for how long each held seats, with a proportional part of the
-    unused ones; with --price in money.
+    Times are local to this machine. The line in the chart is the number of seats. By group or cost centre it
+    shows for how long each held seats, with a proportional part of the unused ones; with --price in money.
 
-    Example: [bold]licet usage --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
+    Example: [bold]licet usage --from 2026-06-01 --until 2026-06-30 --csv june.csv[/]
     """
     if only_of_a_verb(ctx):
         return

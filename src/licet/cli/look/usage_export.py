@@ -41,7 +41,7 @@ def export(
     OUT is a session, IN its end, DENY a denial; the last DENY of a true denial has last_attempt 1. Times are
     in UTC.
 
-    Example: [bold]licet usage export --format rlm --output june.log --from 2026-06-01 --until 2026-07-01[/]
+    Example: [bold]licet usage export --format rlm --output june.log --from 2026-06-01 --until 2026-06-30[/]
     """
     from licet.reports.export.exported import exported
     from licet.reports.export.written import write_log

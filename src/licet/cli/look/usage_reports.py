@@ -66,7 +66,7 @@ def true_up(
     Overdraft is the use above the seats that are signed, or set. Overdraft hours add up how long each seat
     above them was in use. True denials are the clients that wanted a seat and got none.
 
-    Example: [bold]licet usage true-up --from 2026-06-01 --until 2026-07-01 --csv june.csv[/]
+    Example: [bold]licet usage true-up --from 2026-06-01 --until 2026-06-30 --csv june.csv[/]
     """
     from licet.reports.true_up import true_up as read_true_up
 

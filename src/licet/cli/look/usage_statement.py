@@ -4,7 +4,8 @@ The keys are those of `secrets.json` in the data directory, so it runs where a s
 """
 
 import sys
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from datetime import UTC, date, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,8 @@ from licet.cli.output import note
 from licet.cli.stores import chosen_tenant, data_directory, opened
 from licet.cli.suggested_options import of_tenant
 from licet.credentials.keyring import FILE_NAME, read_keyring
-from licet.formats import instant
+from licet.formats import begin_ms, end_ms, instant
+from licet.model import InvalidValue
 
 if TYPE_CHECKING:
     from licet.vendor.statements import Statement
@@ -39,7 +41,8 @@ def statement(
         typer.Option("--from", metavar="DAY", help="The first day, like 2026-06-01; of a first statement."),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="DAY", help="The day after the last; by default today.")
+        str | None,
+        typer.Option("--until", metavar="DAY", help="The last day; by default the last that is over."),
     ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="The file to write; - is standard output.")
@@ -53,14 +56,14 @@ def statement(
     before, so that the vendor sees if one is missing. Days are UTC. The store keeps the statements, and each
     begins where the last one ended; --after continues a chain whose last statement is only in a file.
 
-    Example: [bold]licet usage statement --until 2026-07-01 --output june.statement[/]
+    Example: [bold]licet usage statement --until 2026-06-30 --output june.statement[/]
     """
     exclusive(("--number", number is not None), ("--after", after is not None))
     exclusive(("--number", number is not None), ("--from", from_ is not None))
     exclusive(("--number", number is not None), ("--until", until is not None))
     exclusive(("--after", after is not None), ("--from", from_ is not None))
     before = None if after is None else _before(after)
-    from_ms, until_ms = _day("--from", from_), _day("--until", until)
+    from_ms, until_ms = _day("--from", from_, begin_ms), _day("--until", until, end_ms)
     keyring = None if number is not None else read_keyring(data_directory(data) / FILE_NAME)
     with opened(data) as store:
         chosen = chosen_tenant(store, tenant)
@@ -100,14 +103,13 @@ def _before(file: Path) -> "Statement":
         raise Refused(f"{file} has more than one statement; name a file with the last one only") from None
 
 
-def _day(option: str, text: str | None) -> int | None:
+def _day(option: str, text: str | None, read: Callable[[date, tzinfo], int]) -> int | None:
     if text is None:
         return None
     try:
-        day = date.fromisoformat(text)
-    except ValueError:
+        return read(date.fromisoformat(text), UTC)
+    except (ValueError, InvalidValue):
         raise WrongUse(f"{option} is a day like 2026-06-01, not {text[:40]!r}") from None
-    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
 def _write(output: str, text: str, *, hint: str = "") -> None:

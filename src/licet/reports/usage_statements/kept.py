@@ -10,12 +10,13 @@ The rules:
   what is kept, where a store was restored from a copy.
 """
 
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Connection, exists, func, select
 
 from licet.credentials.keyring import Keyring
-from licet.formats import instant
+from licet.formats import end, instant
 from licet.model import InvalidValue, Tenant, Value
 from licet.refusal import Code
 from licet.reports.spans import USUAL_OF_SUMS
@@ -137,13 +138,14 @@ def _span(
         if at_ms % DAY_MS:
             raise InvalidValue("a statement has whole days of UTC", code=Code.OUT_OF_RANGE, field=field)
     if until_ms > settled:
-        text = f"a statement ends on {instant(settled)[:10]} at most: what is later is not decided yet"
+        text = f"the last day of a statement is {end(settled, UTC)} at most: what is later is not decided yet"
         raise InvalidValue(text, code=Code.OUT_OF_RANGE, field="until")
     if until_ms <= from_ms:
         text = f"there is nothing to state: the next statement begins on {instant(from_ms)[:10]}"
         raise _refused(f"{text}, and a day is stated when all of it is decided", Code.OUT_OF_RANGE)
     if until_ms > (latest_ms := from_ms + DAYS_MAX * DAY_MS):
-        text = f"a statement has {DAYS_MAX} days at most: this one ends on {instant(latest_ms)[:10]} at most"
+        latest = end(latest_ms, UTC)
+        text = f"a statement has {DAYS_MAX} days at most: the last day of this one is {latest} at most"
         raise InvalidValue(text, code=Code.OUT_OF_RANGE, field="until")
     return from_ms, until_ms
 

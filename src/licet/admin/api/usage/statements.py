@@ -1,6 +1,6 @@
 """Serves the usage statements of a tenant: lists and shows those that are kept, makes the next."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from licet.admin.api import openapi
 from licet.admin.api.call import API, NotThere, Owning, Reading, answer
+from licet.admin.api.moments import instant_of
 from licet.admin.api.parameters import Paged, SeqPath, TenantPath
 from licet.admin.api.wire import shape_of
 from licet.credentials.keyring import read_keyring
@@ -24,8 +25,8 @@ FirstDay = Annotated[
     date | None,
     Query(alias="from", description="The first day, of a first statement.", examples=["2026-06-01"]),
 ]
-NextDay = Annotated[
-    date | None, Query(description="The day after the last; by default today.", examples=["2026-07-01"])
+LastDay = Annotated[
+    date | None, Query(description="The last day; by default the last that is over.", examples=["2026-06-30"])
 ]
 
 
@@ -49,14 +50,16 @@ async def list_statements(call: Reading, tenant: TenantPath, page: Paged) -> Res
 
 
 @kept.post("", operation_id="makeStatement", **openapi.added(KeptStatement))
-async def make(call: Owning, tenant: TenantPath, begins: FirstDay = None, until: NextDay = None) -> Response:
+async def make(call: Owning, tenant: TenantPath, begins: FirstDay = None, until: LastDay = None) -> Response:
     """Make a usage statement for a vendor about the days since the last one, signed by the tenant's key."""
 
     def work() -> Response:
+        days = [
+            None if day is None else instant_of(day, UTC, name)
+            for name, day in (("from", begins), ("until", until))
+        ]
         known, keyring = call.tenant(tenant), read_keyring(call.context.keyring_path)
-        made, _ = make_statement(
-            call.context.store, keyring, known, call.identity.actor, _ms(begins), _ms(until)
-        )
+        made, _ = make_statement(call.context.store, keyring, known, call.identity.actor, *days)
         location = f"{API}/tenants/{known.name}/usage/statements/{made.seq}"
         return answer(made, 201, {"Location": location})
 
@@ -75,10 +78,3 @@ async def get_statement(call: Reading, tenant: TenantPath, seq: SeqPath) -> Resp
         return Response(armoured(text), media_type=openapi.TEXT)
 
     return await call.context.run(work)
-
-
-def _ms(day: date | None) -> int | None:
-    """The instant at which a day of UTC begins."""
-    if day is None:
-        return None
-    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
