@@ -1,8 +1,9 @@
 """Measures a cell: its contenders in turn, round by round; and summarises it for a table.
 
-The first round warms up: all its answers are kept and checked, and its times do not count. In each later
-round every contender has a turn, and the result is the ratio within a round: machines differ and are noisy,
-but much less from one second to the next.
+The first round warms up: all its answers are kept and checked, and its times do not count. It is repeated,
+unchecked, until the contender has answered as much as it needs to be warm. In each later round every
+contender has a turn, and the result is the ratio within a round: machines differ and are noisy, but much less
+from one second to the next.
 """
 
 import statistics
@@ -19,6 +20,7 @@ from bench.timed.wrk import Round
 
 _RATE_FIRST = 6000  # requests a second that are prepared for the first round
 _MARGIN = 2
+_WARM_UPS_MAX = 10  # rounds of a contender that is slow
 _SECONDS_OF_THE_SLOWEST = 10  # length of a round for a peer that answers nothing in a shorter one
 
 
@@ -74,7 +76,17 @@ def measure(cell: Cell, contenders: Mapping[str, Contender], length: Length, dir
             expected[name] = max(expected[name], int(measured.round.rate * length.seconds * _MARGIN))
             if number:
                 rounds[name].append(measured)
+            else:
+                _warm_up(cell, contender, sent[name], length.seconds, measured.round.answers)
     return Found(rounds, left)
+
+
+def _warm_up(cell: Cell, contender: Contender, rows: Path, seconds: int, answers: int) -> None:
+    """Send the rows on, until the contender is warm; it has answered so many of them."""
+    for _ in range(_WARM_UPS_MAX):
+        if answers >= contender.answers_first:
+            return
+        answers += _round(cell, contender, rows, seconds, is_checked=False).round.answers
 
 
 def _rows(contender: Contender, number: int, expected: int, path: Path) -> Path:

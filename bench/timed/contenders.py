@@ -18,6 +18,8 @@ from bench.measured.tenants import MANY, Filled, Site
 from bench.measured.wire import Answer, ask_all
 from bench.timed.scenarios import RoundContext, Row, Scenario, TooFewRows, WrongAnswer, check_answers, events
 
+_LAPS_FIRST = 3
+
 
 class Cell(NamedTuple):
     """One measurement; `many` is whether many clients send requests, or one."""
@@ -33,6 +35,10 @@ class Contender(Protocol):
     target: Target
     may_leave: bool  # whether the cell goes on without it when it answers wrongly
     seconds_least: int  # shortest length of its rounds
+
+    @property
+    def answers_first(self) -> int:
+        """How many answers it takes to be warm."""
 
     def turn(self) -> AbstractContextManager[None]:
         """A context in which its rounds run."""
@@ -59,6 +65,11 @@ class OnStore:
     may_leave = False
     seconds_least = 0
     turn = staticmethod(nullcontext)
+
+    @property
+    def answers_first(self) -> int:
+        """Each row three times: a Licet remembers of the first two how it decides the next."""
+        return 0 if self._cell.scenario.rows_once else _LAPS_FIRST * len(self.sent)
 
     def __init__(self, cell: Cell, site: Site, held: Filled, target: Target) -> None:
         self.target = target
@@ -107,7 +118,7 @@ class OnFloor:
     """The floor, which gets the same requests as a Licet."""
 
     may_leave = False
-    seconds_least = 0
+    seconds_least = answers_first = 0
     turn = staticmethod(nullcontext)
 
     def __init__(self, target: Target, like: OnStore) -> None:

@@ -120,6 +120,7 @@ class OnPeer:
     """A peer that takes part in a cell."""
 
     may_leave = True
+    answers_first = 0  # it was warmed up after its start
 
     def __init__(self, running: RunningPeer, scenario: str, work: Work) -> None:
         self.target = running.target._replace(url=work.url)

@@ -215,6 +215,26 @@ def test_a_peer_that_has_died_leaves_and_the_others_go_on(
     assert dead.turns == ["begun", "ended"]
 
 
+def test_a_contender_is_warmed_up_by_as_many_answers_as_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first rounds that count would measure how it becomes warm."""
+    monkeypatch.setattr("bench.timed.cells.wrk.load", _load)
+    cold, never = (
+        _Contender("cold", answers_first=3 * ROUND.answers),
+        _Contender("never", answers_first=10**9),
+    )
+    found = measure(
+        Cell(SCENARIOS["grant"], 32, many=True),
+        {FLOOR: _Contender(FLOOR), "cold": cold, "never": never},
+        Length(rounds=1, seconds=1),
+        tmp_path,
+    )
+    assert {name: len(rounds) for name, rounds in found.rounds.items()} == {FLOOR: 1, "cold": 1, "never": 1}
+    assert cold.turns.count("begun") == 3 + 1
+    assert never.turns.count("begun") == 11 + 1  # it is given up, and measured as it is
+
+
 @pytest.mark.parametrize("scenario", ["introspect", "refresh"])
 def test_what_is_no_grant_loses_none(scenario: str) -> None:
     contender = OnPeer(_running(Works("", _work(), stored=lambda: 0)), scenario, _work())
@@ -398,8 +418,11 @@ class _Contender:
 
     may_leave = True
 
-    def __init__(self, name: str, *, fault: WrongAnswer | None = None, seconds_least: int = 0) -> None:
+    def __init__(
+        self, name: str, *, fault: WrongAnswer | None = None, seconds_least: int = 0, answers_first: int = 0
+    ) -> None:
         self.target = TARGET._replace(name=name)
+        self.answers_first = answers_first
         self.seconds_least = seconds_least
         self.turns: list[str] = []
         self._fault = fault
