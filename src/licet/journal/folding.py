@@ -59,20 +59,6 @@ def _and_kind(of: Folding) -> str:
     return "" if of.kind == "kind" else f", {of.kind} AS kind"
 
 
-class _InSqlite:
-    """Folds in SQLite."""
-
-    def __init__(self, of: Folding) -> None:
-        self._last, self._fold, self._remove = map(text, in_sqlite(of))
-
-    def __call__(self, connection: Connection, entries_max: int) -> int:
-        last = connection.execute(self._last, {"most": entries_max}).scalar()
-        if last is None:
-            return 0
-        connection.execute(self._fold, {"last": last})
-        return connection.execute(self._remove, {"last": last}).rowcount
-
-
 class _InPostgres:
     """Folds in PostgreSQL, where other transactions add entries meanwhile, also with lower numbers.
 
@@ -103,14 +89,18 @@ SELECT count(*) FROM taken"""  # noqa: S608
         return moved
 
 
-_Fold = Mapping[str, Callable[[Connection, int], int]]
+_Fold = Callable[[Connection, int], int]
 
 
-def _fold(of: Folding, lock_key: int) -> _Fold:
-    return {"sqlite": _InSqlite(of), "postgresql": _InPostgres(of, lock_key)}
+def _by_dialect(of: Folding, lock_key: int) -> Mapping[str, _Fold]:
+    statements = in_sqlite(of)
+    return {
+        "sqlite": lambda connection, most: statements.fold(connection.exec_driver_sql, most),
+        "postgresql": _InPostgres(of, lock_key),
+    }
 
 
-_FOLD, _FOLD_DENIALS = _fold(GRANTS_AND_ENDINGS, 0), _fold(DENIALS, 1)
+_FOLD, _FOLD_DENIALS = _by_dialect(GRANTS_AND_ENDINGS, 0), _by_dialect(DENIALS, 1)
 
 
 def fold_journal(store: Store, entries_max: int = ENTRIES_MAX) -> int:
@@ -129,7 +119,7 @@ def fold_denials(store: Store, entries_max: int = ENTRIES_MAX) -> int:
     return _folded(store, _FOLD_DENIALS, entries_max)
 
 
-def _folded(store: Store, fold: _Fold, entries_max: int) -> int:
+def _folded(store: Store, fold: Mapping[str, _Fold], entries_max: int) -> int:
     with store.transaction(Purpose.UPKEEP) as transaction:
         connection = transaction.connection
         return fold[connection.dialect.name](connection, entries_max)

@@ -5,7 +5,8 @@ commit appends an entry of each event; folding adds it to its row, and removes i
 holds meanwhile: `licet.journal.folding`. The texts need no SQLAlchemy, as a process that commits has none.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from licet.units import MINUTE_MS
 
@@ -61,16 +62,28 @@ DENIALS: Final = Folding(
 )
 
 
+Execute = Callable[[str, dict[str, int]], Any]  # a statement and its parameters, and gives a cursor
+
+
 class InSqlite(NamedTuple):
     """The statements that fold in SQLite, which has one writer: between them nobody adds anything.
 
-    `last` finds the number of the last of the `:most` oldest entries; `fold` and `remove` are of those up to
+    `last` finds the number of the last of the `:most` oldest entries; `add` and `remove` are of those up to
     `:last`.
     """
 
     last: str
-    fold: str
+    add: str
     remove: str
+
+    def fold(self, execute: Execute, entries_max: int) -> int:
+        """Fold the oldest entries in the transaction that has begun, at most so many; return how many."""
+        last = execute(self.last, {"most": entries_max}).fetchone()[0]
+        if last is None:
+            return 0
+        execute(self.add, {"last": last})
+        removed: int = execute(self.remove, {"last": last}).rowcount
+        return removed
 
 
 def in_sqlite(of: Folding) -> InSqlite:
@@ -85,7 +98,7 @@ def in_sqlite(of: Folding) -> InSqlite:
     oldest = f"SELECT number FROM {of.table} ORDER BY number LIMIT :most"  # noqa: S608
     return InSqlite(
         last=f"SELECT max(number) FROM ({oldest}) AS oldest",  # noqa: S608
-        fold=adding_statement(of, rows, order="number"),
+        add=adding_statement(of, rows, order="number"),
         remove=f"DELETE FROM {of.table} WHERE number <= :last",  # noqa: S608
     )
 

@@ -47,10 +47,7 @@ class JournalFolder:
             raw = self._raw
             raw.execute("BEGIN IMMEDIATE")
             try:
-                last = raw.execute(statements.last, {"most": ENTRIES_MAX}).fetchone()[0]
-                if last is not None:
-                    raw.execute(statements.fold, {"last": last})
-                    raw.execute(statements.remove, {"last": last})
+                statements.fold(raw.execute, ENTRIES_MAX)
                 raw.execute("COMMIT")
             finally:
                 if raw.in_transaction:
