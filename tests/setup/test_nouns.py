@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from licet.admin.api import requests, responses
+from licet.admin.api import requests
+from licet.admin.api.responses import setup as responses
 from licet.admin.pages.setup.settings import field_of, text_of
 from licet.cli.set_up import pool as pool_verbs
 from licet.cli.set_up import tenant as tenant_verbs

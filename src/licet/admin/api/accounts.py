@@ -10,11 +10,12 @@ from fastapi.responses import Response
 
 from licet.accounts.administrators import AccountsChange, changing, read_admins
 from licet.accounts.api_keys import ApiKey, read_api_keys
-from licet.admin.api import openapi, requests, responses
+from licet.admin.api import openapi, requests
 from licet.admin.api.call import OWNING, Call, Owning, Reading, answer
 from licet.admin.api.collection import OfStore, Owner
 from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints, Given
+from licet.admin.api.responses import accounts as shapes
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import read_keyring
 from licet.model import Role
@@ -22,14 +23,14 @@ from licet.model import Role
 me = APIRouter(tags=["Accounts"])
 
 
-@me.get("/me", operation_id="getMe", **openapi.one(responses.Me))
+@me.get("/me", operation_id="getMe", **openapi.one(shapes.Me))
 async def get_me(call: Reading) -> Response:
     """The caller, and its permissions."""
 
-    def make() -> responses.Me:
+    def make() -> shapes.Me:
         identity = call.identity
         own = call.context.tenants_now(identity)[0].name if identity.tenant_id is not None else None
-        return responses.Me(actor=identity.actor, role=identity.role, tenant=own)
+        return shapes.Me(actor=identity.actor, role=identity.role, tenant=own)
 
     return await call.show(make)
 
@@ -65,8 +66,8 @@ admins = Endpoints(
     tag="Accounts",
     key="name",
     word="administrator",
-    shape=responses.Administrator,
-    show=lambda call, admin: responses.administrator(admin, call.context.store.tenants()),
+    shape=shapes.Administrator,
+    show=lambda call, admin: shapes.administrator(admin, call.context.store.tenants()),
     hidden=lambda admin: admin.password_hash.encode(),
 )
 admins.lists("The administrators.", OWNING)
@@ -91,14 +92,14 @@ api_keys = Endpoints(
     tag="Accounts",
     key="name",
     word="API key",
-    shape=responses.ApiKey,
-    show=lambda call, key: responses.api_key(key, call.context.store.tenants()),
+    shape=shapes.ApiKey,
+    show=lambda call, key: shapes.api_key(key, call.context.store.tenants()),
     has_tag=False,
 )
 api_keys.lists("The API keys.", OWNING)
 
 
-@api_keys.router.post("", operation_id="addApiKey", **openapi.added(responses.NewApiKey))
+@api_keys.router.post("", operation_id="addApiKey", **openapi.added(shapes.NewApiKey))
 async def add_api_key(call: Owning, body: requests.ApiKeyNew) -> Response:
     """Generate an API key; it is shown once."""
     given = call.given(body)
@@ -111,7 +112,7 @@ async def add_api_key(call: Owning, body: requests.ApiKeyNew) -> Response:
         return change.add_api_key(name, made, **given)
 
     kept = await api_keys.collection.change(call, (), do)
-    shown = responses.new_api_key(responses.api_key(kept, call.context.store.tenants()), made.key)
+    shown = shapes.new_api_key(shapes.api_key(kept, call.context.store.tenants()), made.key)
     return answer(shown, 201, {"Location": call.below(name)})
 
 

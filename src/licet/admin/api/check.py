@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from licet.admin.api import openapi, responses
+from licet.admin.api import openapi
 from licet.admin.api.call import Reading
+from licet.admin.api.responses import upkeep as shapes
 from licet.credentials.keyring import fingerprint, read_keyring
 from licet.setup.check import check, check_nodes
 from licet.setup.signed_limits import any_signed
@@ -13,11 +14,11 @@ from licet.store.nodes import read_nodes
 checks = APIRouter(tags=["Upkeep"])
 
 
-@checks.get("/check", operation_id="getCheck", **openapi.one(responses.Checked))
+@checks.get("/check", operation_id="getCheck", **openapi.one(shapes.Checked))
 async def get_check(call: Reading) -> Response:
     """Mistakes in the set-up and other findings, and the servers that work on the store."""
 
-    def make() -> responses.Checked:
+    def make() -> shapes.Checked:
         seen = {tenant.id: tenant for tenant in call.context.tenants_now(call.identity)}
         is_all = call.identity.tenant_id is None
         own_pepper = fingerprint(read_keyring(call.context.keyring_path).pepper) if is_all else None
@@ -32,11 +33,9 @@ async def get_check(call: Reading) -> Response:
                 are_signed=any_signed(seen.values()),
             )
             findings += check(connection, seen, now_ms)
-        return responses.Checked(
-            findings=tuple(
-                responses.check_finding(finding) for finding in findings if is_all or finding.tenant
-            ),
-            nodes=tuple(responses.node(node, now_ms) for node in nodes),
+        return shapes.Checked(
+            findings=tuple(shapes.check_finding(finding) for finding in findings if is_all or finding.tenant),
+            nodes=tuple(shapes.node(node, now_ms) for node in nodes),
         )
 
     return await call.show(make)

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from licet.admin.api import openapi, responses
+from licet.admin.api import openapi
 from licet.admin.api.call import API, Call, OwningAll, Reading, answer
 from licet.admin.api.conditional import Condition, Shown, must_match, represent_text
 from licet.admin.api.dry_run import asked, is_asked
+from licet.admin.api.responses import upkeep as shapes
 from licet.admin.problems import Problem
 from licet.model import Tenant
 from licet.setup.file import read, write
@@ -51,7 +52,7 @@ async def get_declaration(
 @declaration.put(
     "/declaration",
     operation_id="applyDeclaration",
-    **openapi.edited(responses.Plan, also=_TOML_BODY),
+    **openapi.edited(shapes.Plan, also=_TOML_BODY),
     dependencies=[Depends(asked)],
 )
 async def apply_declaration(
@@ -82,7 +83,7 @@ async def apply_declaration(
             must_be_meant=must_be_meant,
         )
         call.context.store.refresh_tenants()
-        return answer(responses.plan(done, is_done=not rehearse), headers={"ETag": _declared(call).etag})
+        return answer(shapes.plan(done, is_done=not rehearse), headers={"ETag": _declared(call).etag})
 
     return await call.context.run(work)
 

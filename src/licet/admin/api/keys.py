@@ -7,9 +7,10 @@ when its time has come: until then the file has to be brought to all of them.
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from licet.admin.api import openapi, requests, responses
+from licet.admin.api import openapi, requests
 from licet.admin.api.call import Call, OwningAll, ReadingAll, answer
 from licet.admin.api.parameters import Paged
+from licet.admin.api.responses import upkeep as shapes
 from licet.credentials.keyring import (
     KEYS_MAX,
     SIGNS_AFTER_MS,
@@ -28,18 +29,18 @@ from licet.store.events import Event, keep_events
 keys = APIRouter(prefix="/keys", tags=["Upkeep"])
 
 
-@keys.get("", operation_id="listKeys", **openapi.listed(responses.SigningKey))
+@keys.get("", operation_id="listKeys", **openapi.listed(shapes.SigningKey))
 async def list_keys(call: ReadingAll, page: Paged) -> Response:
     """The keys that sign tokens, the newest last; the keys themselves are never shown."""
 
-    def found() -> dict[str, responses.SigningKey]:
+    def found() -> dict[str, shapes.SigningKey]:
         keys = _shown_keys(call, read_keyring(call.context.keyring_path))
         return {f"{key.id:010}": key for key in keys}
 
     return await call.show_list(found, lambda key: key, page)
 
 
-@keys.post("", operation_id="rotateKeys", **openapi.added(responses.SigningKey))
+@keys.post("", operation_id="rotateKeys", **openapi.added(shapes.SigningKey))
 async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
     """Add a key, which signs from now on or later; tokens signed with older keys still work."""
     after_ms = max(SIGNS_AFTER_MS, body.signs_after_s * 1000)
@@ -60,7 +61,7 @@ async def rotate_keys(call: OwningAll, body: requests.KeyRotation) -> Response:
     return await call.context.run(work)
 
 
-@keys.post("/prune", operation_id="pruneKeys", **openapi.listed(responses.SigningKey))
+@keys.post("/prune", operation_id="pruneKeys", **openapi.listed(shapes.SigningKey))
 async def prune_keys(call: OwningAll) -> Response:
     """Remove the keys older than the one that signs: tokens signed with them stop working."""
 
@@ -77,9 +78,9 @@ async def prune_keys(call: OwningAll) -> Response:
     return await call.context.run(work)
 
 
-def _shown_keys(call: Call, keyring: Keyring) -> tuple[responses.SigningKey, ...]:
+def _shown_keys(call: Call, keyring: Keyring) -> tuple[shapes.SigningKey, ...]:
     # A key that was made this moment counts as the one that signs.
-    return responses.signing_keys(keyring, call.now_ms() + SIGNS_AFTER_MS)
+    return shapes.signing_keys(keyring, call.now_ms() + SIGNS_AFTER_MS)
 
 
 def _keep_event(call: Call, action: str, *changed: TokenKey, detail: str = "") -> None:

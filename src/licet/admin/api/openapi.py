@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import Response
 
-from licet.admin.api import responses as shapes
 from licet.admin.api.dry_run import Rehearsal
+from licet.admin.api.responses import accounts, alerts, setup, upkeep
 from licet.admin.api.wire import shape_of
 from licet.admin.problems import MEDIA_TYPE, TITLES, FieldError
 from licet.alerts.raised import Raised
@@ -41,7 +41,12 @@ CSV: Final = "text/csv"
 
 # All that an answer is made of; what they are made of comes with them.
 SHOWN: Final = (
-    *(shape for shape in vars(shapes).values() if isclass(shape) and shape.__module__ == shapes.__name__),
+    *(
+        shape
+        for module in (setup, accounts, upkeep, alerts)
+        for shape in vars(module).values()
+        if isclass(shape) and shape.__module__ == module.__name__
+    ),
     Rehearsal,
     Consequences,
     LicenceCode,

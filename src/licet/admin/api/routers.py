@@ -9,7 +9,6 @@ from fastapi.routing import APIRoute
 
 from licet.admin.api import (
     accounts,
-    alert_responses,
     check,
     declaration,
     keys,
@@ -80,7 +79,7 @@ def openapi_document(application: FastAPI) -> dict[str, Any]:
     return document(
         application,
         dict(map(_needed, _routes())),
-        (*SHOWN, *alert_responses.SHOWN, *usage.SHOWN, *statements.SHOWN),
+        (*SHOWN, *usage.SHOWN, *statements.SHOWN),
     )
 
 

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
-from licet.admin.api import alert_responses as shapes
 from licet.admin.api import openapi, requests
 from licet.admin.api.call import OWNING, Call, Operating, Owning, Reading, answer, created
 from licet.admin.api.collection import OfStore, Owner
 from licet.admin.api.noun_endpoints import Endpoints, Given
 from licet.admin.api.parameters import NamePath, Paged
+from licet.admin.api.responses import alerts as shapes
 from licet.alerts import webhooks as alerts
 from licet.alerts.deliveries import State
 from licet.alerts.deliveries import deliveries as read_deliveries

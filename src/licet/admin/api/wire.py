@@ -15,14 +15,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, defstruct
 from msgspec.structs import fields
 
 from licet.formats import instant
-from licet.model import Value
+from licet.model import Tenant, Value
 
 _EXAMPLE: Final = "2027-01-01T00:00:00Z"
 
@@ -36,6 +36,20 @@ _NAMES: Final = MappingProxyType({"initials": "user", "told_at_ms": "notified_at
 
 class Shape(Value, frozen=True, kw_only=True):
     """What is shown as it is."""
+
+
+Made = TypeVar("Made", bound=Shape)
+Tenants = Mapping[int, Tenant]
+
+
+def about(description: str, *examples: object) -> Meta:
+    """What the document says of a member, with what it is like."""
+    return Meta(description=description, examples=list(examples) or None)
+
+
+def example(*examples: object) -> Meta:
+    """The same of a member whose name says what it is."""
+    return Meta(examples=list(examples))
 
 
 class _Member(NamedTuple):
@@ -103,6 +117,20 @@ def found(value: object, name: str) -> Any:
 def at(at_ms: int | None) -> str | None:
     """An instant as answers have it; None stays None."""
     return None if at_ms is None else instant(at_ms)
+
+
+def like(shape: type[Made], value: object, **others: Any) -> Made:
+    """A shape made of what a value has for it (`found`), and of others."""
+    same = (name for name in shape.__struct_fields__ if name not in others)
+    return shape(**{name: found(value, name) for name in same}, **others)
+
+
+def tenant_name(tenant_id: int | None, tenants: Tenants) -> str | None:
+    """The name of the tenant of this id; None is all, and empty one that is not there any more."""
+    if tenant_id is None:
+        return None
+    known = tenants.get(tenant_id)
+    return known.name if known else ""
 
 
 @cache

@@ -2,8 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from licet.admin.api.responses import about, example
-from licet.admin.api.wire import Instant, Shape, at
+from licet.admin.api.wire import Instant, Shape, about, at, example
 from licet.formats import instant
 from licet.licences.licence import SignedLicence, SignedPool
 from licet.setup.consequences import Consequences

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from fastapi.responses import Response
 from msgspec.structs import replace
 
-from licet.admin.api import openapi, requests, responses
+from licet.admin.api import openapi, requests
 from licet.admin.api.call import OWNING, Call, Owning, answer, at
 from licet.admin.api.collection import OfClient
 from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints
 from licet.admin.api.parameters import NamePath, TenantPath
+from licet.admin.api.responses import setup as shapes
 from licet.admin.api.setup.clients import clients
 from licet.credentials.generated import NewClientSecret
 from licet.credentials.public_keys import read_keys
@@ -31,15 +32,15 @@ secrets = Endpoints(
     tag="Clients",
     key="secret_id",
     word="secret",
-    shape=responses.Secret,
-    show=lambda _, secret: responses.secret(secret),
+    shape=shapes.Secret,
+    show=lambda _, secret: shapes.secret(secret),
     order=lambda secret: f"{secret.created_at_ms:020} {secret.secret_id}",
     has_tag=False,
 )
 secrets.lists("Its generated secrets, without the secrets themselves.")
 
 
-@secrets.router.post("", operation_id="addSecret", **rehearsable(openapi.added(responses.NewSecret)))
+@secrets.router.post("", operation_id="addSecret", **rehearsable(openapi.added(shapes.NewSecret)))
 async def add_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretNew
 ) -> Response:
@@ -57,9 +58,7 @@ secrets.removes(
 )
 
 
-@secrets.router.post(
-    "/rotate", operation_id="rotateSecret", **rehearsable(openapi.added(responses.NewSecret))
-)
+@secrets.router.post("/rotate", operation_id="rotateSecret", **rehearsable(openapi.added(shapes.NewSecret)))
 async def rotate_secret(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.SecretRotation
 ) -> Response:
@@ -89,7 +88,7 @@ async def _generate(
 
     expires_at_ms = await clients.change_one(call, (tenant,), client_id, work)
     where = at("tenants", tenant, "clients", client_id, "secrets", made.secret_id)
-    return answer(responses.new_secret(made, expires_at_ms), 201, {"Location": where})
+    return answer(shapes.new_secret(made, expires_at_ms), 201, {"Location": where})
 
 
 # Public keys
@@ -107,15 +106,15 @@ keys = Endpoints(
     tag="Clients",
     key="kid",
     word="key",
-    shape=responses.ClientKey,
-    show=lambda _, key: responses.client_key(key),
+    shape=shapes.ClientKey,
+    show=lambda _, key: shapes.client_key(key),
     order=lambda key: f"{key.created_at_ms:020} {key.thumbprint}",
     has_tag=False,
 )
 keys.lists("Its public keys.")
 
 
-@keys.router.post("", operation_id="addClientKey", **rehearsable(openapi.added(responses.ClientKey)))
+@keys.router.post("", operation_id="addClientKey", **rehearsable(openapi.added(shapes.ClientKey)))
 async def add_key(
     call: Owning, tenant: TenantPath, client_id: NamePath, body: requests.ClientKeyNew
 ) -> Response:
@@ -128,7 +127,7 @@ async def add_key(
         return _keys(setup.clients[client_id])[key.thumbprint]
 
     made = await clients.change_one(call, (tenant,), client_id, do)
-    return answer(responses.client_key(made), 201, {"Location": call.below(made.thumbprint)})
+    return answer(shapes.client_key(made), 201, {"Location": call.below(made.thumbprint)})
 
 
 def _read_one(body: requests.ClientKeyNew) -> PublicKey:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from fastapi.responses import Response
 
-from licet.admin.api import openapi, requests, responses
+from licet.admin.api import openapi, requests
 from licet.admin.api.call import OWNING, Operating, Owning, Reading, answer, there
 from licet.admin.api.collection import OfTenant
 from licet.admin.api.conditional import represent
@@ -14,6 +14,7 @@ from licet.admin.api.dry_run import rehearsable
 from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints
 from licet.admin.api.parameters import LINE, Matching, NamePath, OfUser, OnlyEnabled, TenantPath, has_part
+from licet.admin.api.responses import setup as shapes
 from licet.model import Client, InvalidValue
 from licet.refusal import Code
 from licet.reports.options.rules_of_client import RulesOfClient, rules_of_client
@@ -47,14 +48,14 @@ clients = Endpoints(
     key="client_id",
     word="client",
     named_by="client_id",
-    shape=responses.Client,
-    show=lambda call, client: responses.client(client, call.now_ms()),
+    shape=shapes.Client,
+    show=lambda call, client: shapes.client(client, call.now_ms()),
     noun=CLIENT,
 )
 clients.lists("The clients of a tenant.", only=_wanted)
 
 
-@clients.router.post("", operation_id="addClient", **rehearsable(openapi.added(responses.NewClient)))
+@clients.router.post("", operation_id="addClient", **rehearsable(openapi.added(shapes.NewClient)))
 async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew) -> Response:
     """Add a client; a generated secret is shown once."""
     given = CLIENT.taken(call.given(body))
@@ -73,10 +74,10 @@ async def add_client(call: Owning, tenant: TenantPath, body: requests.ClientNew)
         return setup.clients[client_id], expires_at_ms
 
     client, expires_at_ms = await call.change(tenant, do)
-    made = responses.client(client, call.now_ms())
-    shown = responses.new_client(
+    made = shapes.client(client, call.now_ms())
+    shown = shapes.new_client(
         made,
-        secret=None if secret is None else responses.new_secret(secret, expires_at_ms),
+        secret=None if secret is None else shapes.new_secret(secret, expires_at_ms),
         warnings=() if made.authenticates_by else (_CANNOT_AUTHENTICATE,),
     )
     return answer(shown, 201, {"Location": call.below(client_id), "ETag": represent(made).etag})
@@ -137,7 +138,7 @@ async def get_client_rules(call: Reading, tenant: TenantPath, client_id: NamePat
 @clients.router.put(
     "/{client_id}/suspension",
     operation_id="suspendClient",
-    **rehearsable(openapi.one(responses.Client, 404, 422)),
+    **rehearsable(openapi.one(shapes.Client, 404, 422)),
 )
 async def suspend_client(
     call: Operating, tenant: TenantPath, client_id: NamePath, body: requests.Suspension
@@ -145,11 +146,11 @@ async def suspend_client(
     """Suspend it: it gets no seat for a while, but keeps a seat that it has."""
     call.given(body)
 
-    def work(change: SetupChange) -> responses.Client:
+    def work(change: SetupChange) -> shapes.Client:
         setup, now_ms = call.setup(change, tenant), change.transaction.now_ms
         there(setup.clients.get(client_id), "client", client_id, setup.clients)
         setup.suspend(client_id, now_ms + body.cool_down_s * 1000)
-        return responses.client(setup.clients[client_id], now_ms)
+        return shapes.client(setup.clients[client_id], now_ms)
 
     return answer(await call.change_setup(work))
 

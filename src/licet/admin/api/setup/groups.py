@@ -1,9 +1,10 @@
 """Serves the groups of a tenant: lists, adds, shows, changes and removes them."""
 
-from licet.admin.api import requests, responses
+from licet.admin.api import requests
 from licet.admin.api.call import OWNING
 from licet.admin.api.collection import OfTenant
 from licet.admin.api.noun_endpoints import Endpoints
+from licet.admin.api.responses import setup as shapes
 from licet.setup.nouns import GROUP
 from licet.setup.tenant import TenantSetup
 
@@ -14,8 +15,8 @@ groups = Endpoints(
     tag="Groups",
     key="group",
     word="group",
-    shape=responses.Group,
-    show=lambda _, group: responses.group(group),
+    shape=shapes.Group,
+    show=lambda _, group: shapes.group(group),
     noun=GROUP,
 )
 groups.lists("The groups of a tenant.")

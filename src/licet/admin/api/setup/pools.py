@@ -2,31 +2,32 @@
 
 from typing import Any
 
-from licet.admin.api import requests, responses
+from licet.admin.api import requests
 from licet.admin.api.call import LICENSING, OWNING, Call
 from licet.admin.api.collection import InTenant, Owner, a_tenant
 from licet.admin.api.moments import end_of
 from licet.admin.api.noun_endpoints import Endpoints, Given
+from licet.admin.api.responses import setup as shapes
 from licet.model import Tenant
 from licet.setup.nouns import POOL
 from licet.setup.tenant import TenantSetup
 
 
-class _Pools(InTenant[responses.Pool]):
+class _Pools(InTenant[shapes.Pool]):
     """The pools of a tenant as they are shown, which takes the tenant and the time too."""
 
     owner = staticmethod(a_tenant)
 
-    def parts(self, tenant: Tenant | TenantSetup, _: Owner, now_ms: int = 0) -> dict[str, responses.Pool]:
+    def parts(self, tenant: Tenant | TenantSetup, _: Owner, now_ms: int = 0) -> dict[str, shapes.Pool]:
         """All of the tenant's."""
         of = tenant if isinstance(tenant, Tenant) else tenant.tenant
-        return {pool.name: responses.pool(pool, of, now_ms) for pool in tenant.pools.values()}
+        return {pool.name: shapes.pool(pool, of, now_ms) for pool in tenant.pools.values()}
 
-    def all(self, call: Call, owner: Owner) -> dict[str, responses.Pool]:
+    def all(self, call: Call, owner: Owner) -> dict[str, shapes.Pool]:
         """As they are now."""
         return self.parts(call.tenant(owner[0]), owner, call.context.store.clock.now_ms())
 
-    def find_in(self, change: TenantSetup, call: Call, owner: Owner, name: str) -> responses.Pool | None:
+    def find_in(self, change: TenantSetup, call: Call, owner: Owner, name: str) -> shapes.Pool | None:
         """One as it is in a transaction."""
         return self.parts(change, owner, call.context.store.clock.now_ms()).get(name)
 
@@ -52,7 +53,7 @@ pools = Endpoints(
     tag="Pools",
     key="pool",
     word="pool",
-    shape=responses.Pool,
+    shape=shapes.Pool,
     show=lambda _, pool: pool,
     noun=POOL,
 )

@@ -1,9 +1,10 @@
 """Serves the scopes of a tenant: lists, adds, shows, changes and removes them."""
 
-from licet.admin.api import requests, responses
+from licet.admin.api import requests
 from licet.admin.api.call import LICENSING
 from licet.admin.api.collection import OfTenant
 from licet.admin.api.noun_endpoints import Endpoints
+from licet.admin.api.responses import setup as shapes
 from licet.setup.tenant import TenantSetup
 
 scopes = Endpoints(
@@ -13,8 +14,8 @@ scopes = Endpoints(
     tag="Scopes",
     key="scope",
     word="scope",
-    shape=responses.Scope,
-    show=lambda _, scope: responses.scope(scope),
+    shape=shapes.Scope,
+    show=lambda _, scope: shapes.scope(scope),
 )
 scopes.lists("The scopes of a tenant.")
 scopes.adds("Add a scope.", LICENSING, requests.ScopeNew, TenantSetup.add_scope)

@@ -7,11 +7,12 @@ everybody looks. Who is of one tenant adds and removes none, and does not change
 from collections.abc import Callable
 from typing import Any
 
-from licet.admin.api import requests, responses
+from licet.admin.api import requests
 from licet.admin.api.call import OWNING, OWNING_ALL
 from licet.admin.api.collection import Tenants
 from licet.admin.api.noun_endpoints import Endpoints
 from licet.admin.api.parameters import Matching, has_part
+from licet.admin.api.responses import setup as shapes
 from licet.model import Tenant
 from licet.setup.change import SetupChange
 from licet.setup.nouns import TENANT
@@ -32,8 +33,8 @@ tenants = Endpoints(
     tag="Tenants",
     key="tenant",
     word="tenant",
-    shape=responses.Tenant,
-    show=lambda _, tenant: responses.tenant(tenant),
+    shape=shapes.Tenant,
+    show=lambda _, tenant: shapes.tenant(tenant),
     noun=TENANT,
 )
 tenants.lists("The tenants that you can see.", only=_wanted)

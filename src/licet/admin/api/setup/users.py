@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from licet.admin.api import requests, responses
+from licet.admin.api import requests
 from licet.admin.api.call import OWNING, Call
 from licet.admin.api.collection import OfTenant, Owner
 from licet.admin.api.noun_endpoints import Endpoints, Given, New
 from licet.admin.api.parameters import Matching, OnlyEnabled, has_part
+from licet.admin.api.responses import setup as shapes
 from licet.credentials.passwords import about_user
 from licet.model import User
 from licet.setup.tenant import TenantSetup
@@ -43,8 +44,8 @@ users = Endpoints(
     key="initials",
     word="user",
     named_by="initials",
-    shape=responses.User,
-    show=lambda _, user: responses.user(user),
+    shape=shapes.User,
+    show=lambda _, user: shapes.user(user),
     hidden=lambda user: (user.password_hash or "").encode(),
 )
 users.lists("The users of a tenant.", only=_wanted)
@@ -54,7 +55,7 @@ users.adds(
     requests.UserNew,
     TenantSetup.add_user,
     prepare=_new,
-    new=New(responses.NewUser, responses.new_user),
+    new=New(shapes.NewUser, shapes.new_user),
 )
 users.shows("A user.")
 users.changes(

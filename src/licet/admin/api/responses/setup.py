@@ -1,57 +1,36 @@
-"""Defines the response bodies of the admin API: one class for each kind of object, with its members.
+"""Defines the answers about the set-up: tenants, pools, scopes, users, clients, groups, secrets and keys.
 
 Reports need none: what makes them is shown by the rules of `wire.py`, which hold here too. A password or hash
-is never among it; a generated secret is in the answer that made it, and in no other.
+is in none; a generated secret is in the answer that made it, and in no other.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from msgspec import Meta, field
+from msgspec import field
 
 from licet import options
-from licet.accounts.administrators import Admin as StoredAdmin
-from licet.accounts.api_keys import ApiKey as StoredApiKey
-from licet.admin.api.advice import advice_of
-from licet.admin.api.wire import Instant, Shape, at, found
+from licet.admin.api.wire import Instant, Shape, about, at, example, like
 from licet.credentials.generated import NewClientSecret
-from licet.credentials.keyring import Keyring, fingerprint
 from licet.credentials.public_keys import kind_of, name_of, to_jwk
 from licet.ledger.signed_pools import seats_of
 from licet.licences.errors import LicenceCode
 from licet.licences.steps import SignedSeats
 from licet.model import Client as ModelClient
-from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, Role, TokenFormat
+from licet.model import ClientSecret, Duplicates, GrantType, PublicKey, TokenFormat
 from licet.model import Pool as ModelPool
 from licet.model import Scope as ModelScope
 from licet.model import Tenant as ModelTenant
 from licet.model import User as ModelUser
-from licet.setup.check import Finding, FindingCode, authenticates_by
+from licet.setup.check import authenticates_by
 from licet.setup.nouns import CLIENT, POOL, SCOPE, TENANT, USER
-from licet.setup.plan import Applied
 from licet.setup.signed_limits import why_no_seats
-from licet.store.nodes import Node, is_silent
 
-Made = TypeVar("Made", bound=Shape)
-Tenants = Mapping[int, ModelTenant]
-
-
-def about(description: str, *examples: object) -> Meta:
-    """What the document says of a member, with what it is like."""
-    return Meta(description=description, examples=list(examples) or None)
-
-
-def example(*examples: object) -> Meta:
-    """The same of a member whose name says what it is."""
-    return Meta(examples=list(examples))
-
-
-_JIM = "Jim_Test"
+_JIM, _AT = "Jim_Test", "2027-01-01T00:00:00Z"
 _WITHOUT_ANY = (
     "It has no password: its clients authenticate by a secret or a key of their own only. addSecret and"
     " addClientKey add one, changeUser sets a password."
 )
-_AT = "2027-01-01T00:00:00Z"
 
 
 class Tenant(Shape, frozen=True, kw_only=True):
@@ -255,107 +234,6 @@ class NewClient(Client, frozen=True, kw_only=True):
     warnings: Annotated[tuple[str, ...], about("What prevents it from working.", [])]
 
 
-class Administrator(Shape, frozen=True, kw_only=True):
-    """Somebody who may sign in to the dashboard."""
-
-    name: Annotated[str, example("ada")]
-    role: Annotated[Role, example("operator")]
-    tenant: Annotated[str | None, about("Its only tenant; null is all.", _JIM)]
-    enabled: Annotated[bool, example(True)]
-    created_at: Annotated[Instant, example(_AT)]
-
-
-class ApiKey(Shape, frozen=True, kw_only=True):
-    """What a program signs in with, without what it is."""
-
-    name: Annotated[str, example("deploy")]
-    key_id: Annotated[str, about("The part that is not secret.", "93d25f0c11aa")]
-    role: Annotated[Role, example("viewer")]
-    tenant: Annotated[str | None, about("Its only tenant; null is all.", None)]
-    created_by: Annotated[str, example("ada")]
-    created_at: Annotated[Instant, example(_AT)]
-    expires_at: Annotated[Instant | None, example(_AT)]
-    last_used_at: Annotated[Instant | None, example(None)]
-
-
-class NewApiKey(ApiKey, frozen=True, kw_only=True):
-    """An API key in the one answer that has it."""
-
-    key: Annotated[str, about("Keep it: it is shown once.", "lck_93d25f0c11aa...")]
-
-
-class Me(Shape, frozen=True, kw_only=True):
-    """Who asks."""
-
-    actor: Annotated[str, about("Its name in events.", "key deploy")]
-    role: Annotated[Role, example("viewer")]
-    tenant: Annotated[str | None, about("Its only tenant; null is all.", None)]
-
-
-class SigningKey(Shape, frozen=True, kw_only=True):
-    """A key that signs tokens, or did; what it is, is never shown."""
-
-    id: Annotated[int, example(2)]
-    fingerprint: Annotated[str, example("5f0c11aa")]
-    created_at: Annotated[Instant, example(_AT)]
-    signs_at: Annotated[Instant, about("When it begins to sign.", _AT)]
-    signs: Annotated[bool, about("Whether it signs now.", True)]
-
-
-class NodeNow(Shape, frozen=True, kw_only=True):
-    """A server that works on the store."""
-
-    name: Annotated[str, example("licence-1:8080")]
-    version: str
-    schema: str
-    url: str
-    started_at: Instant
-    seen_at: Instant
-    silent: Annotated[bool, about("It has not reported for too long.")]
-    skew_s: Annotated[float, about("How far its wall clock is ahead of the store's.", 0.02)]
-    token_keys: Annotated[tuple[str, ...], example(["2:5f0c11aa"])]
-    pepper: str
-
-
-class CheckFinding(Shape, frozen=True, kw_only=True):
-    """Something to correct, or with `is_wrong` false to know. `tenant` is '' for the whole store."""
-
-    is_wrong: bool
-    code: FindingCode
-    tenant: Annotated[str, example(_JIM)]
-    target: Annotated[str, example("pool full")]
-    problem: Annotated[str, example("it has no seats")]
-    advice: Annotated[str, example("changePool full with seats")]
-
-
-class Checked(Shape, frozen=True, kw_only=True):
-    """What is wrong with the set-up or worth knowing, and the servers that work on the store."""
-
-    findings: tuple[CheckFinding, ...]
-    nodes: tuple[NodeNow, ...]
-
-
-class PlanStep(Shape, frozen=True, kw_only=True):
-    """One thing that was done, or would be: `add`, `set`, `remove`, or `keep` what is not declared."""
-
-    action: Annotated[str, example("set")]
-    tenant: Annotated[str, example(_JIM)]
-    target: Annotated[str, example("pool full")]
-    detail: Annotated[str, example("seats 5 -> 7")]
-
-
-class Plan(Shape, frozen=True, kw_only=True):
-    """What a declaration changed, or would change in a rehearsal."""
-
-    is_done: bool
-    steps: tuple[PlanStep, ...]
-    sessions_ended: int
-    notes: Annotated[
-        tuple[str, ...],
-        about("Pools with fewer seats than declared, because a licence is missing.", []),
-    ]
-
-
 def tenant(value: ModelTenant) -> Tenant:
     """A tenant, shown."""
     return Tenant(name=value.name, **TENANT.shown(value))
@@ -442,59 +320,3 @@ def secret(value: ClientSecret) -> Secret:
 def new_secret(value: NewClientSecret, expires_at_ms: int | None) -> NewSecret:
     """A client's secret, shown once."""
     return like(NewSecret, value, expires_at=at(expires_at_ms))
-
-
-def administrator(value: StoredAdmin, tenants: Tenants) -> Administrator:
-    """An administrator, shown."""
-    return like(Administrator, value, tenant=tenant_name(value.tenant_id, tenants))
-
-
-def api_key(value: StoredApiKey, tenants: Tenants) -> ApiKey:
-    """An API key, shown."""
-    return like(ApiKey, value, key_id=value.id, tenant=tenant_name(value.tenant_id, tenants))
-
-
-def new_api_key(value: ApiKey, key: str) -> NewApiKey:
-    """An API key, shown once."""
-    return like(NewApiKey, value, key=key)
-
-
-def signing_keys(keyring: Keyring, soon_ms: int) -> tuple[SigningKey, ...]:
-    """The keys that sign tokens, the newest last."""
-    signs = keyring.signing(soon_ms)
-    return tuple(
-        like(SigningKey, key, fingerprint=fingerprint(key.key), signs=key is signs)
-        for key in keyring.token_keys
-    )
-
-
-def check_finding(value: Finding) -> CheckFinding:
-    """A finding, and the operation that corrects it."""
-    return like(CheckFinding, value, advice=advice_of(value))
-
-
-def node(value: Node, now_ms: int) -> NodeNow:
-    """A node, shown."""
-    marks = tuple(mark.text for mark in value.token_keys)
-    return like(
-        NodeNow, value, silent=is_silent(value, now_ms), skew_s=value.skew_ms / 1000, token_keys=marks
-    )
-
-
-def plan(value: Applied, *, is_done: bool) -> Plan:
-    """The steps of a declaration, shown."""
-    return like(Plan, value, is_done=is_done, steps=tuple(like(PlanStep, step) for step in value.steps))
-
-
-def like(shape: type[Made], value: object, **others: Any) -> Made:
-    """A shape made of what a value has for it (`wire.found`), and of others."""
-    same = (name for name in shape.__struct_fields__ if name not in others)
-    return shape(**{name: found(value, name) for name in same}, **others)
-
-
-def tenant_name(tenant_id: int | None, tenants: Tenants) -> str | None:
-    """The name of the tenant of this id; None is all, and empty one that is not there any more."""
-    if tenant_id is None:
-        return None
-    known = tenants.get(tenant_id)
-    return known.name if known else ""

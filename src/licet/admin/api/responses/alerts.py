@@ -1,9 +1,8 @@
-"""Defines the response bodies about webhooks and what is sent to them."""
+"""Defines the answers about webhooks and what is sent to them."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
-from licet.admin.api.responses import Tenants, about, example, like, tenant_name
-from licet.admin.api.wire import Instant, Shape
+from licet.admin.api.wire import Instant, Shape, Tenants, about, example, like, tenant_name
 from licet.alerts.deliveries import Delivery as StoredDelivery
 from licet.alerts.deliveries import State
 from licet.alerts.webhooks import Webhook as StoredWebhook
@@ -59,9 +58,6 @@ class Delivery(Shape, frozen=True, kw_only=True):
     last_error: Annotated[str, example("")]
     next_at: Annotated[Instant | None, about("The next attempt.", None)]
     delivered_at: Annotated[Instant | None, example(_AT)]
-
-
-SHOWN: Final = (Webhook, WebhookSecret, Queued, Delivery)  # for the document
 
 
 def webhook(value: StoredWebhook, tenants: Tenants, *, has_url: bool) -> Webhook:

@@ -1,0 +1,1 @@
+"""The bodies of answers of the admin API that are written out, by their subjects."""
