@@ -49,7 +49,7 @@ from licet.credentials.seat_claim import SeatClaim
 from licet.guard import OneProcess, SqlMemory
 from licet.journal import folding
 from licet.lanes.commit import apply_all, commit
-from licet.ledger import rules, seat_decision, seat_life
+from licet.ledger import denials, rules, seat_decision, seat_life
 from licet.ledger.book import Book, Change, PlaceLeft, PlaceTaken, SeatFreed, SeatKey
 from licet.ledger.commands import Command, Grant, Outcome
 from licet.ledger.holders import place_holder_of
@@ -270,7 +270,7 @@ def _know_no_priorities() -> None:
 
 
 def _move_back() -> None:
-    original = rules.wait_in_line  # type: ignore[attr-defined]
+    original = denials.wait_in_line  # type: ignore[attr-defined]
 
     def wait_in_line(
         book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
@@ -281,7 +281,7 @@ def _move_back() -> None:
         found: tuple[int, list[Change]] = original(book, grant, client, pool, now_ms)
         return found
 
-    rules.wait_in_line = wait_in_line  # type: ignore[attr-defined]
+    denials.wait_in_line = wait_in_line  # type: ignore[attr-defined]
 
 
 def _limit_no_user() -> None:
@@ -300,7 +300,7 @@ def _keep_all_places() -> None:
 
 
 def _give_places_back() -> None:
-    original, original_served = rules.wait_in_line, rules.served  # type: ignore[attr-defined]
+    original, original_served = denials.wait_in_line, rules.served  # type: ignore[attr-defined]
     numbers: dict[SeatKey, int] = {}
 
     def wait_in_line(
@@ -325,7 +325,7 @@ def _give_places_back() -> None:
         found: list[Change] = original_served(book, grant, client, now_ms)
         return found
 
-    rules.wait_in_line, rules.served = wait_in_line, served  # type: ignore[attr-defined]
+    denials.wait_in_line, rules.served = wait_in_line, served  # type: ignore[attr-defined]
 
 
 def _serve_the_gone() -> None:

@@ -15,7 +15,7 @@ from licet.alerts.raised import raised
 from licet.alerts.shared_seats import REPORTED_MAX
 from licet.journal.denials import holders_at
 from licet.ledger.commands import Grant, Granted, Refresh
-from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.ledger.scopes import ScopeGrant, resolve_scope
 from licet.model import ALERTS, InvalidValue, read_alerts, shared_from
 from licet.seat_sources import SOURCES_MAX, addresses, counted_addresses, most_addresses, used_from
 from licet.setup.change import changing

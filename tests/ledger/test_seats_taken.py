@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from licet.ledger.book import GrantDenied, SeatFreed, SeatKept, SeatTaken, SessionEnded, SessionStarted
 from licet.ledger.commands import Denied, Ended, Granted, ScopeRefused, Sweep, Swept
 from licet.ledger.holders import holder_of
-from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.ledger.scopes import ScopeGrant, resolve_scope
 from licet.model import EndReason, NoSeatReason, Scope
 from support.examples import (
     ALL,

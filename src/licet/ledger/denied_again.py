@@ -29,9 +29,10 @@ from typing import NamedTuple
 from licet.ledger.again import Again
 from licet.ledger.book import Book, GrantDenied, SeatKey
 from licet.ledger.commands import Denied, Grant
+from licet.ledger.denials import denied_by
 from licet.ledger.holders import holder_of
 from licet.ledger.later import denied_until_ms, is_of_full_pool
-from licet.ledger.rules import ScopeGrant, denied_by, resolve_scope
+from licet.ledger.scopes import ScopeGrant, resolve_scope
 from licet.ledger.seat_decision import all_in_use
 from licet.model import Duplicates
 

@@ -5,8 +5,9 @@ It is pure and synchronous: it reads no clock, no store and no random number, an
 `apply` then puts the changes into the book, so that the next command of the batch sees them.
 
 The rules are numbered as in docs/explanation/licence-rules.md, L1 to L20; whether a pool gives a seat is in
-`licet.ledger.seat_decision`, who waits for one in `licet.ledger.queue`. A session or seat lives while
-`now_ms < expires_at_ms`; what is no longer alive counts for nothing here, swept or not (L4).
+`licet.ledger.seat_decision`, who waits for one in `licet.ledger.queue`, what a scope draws on in
+`licet.ledger.scopes`. A session or seat lives while `now_ms < expires_at_ms`; what is no longer alive counts
+for nothing here, swept or not (L4).
 """
 
 from itertools import islice
@@ -18,7 +19,6 @@ from licet.ledger.book import (
     AssertionUsed,
     Book,
     Change,
-    GrantDenied,
     SeatFreed,
     SeatKept,
     SeatKey,
@@ -31,13 +31,11 @@ from licet.ledger.commands import (
     AssertionUse,
     ClientRefused,
     Command,
-    Denied,
     End,
     Ended,
     Grant,
     Granted,
     Outcome,
-    PoolDenied,
     Refresh,
     ScopeRefused,
     SessionUnknown,
@@ -45,74 +43,23 @@ from licet.ledger.commands import (
     Swept,
     UseAssertion,
 )
+from licet.ledger.denials import deny, seconds_until
 from licet.ledger.holders import holder_of
-from licet.ledger.queue import ask_again_ms, given_up, lapsed, served, wait_in_line, waited_for, with_room
+from licet.ledger.queue import lapsed, served
+from licet.ledger.scopes import resolve_scope
 from licet.ledger.seat_decision import Asked, Given, NotGiven, decide_seat
 from licet.ledger.seat_life import free_at, latest_expiry, lives_until, with_token_of, without
-from licet.ledger.signed_pools import access_ttl_s_of, given_from_ms, is_beyond, seats_of
+from licet.ledger.signed_pools import access_ttl_s_of, given_from_ms, is_beyond
 from licet.model import (
     Client,
     EndReason,
     GrantType,
     NoSeatReason,
     Pool,
-    Scope,
     Seat,
     Session,
     Tenant,
-    Value,
 )
-
-_NO_POOL = "These scopes draw on different licence pools; ask for them one by one."
-# How far a grant came in a pool that denied it.
-_ORDER = {reason: place for place, reason in enumerate(NoSeatReason)}
-
-
-class ScopeGrant(Value, frozen=True, kw_only=True):
-    """What these scopes grant: the scope as one string, and the pools of which a seat is needed, in order."""
-
-    scope: str
-    pool_id: int | None
-    other_pool_ids: tuple[int, ...] = ()
-
-
-def resolve_scope(tenant: Tenant, client: Client, asked: tuple[str, ...]) -> ScopeGrant | ScopeRefused:
-    """Which scopes a client gets for what it asked, and from which pools its seat may come (L1, L20).
-
-    Nothing asked means the tenant's default scope. One session holds a seat of one pool at most, so it is one
-    on which all these scopes draw.
-    """
-    names = asked if len(asked) == 1 else tuple(dict.fromkeys(asked)) or (tenant.scope_default,)
-    scopes, allowed = tenant.scopes, client.scopes
-    first: Scope | None = None
-    drawn: list[Scope] | None = None  # where there are more than one
-    for name in names:
-        scope = scopes.get(name)
-        if scope is None:
-            return ScopeRefused(why="A scope that was asked for does not exist here.")
-        if allowed is not None and name not in allowed:
-            return ScopeRefused(why="This client may not have a scope that was asked for.")
-        if scope.pool is None:
-            continue
-        if first is None:
-            first = scope
-        else:
-            drawn = [*(drawn or [first]), scope]
-    text = " ".join(names)
-    if first is None or first.pool is None:
-        return ScopeGrant(scope=text, pool_id=None)
-    if drawn is None and not first.other_pools:  # as nearly always
-        pool = tenant.pool_named(first.pool)
-        return ScopeRefused(why=_NO_POOL) if pool is None else ScopeGrant(scope=text, pool_id=pool.id)
-    drawn = drawn or [first]
-    pool_ids = [
-        pool.id
-        for it in first.pools
-        if all(it in scope.pools for scope in drawn) and (pool := tenant.pool_named(it)) is not None
-    ]
-    if not pool_ids:
-        return ScopeRefused(why=_NO_POOL)
-    return ScopeGrant(scope=text, pool_id=pool_ids[0], other_pool_ids=tuple(pool_ids[1:]))
 
 
 def apply(book: Book, command: Command, now_ms: int) -> Outcome:
@@ -178,7 +125,7 @@ def _grant_seat(
     if (until_ms := client.suspended_at(now_ms)) is not None:  # L12
         pool = tenant.pools[grant.pool_ids[0]]
         refused = NotGiven(NoSeatReason.SUSPENDED, until_ms)
-        return _denied(book, grant, [(pool, refused)], client, now_ms)
+        return deny(book, grant, [(pool, refused)], client, now_ms)
     superseded = superseded_by(book, client)
     refusals = []
     for pool, key in pools_in_order(book, grant, tenant, client):
@@ -199,7 +146,7 @@ def _grant_seat(
             SessionStarted(session=session),
             _taken_or_kept(book, key, session, client, superseded, decided),
         ]
-    return _denied(book, grant, refusals, client, now_ms)
+    return deny(book, grant, refusals, client, now_ms)
 
 
 def ask_pool(
@@ -260,71 +207,6 @@ def _taken_or_kept(  # noqa: PLR0917 - a private step
     return SeatKept(seat=with_token_of(book, seat, session, session.address), is_due=bool(superseded))
 
 
-def _denied(
-    book: Book, grant: Grant, refusals: list[tuple[Pool, NotGiven]], client: Client, now_ms: int
-) -> tuple[Outcome, list[Change]]:
-    """Refuse a seat: by the pool for which it waits, else by that in which the grant came farthest (L20)."""
-    changes = given_up(book, client, refusals, now_ms) if book.places else []
-    pool, refused = refusals[0]
-    pools: tuple[PoolDenied, ...] = ()
-    if len(refusals) > 1:
-        waited = waited_for(book, client, refusals) if book.places else None
-        among = (with_room(book, grant, refusals) if grant.queue else ()) or refusals
-        pool, refused = waited or max(among, key=lambda refusal: _ORDER[refusal[1].reason])
-        pools = tuple(PoolDenied(pool=it.name, reason=why.reason) for it, why in refusals)
-        # It may have a seat of any of them: the first that comes free counts.
-        known = [it.until_ms for _, it in refusals if it.until_ms is not None]
-        refused = refused._replace(until_ms=min(known, default=None))
-    position = 0
-    if refused.may_wait and grant.queue:
-        position, waits = wait_in_line(book, grant, client, pool, now_ms)
-        changes += waits
-    if position:
-        until_ms = now_ms + ask_again_ms(book.tenants[grant.tenant_id], pool)
-        refused = refused._replace(reason=NoSeatReason.QUEUED, until_ms=until_ms)
-    denied = denied_by(pool, refused, book.in_use[pool.id], now_ms, position=position, pools=pools)
-    entry = GrantDenied(
-        tenant_id=grant.tenant_id,
-        client_key=grant.client_key,
-        pool_id=pool.id,
-        reason=denied.reason,
-        seats=denied.seats,
-        in_use=denied.in_use,
-        at_ms=now_ms,
-        address=grant.address,
-        scope=grant.scope,
-    )
-    return denied, [*changes, entry]
-
-
-def denied_by(
-    pool: Pool,
-    refused: NotGiven,
-    in_use: int,
-    now_ms: int,
-    *,
-    position: int = 0,
-    pools: tuple[PoolDenied, ...] = (),
-) -> Denied:
-    """The answer to a client that a pool refuses a seat, at this moment."""
-    until_ms = refused.until_ms
-    return Denied(
-        reason=refused.reason,
-        pool=pool.name,
-        seats=seats_of(pool, now_ms),
-        in_use=in_use,
-        retry_after_s=None if until_ms is None else _seconds_until(until_ms, now_ms),
-        rule=refused.rule,
-        queue_position=position,
-        pools=pools,
-    )
-
-
-def _seconds_until(until_ms: int, now_ms: int) -> int:
-    """How many whole seconds to wait, rounded up, so that `until_ms` has passed then."""
-    return max(1, -(-(until_ms - now_ms) // 1000))
-
-
 def superseded_by(book: Book, client: Client) -> list[Session]:
     """The oldest sessions of a client that one more would put over its limit (L8)."""
     excess = book.live_sessions[client.key] + 1 - client.sessions_max
@@ -378,7 +260,7 @@ def _end(book: Book, end: End, now_ms: int) -> tuple[Outcome, list[Change]]:
         session=session,
         seat_released=False,
         seat_free_at_ms=free_at_ms,
-        seat_released_in_s=_seconds_until(free_at_ms, now_ms),
+        seat_released_in_s=seconds_until(free_at_ms, now_ms),
     ), changes
 
 

@@ -18,7 +18,7 @@ from licet.ledger.commands import (
     SessionUnknown,
     Swept,
 )
-from licet.ledger.rules import resolve_scope
+from licet.ledger.scopes import resolve_scope
 from licet.model import Client, FailureCause, GrantType, Tenant, TokenFormat
 from licet.protocol.errors import (
     OAuthError,

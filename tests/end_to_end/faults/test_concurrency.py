@@ -14,7 +14,7 @@ import pytest
 from licet.clock import ManualClock
 from licet.lanes.commit import commit
 from licet.ledger.commands import ClientRefused, End, Grant, Granted, Refresh, ScopeRefused, SessionUnknown
-from licet.ledger.rules import resolve_scope
+from licet.ledger.scopes import resolve_scope
 from licet.model import EndReason, Tenant
 from licet.setup.change import changing
 from licet.store.opening import SQLITE_NAME

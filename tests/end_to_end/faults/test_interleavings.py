@@ -33,7 +33,7 @@ from licet.ledger.commands import (
     Sweep,
     Swept,
 )
-from licet.ledger.rules import resolve_scope
+from licet.ledger.scopes import resolve_scope
 from licet.model import Duplicates, EndReason, NoSeatReason, Pool, Tenant
 from licet.refusal import Code
 from licet.reports.live import seats

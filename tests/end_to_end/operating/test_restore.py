@@ -15,7 +15,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME
 from licet.lanes.commit import commit
 from licet.ledger.commands import End, Grant, Granted
-from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.ledger.scopes import ScopeGrant, resolve_scope
 from licet.model import EndReason
 from licet.setup.change import changing
 from licet.setup.check import check

@@ -12,7 +12,7 @@ from licet.clock import SystemClock
 from licet.credentials.keyring import FILE_NAME
 from licet.lanes.commit import commit
 from licet.ledger.commands import Grant, Granted
-from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.ledger.scopes import ScopeGrant, resolve_scope
 from licet.model import Tenant
 from licet.store.sqlite.store import SqliteStore
 from support.cli.command_line import run

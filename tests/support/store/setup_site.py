@@ -9,7 +9,7 @@ from sqlalchemy import FromClause, func, select
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, Grant, Granted, Outcome, Refresh
-from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.ledger.scopes import ScopeGrant, resolve_scope
 from licet.model import Client, Tenant
 from licet.setup.change import changing
 from licet.setup.check import check

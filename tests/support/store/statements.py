@@ -26,7 +26,7 @@ from licet.clock import ManualClock, SystemClock
 from licet.journal.retention import remove_aged, remove_used_assertions
 from licet.lanes.commit import commit
 from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
-from licet.ledger.rules import ScopeGrant, resolve_scope
+from licet.ledger.scopes import ScopeGrant, resolve_scope
 from licet.model import EndReason
 from licet.setup.last_used import keep_password_hash, note_keys_used, note_secrets_used
 from licet.store.sqlite.store import SqliteStore

@@ -39,7 +39,7 @@ from licet.ledger.commands import (
     ScopeRefused,
     Sweep,
 )
-from licet.ledger.rules import resolve_scope
+from licet.ledger.scopes import resolve_scope
 from licet.model import Client, EndReason, FailureCause, Tenant, Who
 from licet.setup.change import SetupChange, changing
 from licet.setup.end_sessions import sessions_of_clients

@@ -22,7 +22,8 @@ from licet.formats import counted, instant
 from licet.ledger.book import Book, SeatKey
 from licet.ledger.commands import Denied, Grant, Granted, Outcome, ScopeRefused
 from licet.ledger.holders import place_holder_of
-from licet.ledger.rules import ask_pool, decide, free_expired, pools_in_order, resolve_scope, superseded_by
+from licet.ledger.rules import ask_pool, decide, free_expired, pools_in_order, superseded_by
+from licet.ledger.scopes import resolve_scope
 from licet.ledger.seat_decision import Asked, Given, NotGiven
 from licet.ledger.signed_pools import room_of
 from licet.model import Client, NoSeatReason, Pool, Tenant, Value
