@@ -2,16 +2,16 @@
 
 The rules:
 
-- A use is noted off the path of the request that it is (`licet.web.last_uses`); a server that is killed
-  loses those of the last half minute. Of what several servers note of a session, the latest counts.
+- A use is written some seconds after its request (`licet.web.last_uses`); a server that is killed loses
+  those of the last half minute. If several servers record uses of a session, the latest counts.
 - A row outlives its session only while it is the last use of a seat that is still taken: a client that
   begins a session for each token has used its seat when it used any of them. So there are at most as many
   rows as sessions and seats.
 - Where access tokens are references, an API must ask, so that a seat whose tokens are renewed and used by
   nobody is idle. An API need not ask about a JWT: there the last token counts as a use as well.
-- When a seat comes back, its commit counts it as idle from its last token, and reads no use for that. What
-  it was idle for longer, or shorter, is written later, to `idle_hour`. Of a client that takes several seats
-  in one minute it is not known which was used last: for those it stays at the last token.
+- When a seat comes back, its commit counts it as idle from its last token, without reading any use. By how
+  much that is too long or too short is written later, to `idle_hour`. If a client takes several seats in one
+  minute, nobody knows which was used last: then the last token counts.
 """
 
 from collections.abc import Iterable, Iterator

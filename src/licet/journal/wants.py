@@ -1,12 +1,12 @@
 """Finds who wanted a seat, for how long, and whether it got one: one that was turned away is a true denial.
 
-A client that waits for a seat asks again and again, and each attempt is a denial in the journal. What counts
-for a licence is how many did not get to work. The rules:
+A client that waits for a seat asks again and again, and each attempt is a denial in the journal. To know how
+many seats to buy, one must know how many holders got no seat in the end. The rules:
 
 - A **want** is a run of a holder's denials of one pool, each less than `session_ttl` after the one before.
-  Whose sessions share a seat (L2) are one holder. Only denials that a seat would have avoided count.
-- Pools from which a scope has its seats are one here (L20): whoever got a seat of any was served. A want is
-  of the pool of its first denial.
+  Sessions that share a seat (L2) have one holder. Only denials that one more seat would have avoided count.
+- The pools on which one scope draws are one here (L20): a holder that got a seat of any of them was served.
+  A want belongs to the pool of its first denial.
 - It is **served** when a grant to that holder follows less than `session_ttl` after its last denial. The
   grant ends the want: what is denied later is another one.
 - It is **turned away** when that time has passed without a grant: a **true denial**. Until then it waits.

@@ -25,7 +25,7 @@ FOR_POSTGRES: Final = b"p"
 
 
 def expect(process: "subprocess.Popen[bytes]", *, for_postgres: bool) -> None:
-    """Say to a process that was started which kind of store its order will name."""
+    """Tell a process that was started early which kind of store its order will name."""
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it has ended already: its end of the socket pair shows that
         process.stdin.write(FOR_POSTGRES if for_postgres else FOR_SQLITE)
@@ -33,7 +33,7 @@ def expect(process: "subprocess.Popen[bytes]", *, for_postgres: bool) -> None:
 
 
 class Begun:
-    """Such a process, and our end of the socket pair; `taken` hands both over, once."""
+    """A process that was started early, and our end of the socket pair; `taken` hands both over, once."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", ours: socket.socket) -> None:
         self._process = process
@@ -41,11 +41,11 @@ class Begun:
         self._is_taken = False
 
     def expect(self, *, for_postgres: bool) -> None:
-        """Say to it which kind of store its order will name."""
+        """Tell it which kind of store its order will name."""
         expect(self._process, for_postgres=for_postgres)
 
     def taken(self) -> "tuple[subprocess.Popen[bytes], socket.socket]":
-        """Both, which are their taker's to close."""
+        """The process and the socket, which the caller must close."""
         assert not self._is_taken, "it is given an order once"
         self._is_taken = True
         return self._process, self._ours

@@ -37,13 +37,13 @@ class Waiter(Protocol[Answer_contra]):
     """Who waits for an answer, as a future of asyncio does: called in the event loop, it raises nothing."""
 
     def done(self) -> bool:
-        """Whether it waits no longer: it was answered, or has given up."""
+        """Whether it no longer waits: it was answered, or gave up."""
 
     def set_result(self, answer: Answer_contra, /) -> None:
-        """Here is the answer."""
+        """Take the answer."""
 
     def set_exception(self, fault: Exception, /) -> None:
-        """It has failed."""
+        """Take the fault instead of an answer."""
 
 
 class Started(Protocol[Answer_co]):
@@ -51,19 +51,19 @@ class Started(Protocol[Answer_co]):
 
     @property
     def socket(self) -> int:
-        """What becomes readable when more of the answers has come."""
+        """The file descriptor that becomes readable when more of the answers has arrived."""
 
     def proceed(self) -> "Sequence[Answer_co | Exception] | None":
-        """Take what has come; an answer for each item in their order, or None while more is to come.
+        """Read what has arrived: an answer for each item in their order, or None while some are missing.
 
         If it raises, the batch is begun anew, in a thread.
         """
 
     def give_up(self) -> Exception:
-        """Wait no longer; return everybody's answer."""
+        """Stop waiting, and return the fault that is everybody's answer."""
 
     def end(self) -> None:
-        """It is over, and nobody looks at the socket any more."""
+        """Release what the batch used: nobody looks at the socket any more."""
 
 
 class Submitter(Protocol[Item_contra, Answer_co]):

@@ -92,19 +92,19 @@ class AssertionUsed(Value, frozen=True, kw_only=True):
 
 
 class PlaceTaken(Value, frozen=True, kw_only=True):
-    """A holder has a place in the queue of a pool now (L19)."""
+    """A holder got a place in the queue of a pool (L19)."""
 
     place: Place
 
 
 class PlaceKept(Value, frozen=True, kw_only=True):
-    """A place is its holder's for longer; `place` is as it is now."""
+    """A place is kept for longer; `place` is as it is now."""
 
     place: Place
 
 
 class PlaceLeft(Value, frozen=True, kw_only=True):
-    """A place is no more: its holder was served with a seat, or else does not wait any more."""
+    """A place was given up: its holder got a seat (`is_served`), or no longer waits."""
 
     place: Place
     is_served: bool
@@ -189,7 +189,7 @@ class Book:
         self._names = counted or {}
         self._counts: defaultdict[int, Counter[str]] | None = None  # until somebody asks
         self._moved: dict[int, Counter[str]] = {}
-        # What seats of each pool were counted as that were taken or freed, which is not added to those yet.
+        # What seats were counted as that were taken or freed since; it is not added to these counts yet.
         self._taken: dict[int, list[str]] = {}
         self._freed: dict[int, list[str]] = {}
         self.exceeded = exceeded or {}
@@ -341,7 +341,7 @@ class Book:
     def _remove(self, session: Session) -> None:
         sid, client_key = session.sid, session.client_key
         if self.expired and self.expired.pop(sid, None) is not None:
-            return  # It counted for nothing since it expired.
+            return  # It has counted for nothing since it expired.
         del self.sessions[sid]
         self.live_sessions[client_key] -= 1
         if (started := self.started.get(client_key)) is not None:

@@ -1,12 +1,15 @@
-"""Knows when the first seat of a pool expires: of all of them, or of those that are counted as something.
+"""Finds when the first seat of a pool expires: of all its seats, or of those counted as something.
 
-It is made when somebody asks, from the seats that a book has by then, and hears of each that changes after.
-Where a seat has another expiry by now, or is free, the old one stays until it comes up: a batch of denials
-looks at each seat once. So do those that ask by one of what seats are counted as; by the second, all are told
-apart at once, as a batch may ask by many.
+The rules:
 
-A book may have some seats of a pool only. It has all that are counted as something if it has as many as the
-count says; else the first may be another one, which expires no earlier than `others_from_ms`.
+- A heap is made at the first question, from the seats that the book has then; later changes are added to it.
+  An entry whose seat is free or expires later by now is dropped when it is the first. So a batch of denials
+  looks at each seat once.
+- The first question about what seats are counted as, such as `max=user:TC`, makes a heap for that alone. The
+  second makes those of everything that seats are counted as, because a batch may ask for many.
+- A book may have only some seats of a pool. It has all seats that are counted as something if it has as many
+  as the count says. Otherwise the first may be a seat that it does not have, which expires at
+  `others_from_ms` at the earliest.
 """
 
 from collections.abc import Mapping
@@ -19,7 +22,7 @@ from typing import Final
 from licet.model import Seat
 from licet.options import names_counted
 
-EVERY = ""  # seat, whatever it is counted as
+EVERY = ""  # means every seat, whatever it is counted as
 NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -49,9 +52,9 @@ class Expiries:
         self._seats.pop(seat.holder, None)
 
     def first_ms(self, what: str = EVERY, counts: Mapping[str, int] = NO_COUNTS) -> int | None:
-        """When the first seat that is counted so expires, or an earlier moment; None where there is none.
+        """When the first seat that is counted so expires, or an earlier moment; None if there is none.
 
-        `counts` are those of the book by now.
+        `counts` are the book's present counts.
         """
         if what == EVERY:
             known_ms = self._first_known_ms(self._of_every(), what)
@@ -87,7 +90,7 @@ class Expiries:
                     found.setdefault(name, []).append((seat.expires_at_ms, holder))
         for heap in found.values():
             heapify(heap)
-        # As a seat is taken or freed, both become one more or one less: it stays so.
+        # What is whole stays whole: a seat that is taken or freed changes the count and the heap alike.
         known = map(len, map(found.get, counts, repeat(())))
         self._whole.update(compress(counts, map(le, counts.values(), known)))
         self._counted |= found

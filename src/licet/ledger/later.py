@@ -29,11 +29,11 @@ def holds_until_ms(
     seats: Mapping[SeatKey, Seat],
     sessions: Mapping[bytes, Session],
 ) -> int | None:
-    """The moment before which so many commands would be decided as for `now_ms`, except for the time.
+    """The moment before which these commands would be decided as at `now_ms`, with only their times moved.
 
-    `seats` and `sessions` are those of the book before it was decided. None where the decision would differ
-    even a moment later, and where it is anything but sessions that begin or go on with these seats, and
-    denials.
+    `commands` is their number; `seats` and `sessions` are those of the book before it was decided. None if
+    the decision would differ even a moment later, or if it is anything but denials, and sessions that begin
+    or go on with these seats.
     """
     lives = [seat.expires_at_ms for seat in seats.values()]
     lives += [session.expires_at_ms for session in sessions.values()]

@@ -28,12 +28,12 @@ Refusals = Sequence[tuple[Pool, NotGiven]]  # each pool that was asked, and why 
 def ask_again_ms(tenant: Tenant, pool: Pool) -> int:
     """When who waits should ask again: long before its place lapses."""
     options = tenant.options[pool.id]
-    # It was kept for half a hold at least; said in whole seconds, rounded up, this is less than that.
+    # A place is kept for half a hold at least; a third, rounded up to whole seconds, is less than that.
     return min(ASK_AGAIN_MS, options.queue_hold_ms // 3)
 
 
 def lapsed(book: Book, now_ms: int) -> list[Change]:
-    """The places of those who did not ask again in time leave."""
+    """Removes the places of those who did not ask again in time."""
     return [
         PlaceLeft(place=place, is_served=False, at_ms=place.until_ms)
         for place in book.places.values()
@@ -42,7 +42,7 @@ def lapsed(book: Book, now_ms: int) -> list[Change]:
 
 
 def served(book: Book, grant: Grant, client: Client, now_ms: int) -> list[Change]:
-    """Who gets a seat waits no more, in any of the pools that it asks."""
+    """Removes the places of a client that gets a seat, in all pools that it asks."""
     pools = book.tenants[grant.tenant_id].pools
     keys = ((pool_id, place_holder_of(pools[pool_id], client)) for pool_id in grant.pool_ids)
     return [
@@ -53,7 +53,7 @@ def served(book: Book, grant: Grant, client: Client, now_ms: int) -> list[Change
 
 
 def given_up(book: Book, client: Client, refusals: Refusals, now_ms: int) -> list[Change]:
-    """Whom waiting would not help has no place in the pools that say so."""
+    """Removes the places of a client in pools where waiting would not help it."""
     places = [
         book.places.get((pool.id, place_holder_of(pool, client)))
         for pool, refused in refusals
@@ -63,7 +63,7 @@ def given_up(book: Book, client: Client, refusals: Refusals, now_ms: int) -> lis
 
 
 def waited_for(book: Book, client: Client, refusals: Refusals) -> tuple[Pool, NotGiven] | None:
-    """The first pool for which it waits in line already, and may go on to; None where there is none."""
+    """The first pool in whose line the client has a place, and may keep it; None if there is none."""
     for pool, refused in refusals:
         if refused.may_wait and (pool.id, place_holder_of(pool, client)) in book.places:
             return pool, refused
@@ -71,7 +71,7 @@ def waited_for(book: Book, client: Client, refusals: Refusals) -> tuple[Pool, No
 
 
 def with_room(book: Book, grant: Grant, refusals: Refusals) -> Refusals:
-    """The pools for which it may wait, and whose line is not full."""
+    """The pools for which the client may wait, and whose line is not full."""
     options = book.tenants[grant.tenant_id].options
     return [
         (pool, refused)
@@ -83,9 +83,9 @@ def with_room(book: Book, grant: Grant, refusals: Refusals) -> Refusals:
 def wait_in_line(
     book: Book, grant: Grant, client: Client, pool: Pool, now_ms: int
 ) -> tuple[int, list[Change]]:
-    """The place of who waits for a seat of this pool, from 1 on, and what becomes of it; 0 where it has none.
+    """The position of a client in the line of this pool, from 1 on, and the change of its place.
 
-    It has none where the line is full.
+    The position is 0, and nothing changes, if the line is full.
     """
     tenant = book.tenants[grant.tenant_id]
     options = tenant.options[pool.id]

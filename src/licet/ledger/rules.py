@@ -75,7 +75,7 @@ def free_expired(book: Book, now_ms: int) -> None:
     if expired:
         expired.sort(key=lambda seat: seat.expires_at_ms)
         book.apply([_freed(book, seat, seat.expires_at_ms) for seat in expired])
-    # A row that has expired while a session of its seat lives would be found again and again.
+    # If a row has expired while a session of its seat lives, each batch finds it until it is written.
     behind = [key for key, row in book.rows.items() if row.expires_at_ms <= now_ms and key in book.seats]
     if behind:
         book.apply([SeatKept(seat=book.seats[key], is_due=True) for key in behind])

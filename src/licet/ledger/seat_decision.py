@@ -28,7 +28,7 @@ from licet.licences.steps import Step
 from licet.model import Client, NoSeatReason, Place, Pool, Tenant
 from licet.options import COMMON, Applied, PoolOptions, names_counted, rule_of
 
-ASK_AGAIN_MS: Final = 5000  # who waits in line should do so that soon
+ASK_AGAIN_MS: Final = 5000  # after which a client that waits in line should ask again
 
 _NO_COUNTS: Final[Mapping[str, int]] = MappingProxyType({})
 
@@ -79,7 +79,7 @@ def decide_seat(  # noqa: C901, PLR0911, PLR0912 - a line a rule, and no call th
     if pool.expires_at_ms is not None and pool.expires_at_ms <= now_ms:  # L7
         return NotGiven(NoSeatReason.LICENCE_EXPIRED)
     options = tenant.options.get(pool.id)
-    if options is None:  # then these of the rules are left
+    if options is None:  # then only L2, L6, L13 and L14 are left
         if key in book.seats:  # L2
             return _shared(book, asked, step)
         if room_of(pool, now_ms) - book.in_use[pool.id] + len(freed) <= 0:  # L6, L14
@@ -110,7 +110,7 @@ def decide_seat(  # noqa: C901, PLR0911, PLR0912 - a line a rule, and no call th
             return NotGiven(NoSeatReason.MAX_REACHED, until_ms, rule=rule_of(what))
     room = room_of(pool, now_ms)
     seats = room - book.in_use[pool.id] + len(freed)
-    if step is not None and options.queue:  # Those before in line need numbers, too.
+    if step is not None and options.queue:  # Those who are before it in line need numbers, too.
         seats = min(seats, numbers_left(step, book.numbers[pool.id], freed, now_ms))
     if book.places and options.queue:  # L19
         left = _Left(options, counts, room, seats)
@@ -129,7 +129,7 @@ def decide_seat(  # noqa: C901, PLR0911, PLR0912 - a line a rule, and no call th
 def _no_room(
     book: Book, pool: Pool, options: PoolOptions, applied: Applied, *, is_any_free: bool
 ) -> NotGiven:
-    """No seat is free (L6, L14), or only such as are reserved for others (L17)."""
+    """No seat is free (L6, L14), or those that are free are reserved for others (L17)."""
     until_ms, may_wait = _until_there_is_one(book, pool, options, applied), options.queue > 0
     if not is_any_free:
         return all_in_use(pool, until_ms, may_wait=may_wait)
@@ -142,7 +142,10 @@ def limits_reached(applied: Applied, counts: Mapping[str, int]) -> list[str]:
 
 
 def source_of(options: PoolOptions, applied: Applied, counts: Mapping[str, int], room: int) -> str | None:
-    """Of which reserve, or else of which others, a free seat is (L17); None where it is not theirs."""
+    """What a free seat would count as (L17): a reserve, a common seat, or '' where nothing is reserved.
+
+    None if no free seat is for this client.
+    """
     within = None if options.reserved <= room else options.reserves_within(room)
     for what, at_most in applied.reserves:
         if counts.get(what, 0) < (at_most if within is None else within[what]):
@@ -197,7 +200,7 @@ def _count_more(counts: dict[str, int], counted: str, seats: int) -> None:
 
 
 class _Left:
-    """What of a pool with options is free, as seats of it are given out in thought."""
+    """What is free in a pool with options, while seats are given out on trial."""
 
     def __init__(self, options: PoolOptions, counts: Mapping[str, int], room: int, seats: int) -> None:
         self.counts = dict(counts)
@@ -206,11 +209,11 @@ class _Left:
         self._room = room
 
     def has_room(self, applied: Applied) -> bool:
-        """Whether one more seat would be theirs, if there is one."""
+        """Whether this client could have one more seat, if one is free."""
         return not limits_reached(applied, self.counts) and self._source(applied) is not None
 
     def take(self, applied: Applied) -> None:
-        """Give a seat to somebody else, if there is one for it."""
+        """Give a seat to this client, if there is one for it."""
         if not limits_reached(applied, self.counts) and (source := self._source(applied)) is not None:
             _count_more(self.counts, applied.texts[source], 1)
             self.seats -= 1
@@ -220,18 +223,18 @@ class _Left:
 
 
 def _others_are_first(book: Book, asked: Asked, options: PoolOptions, left: _Left, now_ms: int) -> bool:
-    """Whether those who are before it in line may have all that is free and that it could have."""
+    """Whether those who are before it in line may take every free seat that it could have."""
     if left.seats <= 0 or asked.freed:
         return False  # What comes back with this very grant was never free.
     tenant, mine = asked.tenant, place_holder_of(asked.pool, asked.client)
     applied = options.of(asked.client.user.initials, asked.client.client_id)
     if not left.has_room(applied):
-        return False  # It would not be theirs anyway.
+        return False  # It could not have a seat even if nobody waited.
     has_place = (asked.pool.id, mine) in book.places
     for place in book.queue_of(asked.pool.id):
         if place.holder == mine or left.seats <= 0:
             break
-        # Who has no place yet, is behind all of its level.
+        # A client that has no place yet comes after all others of its level.
         if place.level < applied.level and not has_place:
             break
         if (other := _waiting(tenant, options, place, now_ms)) is not None:
@@ -240,7 +243,7 @@ def _others_are_first(book: Book, asked: Asked, options: PoolOptions, left: _Lef
 
 
 def _waiting(tenant: Tenant, options: PoolOptions, place: Place, now_ms: int) -> Applied | None:
-    """What applies to whom a place belongs; None where that client could not have a seat."""
+    """What applies to the client of a place; None if that client could not have a seat."""
     client = tenant.clients_by_key.get(place.client_key)
     if client is None or not client.usable or client.suspended_at(now_ms) is not None:
         return None
@@ -249,7 +252,7 @@ def _waiting(tenant: Tenant, options: PoolOptions, place: Place, now_ms: int) ->
 
 
 def _until_below(book: Book, pool: Pool, reached: Sequence[str]) -> int | None:
-    """When one more seat may fit into all of these limits: of each of them, a seat must have ended."""
+    """When one more seat may fit into all of these limits: when a seat of each of them has ended."""
     if len(reached) == 1:
         return book.earliest_expiry(pool.id, reached[0])
     return max(
@@ -258,9 +261,9 @@ def _until_below(book: Book, pool: Pool, reached: Sequence[str]) -> int | None:
 
 
 def _until_there_is_one(book: Book, pool: Pool, options: PoolOptions, applied: Applied) -> int | None:
-    """When the first seat expires that it could have then, a common one or one of its own reserves (L17).
+    """When the first seat expires that it could then have: a common one, or one of its reserves (L17).
 
-    None where there is none: all of them are reserved for others.
+    None if there is none, because all are reserved for others.
     """
     if not options.reserved:
         return book.earliest_expiry(pool.id)

@@ -1,19 +1,19 @@
 """Says when the row of a seat must be written again after a token was issued with it.
 
-A seat's row costs a grant more than its session does, and a client that asks again and again only moves its
-expiry. So the row may say less than is true: it is a lower bound, and what is true is the greatest over the
-row and the sessions of the seat. A store that loads a seat looks at both (`said` in the clauses of
-`licet.ledger.prefetch`), so that whoever decides, or reads a report, sees what is true.
+To write the row of a seat costs a grant more than to write its session, and a client that asks again and
+again only moves the expiry. So the row may lag behind: the seat lives as long as the row says or one of its
+sessions does, whichever is longer. A store that loads a seat looks at both (`said` in the clauses of
+`licet.ledger.prefetch`), so that decisions and reports see what is true.
 
 The rules:
 
-- A renewal writes the row only when it is behind by more than half of a session's life, when another user or
-  address uses the seat, and when the new token does not make the seat live longer than its row says.
-- An end of a session writes it: nothing else says what that session did. So does whoever finds a seat whose
-  row has expired while a session of it lives.
-- The row is written each time where a token counts beyond its session: in a pool with a hold (L18), and for a
-  numbered seat (L13). So is that of a seat which is a session's own.
-- It is written each time as long as code of a version may be at work that believes the row
+- A renewal writes the row only if the row is behind by more than half of a session's life, if another user
+  or address uses the seat, or if the new token does not make the seat live longer than the row says.
+- The end of a session writes the row, because nothing else says what that session did. So does whoever finds
+  a seat whose row has expired while one of its sessions lives.
+- The row is written each time if a token counts beyond its session: in a pool with a hold (L18), and for a
+  numbered seat (L13). It is also written each time if the seat belongs to one session alone.
+- It is written each time as long as a server of an earlier version may run, which trusts the row alone
   (`setup.seats_lag`).
 """
 
