@@ -19,8 +19,8 @@ from licet.formats import instant
 from licet.model import InvalidValue
 from licet.setup.change import changing
 from licet.setup.check import SOON_MS, check
-from licet.setup.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.file import DeclarationInvalid, read, write
+from licet.setup.parts.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.plan import apply
 from licet.setup.validation import KEYS_MAX
 from licet.store import schema

@@ -7,7 +7,7 @@ from licet.lanes.commit import commit
 from licet.ledger.commands import ClientRefused, Grant, Granted, SessionUnknown, Sweep
 from licet.model import Duplicates, GrantType
 from licet.setup.change import changing, end_sessions
-from licet.setup.client_secrets_and_keys import SECRETS_MAX
+from licet.setup.parts.client_secrets_and_keys import SECRETS_MAX
 from licet.store import schema
 from licet.store.errors import AlreadyThere, NotFound, SetupError, StillInUse
 from support.store.setup_site import ADA, JIM, SESSION_S, START_MS, Site, secret

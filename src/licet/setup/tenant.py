@@ -1,4 +1,4 @@
-"""Changes one tenant: itself, its users and clients; its pools, scopes and groups are beside it.
+"""Changes one tenant: itself, its users and clients; its other parts are in `parts/`.
 
 The rules:
 

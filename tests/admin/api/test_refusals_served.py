@@ -10,7 +10,7 @@ from licet.accounts import administrators
 from licet.credentials.generated import ApiKeys
 from licet.credentials.keyring import FILE_NAME, read_keyring
 from licet.model import Role
-from licet.setup.client_secrets_and_keys import SECRETS_MAX
+from licet.setup.parts.client_secrets_and_keys import SECRETS_MAX
 from support.admin.admin_site import PASSWORD, PASSWORD_HASH, problem
 from support.server.running import PATIENCE_S, RunningServer
 

@@ -45,8 +45,8 @@ from licet.options import (
     QUEUE_MAX,
     RULES_MAX,
 )
-from licet.setup.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.end_sessions import COOL_DOWN_S_MAX, REASON_CHARS_MAX
+from licet.setup.parts.client_secrets_and_keys import OVERLAP_S_MAX
 from licet.setup.validation import COST_CENTRE_CHARS_MAX, NAME_CHARS_MAX
 from licet.store.paging import LIMIT_MAX
 from licet.zones import NAME_CHARS_MAX as ZONE_CHARS_MAX

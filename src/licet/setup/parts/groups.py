@@ -6,8 +6,8 @@ from sqlalchemy import insert
 
 from licet.options import Group, all_rules_of
 from licet.refusal import names_of
-from licet.setup.client_secrets_and_keys import ClientCredentials
 from licet.setup.nouns import described, differences
+from licet.setup.parts.client_secrets_and_keys import ClientCredentials
 from licet.setup.validation import must_be_new
 from licet.store import schema
 

@@ -17,7 +17,7 @@ from licet.credentials.generated import NewClientSecret
 from licet.formats import duration, instant
 from licet.model import Client, ClientSecret, InvalidValue, PublicKey, Value, out_of_range
 from licet.refusal import Code
-from licet.setup.tenant_rows import TenantRows
+from licet.setup.parts.tenant_rows import TenantRows
 from licet.setup.validation import check_keys, must_be_visible
 from licet.store import schema
 from licet.store.errors import AlreadyThere, StillInUse
