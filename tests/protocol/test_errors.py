@@ -29,6 +29,7 @@ TABLE = {
     Refusal.NO_SEAT: ("temporarily_unavailable", 400),
     Refusal.RATE_LIMITED: ("temporarily_unavailable", 429),
     Refusal.UNAVAILABLE: ("server_error", 503),
+    Refusal.SETUP_CHANGED: ("server_error", 503),
     Refusal.FAULT: ("server_error", 500),
 }
 
@@ -53,6 +54,7 @@ EVERY = (
     errors.no_seat(denied(NoSeatReason.SUSPENDED, retry_after_s=300), 400),
     errors.rate_limited(7),
     errors.unavailable("a detail"),
+    errors.setup_changed("a detail"),
     errors.fault(),
 )
 
@@ -83,7 +85,7 @@ def test_when_to_try_again_is_told_alike_in_the_header_and_in_the_answer(error: 
 
 def test_an_error_is_logged_with_its_detail_and_told_without() -> None:
     """S16."""
-    for make in (errors.invalid_client, errors.invalid_grant, errors.unavailable):
+    for make in (errors.invalid_client, errors.invalid_grant, errors.unavailable, errors.setup_changed):
         one, other = make("unknown"), make("wrong")
         assert (one.detail, other.detail) == ("unknown", "wrong")
         assert (one.description, one.headers, one.fields) == (other.description, other.headers, other.fields)
