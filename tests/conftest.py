@@ -23,7 +23,14 @@ from licet.store.postgres.store import PostgresStore
 from support.examples import add_tenant, jim_test
 from support.guard.calling import ManualTiming, Program, Tasks, Threads, TokenSite
 from support.many import EXAMPLES_FEW, EXAMPLES_MAX
-from support.once import command_trees, made_once, statement_cache, template_cache, tls_context
+from support.once import (
+    command_trees,
+    made_once,
+    reports_sent,
+    statement_cache,
+    template_cache,
+    tls_context,
+)
 from support.server.running import PATIENCE_S, RunningServer
 from support.server.served_tenant import AWAY, ServedTenant
 from support.store import setup_site
@@ -68,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("tests")
     # The default of httpx is five seconds, which is too short on a busy machine.
     vars(httpx_defaults)["DEFAULT_TIMEOUT_CONFIG"].read = PATIENCE_S
+    reports_sent.send_less(config)
     gc.disable()  # until the tests are collected: most objects of this phase stay
     command_trees.share()
     statement_cache.share()
@@ -111,14 +119,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip tests that another make target runs, and put those with a browser first, into one process."""
+    """Leave out tests that another make target runs, and put those with a browser first, into one process.
+
+    Where a process runs all tests it skips them and says why. Where several do, they are not even sent.
+    """
     items.sort(key=lambda item: "browser" not in getattr(item, "fixturenames", ()))
     for marker in ("long", "wide"):
-        if marker not in str(config.option.markexpr):
-            left_out = pytest.mark.skip(reason=f"make test-{marker} runs it")
-            for item in items:
-                if item.get_closest_marker(marker):
-                    item.add_marker(left_out)
+        if marker in str(config.option.markexpr):
+            continue
+        left_out = [item for item in items if item.get_closest_marker(marker)]
+        if hasattr(config, "workerinput"):
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
+        for item in left_out:
+            item.add_marker(pytest.mark.skip(reason=f"make test-{marker} runs it"))
 
 
 def _is_wide(config: pytest.Config) -> bool:
