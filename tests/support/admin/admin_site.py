@@ -25,7 +25,7 @@ from licet.admin.context import AdminContext
 from licet.admin.gate import Application
 from licet.admin_client import AdminClient
 from licet.credentials.generated import ApiKeys, ClientSecrets
-from licet.credentials.keyring import FILE_NAME, new_keyring, write_keyring
+from licet.credentials.keyring import FILE_NAME, Keyring, new_keyring, write_keyring
 from licet.credentials.passwords import Passwords
 from licet.lanes.hashing import Hashing
 from licet.model import Role
@@ -33,6 +33,7 @@ from licet.setup.change import changing
 from licet.store.contract import Store
 from licet.web.log_rate_limit import LogRateLimit
 from licet.web.recording import Recorder
+from support.store.filling_again import filled
 from support.store.kinds import Place
 from support.store.setup_site import ADA, Site
 
@@ -174,16 +175,11 @@ class AdminSite(Site):
 
     def __init__(self, place: Place, directory: Path) -> None:
         super().__init__(place)
-        self.begin()
-        keyring = new_keyring(self.clock.now_ms() - 1000)
+        keyring, keys = filled(self.store, "an administration", self._fill)
         self._keyring_path, self._pepper = directory / FILE_NAME, keyring.pepper
         write_keyring(self._keyring_path, keyring)
-        with changing(self.store, ADA) as change:
-            other = change.add_tenant(OTHER, seats=2)
-            other.add_user("U1", name="User 1", password_hash="hash")
-            other.add_client("c1", user="U1")
         self.store.refresh_tenants()
-        self.keys = self._make_keys()
+        self.keys = dict(keys)
         self.nodes: list[Node] = []
         self.node = self.another_node(self.store)
         self.context = self.node.context
@@ -193,10 +189,20 @@ class AdminSite(Site):
         self.nodes.append(Node(store, self._keyring_path, self._pepper, **options))
         return self.nodes[-1]
 
-    def _make_keys(self) -> dict[str, str]:
+    def _fill(self) -> tuple[Keyring, dict[str, str]]:
+        self.begin()
+        with changing(self.store, ADA) as change:
+            other = change.add_tenant(OTHER, seats=2)
+            other.add_user("U1", name="User 1", password_hash="hash")
+            other.add_client("c1", user="U1")
+        self.store.refresh_tenants()
+        keyring = new_keyring(self.clock.now_ms() - 1000)
+        return keyring, self._make_keys(keyring.pepper)
+
+    def _make_keys(self, pepper: bytes) -> dict[str, str]:
         other = self.store.tenant(OTHER)
         assert other is not None
-        keys, api_keys = {}, ApiKeys(self._pepper)
+        keys, api_keys = {}, ApiKeys(pepper)
         with administrators.changing(self.store, ADA) as change:
             change.add_admin("ada", password_hash=PASSWORD_HASH, role=Role.OWNER)
             for role in Role:

@@ -9,7 +9,8 @@ from licet.setup.change import SetupChange, changing
 from licet.setup.licences import install, trust
 from licet.store import schema
 from support.licences.signed_pools import file_of, text_of, the_vendor, vendor_file
-from support.store.hold_site import set_pool, site_with_hold
+from support.store.filling_again import filled
+from support.store.hold_site import set_pool
 from support.store.kinds import Place
 from support.store.setup_site import ADA, JIM, Site
 
@@ -19,11 +20,18 @@ HOLD_S = 60
 @contextmanager
 def signed_site(place: Place, *, seats: int | None = 10) -> Iterator[Site]:
     """A site with three clients, a pool without hold and a trusted vendor; checks the tables at the end."""
-    with site_with_hold(place) as site:
-        set_pool(site, hold_s=0, seats=seats)
-        with changing(site.store, ADA) as change:
-            trust(change, vendor_file(the_vendor()).encode())
-        yield site
+    site = Site(place)
+    filled(site.store, ("a vendor", seats), lambda: _begin(site, seats))
+    yield site
+    site.check()
+    site.close()
+
+
+def _begin(site: Site, seats: int | None) -> None:
+    site.begin(seats=1)
+    set_pool(site, hold_s=0, seats=seats)
+    with changing(site.store, ADA) as change:
+        trust(change, vendor_file(the_vendor()).encode())
 
 
 def licence(**members: Any) -> str:

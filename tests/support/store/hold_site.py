@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from licet.ledger.commands import Denied, End, Ended, Granted
 from licet.model import EndReason, NoSeatReason
 from licet.setup.change import changing
+from support.store.filling_again import filled
 from support.store.kinds import Place
 from support.store.setup_site import ADA, JIM, Site
 
@@ -16,11 +17,15 @@ HOLD_S = 60
 def site_with_hold(place: Place) -> Iterator[Site]:
     """A pool of one seat with a hold of a minute, and three clients; it must be consistent at the end."""
     site = Site(place)
-    site.begin(seats=1, clients=3)
-    set_pool(site, hold_s=HOLD_S)
+    filled(site.store, "a hold", lambda: _begin(site))
     yield site
     site.check()
     site.close()
+
+
+def _begin(site: Site) -> None:
+    site.begin(seats=1, clients=3)
+    set_pool(site, hold_s=HOLD_S)
 
 
 def set_pool(site: Site, **changes: object) -> None:

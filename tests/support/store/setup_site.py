@@ -15,6 +15,7 @@ from licet.setup.change import changing
 from licet.setup.check import check
 from licet.store import schema
 from licet.store.contract import Store
+from support.store.filling_again import filled
 from support.store.kinds import Place
 
 JIM = "Jim_Test"
@@ -96,6 +97,9 @@ class Site:
 
     def begin(self, *, seats: int = 5, clients: int = 3) -> None:
         """Add the tenant with clients `c1`, `c2`, ... of the users `U1`, `U2`, ..."""
+        filled(self.store, ("begin", seats, clients), lambda: self._begin(seats, clients))
+
+    def _begin(self, seats: int, clients: int) -> None:
         with changing(self.store, ADA) as change:
             tenant = change.add_tenant(JIM, seats=seats)
             for number in range(1, clients + 1):
