@@ -98,12 +98,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark five of six tests on PostgreSQL as wide, in files above the store whose tests run on both stores.
+    """Mark nine of ten tests on PostgreSQL as wide, in files above the store whose tests run on both stores.
 
     Above the store, SQLAlchemy makes all statements. The files in `_OTHERWISE_IN_EACH` are exceptions, as
     their code differs between the stores.
 
-    Tests with Hypothesis are in both runs; `make test` runs them with a quarter of the examples.
+    Tests with Hypothesis are in both runs; `make test` runs them with a sixth of the examples.
     """
     if _is_wide(item.config) and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         item.add_marker("wide")
@@ -112,7 +112,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         return
     is_above = item.path.relative_to(_TESTS).parts[0] in _ABOVE_THE_STORE
     if is_above and item.path.name not in _OTHERWISE_IN_EACH:
-        if _ON_POSTGRES[item.path] % 6:
+        if _ON_POSTGRES[item.path] % 10:
             item.add_marker("wide")
         _ON_POSTGRES[item.path] += 1
 

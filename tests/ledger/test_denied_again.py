@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from licet.ledger.book import Book, GrantDenied
@@ -19,6 +20,7 @@ from support.examples import ALL, BY_USER, EACH, FULL, TWINS, VIEW, client, end,
 from support.ledger.asking import NOW_MS, TERMS, TTL_MS
 
 CASES = 400
+FEW_OR_ALL = pytest.mark.parametrize("cases", [CASES // 4, pytest.param(CASES, marks=pytest.mark.wide)])
 MOST_MS = NOW_MS + 60 * TTL_MS  # of what stands for ever
 SIGNED = SignedSeats((Step(from_ms=-1), Step(from_ms=0, seats=1, terms=TERMS)))
 
@@ -97,10 +99,11 @@ class Case:
         return [it for it in found if it is not None]
 
 
-def test_a_standing_denial_is_what_would_be_decided_until_it_ends() -> None:
+@FEW_OR_ALL
+def test_a_standing_denial_is_what_would_be_decided_until_it_ends(cases: int) -> None:
     """L1, L2, L4, L6, L7, L8, L12, L20: nothing is written but the denial, also at the last moment."""
     stood = ended = at_limit = 0
-    for seed in range(CASES):
+    for seed in range(cases):
         case = Case(seed)
         for full in case.full():
             for kept in case.standing():
@@ -137,9 +140,9 @@ def test_a_standing_denial_is_what_would_be_decided_until_it_ends() -> None:
                     free_expired(then, full.until_ms)
                     assert apply(then, asked, full.until_ms) != full.denied, seed
                     ended += 1
-    assert stood > CASES // 2, "most cases say nothing"
-    assert ended > CASES // 4
-    assert at_limit > CASES // 20
+    assert stood > cases // 2, "most cases say nothing"
+    assert ended > cases // 4
+    assert at_limit > cases // 20
 
 
 def _asked(kept: StandingDenial, *, queue: bool) -> Grant:
@@ -148,10 +151,11 @@ def _asked(kept: StandingDenial, *, queue: bool) -> Grant:
     return replace(asked, address="192.0.2.99")
 
 
-def test_nothing_stands_of_a_pool_that_says_more_than_that_it_is_full() -> None:
+@FEW_OR_ALL
+def test_nothing_stands_of_a_pool_that_says_more_than_that_it_is_full(cases: int) -> None:
     """L2, L12, L13, L15 to L20: options, a licence, a seat for each session, several pools, a suspension."""
     stood = fell = 0
-    for seed in range(CASES):
+    for seed in range(cases):
         case = Case(seed)
         pool = case.tenant.pools[1]
         is_plain = not (pool.signed or 1 in case.tenant.options or case.tenant.licence_required)
@@ -165,8 +169,8 @@ def test_nothing_stands_of_a_pool_that_says_more_than_that_it_is_full() -> None:
             assert whose.suspended_at(NOW_MS) is None
             stood += 1
         fell += len(case.denied) - len(case.standing())
-    assert stood > CASES // 2
-    assert fell > CASES // 2
+    assert stood > cases // 2
+    assert fell > cases // 2
 
 
 def test_nothing_stands_of_a_signed_pool() -> None:

@@ -484,7 +484,7 @@ OMISSIONS = {
 
 @pytest.mark.parametrize(
     ("make_place", "left_out"),
-    one_in(5, [pytest.param(kind, left_out) for kind in KINDS for left_out in OMISSIONS]),
+    one_in(9, [pytest.param(kind, left_out) for kind in KINDS for left_out in OMISSIONS]),
     indirect=["make_place"],
 )
 def test_what_a_batch_needs_is_not_too_much(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 EXAMPLES_MAX = 100  # the default of Hypothesis
-EXAMPLES_FEW = 25  # in `make test`; `make test-wide` makes all
+EXAMPLES_FEW = 16  # in `make test`; `make test-wide` makes all
 
 
 def few(examples: Iterable[Any], count: int) -> list[Any]:

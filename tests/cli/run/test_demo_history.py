@@ -17,9 +17,10 @@ from licet.model import EndReason, FailureCause, NoSeatReason
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Store
-from licet.store.opening import StoreAt
+from licet.store.opening import SQLITE_NAME, StoreAt
 from licet.units import DAY_MS, HOUR_MS, MINUTE_MS
 from support.cli.command_line import run
+from support.once.made_once import empty_store
 from support.server.callers import TENANT
 
 NOW_MS = 1_795_000_000_000
@@ -35,7 +36,8 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @contextmanager
 def _lived(directory: Path, now_ms: int, *, days: float) -> Iterator[tuple[Store, History]]:
     clock = ManualClock(now_ms - round(days * DAY_MS))
-    store = StoreAt(directory).open(clock, create=True)
+    empty_store(directory / SQLITE_NAME)
+    store = StoreAt(directory).open(clock)
     try:
         history = History(store, clock, ClientSecrets(b"pepper" * 6), TENANT)
         history.begin("no password", actor="admin")
@@ -136,7 +138,7 @@ def test_it_is_the_same_each_time_seen_from_now(tmp_path: Path) -> None:
     told = []
     for name, now_ms in (("one", NOW_MS), ("other", NOW_MS + 12_345_000)):
         (tmp_path / name).mkdir()
-        with _lived(tmp_path / name, now_ms, days=0.4) as (store, _):
+        with _lived(tmp_path / name, now_ms, days=0.25) as (store, _):
             entry = schema.journal_entry.c
             query = select(entry.kind, entry.reason, entry.pool, entry.client_id, now_ms - entry.at_ms)
             told.append(_rows(store, query.order_by(entry.number)))

@@ -18,7 +18,7 @@ from bench.pages import sessions_page
 from licet.ledger.commands import Command, Denied, Granted
 from licet.store.errors import StoreUnavailable
 
-FEW, MANY = 1_000, 20_000  # with which each client has two
+FEW, MANY = 1_000, 10_000  # with which each client has two
 MORE_MAX = 1.1
 
 

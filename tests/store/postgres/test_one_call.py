@@ -365,7 +365,7 @@ class TestAlike:
     @pytest.mark.parametrize(
         ("pool", "seed"),
         [
-            *[(FULL, 0), (FULL, 1), (BY_USER, 0), (BY_USER, 1), (EACH, 1)],
+            *[(FULL, 0), (BY_USER, 0), (EACH, 1)],
             *(pytest.param(pool, seed, marks=pytest.mark.wide) for pool in WIDE for seed in range(2, 30)),
         ],
     )
