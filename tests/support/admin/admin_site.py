@@ -175,7 +175,7 @@ class AdminSite(Site):
 
     def __init__(self, place: Place, directory: Path) -> None:
         super().__init__(place)
-        keyring, keys = filled(self.store, "an administration", self._fill)
+        keyring, keys = filled(self.store, self.clock.now_ms(), "an administration", self._fill)
         self._keyring_path, self._pepper = directory / FILE_NAME, keyring.pepper
         write_keyring(self._keyring_path, keyring)
         self.store.refresh_tenants()

@@ -21,7 +21,7 @@ HOLD_S = 60
 def signed_site(place: Place, *, seats: int | None = 10) -> Iterator[Site]:
     """A site with three clients, a pool without hold and a trusted vendor; checks the tables at the end."""
     site = Site(place)
-    filled(site.store, ("a vendor", seats), lambda: _begin(site, seats))
+    filled(site.store, site.clock.now_ms(), ("a vendor", seats), lambda: _begin(site, seats))
     yield site
     site.check()
     site.close()

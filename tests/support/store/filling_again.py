@@ -1,6 +1,6 @@
 """Fills an empty store with the rows that an earlier test made in the same way in the same process.
 
-    keys = filled(store, "keys", lambda: make_keys(store))  # once for each kind of store and time
+    keys = filled(store, clock.now_ms(), "keys", lambda: make_keys(store))  # once for each kind and time
 
 The changes with which a test begins take as long as most tests: they are checked, and read and write in many
 steps. The rows that they leave are the same each time, so they are kept, with what `make` returned, and
@@ -27,12 +27,13 @@ _NUMBERS = text(
 _kept: dict[Hashable, tuple["_Content", Any]] = {}
 
 
-def filled(store: Store, key: Hashable, make: Callable[[], Made]) -> Made:
+def filled(store: Store, now_ms: int, key: Hashable, make: Callable[[], Made]) -> Made:
     """What `make` returned when it filled an empty store; this one is filled as well.
 
-    `key` stands for all that makes a difference besides the kind of the store and its time.
+    `now_ms` is the time of the test's clock; that of a database goes on. `key` stands for all else that
+    makes a difference, besides the kind of the store.
     """
-    whole_key = (type(store), store.clock.now_ms(), key)
+    whole_key = (type(store), now_ms, key)
     if whole_key in _kept:
         content, kept = _kept[whole_key]
         with store.transaction() as transaction:

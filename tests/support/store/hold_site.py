@@ -17,7 +17,7 @@ HOLD_S = 60
 def site_with_hold(place: Place) -> Iterator[Site]:
     """A pool of one seat with a hold of a minute, and three clients; it must be consistent at the end."""
     site = Site(place)
-    filled(site.store, "a hold", lambda: _begin(site))
+    filled(site.store, site.clock.now_ms(), "a hold", lambda: _begin(site))
     yield site
     site.check()
     site.close()

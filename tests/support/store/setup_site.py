@@ -97,7 +97,8 @@ class Site:
 
     def begin(self, *, seats: int = 5, clients: int = 3) -> None:
         """Add the tenant with clients `c1`, `c2`, ... of the users `U1`, `U2`, ..."""
-        filled(self.store, ("begin", seats, clients), lambda: self._begin(seats, clients))
+        key = ("begin", seats, clients)
+        filled(self.store, self.clock.now_ms(), key, lambda: self._begin(seats, clients))
 
     def _begin(self, seats: int, clients: int) -> None:
         with changing(self.store, ADA) as change:
