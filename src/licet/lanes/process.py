@@ -4,8 +4,8 @@
 
 This module is the server's side, and `process_main.py` is the committing process. `frames.py` defines the
 messages over the socket pair between them: commands one way and outcomes the other, in the same order. While
-the process commits a batch, the loop reads and answers other requests, whose commands are the next batch. So
-neither waits for the other, and there is nothing to tune.
+the process commits a batch, the loop reads and answers other requests, whose commands are the next batch
+(`portions.py`). So neither waits for the other, and there is nothing to tune.
 
 A `Lane` does the same in a thread, more slowly: see docs/explanation/performance.md. If the process dies, the
 outcome of commands in progress is unknown, and their clients get an error; another process is started.
@@ -25,10 +25,10 @@ import msgspec
 from licet.lanes.contract import QUEUE_MAX, QueueFull, Submitter, Waiter
 from licet.lanes.deadlines import Deadlines
 from licet.lanes.frames import Failed, Frames, Reply, decode_replies, encode, frame
+from licet.lanes.portions import Portion
 from licet.ledger.commands import Command, Outcome
 from licet.store.errors import StoreUnavailable
 
-SEND_AT: Final = 8  # commands; more at once would leave the process idle while the loop reads the rest
 RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each further time, until a batch was answered
 RESTART_AFTER_S_MAX: Final = 1.0
 FINISH_WITHIN_S: Final = 10.0  # what is under way; a store that does not answer is given up long before
@@ -68,6 +68,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         self._queue_max = queue_max
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop, answer_within_s)
+        self._portion = Portion()
         self._unsent: list[msgspec.Raw] = []
         self._waiters: deque[Waiter[Outcome]] = deque()
         self._transport: asyncio.WriteTransport | None = None
@@ -125,7 +126,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         self._unsent.append(encoded)
         self._waiters.append(waiter)
         self._deadlines.watch(waiter)
-        if len(self._unsent) >= SEND_AT:
+        if len(self._unsent) >= self._portion.size:
             self._send()
 
     async def close(self) -> None:
@@ -155,6 +156,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
             version, took_s, counted, replies = decode_replies(payload)
             self._saw_version(version)
             self._committed(len(replies), took_s, counted)
+            self._portion.saw(len(self._waiters))
             for reply in replies:
                 _answer(self._waiters.popleft(), reply)
             self._restart_after_s = RESTART_AFTER_S
