@@ -412,7 +412,10 @@ class TestCommandLine:
     """`licet apply` dies."""
 
     @pytest.mark.anyio
-    async def test_an_apply_that_is_killed_at_any_statement_did_all_or_nothing(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.wide)])
+    async def test_an_apply_that_is_killed_at_any_statement_did_all_or_nothing(
+        self, tmp_path: Path, kills: int
+    ) -> None:
         """One transaction: also with sessions that end in it, and beside a server that goes on."""
         print(f"seed {SEED}")  # noqa: T201 - shown when it fails
         dice = random.Random(SEED)  # noqa: S311 - must be repeatable
@@ -424,7 +427,7 @@ class TestCommandLine:
                 tokens = [await caller.ask(f"{TENANT}/token", client, **GRANT) for client in clients]
             before = _seen(server)
             statements = self._count_statements(server, tmp_path / "copy", file)
-            for fatal in (*sorted(dice.sample(range(1, statements), 3)), statements):
+            for fatal in (*sorted(dice.sample(range(1, statements), kills)), statements):
                 dying = _run(server.data, fatal, "apply", str(file), "--yes")
                 dying.communicate(timeout=APPLY_S)
                 assert dying.returncode == -signal.SIGKILL
