@@ -112,6 +112,7 @@ def test_the_list_follows_by_itself_and_leaves_open_what_is_open(
         expect(page.get_by_role("button", name="End 1 chosen")).to_be_enabled()
 
 
+@pytest.mark.wide
 def test_some_are_found_chosen_and_ended_together(browser: Browser, site: DashboardSite) -> None:
     """Search narrows while typing, and goes into the address."""
     for client_id in ("Desk", "Phone"):
@@ -268,6 +269,7 @@ def ground(page: Page) -> str:
     return found
 
 
+@pytest.mark.wide
 def test_times_are_in_the_readers_zone_with_the_exact_one_on_hover(
     browser: Browser, site: DashboardSite
 ) -> None:
@@ -359,6 +361,7 @@ def test_nothing_keeps_anybody_from_signing_in(browser: Browser, site: Dashboard
         browser.show(page, "sign-in-refused")
 
 
+@pytest.mark.wide
 def test_a_viewer_sees_all_and_can_end_nothing(browser: Browser, site: DashboardSite) -> None:
     """The pages have no button that would not work."""
     with browser.person(site, "vera", PHONE) as page:

@@ -59,6 +59,7 @@ def test_a_rule_is_typed_and_two_that_contradict_each_other_are_shown_at_both(
         expect(page.get_by_label("MAX", exact=True)).to_be_in_viewport()
 
 
+@pytest.mark.wide
 def test_an_open_line_follows_when_a_place_is_removed(browser: Browser, site: DashboardSite) -> None:
     """Another administrator removes it; the page has it without a click."""
     with browser.person(site) as page:
@@ -71,6 +72,7 @@ def test_an_open_line_follows_when_a_place_is_removed(browser: Browser, site: Da
         assert site.take("Client6", queue="true").json()["queue_position"] == 2
 
 
+@pytest.mark.wide
 def test_other_options_are_tried_beside_those_of_today(browser: Browser, site: DashboardSite) -> None:
     """The form has today's rules; a mistake is at its field, and what is right is replayed."""
     with browser.person(site) as page:

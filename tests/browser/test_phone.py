@@ -141,6 +141,7 @@ def test_a_long_name_leaves_its_place_to_the_mark_that_chooses_it(
         assert name["x"] + name["width"] <= mark["x"]
 
 
+@pytest.mark.wide
 def test_the_tab_that_is_open_and_its_neighbours_are_all_on_a_phone(
     browser: Browser, site: DashboardSite
 ) -> None:

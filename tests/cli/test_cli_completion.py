@@ -237,6 +237,7 @@ _WHOLE_LINE = (
 )
 
 
+@pytest.mark.wide
 def test_bash_completes_what_stands_behind_a_colon(made: Path, tmp_path: Path) -> None:
     """It takes that for a word of its own: what is typed stays, and nothing of it is there twice."""
     cli = copy_of(made, tmp_path / "store")
@@ -257,6 +258,7 @@ def test_bash_completes_what_stands_behind_a_colon(made: Path, tmp_path: Path) -
         shell.type("\x01echo \x05\r", _WHOLE_LINE)
 
 
+@pytest.mark.wide
 def test_bash_that_breaks_no_word_at_a_colon_completes_it_too(made: Path, tmp_path: Path) -> None:
     """As some have it in their ~/.bashrc."""
     with bash(tmp_path, made) as shell:

@@ -110,6 +110,7 @@ def test_a_report_of_a_tenant_begins_when_it_was_made(cli: CommandLine) -> None:
     assert len(cli.json("usage", "--from", "2026-01-01")["pools"][0]["days"]) > 2
 
 
+@pytest.mark.wide
 def test_two_pictures_are_drawn_of_one_report(cli: CommandLine, tmp_path: Path) -> None:
     """One to print, and one for a page."""
     drawn = tmp_path / "a.svg", tmp_path / "a.png"

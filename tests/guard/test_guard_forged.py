@@ -153,6 +153,7 @@ def test_no_way_of_making_tokens_does_better(tries: list[Any]) -> None:
         guard.close()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("server", "strategy", "kind"),
     few(

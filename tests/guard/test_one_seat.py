@@ -167,6 +167,7 @@ def post(url: str, granted: Granted) -> int:
 class TestTwentyPrograms:
     """Twenty programs on one seat, one after the other: grant, request, logoff; then all call at once."""
 
+    @pytest.mark.wide
     def test_a_guard_that_asks_lets_none_of_them_in(self, site_of: Callable[..., Site]) -> None:
         """L4: a seat that is given back is free, and nobody is believed to have it."""
         site = site_of(seats=1)

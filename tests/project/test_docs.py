@@ -277,6 +277,7 @@ class TestLines:
         with demo(tmp_path) as (terminal, url):
             assert follow(page, terminal, url)
 
+    @pytest.mark.wide
     def test_the_examples_of_the_token_page(self, tmp_path: Path) -> None:
         """Those in C# need another machine."""
         with demo(tmp_path) as (terminal, url):

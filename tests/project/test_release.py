@@ -79,6 +79,7 @@ def test_a_commit_gives_the_same_bytes_twice(tmp_path: Path) -> None:
     assert installed <= files  # what the guides install, from a release as from a clone
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "writes",
     [

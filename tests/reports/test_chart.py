@@ -42,6 +42,7 @@ def report(site: Site) -> Usage:
         return usage(connection, site.tenant, now_ms - 7 * DAY_MS, now_ms, now_ms=now_ms)
 
 
+@pytest.mark.wide
 def test_a_picture_is_the_same_each_time(report: Usage) -> None:
     """To the byte; and it is SVG, without a script or anything from elsewhere."""
     first, again = (draw(report, form=Form.SVG, by=By.HOUR) for _ in range(2))

@@ -88,6 +88,7 @@ def use_at_random(site: Site, until_ms: int) -> list[tuple[int, int]]:
     return [*known, (site.clock.now_ms(), 0)]
 
 
+@pytest.mark.wide
 def test_overdraft_hours_are_an_integral_over_the_journal(site: Site) -> None:
     """Of random use over half a day, in days of two zones, folded and summed or not."""
     known = use_at_random(site, START_MS + DAY_MS // 2)

@@ -157,6 +157,7 @@ def test_a_server_at_which_nobody_looks_imports_nothing_of_the_dashboard(data: P
     assert sorted(_SERVER_NEVER & found) == []
 
 
+@pytest.mark.wide
 def test_on_postgresql_it_answers_before_that_as_well(data: Path, postgres_places: PostgresPlaces) -> None:
     """Beside the rest it imports the driver."""
     place = postgres_places.make(START_MS)

@@ -84,6 +84,7 @@ def ran(project: pytest.Pytester, *arguments: str, **outcomes: int) -> pytest.Ru
     return result
 
 
+@pytest.mark.wide
 def test_a_project_has_the_fixtures_when_licet_is_installed(project: pytest.Pytester) -> None:
     """Without a line of set-up, with warnings as errors; tests with the same tenant do not meet."""
     project.makepyfile(test_one=TESTS)

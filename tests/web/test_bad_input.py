@@ -238,6 +238,7 @@ def test_any_bytes_get_an_answer_of_the_error_table_and_never_a_fault(
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.wide
 def test_rubbish_leaves_nothing_behind_in_memory(server: RunningServer) -> None:
     """S07, S48: whatever is kept of a request has a bound, or two thousand of them would show."""
     for seed in SEEDS:  # once, so that everything that is made on demand is there

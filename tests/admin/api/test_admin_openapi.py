@@ -205,7 +205,7 @@ def test_what_is_asked_is_all_that_the_document_has() -> None:
 
 
 @pytest.mark.parametrize("examples", few([1, 5], 1))
-@pytest.mark.parametrize(("path", "method"), one_in(3, ASKED))
+@pytest.mark.parametrize(("path", "method"), one_in(6, ASKED))
 def test_any_request_gets_an_answer_of_the_document(
     path: str, method: str, examples: int, asked: tuple[str, str]
 ) -> None:

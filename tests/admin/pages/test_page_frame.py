@@ -152,6 +152,7 @@ def test_alerts_have_a_row_for_a_pool_and_say_who_heard_of_them(site: DashboardS
     assert ada.get("/alerts/badge?tenant=Empty_Ltd").text == ""
 
 
+@pytest.mark.wide
 def test_the_navigation_shows_how_many_pools_have_an_alert(browser: Browser, site: DashboardSite) -> None:
     with site.store() as store:
         look(store)

@@ -130,6 +130,7 @@ def test_days_of_the_chart_and_the_file_begin_at_the_reader_s_midnight(
     assert round(datetime.fromisoformat(begins).timestamp()) in at
 
 
+@pytest.mark.wide
 def test_a_picture_is_drawn_by_the_reader_s_clocks(ada: Reader) -> None:
     path = f"/usage/download.svg{HERE}&span=24h&pool=full"
     sydney, utc = (ada.get(path, **of_zone(ada, it)).text for it in ("Australia%2FSydney", "UTC"))
@@ -171,6 +172,7 @@ def test_the_denials_of_today_are_those_that_the_overview_counts(ada: Reader, zo
     assert "in Jim_Test today" in said
 
 
+@pytest.mark.wide
 def test_two_times_are_chosen_with_the_pickers_of_the_browser(browser: Browser, site: DashboardSite) -> None:
     """By the reader's clocks; the address has instants, so that the link shows another reader the same."""
     with browser.person(site, timezone_id="Pacific/Auckland") as page:

@@ -52,6 +52,7 @@ def test_what_a_dump_has_takes_the_place_of_the_tables(cli: CommandLine, tmp_pat
     assert [it["name"] for it in cli.json("tenant", "list")] == ["Jim_Test"]
 
 
+@pytest.mark.wide
 def test_a_dump_is_not_loaded_while_a_node_works_on_the_store(cli: CommandLine, tmp_path: Path) -> None:
     """It would commit into tables that are about to go."""
     file = tmp_path / "licet.dump"
@@ -101,6 +102,7 @@ def test_a_node_that_was_paused_during_a_restore_believes_nothing_that_it_rememb
             assert connection.execute(select(schema.seat.c.client_id)).scalars().all() == ["App"]
 
 
+@pytest.mark.wide
 def test_a_dump_that_would_leave_a_table_behind_is_refused(
     cli: CommandLine, tmp_path: Path, postgres: Postgres
 ) -> None:

@@ -133,6 +133,7 @@ def test_an_alert_is_raised_now(lived: Store) -> None:
     assert {pool for pool, alert in alerts if alert.isdigit()}
 
 
+@pytest.mark.wide
 def test_it_is_the_same_each_time_seen_from_now(tmp_path: Path) -> None:
     """What happened, and how long before now."""
     told = []
@@ -146,6 +147,7 @@ def test_it_is_the_same_each_time_seen_from_now(tmp_path: Path) -> None:
     assert len(told[0]) > 50
 
 
+@pytest.mark.wide
 def test_the_clients_work_on_while_the_demo_runs(tmp_path: Path) -> None:
     """By the clock of the store; who was removed meanwhile stays away, and no pool gets too full."""
     with _lived(tmp_path, NOW_MS, days=0.2) as (store, history):

@@ -146,6 +146,7 @@ class TestCommands:
             f"licet: {place}: the disk of {data / SQLITE_NAME} {IS_FULL}\n",
         )
 
+    @pytest.mark.wide
     def test_a_store_on_a_read_only_disk_is_named(self, disk: SmallDisk) -> None:
         """The file and the cause, and not only that a database is read-only."""
         data = made(disk)
@@ -156,6 +157,7 @@ class TestCommands:
             f"{data / SQLITE_NAME} cannot be written: its file system is mounted read-only\n"
         )
 
+    @pytest.mark.wide
     def test_init_leaves_nothing_when_the_disk_is_full(self, disk: SmallDisk) -> None:
         """The next try would find a store there, and refuse to make one."""
         data = disk.path / "data"
@@ -168,6 +170,7 @@ class TestCommands:
         disk.free()
         assert run(*arguments).returncode == 0
 
+    @pytest.mark.wide
     def test_half_a_copy_is_none(self, disk: SmallDisk, tmp_path: Path) -> None:
         """The disk of the copy is full, and not that of the store."""
         data = made(disk, tmp_path / "data")
@@ -180,6 +183,7 @@ class TestCommands:
         )
         assert [it.name for it in disk.path.iterdir()] == ["ballast"]
 
+    @pytest.mark.wide
     def test_a_restore_for_which_there_is_no_room_changes_nothing(
         self, disk: SmallDisk, tmp_path: Path
     ) -> None:

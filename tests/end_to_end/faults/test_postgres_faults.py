@@ -157,6 +157,7 @@ class TestAStandby:
             until(lambda: self.says(lonely, "no standby confirms"))
         until(lambda: works(lonely, refresh(1, 1)))
 
+    @pytest.mark.wide
     def test_a_standby_that_is_promoted_is_found(self) -> None:
         """Failover: a URL of several hosts, and no restart of a node."""
         with Postgres() as primary:

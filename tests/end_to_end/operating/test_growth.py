@@ -58,6 +58,7 @@ class TestGrowth:
             assert sum(count for count, _, _ in counts) <= minutes * 4 * 2
             assert uses[0][0] <= minutes
 
+    @pytest.mark.wide
     @pytest.mark.anyio
     async def test_a_client_in_a_retry_loop_is_one_row_a_minute(self, tmp_path: Path) -> None:
         """L11: denials are folded."""

@@ -180,6 +180,7 @@ def lose(installation: Installation, kind: str) -> None:
         installation.paste('psql -q -d licet -c "DROP TABLE session, seat, pool CASCADE"')
 
 
+@pytest.mark.wide
 def test_the_secrets_are_restored_by_the_lines_of_the_page(installation: Installation) -> None:
     """Readable by their owner only."""
     installation.paste("mkdir -p backup")

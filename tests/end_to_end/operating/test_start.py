@@ -234,6 +234,7 @@ class TestDemo:
             first.terminate()
             assert first.wait(PATIENCE_S) == 0
 
+    @pytest.mark.wide
     def test_what_a_killed_demo_left_is_cleared_away(self, tmp_path: Path) -> None:
         """Its seats and sessions are not those of the next one."""
         with _demo(tmp_path) as killed:

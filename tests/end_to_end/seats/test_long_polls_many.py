@@ -94,6 +94,7 @@ async def test_one_more_than_may_wait_is_answered_at_once(line: Line) -> None:
     assert line.waiting() == USUAL
 
 
+@pytest.mark.wide
 async def test_one_address_does_not_take_all_the_room(tmp_path_factory: pytest.TempPathFactory) -> None:
     """As many as it may have connections; behind a proxy each address counts for itself."""
     with serving(tmp_path_factory.mktemp("proxied"), trusted_proxies="127.0.0.1") as running:
@@ -126,6 +127,7 @@ async def test_a_tenant_with_fewer_takes_the_place_of_one_with_more(
         await asyncio.gather(large.close(), small.close())
 
 
+@pytest.mark.wide
 async def test_who_asks_a_thousand_times_gains_nothing(line: Line) -> None:
     """Its place stays as it is, to the byte, and the journal has one row for it."""
     await line.take("c0")

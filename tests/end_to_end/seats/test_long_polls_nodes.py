@@ -61,6 +61,7 @@ async def test_a_seat_that_another_node_gets_back_reaches_the_first_in_line_in_a
     assert line.looks(two) - looks <= AT_NEXT_LOOK
 
 
+@pytest.mark.wide
 async def test_a_killed_node_loses_no_place(line: Line, nodes: tuple[Node, Node]) -> None:
     """Its clients ask another one, and stand where they were; who does not lapses."""
     one, two = nodes

@@ -86,6 +86,7 @@ def test_a_quarter_more_work_in_python_is_a_loss(
     assert not any(it.is_gain for it in compared)
 
 
+@pytest.mark.wide
 def test_reading_a_table_through_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.counted.work.PREPARE", ["DROP INDEX ix_session_client_key_expires_at_ms"])
     _, losses = _compare("limit", tmp_path)
@@ -162,6 +163,7 @@ def _with_more_work(work: Callable[..., Any], instructions: int) -> Callable[...
     return committed
 
 
+@pytest.mark.wide
 def test_metrics_take_less_of_a_grant_than_they_may(grant: counting.Counts, tmp_path: Path) -> None:
     """They may take 5 per cent together with the journal; by themselves they are far below."""
     with overhead.without(("metrics",)):

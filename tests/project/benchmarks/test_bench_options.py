@@ -26,6 +26,7 @@ def counts(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Mapping[str
     return {seats: options.count(kind, 4, seats) for seats in (FEW, MANY)}
 
 
+@pytest.mark.wide
 def test_what_is_asked_of_a_pool_takes_no_more_where_it_has_more_seats(
     counts: Mapping[int, Mapping[str, tuple[Pair, Pair]]],
 ) -> None:

@@ -57,6 +57,7 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, 
         yield found[0], found[1]
 
 
+@pytest.mark.wide
 def test_no_kind_of_request_reads_more_where_more_sessions_live(
     loops: tuple[Mapping[str, float], Mapping[str, float]],
 ) -> None:
@@ -79,6 +80,7 @@ class Late(Direct):
         return super().measure(batches, outcome)
 
 
+@pytest.mark.wide
 def test_a_round_that_a_busy_machine_disturbed_is_asked_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ ALONE = Shard(
 )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("load", [0.3, 0.7])
 def test_one_queue_waits_as_long_as_the_formula_says(load: float) -> None:
     """M/D/1, by Pollaczek and Khinchine: the mean wait is load / (2 (1 - load)) jobs; to five per cent."""

@@ -187,6 +187,7 @@ class TestTheConnection:
 class TestWhatIsSaidOfIt:
     """The log of a server, and `licet check`."""
 
+    @pytest.mark.wide
     def test_a_server_and_check_warn_of_a_connection_that_is_not_verified(
         self, stoppable: Postgres, certificate: Certificate, tmp_path: Path
     ) -> None:
