@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec.structs import replace
 
 from licet.cli.run.check_advice import advice_of
 from licet.credentials.generated import ClientSecrets
-from licet.credentials.public_keys import to_jwk
+from licet.credentials.public_keys import read_keys, to_jwk
 from licet.formats import instant
 from licet.model import InvalidValue
 from licet.setup.change import changing
@@ -51,6 +53,19 @@ def site(make_place: Callable[[int], Place]) -> Iterator[Site]:
 def cli(tmp_path: Path) -> CommandLine:
     """A data directory with the client TestClientId."""
     return CommandLine(new_data(tmp_path / "data"))
+
+
+def _pair(*, with_dash: bool) -> ec.EllipticCurvePrivateKey:
+    """A key pair whose thumbprint begins with a dash, as one in 64 does, or one that does not."""
+    while True:
+        pair = ec.generate_private_key(ec.SECP256R1())
+        [key] = read_keys(_public(pair))
+        if key.thumbprint.startswith("-") == with_dash:
+            return pair
+
+
+def _public(pair: ec.EllipticCurvePrivateKey) -> str:
+    return pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 class TestSetup:
@@ -293,6 +308,25 @@ class TestCommandLine:
         before = private.read_bytes()
         assert "is there already" in error_of("client", "key", "new", "--out", str(private))
         assert private.read_bytes() == before
+
+    def test_a_pair_is_made_whose_name_no_verb_takes_for_an_option(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first pair has such a name, so another one is made."""
+        pairs = [_pair(with_dash=True), _pair(with_dash=False)]
+        monkeypatch.setattr(ec, "generate_private_key", lambda _: pairs.pop(0))
+        made = run_alone("client", "key", "new", "--out", str(tmp_path / "private.pem"))
+        assert not json.loads(made)["kid"].startswith("-")
+        assert not pairs
+
+    def test_a_key_whose_name_begins_with_a_dash_is_removed_behind_two(self, cli: CommandLine) -> None:
+        """A refusal says how."""
+        public = _public(_pair(with_dash=True))
+        kid = cli.out("client", "key", "add", "TestClientId", stdin=public).strip()
+        refused = cli.run("client", "key", "remove", "TestClientId", kid, "--yes", exit_code=2).stderr
+        assert "; an argument that begins with a dash stands behind -- (see: " in refused
+        removed = cli.out("client", "key", "remove", "--yes", "--", "TestClientId", kid)
+        assert removed == f"Key {kid} of client TestClientId removed.\n"
 
     @pytest.mark.parametrize(
         "arguments",

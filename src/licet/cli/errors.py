@@ -89,7 +89,7 @@ def text_of(fault: Exception, tenant: str | None = None, data: Path | None = Non
     if not isinstance(fault, typer.TyperException):
         return f"licet: {fault}"
     context = getattr(fault, "ctx", None)
-    text = _plain(fault.format_message().rstrip(".")) + _given(fault)
+    text = _plain(fault.format_message().rstrip(".")) + _given(fault) + _with_dash(fault)
     where = f" (see: {context.command_path} --help)" if context is not None else ""
     return f"licet: {text[0].lower()}{text[1:]}{where}" if text else ""
 
@@ -107,6 +107,13 @@ def _given(fault: typer.TyperException) -> str:
     first = errors()[0] if callable(errors) else {}
     given = first.get("input")
     return f"; this is not: {given[:_GIVEN_CHARS_MAX]!r}" if isinstance(given, str) else ""
+
+
+def _with_dash(fault: typer.TyperException) -> str:
+    """What to do with a name that was taken for an option, as one thumbprint in 64 is."""
+    name = str(getattr(fault, "option_name", ""))
+    is_short = name.startswith("-") and not name.startswith("--")
+    return "; an argument that begins with a dash stands behind --" if is_short else ""
 
 
 def advice(refusal: Refusal, tenant: str | None = None, data: Path | None = None) -> str:

@@ -124,10 +124,13 @@ def new(
         PublicFormat,
     )
 
-    pair = ec.generate_private_key(ec.SECP256R1())
+    while True:
+        pair = ec.generate_private_key(ec.SECP256R1())
+        public = pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        [key] = read_keys(public.decode())
+        if not key.thumbprint.startswith("-"):  # which `remove` would take for an option
+            break
     _keep(out, pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public = pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    [key] = read_keys(public.decode())
     note(f"The private key is in {out}; it stays on this machine.")
     typer.echo(json.dumps({**to_jwk(key), "kid": key.thumbprint, "alg": "ES256", "use": "sig"}, indent=2))
 
