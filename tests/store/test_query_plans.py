@@ -198,15 +198,20 @@ def test_a_fold_does_not_compare_each_entry_with_each(postgres_places: Any, of: 
     assert all("tenant.id" in line for line in compared), plan  # which are few beside entries
 
 
-@pytest.mark.parametrize("knows", ["nothing", "that there are none"])
+@pytest.mark.parametrize("knows", ["nothing", "that there are none", "that they have come back"])
 def test_seats_that_are_counted_anew_are_each_found_by_their_key(postgres_places: Any, knows: str) -> None:
     """Whatever the database knows of them: else ten thousand names would each be compared with all seats."""
     place: Place = postgres_places.make(NOON_MS)
     store: Store = begun_in_postgres(place, jim_test())
     with store.transaction(Purpose.UPKEEP) as transaction:
-        if knows == "that there are none":
+        seats, many = text(SEATS), 3000
+        if knows == "that they have come back":
+            many = 60_000  # The index of their keys is one level deeper than the other one.
+            transaction.connection.execute(seats, {"many": many, "now": transaction.now_ms})
+            transaction.connection.execute(delete(schema.seat))
+        if knows != "nothing":
             transaction.connection.execute(text("ANALYZE seat"))
-        transaction.connection.execute(text(SEATS), {"many": 3000, "now": transaction.now_ms})
+        transaction.connection.execute(seats, {"many": many, "now": transaction.now_ms})
         changed = json.dumps({f"client:C{number}": "common" for number in range(1, 3001)})
         explained = transaction.connection.execute(
             text(f"EXPLAIN (ANALYZE) {counted_in_postgres().text}"), {"pool_id": 1, "changed": changed}
