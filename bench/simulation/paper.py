@@ -20,9 +20,7 @@ TRIP_S = 0.0005  # a guess: the round trip between two machines of a data centre
 FAULT_S = 10.0
 _CLIENT_S = 20e-6  # of wrk, for each request
 _CHECKED = (1, 32, 256)  # connections of the measured runs with which the model is compared
-# How far the model's rates may differ in those. The cost of a batch is measured at one connection, where the
-# processes wait most of the time, and take longer for the same work than busy ones.
-MISS_MAX = 0.40
+MISS_MAX = 0.33  # how far the model's rates may differ in those
 
 
 class Need(NamedTuple):

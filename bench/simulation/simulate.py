@@ -5,13 +5,15 @@
 It is a discrete-event simulation. Its service times come from measurements (`Costs.of`), everything else from
 `Shard`. The rules are Licet's:
 
-- All commands that arrive while a transaction of a node runs go into the next one, up to `BATCH_MAX`.
+- A server sends its committing process half of the commands that wait together, or what it has when nothing
+  more has arrived; all that is sent while a transaction runs goes into the next one, up to `BATCH_MAX`.
 - A batch holds the locks of its tenants until it is durable; batches without common tenants run in parallel.
 - Commits that wait for a sync to disk share the next one.
 - A request that waits longer than `DEADLINE_S` is answered with 503, and its client retries after a while.
 
-A server is one thread, and so is a committing process; each needs a processor of its machine while it works.
-Times between arrivals are exponential. The same seed gives the same run.
+A server is one thread, and so is a committing process; each needs a processor of its machine while it works,
+for `wake_s` more when it had nothing to do before. Times between arrivals are exponential. The same seed
+gives the same run.
 """
 
 import heapq
@@ -20,6 +22,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from licet.lanes.portions import Portion
+
 BATCH_MAX = 256  # commands, as in the setting
 QUEUE_MAX = 4096
 DEADLINE_S = 2.0
@@ -27,6 +31,7 @@ FOLD_EVERY_S = 5.0
 FOLD_PART = 500  # entries of one transaction
 AGAIN_S = (0.5, 2.0)  # the range of time after which a client retries an answer 503
 _LOOK_EVERY_S = 0.05
+_WAKES = 3  # of a request that is alone: the server, the committing process, and the server again
 
 
 class Costs(NamedTuple):
@@ -38,6 +43,7 @@ class Costs(NamedTuple):
     database_command_s: float
     database_batch_s: float
     sync_s: float
+    wake_s: float = 0.0  # of a server or a committing process that had nothing to do
     fold_entry_s: float = 0.0  # of an entry of the journal that is folded, in the database
     trip_s: float = 0.0  # the round trip from a node to the database
 
@@ -46,24 +52,28 @@ class Costs(NamedTuple):
         """The costs from kept results, on PostgreSQL.
 
         The cost of a request with many connections is that of one command of many; with one connection it
-        includes the cost of a whole batch. To fold an entry costs the database as much as a command: a guess,
-        and more than was ever measured.
+        includes the cost of a whole batch, and wakes the server twice and the committing process once. What
+        that takes is what the floor takes more for a request of the only connection than for one of many. To
+        fold an entry costs the database as much as a command: a guess, and more than was ever measured.
         """
         cells = {
-            cell["connections"]: cell["targets"]["postgres"]
+            cell["connections"]: cell["targets"]
             for cell in run["cells"]
             if cell["scenario"] == scenario and cell["clients"] > 1
         }
-        alone, many = cells[min(cells)], cells[max(cells)]
+        alone, many = (cells[connections]["postgres"] for connections in (min(cells), max(cells)))
+        floor_alone, floor_many = (cells[connections]["floor"] for connections in (min(cells), max(cells)))
+        wake_us = max(0.0, floor_alone["cpu_us"] - floor_many["cpu_us"])
         straight = scale["curves"]["sessions"]["postgres"][-1]["direct"]["cpu_us"]
         command_us = min(straight, many["cpu_us"] / 2)
         return cls(
             server_s=(many["cpu_us"] - command_us) / 1e6,
             command_s=command_us / 1e6,
-            batch_s=max(0.0, alone["cpu_us"] - many["cpu_us"]) / 1e6,
+            batch_s=max(0.0, alone["cpu_us"] - many["cpu_us"] - _WAKES * wake_us) / 1e6,
             database_command_s=many["database_cpu_us"] / 1e6,
             database_batch_s=max(0.0, alone["database_cpu_us"] - many["database_cpu_us"]) / 1e6,
             sync_s=run["machine"]["sync_ms"] / 1e3,
+            wake_s=wake_us / 1e6,
             fold_entry_s=many["database_cpu_us"] / 1e6,
         )
 
@@ -175,25 +185,29 @@ class _Disk:
 class _Node:
     """A node: a server, which is one thread, and its commit lane."""
 
-    def __init__(self, events: "Simulation", processors: _Processors) -> None:
+    def __init__(self, processors: _Processors, wake_s: float, on_idle: Callable[["_Node"], None]) -> None:
         self.is_down = False
         self.busy_s = 0.0
         self.processors = processors
-        self._events = events
+        self._wake_s = wake_s
+        self._on_idle = on_idle
         self._jobs: deque[tuple[float, Callable[[], None]]] = deque()
         self._is_serving = False
-        self.pending: deque[tuple[float, int]] = deque()  # when a command came, and of which tenant
+        self.unsent: list[tuple[float, int]] = []  # when a command came, and of which tenant
+        self.pending: deque[tuple[float, int]] = deque()
+        self.portion = Portion()
         self.is_committing = False
 
     def serve(self, seconds: float, then: Callable[[], None]) -> None:
         """Run a job on the server's thread."""
-        self._jobs.append((seconds, then))
+        self._jobs.append((seconds if self._is_serving else self._wake_s + seconds, then))
         if not self._is_serving:
             self._next_job()
 
     def _next_job(self) -> None:
         if not self._jobs:
             self._is_serving = False
+            self._on_idle(self)
             return
         self._is_serving = True
         seconds, then = self._jobs.popleft()
@@ -218,7 +232,7 @@ class Simulation:
         machines = [_Processors(self, shard.node_cores) for _ in range(shard.nodes)]
         self._database = machines[0] if shard.is_one_machine else _Processors(self, shard.database_cores)
         self._disk = _Disk(self, costs.sync_s)
-        self._nodes = [_Node(self, machines[0] if shard.is_one_machine else at) for at in machines]
+        self._nodes = [_Node(at, costs.wake_s, self._send) for at in machines]
         self._locked: set[int] = set()
         self._blocked: deque[tuple[frozenset[int], Callable[[], None]]] = deque()
         self._entries = 0
@@ -268,11 +282,17 @@ class Simulation:
         if len(node.pending) >= QUEUE_MAX:
             self._refuse()
             return
-        node.pending.append((came_s, tenant))
-        if not node.is_committing:
-            self._commit(node)
+        node.unsent.append((came_s, tenant))
+        if len(node.unsent) >= node.portion.size:
+            self._send(node)
 
-    def _commit(self, node: _Node) -> None:
+    def _send(self, node: _Node) -> None:
+        node.pending.extend(node.unsent)
+        node.unsent.clear()
+        if not node.is_committing:
+            self._commit(node, self._costs.wake_s)
+
+    def _commit(self, node: _Node, wake_s: float = 0.0) -> None:
         batch: list[tuple[float, int]] = []
         while node.pending and len(batch) < self._shard.batch_max:
             came_s, tenant = node.pending.popleft()
@@ -298,6 +318,7 @@ class Simulation:
             self.after(costs.trip_s / 2, answered)
 
         def answered() -> None:
+            node.portion.saw(len(batch) + len(node.pending) + len(node.unsent))
             for came_s, _ in batch:
                 if self.now_s - came_s > DEADLINE_S:  # it may have been done or not
                     self._refuse()
@@ -306,7 +327,7 @@ class Simulation:
             self._commit(node)
 
         node.processors.work(
-            costs.batch_s + costs.command_s * size, lambda: self.after(costs.trip_s / 2, locked)
+            wake_s + costs.batch_s + costs.command_s * size, lambda: self.after(costs.trip_s / 2, locked)
         )
 
     def _with_locks(self, tenants: frozenset[int], then: Callable[[], None]) -> None:
