@@ -4,7 +4,8 @@ The rules, for the command line, the admin API and the dashboard:
 
 - What is looked at to see how things go, peaks and replays of another set-up, is of the last 7 days; what is
   added up or handed on, true-up, idle seats, costs, exports and a first usage statement, of the last 30.
-- Today is one of these days. A day begins at midnight by the clocks of the reader, or of the tenant.
+- Today is the last of these days; where only an end is asked for, the day of that end is. A day begins at
+  midnight by the clocks of the reader, or of the tenant.
 """
 
 from datetime import UTC, datetime, timedelta, tzinfo

@@ -1,7 +1,7 @@
 """The admin API, who is in and what happened: sessions, seats, usage, denials, the journal, upkeep."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -329,6 +329,9 @@ def test_a_report_has_by_default_the_days_that_its_description_says(
     document = site.node.send("GET", f"{API}/openapi.json").json()["paths"].values()
     (text,) = (it["get"]["summary"] for it in document if it.get("get", {}).get("operationId") == operation)
     assert f"of the last {days} days by default" in text
+    last = site.get(f"{path}{'&' if '?' in path else '?'}until=2022-12-30")
+    begins, ends = (datetime.fromisoformat(last[name]) for name in ("from", "until"))
+    assert (begins.date(), ends - begins) == (date(2022, 12, 31) - timedelta(days=days), timedelta(days=days))
 
 
 def test_what_if_replays_a_pool_of_the_tenant(site: AdminSite) -> None:

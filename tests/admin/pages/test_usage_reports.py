@@ -116,6 +116,12 @@ def test_what_if_replays_only_when_the_form_was_sent(ada: Reader) -> None:
     assert "Replayed, today's set-up misses the recorded peak by 0.0%, and misses" in text_of(page)
 
 
+def test_a_report_that_has_an_end_alone_is_as_long_as_usual(ada: Reader) -> None:
+    """It ends with the day before that midnight, and 30 days are its length."""
+    page = ada.get(f"/usage/export{HERE}&until={31 * DAY_MS}")
+    assert "Log from 1970-01-02 00:00 UTC until 1970-02-01 00:00 UTC" in text_of(page)
+
+
 def test_what_if_of_a_time_without_seats_says_that_there_is_nothing_to_check_against(ada: Reader) -> None:
     """No percentage of nothing."""
     page = ada.get(f"/usage/what-if{HERE}&span=24h&from={30 * DAY_MS}&until={31 * DAY_MS}&seats=3")

@@ -36,14 +36,15 @@ class AskedSpan(NamedTuple):
     zone: tzinfo | None
 
     def of(self, tenant: Tenant, now_ms: int, usual: Reach) -> Bounds:
-        """The span for a tenant, which otherwise is the `usual` one, and ends now.
+        """The span for a tenant, which ends now, or where it is said, and is as long as the `usual` one.
 
         Raises Problem.
         """
         zone = self.zone or tenant.zone
         asked = self.within.bounds(zone)
         from_ms, until_ms = asked["from_ms"], asked["until_ms"]
-        from_ms = (self.reach or usual).from_ms(now_ms, zone) if from_ms is None else from_ms
+        if from_ms is None:
+            from_ms = (self.reach or usual).from_ms(now_ms if until_ms is None else until_ms - 1, zone)
         until_ms = now_ms if until_ms is None else until_ms
         if not from_ms <= until_ms <= from_ms + SPAN_MS_MAX:
             message = "A span ends behind its beginning, and within 400 days of it."

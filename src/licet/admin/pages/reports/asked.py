@@ -71,7 +71,7 @@ class Asked(NamedTuple):
         until_ms = now_ms + 1 if self.until_ms is None else min(self.until_ms, now_ms + 1)
         from_ms = self.from_ms
         if from_ms is None or from_ms >= until_ms:
-            from_ms = self.reach.from_ms(until_ms, ZoneInfo(self.zone))
+            from_ms = self.reach.from_ms(until_ms - 1, ZoneInfo(self.zone))
         return max(from_ms, until_ms - SPAN_MS_MAX), until_ms
 
     def is_by_hour(self, now_ms: int) -> bool:
