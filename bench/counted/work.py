@@ -51,7 +51,18 @@ from licet.web.waiting import WaitingRequests
 
 WAVE = 8  # requests at a time
 CLIENTS = 64
-KINDS = ("grant", "view", "limit", "refresh", "introspect", "verify", "logoff", "denial", "wrong")
+KINDS = (
+    "grant",
+    "assertion",
+    "view",
+    "limit",
+    "refresh",
+    "introspect",
+    "verify",
+    "logoff",
+    "denial",
+    "wrong",
+)
 FIRST = "First"  # a tenant whose clients take their first seats
 PREPARE: tuple[str, ...] = ()  # statements for the tables before the work; a test drops an index with them
 Sign = Callable[[Place, Sequence[str]], object]  # signs the pools of these tenants
@@ -67,7 +78,11 @@ class Work:
         self._loop = loop
         self._clock = ManualClock()
         self._keyring = new_keyring(self._clock.now_ms())
-        plans = [Plan(MANY, CLIENTS), Plan(LIMITED, CLIENTS, sessions_max=1), Plan(FIRST, 2 * CLIENTS)]
+        plans = [
+            Plan(MANY, CLIENTS, has_keys=True),
+            Plan(LIMITED, CLIENTS, sessions_max=1),
+            Plan(FIRST, 2 * CLIENTS),
+        ]
         self._site, self._first = Site(self._keyring, plans), count()
         write_keyring(directory / FILE_NAME, self._keyring)
         place = Place(directory)
@@ -140,7 +155,7 @@ class Work:
             grants = [self._site.grant(tenant, number) for number in range(CLIENTS)]
             self._held[tenant] = tokens_of(await self.answer(grants))
 
-    async def requests(self, kind: str, times: int) -> list[Request]:  # noqa: PLR0911 - a case for each kind
+    async def requests(self, kind: str, times: int) -> list[Request]:  # noqa: C901, PLR0911 - a case for each kind
         """So many requests of a kind; for logoffs, their sessions are begun first."""
         site, numbers = self._site, list(islice(cycle(range(CLIENTS)), times))
         match kind:
@@ -148,6 +163,9 @@ class Work:
                 return [
                     site.grant(MANY, number, scope="view" if kind == "view" else "") for number in numbers
                 ]
+            case "assertion":
+                issuer, now_s = f"http://{_HOST}/{MANY}", self._clock.now_ms() / 1000
+                return [site.grant_by_assertion(MANY, number, issuer, now_s) for number in numbers]
             case "first":
                 return [site.grant(FIRST, number) for number in islice(self._first, len(numbers))]
             case "limit":

@@ -12,13 +12,18 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from sqlalchemy import insert
 
 from bench.measured.stores import Place
 from bench.measured.wire import Answer, Request, ask_all, basic, form
+from licet.client.client_assertion import Signing
+from licet.client.tokens import Secret
 from licet.credentials.generated import ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
 from licet.credentials.passwords import Passwords
+from licet.credentials.public_keys import read_keys
 from licet.model import SEATS_MAX, SESSIONS_MAX, SESSIONS_MAX_MAX, Duplicates, GrantType
 from licet.setup.change import SetupChange, changing
 from licet.store import schema
@@ -42,6 +47,7 @@ class Plan(NamedTuple):
     clients: int
     sessions_max: int = SESSIONS_MAX_MAX
     seats: int | None = None  # None: two more than there are clients
+    has_keys: bool = False  # whether each client can authenticate by `private_key_jwt` as well
 
 
 class Site:
@@ -51,6 +57,7 @@ class Site:
         self.plans = {plan.name: plan for plan in plans}
         self._made = {plan.name: _secrets(ClientSecrets(keyring.pepper), plan) for plan in plans}
         self._password_hash = Passwords().hash(PASSWORD)
+        self._key = ec.generate_private_key(ec.SECP256R1())  # of all clients that have one
 
     def fill(self, place: Place) -> None:
         """Put the tenants into an empty store."""
@@ -86,6 +93,7 @@ class Site:
         keys = connection.execute(
             insert(schema.client).returning(schema.client.c.key, sort_by_parameter_order=True), rows
         )
+        keys_of_clients = keys.scalars().all()
         secrets = [
             {
                 "secret_id": secret.secret_id,
@@ -94,14 +102,34 @@ class Site:
                 "hash": secret.hash,
                 "created_at_ms": change.transaction.now_ms,
             }
-            for key, secret in zip(keys.scalars(), made[2:], strict=True)
+            for key, secret in zip(keys_of_clients, made[2:], strict=True)
         ]
         connection.execute(insert(schema.client_secret), secrets)
+        if plan.has_keys:
+            self._add_public_keys(change, tenant_id, keys_of_clients)
+
+    def _add_public_keys(self, change: SetupChange, tenant_id: int, keys_of_clients: Sequence[int]) -> None:
+        public = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        [key] = read_keys(public.decode())
+        common = {
+            "tenant_id": tenant_id,
+            "thumbprint": key.thumbprint,
+            "jwk": key.jwk,
+            "created_at_ms": change.transaction.now_ms,
+        }
+        rows = [{"client_key": key} | common for key in keys_of_clients]
+        change.transaction.connection.execute(insert(schema.public_key), rows)
 
     def grant(self, tenant: str, number: int, *, scope: str = "", password: str = "") -> Request:
         """A grant of a client, with its secret or this password."""
         header = basic(f"Client{number}", password or self.secret(tenant, number))
         return _grant(tenant, header, scope)
+
+    def grant_by_assertion(self, tenant: str, number: int, issuer: str, now_s: float) -> Request:
+        """A grant of a client with an assertion of its own (RFC 7523), signed with ES256."""
+        private = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        signing = Signing(f"Client{number}", issuer, Secret(private), None, lambda: now_s)
+        return form(f"/{tenant}/token", grant_type="client_credentials", **signing.form())
 
     def refresh(self, tenant: str, number: int, refresh_token: str) -> Request:
         """A refresh of a client with its refresh token."""

@@ -37,9 +37,9 @@ def basic(client_id: str, secret: str) -> tuple[str, str]:
     return ("Authorization", "Basic " + b64encode(f"{client_id}:{secret}".encode()).decode())
 
 
-def form(path: str, header: tuple[str, str], **parameters: str) -> Request:
+def form(path: str, *headers: tuple[str, str], **parameters: str) -> Request:
     """A POST request with a form."""
-    return Request("POST", path, (header, ("Content-Type", _FORM)), urlencode(parameters).encode())
+    return Request("POST", path, (*headers, ("Content-Type", _FORM)), urlencode(parameters).encode())
 
 
 def host_of(url: str) -> str:
