@@ -253,7 +253,7 @@ def _bars(cell: Mapping[str, Any], measure: str) -> Iterator[Bar]:
                 label,
                 number,
                 target["ratio"],
-                f"{target['ratio']:.2f}",
+                _share(target["ratio"]),
                 target["ratio_least"],
                 target["ratio_most"],
             )

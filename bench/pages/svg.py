@@ -46,7 +46,10 @@ class Line(NamedTuple):
 
 
 def bars(title: str, names: Sequence[str], rows: Sequence[Bar]) -> str:
-    """A chart of bars, one below another; a repeated label is written once. `names` are of the series."""
+    """A chart of bars, one below another; a repeated label is written once.
+
+    `names` are those of the series in their order, '' of one that has no bars.
+    """
     most = max((row.most or row.value for row in rows), default=0) or 1.0
     height = _TOP + sum(_BAR + (_GAP if _is_last(rows, at) else 2) for at in range(len(rows)))
     body, y = [*_legend(names)], _TOP
@@ -159,6 +162,8 @@ def _short(value: float) -> str:
 def _legend(names: Sequence[str]) -> Iterator[str]:
     x = 0.0
     for number, name in enumerate(names):
+        if not name:
+            continue
         yield f'<rect class="c{number % COLOURS}" x="{x}" y="30" width="10" height="10"/>'
         yield _text(x + 15, 40, name)
         x += 32 + 7.2 * len(name)

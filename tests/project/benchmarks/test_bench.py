@@ -4,6 +4,7 @@ And a request takes no more than was written down (`make bench-guard`).
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,13 @@ def test_what_is_made_is_made_from_the_results_that_are_kept() -> None:
 def test_a_chart_is_xml_and_follows_the_reader_into_the_dark(chart: str) -> None:
     ET.fromstring(chart)  # noqa: S314 - ours
     assert "prefers-color-scheme:dark" in chart
+
+
+def test_a_legend_has_the_series_that_have_bars() -> None:
+    """A colour that is left out, so that another one stays the same, is not explained by nothing."""
+    chart = bars("A", ["one", "", "three"], [Bar("a", 0, 1.0, "1"), Bar("a", 2, 1.0, "1")])
+    shown = re.findall(r'class="(c\d)" x="[\d.]+" y="30"', chart)
+    assert shown == ["c0", "c2"]
 
 
 def _compare(kind: str, directory: Path) -> tuple[list[guard.Compared], list[guard.Compared]]:
