@@ -103,6 +103,8 @@ class Run:
         self.found["at"] = before["at"]
         for name in (*_CELLS, "floods", "peers_faulty"):
             self.found[name] = before.get(name, self.found[name])
+        if not self.found["peers"]:  # A run without peers goes on with one that had some.
+            self.found |= {name: before[name] for name in ("peers", "peers_missing")}
         if "python_other" in before:
             self.found.setdefault("python_other", before["python_other"])
 

@@ -321,10 +321,12 @@ def test_a_run_that_goes_on_keeps_what_was_measured_and_who_did_not_start(tmp_pa
     first = options | {"scenarios": ["grant", "refresh"], "connections": [32]}
     peer_cells = [cell("grant", 32)]
     before = {"machine": machine, "options": first, "at": "before", "peers_faulty": {"broken": "no port"}}
+    before |= {"peers": [{"name": "hydra"}], "peers_missing": {"glewlwyd": "no apt-get"}}
     before |= {"cells": [cell("refresh", 32), cell("grant", 32)], "peer_cells": peer_cells}
     going = Run.__new__(Run)
     second = options | {"scenarios": ["view", "grant"], "connections": [1, 256]}
     going.found = {"machine": machine, "options": second, "at": "now", "floods": {}, "peers_faulty": {}}
+    going.found |= {"peers": [], "peers_missing": {}}  # it was told to measure none
     going.found |= {"cells": [], "peer_cells": [], "python_cells": []}
     going._go_on_with(before)
     going.found["cells"].append(cell("view", 1))
@@ -333,6 +335,7 @@ def test_a_run_that_goes_on_keeps_what_was_measured_and_who_did_not_start(tmp_pa
     kept = json.loads(going._result.read_text(encoding="utf-8"))
     assert kept["peers_faulty"] == {"broken": "no port"}
     assert kept["peer_cells"] == peer_cells
+    assert (kept["peers"], kept["peers_missing"]) == (before["peers"], before["peers_missing"])
     assert kept["options"]["connections"] == [1, 32, 256]
     assert kept["options"]["scenarios"] == ["grant", "view", "refresh"]
     assert [it["scenario"] for it in kept["cells"]] == ["grant", "view", "refresh"]

@@ -1,11 +1,14 @@
 """The page of the benchmarks has peers beside Licet, and says which of them are missing."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from bench.measured.stores import KINDS
 from bench.measured.targets import FLOOR
 from bench.pages import page
 from bench.peers.running import INSTALLED
+from support.paths import ROOT
 
 
 def test_a_page_has_a_peer_beside_both_stores_and_says_who_is_not_there() -> None:
@@ -21,6 +24,14 @@ def test_a_page_has_a_peer_beside_both_stores_and_says_who_is_not_there() -> Non
     assert "- kept, introspection, 10,000 clients: 3 of the grants it answered were not stored." in text
     assert "- **kept** 1.0: One process. On disk for a grant: a row." in text
     assert "- **fast** 2.0: Two processes. On disk for a grant: nothing." in text
+
+
+def test_the_kept_run_describes_each_peer_that_it_has_figures_of() -> None:
+    """Else the page has nothing of any of them."""
+    run = json.loads((ROOT / "bench" / "results" / "kept-run.json").read_text(encoding="utf-8"))
+    measured = {name for cell in run["peer_cells"] for name in cell["targets"]} - {FLOOR, *KINDS}
+    assert measured
+    assert measured <= {peer["name"] for peer in run["peers"]}
 
 
 def _result() -> Mapping[str, Any]:
