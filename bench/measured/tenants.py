@@ -90,10 +90,10 @@ class Site:
             "password_allowed": True,
         }
         rows = [{"client_id": f"Client{number}"} | common for number in range(plan.clients)]
-        keys = connection.execute(
+        inserted = connection.execute(
             insert(schema.client).returning(schema.client.c.key, sort_by_parameter_order=True), rows
         )
-        keys_of_clients = keys.scalars().all()
+        client_keys = inserted.scalars().all()
         secrets = [
             {
                 "secret_id": secret.secret_id,
@@ -102,13 +102,13 @@ class Site:
                 "hash": secret.hash,
                 "created_at_ms": change.transaction.now_ms,
             }
-            for key, secret in zip(keys_of_clients, made[2:], strict=True)
+            for key, secret in zip(client_keys, made[2:], strict=True)
         ]
         connection.execute(insert(schema.client_secret), secrets)
         if plan.has_keys:
-            self._add_public_keys(change, tenant_id, keys_of_clients)
+            self._add_public_keys(change, tenant_id, client_keys)
 
-    def _add_public_keys(self, change: SetupChange, tenant_id: int, keys_of_clients: Sequence[int]) -> None:
+    def _add_public_keys(self, change: SetupChange, tenant_id: int, client_keys: Sequence[int]) -> None:
         public = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         [key] = read_keys(public.decode())
         common = {
@@ -117,7 +117,7 @@ class Site:
             "jwk": key.jwk,
             "created_at_ms": change.transaction.now_ms,
         }
-        rows = [{"client_key": key} | common for key in keys_of_clients]
+        rows = [{"client_key": it} | common for it in client_keys]
         change.transaction.connection.execute(insert(schema.public_key), rows)
 
     def grant(self, tenant: str, number: int, *, scope: str = "", password: str = "") -> Request:

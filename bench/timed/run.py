@@ -141,6 +141,7 @@ class Run:
                 self.found["peers_faulty"] |= faulty
                 for cell in beside:
                     self._measure_peers(cell, started, total)
+        self._keep()  # also where there was nothing left to measure
 
     def _measure_floods(self, length: flood.Length) -> None:
         done = self.found["floods"]
