@@ -108,10 +108,11 @@ def test_what_there_is_no_room_for_is_counted_and_the_selection_is_always_seen(s
     """Nothing is hidden in silence."""
     one_by_one(site, *(grant(key, key) for key in range(1, 6)))
     screen = Screen()
-    lines = drawn(site, screen, height=9)
+    wide = 100  # also shortly before midnight, when the moment of the next free seat has a date
+    lines = drawn(site, screen, width=wide, height=9)
     assert "TestClientId" in selected(lines)
     assert lines[-3] == "... 5 lines below"
-    lines = drawn(site, screen, "end", height=9)
+    lines = drawn(site, screen, "end", width=wide, height=9)
     assert "Client4" in selected(lines)
     assert re.fullmatch(r"... \d lines above, 1 line below", lines[-3])
     assert "above" not in "".join(drawn(site, screen))
