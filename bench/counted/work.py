@@ -164,8 +164,8 @@ class Work:
                     site.grant(MANY, number, scope="view" if kind == "view" else "") for number in numbers
                 ]
             case "assertion":
-                issuer, now_s = f"http://{_HOST}/{MANY}", self._clock.now_ms() / 1000
-                return [site.grant_by_assertion(MANY, number, issuer, now_s) for number in numbers]
+                issuer = f"http://{_HOST}/{MANY}"
+                return [site.grant_by_assertion(MANY, number, issuer, self._now_s) for number in numbers]
             case "first":
                 return [site.grant(FIRST, number) for number in islice(self._first, len(numbers))]
             case "limit":
@@ -184,6 +184,9 @@ class Work:
             case "wrong":
                 return [site.grant(MANY, number, password=_WRONG) for number in numbers]
         raise ValueError(kind)
+
+    def _now_s(self) -> float:
+        return self._clock.now_ms() / 1000
 
     async def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """Send these requests wave by wave, and return their answers."""

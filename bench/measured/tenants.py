@@ -7,8 +7,9 @@ measurement.
 """
 
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from licet.store import schema
 MANY = "Many"  # each client has a seat
 COMING = "Coming"  # no client has a seat
 LIMITED, LIMITED_SINGLE = "Limited", "LimitedOne"  # each client has all the sessions that it may have
+SIGNING = "Signing"  # each client has its seat, and a key as well as a secret
 SCARCE, EACH = "scarce", "each"
 PASSWORD = "password"
 CLIENTS_MANY = 10_000
@@ -58,6 +60,7 @@ class Site:
         self._made = {plan.name: _secrets(ClientSecrets(keyring.pepper), plan) for plan in plans}
         self._password_hash = Passwords().hash(PASSWORD)
         self._key = ec.generate_private_key(ec.SECP256R1())  # of all clients that have one
+        self._signing: dict[tuple[int, str], Signing] = {}
 
     def fill(self, place: Place) -> None:
         """Put the tenants into an empty store."""
@@ -125,10 +128,15 @@ class Site:
         header = basic(f"Client{number}", password or self.secret(tenant, number))
         return _grant(tenant, header, scope)
 
-    def grant_by_assertion(self, tenant: str, number: int, issuer: str, now_s: float) -> Request:
+    def grant_by_assertion(
+        self, tenant: str, number: int, issuer: str, now_s: Callable[[], float] = time.time
+    ) -> Request:
         """A grant of a client with an assertion of its own (RFC 7523), signed with ES256."""
-        private = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        signing = Signing(f"Client{number}", issuer, Secret(private), None, lambda: now_s)
+        signing = self._signing.get((number, issuer))
+        if signing is None:
+            private = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+            signing = Signing(f"Client{number}", issuer, Secret(private), None, now_s)
+            self._signing[number, issuer] = signing
         return form(f"/{tenant}/token", grant_type="client_credentials", **signing.form())
 
     def refresh(self, tenant: str, number: int, refresh_token: str) -> Request:
@@ -184,6 +192,7 @@ def plans(clients: int = CLIENTS_MANY) -> list[Plan]:
         Plan(MANY, clients),
         Plan(COMING, clients),
         Plan(LIMITED, clients, sessions_max=1),
+        Plan(SIGNING, clients, has_keys=True),
     ]
 
 

@@ -20,6 +20,7 @@ from bench.measured.tenants import (
     MANY,
     PASSWORD,
     SCARCE,
+    SIGNING,
     Held,
     Site,
     single,
@@ -116,6 +117,13 @@ def _password(context: RoundContext) -> list[Row]:
     rows = _grants(context, context.tenant(), password=PASSWORD)
     first = context.number * len(rows) // ROUNDS_MAX
     return [*rows[first:], *rows[:first]]
+
+
+def _assertion(context: RoundContext) -> list[Row]:
+    """Each request with an assertion of its own, as it authenticates once."""
+    issuer = f"{context.url}/{SIGNING}"
+    clients = islice(cycle(context.clients(SIGNING)), context.expected)
+    return [Row(context.site.grant_by_assertion(SIGNING, it, issuer), "granted") for it in clients]
 
 
 def _denial(context: RoundContext) -> list[Row]:
@@ -239,6 +247,14 @@ SCENARIOS = {
             connections_max=128,  # one address may have 256 passwords waiting, a round before included
         ),
         Scenario(
+            "assertion",
+            "grant by a signed assertion (`private_key_jwt`, ES256)",
+            _assertion,
+            _is_grant_of("all"),
+            with_one=False,
+            rows_once=1,
+        ),
+        Scenario(
             "mixed", "70 introspections, 15 refreshes, 10 grants, 5 logoffs", _mixed, _is_of_mix, rows_once=1
         ),
     )
@@ -265,7 +281,9 @@ def check_answers(scenario: Scenario, answers: Sequence[Answer]) -> None:
             raise WrongAnswer(f"{scenario.name}: {answer.status} {answer.body[:300]!r}")
         tokens[str(content.get("access_token"))] += 1
     tokens.pop("None", None)
-    if scenario.name in {"grant", "seat", "view", "limit", "password"} and len(tokens) != len(answers):
+    if scenario.name in {"grant", "seat", "view", "limit", "password", "assertion"} and len(tokens) != len(
+        answers
+    ):
         raise WrongAnswer(f"{scenario.name}: {len(answers)} answers have {len(tokens)} tokens")
 
 
