@@ -124,7 +124,10 @@ def end_all_after_restore(
     with changing(store, actor) as change:
         setup = change.tenant(tenant)
         sids = sessions_of_tenant(change.transaction, setup.tenant.id)
-        return setup.end_sessions(sids, reason=reason), setup.withhold_numbers(reason)
+        done = setup.end_sessions(sids, reason=reason), setup.withhold_numbers(reason)
+        # Even if nothing ends: a node that was paused meanwhile remembers what the copy does not have.
+        publish(change.transaction, [setup.tenant.id])
+        return done
 
 
 class SetupChange:

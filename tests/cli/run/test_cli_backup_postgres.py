@@ -10,7 +10,8 @@ from sqlalchemy import select
 
 from licet.clock import SystemClock
 from licet.lanes.commit import commit
-from licet.ledger.commands import Grant, Granted
+from licet.ledger.commands import End, Grant, Granted
+from licet.model import EndReason
 from licet.store import schema
 from licet.store.nodes import Node, note_node
 from licet.store.opening import StoreAt
@@ -65,8 +66,9 @@ def test_a_dump_is_not_loaded_while_a_node_works_on_the_store(cli: CommandLine, 
     assert keys(cli) == []
 
 
+@pytest.mark.parametrize("nobody_was_logged_on", [False, True])
 def test_a_node_that_was_paused_during_a_restore_believes_nothing_that_it_remembers(
-    cli: CommandLine, tmp_path: Path
+    cli: CommandLine, tmp_path: Path, *, nobody_was_logged_on: bool
 ) -> None:
     """Else it would grant on a seat that is not there, where as much was changed before as by the restore."""
     cli.run("user", "add", "TC", "--name", "Test", "--no-password")
@@ -76,6 +78,7 @@ def test_a_node_that_was_paused_during_a_restore_believes_nothing_that_it_rememb
     with closing(StoreAt(cli.data, os.environ["LICET_STORE"]).open(SystemClock())) as node:
         [tenant] = node.tenants().values()
         [client], [pool] = tenant.clients.values(), tenant.pools.values()
+        sids: list[bytes] = []
 
         def granted(times: int) -> None:
             for _ in range(times):
@@ -89,10 +92,14 @@ def test_a_node_that_was_paused_during_a_restore_believes_nothing_that_it_rememb
                 )
                 [outcome] = commit(node, [grant])
                 assert isinstance(outcome, Granted)
+                sids.append(grant.sid)
 
         granted(40)  # in a row: then it remembers the tenant
+        if nobody_was_logged_on:
+            commit(node, [End(tenant_id=tenant.id, sid=sid, reason=EndReason.LOGOFF) for sid in sids])
         cli.run("backup", str(file))
-        cli.run("session", "end", "--all", "--yes")
+        if not nobody_was_logged_on:
+            cli.run("session", "end", "--all", "--yes")
         granted(5)
         cli.run("restore", str(file), "--yes")
         granted(1)
