@@ -25,14 +25,22 @@ from licet.setup.change import changing
 from licet.setup.end_sessions import end_sessions
 from licet.store import schema
 from licet.store.contract import Purpose, Store
+from licet.store.migrate import finish
 from licet.store.sqlite.memory import Memory
-from licet.store.sqlite.store import SqliteStore
+from licet.store.sqlite.store import SqliteStore, migrating
 from support.examples import BY_USER, CLIENTS, EACH, FULL, TWINS, end, grant, jim_test, refresh, sid, view
 from support.store.kinds import Place, SqlitePlaces
 from support.store.store_site import SESSION_S, Undone, begin, do, in_use, rows
 
 START_MS = SystemClock().now_ms()  # as the command line, which has a process and a clock of its own
 ONE = replace(FULL, seats=1)
+_GRANT_OF_THE_VERSION_BEFORE = """
+INSERT INTO session (
+  sid, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address
+)
+SELECT ?, tenant_id, client_key, scope, pool_id, holder, started_at_ms, renewed_at_ms, expires_at_ms, address
+FROM session LIMIT 1
+"""
 
 
 @pytest.fixture
@@ -146,6 +154,24 @@ class TestOtherWriters:
         assert not recalls(store, grant(1, 3))
         in_a_process(write)
         assert isinstance(do(store, grant(1, 3))[0], Denied)
+
+    def test_nothing_is_remembered_of_the_time_before_an_upgrade_was_finished(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        """L8. Nobody has said in that time who wrote, and nobody looks at it in another way any more."""
+        store = begin(place, jim_test(clients=[replace(CLIENTS[0], sessions_max=3)]))
+        path = tmp_path / "licet.db"
+        with store.transaction() as transaction:
+            transaction.connection.execute(text("UPDATE setup SET seats_lag = false"))
+            transaction.connection.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+        do(store, grant(1, 1))
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.executemany(_GRANT_OF_THE_VERSION_BEFORE, [(sid(2),), (sid(3),)])
+        with migrating(path) as connection:
+            finish(connection, START_MS)
+        for number in (4, 5):
+            assert isinstance(do(store, grant(1, number))[0], Granted)
+        assert len(rows(store, schema.session)) == 3
 
 
 class TestWhatIsRemembered:

@@ -67,6 +67,7 @@ class SqliteStore:
         self.counted: Counter[str] = Counter()
         self._tenants = Tenants()
         self._data_version = 0
+        self._seats_lag = 0
         self._commits = 0
         self._memory = Memory()
         self._writer_id = _new_id()
@@ -216,6 +217,9 @@ class SqliteStore:
 
     def _remembered(self, raw: sqlite3.Connection, row: "SetupRow") -> Memory:
         """What is known of seats and sessions: nothing when another one has written of them since."""
+        if row.seats_lag != self._seats_lag:  # Who wrote before that said so in another way.
+            self._seats_lag = row.seats_lag
+            self._memory.forget()
         if row.seats_lag:
             if row.writer != self._writer_id:
                 self._memory.forget()
