@@ -11,6 +11,7 @@ from licet.ledger.commands import Command, Denied, Ended, Granted, Sweep
 from licet.model import Pool
 from licet.reports.live import seats
 from licet.reports.seats import seats_held
+from licet.setup.change import changing
 from licet.setup.check import check
 from licet.setup.holds import recount
 from licet.store import schema
@@ -48,6 +49,11 @@ def expiry_of_row(store: Store) -> int:
 
 def held_ms(store: Store) -> int:
     return sum(row.held_ms for row in rows(store, schema.usage_hour))
+
+
+def idle_ms(store: Store) -> int:
+    """For how long a seat was held after its newest token."""
+    return sum(row.idle_ms for row in rows(store, schema.usage_hour))
 
 
 class TestASeatWhoseRowHasExpired:
@@ -157,6 +163,35 @@ class TestWhenARowIsWritten:
         [row] = rows(store, schema.seat)
         assert row.issued_at_ms == START_MS + (RENEWED_S + 10) * 1000
         assert row.expires_at_ms == START_MS + RENEWED_S * 1000 + SESSION_MS
+
+    def test_when_the_pool_ends_and_a_newer_token_makes_no_session_live_longer(
+        self, place: Place, pool: Pool
+    ) -> None:
+        """L7. Another session would say when the newest token was issued, and usage count more as idle."""
+        ends_at_ms = START_MS + SESSION_MS + 1000
+        opened = begin(place, jim_test(pools=(replace(pool, expires_at_ms=ends_at_ms),), clients=TWINS))
+        do(opened, grant(1, 1))
+        place.clock.advance(seconds=1)
+        do(opened, grant(1, 2))
+        place.clock.advance(seconds=RENEWED_S)
+        do(opened, refresh(1, 1))
+        place.clock.advance(seconds=SESSION_S - RENEWED_S)
+        do(opened, Sweep(sessions_max=10))
+        assert idle_ms(opened) == ends_at_ms - (START_MS + (1 + RENEWED_S) * 1000)
+
+    def test_when_sessions_live_for_less_time_than_before(self, place: Place, pool: Pool) -> None:
+        """The same: an older session lives longer than the one of the newest token."""
+        opened = begin(place, jim_test(session_ttl_s=2 * SESSION_S, pools=(pool,), clients=TWINS))
+        do(opened, grant(1, 1))
+        place.clock.advance(seconds=100)
+        do(opened, refresh(1, 1))
+        with changing(opened, "administrator") as change:
+            change.tenant("Jim_Test").set(session_ttl_s=SESSION_S)
+        place.clock.advance(seconds=RENEWED_S)
+        do(opened, grant(1, 2))
+        place.clock.advance(seconds=2 * SESSION_S - RENEWED_S)
+        do(opened, Sweep(sessions_max=10))
+        assert idle_ms(opened) == (2 * SESSION_S - RENEWED_S) * 1000
 
     def test_each_time_in_a_pool_with_a_hold(self, place: Place, pool: Pool) -> None:
         """L18 counts from the row."""

@@ -53,11 +53,12 @@ def is_near(book: Book, seat: Seat) -> bool:
     row, tenant = book.rows.get(seat.key), book.tenants[seat.tenant_id]
     if row is None or row == seat:
         return row is not None
-    half_ms = lag_ms(tenant)
+    behind_ms = seat.expires_at_ms - row.expires_at_ms
     return (
         may_lag(tenant, seat)
-        and 0 < seat.expires_at_ms - row.expires_at_ms <= half_ms
-        and 0 <= seat.issued_at_ms - row.issued_at_ms <= half_ms
+        and 0 < behind_ms <= lag_ms(tenant)
+        # Else another session makes the seat live so long, and says another moment of its last token.
+        and seat.issued_at_ms - row.issued_at_ms == behind_ms
         and row.initials == seat.initials
         and row.sources == seat.sources
         and row.taken_at_ms == seat.taken_at_ms
