@@ -319,6 +319,24 @@ class TestADifference:
         assert denied.retry_after_s == 1200
         assert repeated == []
 
+    def test_that_a_seat_makes_as_it_was_used_again_before(self, place: Place, repeated: list[int]) -> None:
+        """Its remembered row is behind by then: nobody is told by it when the first seat ends."""
+        store = begun_in_postgres(place, jim_test(pools=(replace(FULL, seats=2),)))
+        do(store, grant(1, 1), grant(4, 2))
+        for number in (3, 4):
+            do(store, grant(1, number))
+        place.clock.advance(seconds=400)
+        do(store, refresh(4, 2))
+        place.clock.advance(seconds=100)
+        do(store, grant(1, 5))  # again, without a book
+        place.clock.advance(seconds=100)
+        do(store, grant(2, 6), grant(3, 7))
+        denied, granted = do(store, grant(3, 8), replace(grant(1, 9), address="192.0.2.77"))
+        assert isinstance(granted, Granted)
+        assert isinstance(denied, Denied)
+        assert denied.retry_after_s == 1000
+        assert repeated == []
+
     @pytest.mark.parametrize("at_once", [False, True])
     @pytest.mark.parametrize("views", [0, 2])
     def test_that_a_limit_of_sessions_makes(

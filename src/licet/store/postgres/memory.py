@@ -239,6 +239,8 @@ class Memory:
             full | self._denying, self._used | {seat.key for seat, _ in known}
         ):
             return None  # The first seat to expire is used again in this batch.
+        if full and any(_is_behind(full.get(seat.pool_id), seat) for seat, _ in known):
+            return None
         return Book(
             tenants=tenants,
             # Where it is not known, 0 does no harm: all who ask have a seat.
@@ -426,6 +428,11 @@ class Memory:
 def _is_first(full: Mapping[int, FullPool], used: AbstractSet[tuple[int | None, str | None]]) -> bool:
     """Whether one of these seats is the first to expire of a full pool."""
     return not used.isdisjoint([(pool_id, it.holder) for pool_id, it in full.items()])
+
+
+def _is_behind(full: FullPool | None, seat: Seat) -> bool:
+    """Whether a seat was used again since it was remembered: no seat of its full pool expires so early."""
+    return full is not None and full.first_ms is not None and seat.expires_at_ms < full.first_ms
 
 
 def _as_compared(tenants: Mapping[int, Tenant], row: Seat) -> Seat:
