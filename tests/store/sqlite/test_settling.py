@@ -14,10 +14,7 @@ from licet.ledger.commands import Denied
 from licet.model import Pool
 from licet.store import schema
 from licet.store.contract import Purpose, Store
-from licet.store.errors import StoreUnavailable
 from licet.store.minute_rows import ENTRIES_MAX
-from licet.store.sqlite.connecting import SYNCED, UNSYNCED, is_synced
-from licet.store.sqlite.folding import DUE
 from licet.store.sqlite.store import SqliteStore
 from support.examples import CLIENTS, grant, jim_test, refresh, view
 from support.store.beside import BESIDE
@@ -58,14 +55,14 @@ def happened(store: Store) -> int:
 def test_it_is_folded_when_it_is_as_much_as_is_folded_at_once(store: Store) -> None:
     """L11. Before that a batch has nothing left to do."""
     numbers = count(1)
-    add(store, DUE - 1, numbers)
+    add(store, ENTRIES_MAX - 1, numbers)
     store.settle()
-    assert waiting(store) == DUE - 1
+    assert waiting(store) == ENTRIES_MAX - 1
     add(store, 1, numbers)
-    assert waiting(store) == DUE
+    assert waiting(store) == ENTRIES_MAX
     store.settle()
     assert waiting(store) == 0
-    assert sum(row.times for row in rows(store, schema.journal)) == DUE == happened(store)
+    assert sum(row.times for row in rows(store, schema.journal)) == ENTRIES_MAX == happened(store)
 
 
 def test_what_is_more_than_that_waits_for_its_turn(store: Store) -> None:
@@ -77,26 +74,17 @@ def test_what_is_more_than_that_waits_for_its_turn(store: Store) -> None:
     assert happened(store) == 2 * ENTRIES_MAX + 30
 
 
-def test_batches_that_are_larger_than_what_is_due_leave_nothing_behind(store: Store) -> None:
-    """However many a batch has: the entries that wait do not become more and more."""
-    numbers = count(1)
-    for _ in range(3):
-        do(store, *(view(1 + number % 4, number) for number in islice(numbers, DUE + 75)))
-        store.settle()
-        assert waiting(store) == 0
-
-
 def test_what_is_granted_again_counts_and_what_is_refreshed_appends_nothing(store: Store) -> None:
     """A standing decision appends an entry for a session that begins, and none for one that goes on."""
     do(store, grant(1, 1))
     do(store, grant(1, 2))
-    for _ in range(DUE):
+    for _ in range(ENTRIES_MAX):
         do(store, refresh(1, 1))
     store.settle()
     assert waiting(store) == 2
-    for number in range(DUE - 2):
+    for number in range(ENTRIES_MAX - 2):
         do(store, grant(1, 3 + number))
-    assert waiting(store) == DUE
+    assert waiting(store) == ENTRIES_MAX
     store.settle()
     assert waiting(store) == 0
 
@@ -104,19 +92,19 @@ def test_what_is_granted_again_counts_and_what_is_refreshed_appends_nothing(stor
 def test_denials_are_folded_too(store: Store) -> None:
     """Those of one batch that are alike are one entry."""
     do(store, grant(1, 1))
-    for number in range(DUE):
+    for number in range(ENTRIES_MAX):
         [denied, _] = do(store, grant(2, 2 + number), grant(2, 9000 + number))
         assert isinstance(denied, Denied)
     store.settle()
     assert rows(store, schema.denial_entry) == []
     [row] = rows(store, schema.journal, kind="denied")
-    assert row.times == 2 * DUE
-    assert happened(store) == 2 * DUE + 1
+    assert row.times == 2 * ENTRIES_MAX
+    assert happened(store) == 2 * ENTRIES_MAX + 1
 
 
 def test_it_forgets_nothing_that_a_renewal_needs(store: Store) -> None:
     """Folding writes no session and no seat: the next grant is decided as quickly as the last."""
-    add(store, DUE, count(1))
+    add(store, ENTRIES_MAX, count(1))
     store.settle()
     assert waiting(store) == 0
     with store.transaction(Purpose.BATCH) as transaction:
@@ -126,25 +114,23 @@ def test_it_forgets_nothing_that_a_renewal_needs(store: Store) -> None:
 def test_it_waits_for_no_lock(store: Store, place: Place) -> None:
     """What another connection keeps it from is left to the housekeeping of a server."""
     assert isinstance(store, SqliteStore)
-    add(store, DUE, count(1))
+    add(store, ENTRIES_MAX, count(1))
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         store.settle()
         other.execute("ROLLBACK")
     store.settle()
-    assert waiting(store) == DUE, "it is not tried again with each batch"
-    assert is_synced(store._writer)
+    assert waiting(store) == ENTRIES_MAX, "it is not tried again with each batch"
     folded(store)
     assert waiting(store) == 0
-    assert happened(store) == DUE
+    assert happened(store) == ENTRIES_MAX
 
 
 @pytest.mark.parametrize("fault", ["ABORT", "ROLLBACK"])
 def test_a_fault_costs_no_batch_anything(store: Store, fault: str) -> None:
     """Whichever it is, nothing of it is written, and commits go on."""
-    assert isinstance(store, SqliteStore)
     numbers = count(1)
-    add(store, DUE, numbers)
+    add(store, ENTRIES_MAX, numbers)
     with store.transaction() as transaction:
         transaction.connection.execute(
             text(
@@ -152,60 +138,20 @@ def test_a_fault_costs_no_batch_anything(store: Store, fault: str) -> None:
             )
         )
     store.settle()
-    assert waiting(store) == DUE
+    assert waiting(store) == ENTRIES_MAX
     assert rows(store, schema.journal) == []
-    assert is_synced(store._writer)
     add(store, BATCH, numbers)
-    assert happened(store) == DUE + BATCH
-
-
-def test_folding_is_not_synced_and_every_batch_is(store: Store) -> None:
-    """L9. A loss of power may undo the folding, as a whole, and no answer."""
-    assert isinstance(store, SqliteStore)
-    numbers, said = count(1), list[str]()
-    store._writer.set_trace_callback(said.append)
-    add(store, DUE, numbers)
-    store.settle()
-    add(store, BATCH, numbers)
-    store._writer.set_trace_callback(None)
-    is_now, commits = True, []
-    for statement in said:
-        is_now = {SYNCED: True, UNSYNCED: False}.get(statement, is_now)
-        if statement == "COMMIT":
-            commits.append(is_now)
-    assert commits == [*[True] * -(-DUE // BATCH), False, True]
-    assert is_synced(store._writer)
-
-
-@pytest.mark.parametrize("refusal", [sqlite3.SQLITE_DENY, sqlite3.SQLITE_IGNORE], ids=["told", "silent"])
-def test_no_batch_is_committed_that_would_not_be_synced(store: Store, refusal: int) -> None:
-    """L9: where it cannot be set, whoever asks for a token is refused."""
-    assert isinstance(store, SqliteStore)
-
-    def refuse(action: int, name: str | None, value: str | None, *_: object) -> int:
-        sets_it = action == sqlite3.SQLITE_PRAGMA and (name, value) == ("synchronous", "FULL")
-        return refusal if sets_it else sqlite3.SQLITE_OK
-
-    add(store, DUE, count(1))
-    store._writer.set_authorizer(refuse)
-    store.settle()
-    before = happened(store)
-    with pytest.raises(StoreUnavailable):
-        do(store, view(1, 9000))
-    store._writer.set_authorizer(None)
-    assert happened(store) == before
-    do(store, view(1, 9000))
-    assert happened(store) == before + 1
+    assert happened(store) == ENTRIES_MAX + BATCH
 
 
 def test_a_file_that_was_moved_is_not_written_any_more(store: Store) -> None:
     """Nobody would ever see it there."""
     assert isinstance(store, SqliteStore)
-    add(store, DUE, count(1))
+    add(store, ENTRIES_MAX, count(1))
     moved = store.path.rename(store.path.with_name("moved.db"))
     store.settle()
     moved.rename(store.path)
-    assert waiting(store) == DUE
+    assert waiting(store) == ENTRIES_MAX
 
 
 def _commit_and_settle(opener: Opener, first: int) -> None:
@@ -222,7 +168,7 @@ def test_each_grant_counts_once_though_the_process_is_killed(store: Store, place
     for kill in range(1, 4):
         commits = BESIDE.Process(target=_commit_and_settle, args=(place.opener, kill * 1_000_000))
         commits.start()
-        while sum(it.times for it in rows(store, schema.journal)) < kill * DUE:
+        while sum(it.times for it in rows(store, schema.journal)) < kill * ENTRIES_MAX:
             assert commits.is_alive()
         commits.kill()
         commits.join()

@@ -23,13 +23,9 @@ LOG_PAGES_MAX: Final = 65536
 _LOG_PAGES_MIN: Final = 250  # a megabyte
 _SHARE_OF_LOG: Final = 4  # the log may have a quarter of what is free: it grows on while somebody reads
 
-SYNCED: Final = "PRAGMA synchronous = FULL"  # L9: a commit that was answered survives a loss of power.
-UNSYNCED: Final = "PRAGMA synchronous = NORMAL"  # it is there as a whole or not at all
-_FULL: Final = 2
-
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
-    SYNCED,
+    "PRAGMA synchronous = FULL",  # L9: a commit that was answered survives a loss of power.
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -16384",  # 16 MiB
     "PRAGMA temp_store = MEMORY",  # a statement keeps few rows for its rollback
@@ -69,11 +65,6 @@ def _prepare(raw: sqlite3.Connection) -> None:
             sleep(_WAIT_S)
     for pragma in PRAGMAS:
         raw.execute(pragma)
-
-
-def is_synced(raw: sqlite3.Connection) -> bool:
-    """Whether a commit returns when it is on the disk."""
-    return raw.execute("PRAGMA synchronous").fetchall() == [(_FULL,)]
 
 
 def is_busy(fault: sqlite3.DatabaseError) -> bool:

@@ -187,7 +187,6 @@ class SqliteStore:
             if not self._commits % _COMMITS_UNBOUNDED:
                 bound_log(raw, self.path)
             self._commits += 1
-            self._folder.sync()
             begin_alone(raw)
             try:
                 self._must_be_there()
