@@ -272,6 +272,13 @@ class TestAFile:
             f"SEARCH session USING INDEX {index} (client_key=? AND expires_at_ms>?)",
         ]
 
+    @pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2)])
+    def test_every_commit_waits_for_the_disk(self, store: SqliteStore, pragma: str, value: object) -> None:
+        """L9: 2 is FULL. With less, a loss of power could take back what was answered."""
+        do(store, grant(1, 1))
+        store.settle()
+        assert store._writer.execute(f"PRAGMA {pragma}").fetchall() == [(value,)]
+
     def test_a_closed_store_is_unavailable(self, store: SqliteStore) -> None:
         """A request that comes late is a fault and no crash."""
         store.close()
