@@ -5,6 +5,8 @@ The rules:
 - A request is refused if a proxy and Licet could disagree about its end (RFC 9112 section 11.2).
 - An escaped separator is not a separator: `/health%2Flive` is one segment, and not the path `/health/live`. A
   proxy that filters unescaped paths can rely on that.
+- A request target has no fragment (RFC 9112 section 3.2): `/health/ready#/logo.png` is refused, as a proxy
+  could take what is behind the `#` for a part of the path.
 """
 
 import re
@@ -77,8 +79,13 @@ def scope_of(
 
 
 def target_of(target: bytes) -> tuple[bytes, bytes]:
-    """The path and the query of a request target, as they were sent."""
-    if target.startswith(b"/") and b"#" not in target:
+    """The path and the query of a request target, as they were sent.
+
+    Raises ValueError where there is a fragment.
+    """
+    if b"#" in target:
+        raise ValueError("a request target has a fragment")
+    if target.startswith(b"/"):
         raw_path, _, query = target.partition(b"?")
         return raw_path, query
     parsed = httptools.parse_url(target)  # with scheme and host, as for a proxy (RFC 9112 section 3.2.2)
