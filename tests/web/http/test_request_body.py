@@ -172,3 +172,24 @@ class TestTheBody:
         with patient.connect() as client:
             client.send(chunked(b"1\r\na\r\n0\r\nAuthorization: Basic x\r\n\r\n"))
             assert client.answer().json["names"] == ["host", "transfer-encoding"]
+
+    def test_a_trailer_field_that_says_close_makes_the_answer_the_last_one(self, patient: Server) -> None:
+        """RFC 9112 section 9.3: the client hears that its next request is not answered here."""
+        with patient.connect() as client:
+            client.send(chunked(b"1\r\na\r\n0\r\nConnection: close\r\n\r\n"))
+            last = client.last_answer()
+            assert last.json["body"] == "a"
+            assert last.headers["connection"] == "close"
+
+    def test_what_came_behind_such_a_trailer_is_not_answered(self, patient: Server) -> None:
+        """RFC 9112 section 9.6: the connection ends after the last answer."""
+        with patient.connect() as client:
+            client.send(chunked(b"1\r\na\r\n0\r\nConnection: close\r\n\r\n") + post())
+            assert client.last_answer().json["body"] == "a"
+
+    def test_another_trailer_field_keeps_the_connection(self, patient: Server) -> None:
+        """RFC 9112 section 9.3: it persists unless somebody says `close`."""
+        with patient.connect() as client:
+            for _ in range(2):
+                client.send(chunked(b"1\r\na\r\n0\r\nConnection: keep-alive\r\nT: v\r\n\r\n"))
+                assert "connection" not in client.answer().headers

@@ -369,7 +369,9 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         if self._phase is not _BODY:
             return
         self._step(_BODY_COMPLETE)
-        self._under_way.request_complete(is_reusable=self._reusable)
+        # A trailer field may say `close`, and then the parser takes nothing more.
+        is_reusable = self._reusable and self.parser.should_keep_alive()
+        self._under_way.request_complete(is_reusable=is_reusable)
 
     # What goes out
 
