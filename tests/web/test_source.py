@@ -1,14 +1,18 @@
 """Where a request comes from: which addresses are one source, and whom a proxy may name."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from licet.web.forwarded import Forwarded
 from licet.web.source import ADDRESS_CHARS_MAX, networks_around, parsed, source_of
+from support.server.running import PATIENCE_S, RunningServer
 
 PROXY = ("192.0.2.10", 4711)
+MAPPED = ("::ffff:192.0.2.10", 4711)
 
 
 class TestSource:
@@ -92,6 +96,7 @@ class TestForwarded:
             ("::ffff:198.51.100.1", "198.51.100.1"),
             ("203.0.113.1, 198.51.100.1", "198.51.100.1"),
             ("198.51.100.1, 192.0.2.10", "198.51.100.1"),
+            ("198.51.100.1, ::ffff:192.0.2.10", "198.51.100.1"),
         ],
     )
     def test_a_trusted_proxy_says_for_whom_it_asks(self, forwarded_for: str, address: str) -> None:
@@ -108,3 +113,31 @@ class TestForwarded:
     def test_nobody_else_is_believed(self) -> None:
         """Or each client could choose its address."""
         assert seen("198.51.100.1", ("203.0.113.9", 80)) == "203.0.113.9"
+
+    @pytest.mark.parametrize("trusted", ["192.0.2.10", "192.0.2.10/32", "192.0.2.8/29", "0.0.0.0/0"])
+    def test_a_trusted_proxy_is_believed_on_a_socket_of_both_versions(self, trusted: str) -> None:
+        """RFC 4291 2.5.5.2: its IPv4 address is shown as one of IPv6."""
+        assert seen("2001:db8::1", MAPPED, trusted=trusted) == "2001:db8::1"
+
+    @pytest.mark.parametrize("trusted", ["192.0.2.11", "192.0.2.12/30", "::/96", "2001:db8::/32"])
+    def test_no_other_is_believed_there(self, trusted: str) -> None:
+        """A network of IPv4 does not become a wider one."""
+        assert seen("198.51.100.1", MAPPED, trusted=trusted) == MAPPED[0]
+
+    @pytest.mark.parametrize("is_admin", [False, True], ids=["public", "admin"])
+    def test_each_listener_of_both_versions_believes_an_ipv4_proxy(
+        self, tmp_path: Path, is_admin: bool
+    ) -> None:
+        """RFC 4291 2.5.5.2: the log has the address that the proxy names."""
+        both: dict[str, Any] = {
+            "host": "::",
+            "admin_host": "::",
+            "admin": True,
+            "trusted_proxies": "127.0.0.1",
+        }
+        with RunningServer(tmp_path, **both) as server:
+            port = httpx.URL(server.admin_url if is_admin else server.url).port
+            path = "/api/v1/me" if is_admin else "/Jim_Test/introspect"
+            url, headers = f"http://127.0.0.1:{port}{path}", {"x-forwarded-for": "198.51.100.7"}
+            assert httpx.post(url, headers=headers, timeout=PATIENCE_S).is_client_error
+            assert '"address": "198.51.100.7"' in server.log()
