@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -38,6 +38,23 @@ class HurriedProtocol(PatientProtocol):
     head_timeout_s = HASTE_S
 
 
+class InterruptedProtocol(PatientProtocol):
+    """The first handshake is cancelled in the turn of the loop in which it is accepted, as by a stop."""
+
+    limits: ClassVar[Limits] = Limits(connections_max=1)
+    was_interrupted: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.was_interrupted:
+            type(self).was_interrupted = True  # each server has a class of its own
+            self.loop.call_soon(self._stop_all)  # before the first step of the handshake, which is made next
+
+    def _stop_all(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+
+
 class Site:
     """Servers with one certificate, in a directory."""
 
@@ -47,9 +64,9 @@ class Site:
         self.said: list[str | None] = []
         self.certificate = Certificate(*self.pair.write(directory), changed=self.said.append)
 
-    def serve(self, protocol: type[PatientProtocol]) -> Server:
+    def serve(self, protocol: type[PatientProtocol], grace_s: int | None = None) -> Server:
         """A server, which stops at the end of its block."""
-        return Server(protocol, certificate=self.certificate)
+        return Server(protocol, certificate=self.certificate, grace_s=grace_s)
 
     @contextmanager
     def connect(self, server: Server, version: ssl.TLSVersion | None = None) -> Iterator[Client]:
@@ -194,3 +211,13 @@ def test_a_server_that_stops_waits_for_no_handshake(site: Site) -> None:
         client.send(hello())
         server.stop()
         client.end()
+
+
+def test_a_handshake_that_is_cancelled_before_its_first_step_leaves_its_place(site: Site) -> None:
+    """Its connection is closed, the next client is served, and a server that stops does not wait for it."""
+    with site.serve(InterruptedProtocol, grace_s=1) as server:
+        with server.connect() as client:
+            assert client.end() == b""
+        with site.connect(server) as client:
+            client.send(post("/token", b"a=b"))
+            assert client.answer().json["body"] == "a=b"

@@ -13,6 +13,7 @@ be counted. So connections are accepted here. The rules:
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import uvicorn
@@ -59,12 +60,14 @@ class Handshake:
     def begin(self, accepted: socket.socket, certificate: Certificate, protocol: GuardedHttpProtocol) -> None:
         """Agree on TLS, and hand the connection to its protocol."""
         self._task = self._loop.create_task(self._run(accepted, certificate, protocol))
+        # Not by the task: one that is cancelled in the turn in which it was made never runs.
+        self._task.add_done_callback(lambda task: self._end(task, accepted))
 
     async def _run(
         self, accepted: socket.socket, certificate: Certificate, protocol: GuardedHttpProtocol
     ) -> None:
         protocol.handshake = self
-        try:
+        with suppress(OSError):  # as errors of TLS are; the transport is closed
             await self._loop.connect_accepted_socket(
                 lambda: protocol,
                 accepted,
@@ -72,10 +75,11 @@ class Handshake:
                 ssl_handshake_timeout=protocol.head_timeout_s,
                 ssl_shutdown_timeout=protocol.linger_timeout_s,
             )
-        except OSError:  # as errors of TLS are; the transport is closed
-            pass
-        finally:
-            self.is_over()
+
+    def _end(self, task: asyncio.Task[None], accepted: socket.socket) -> None:
+        self.is_over()
+        if task.cancelled():
+            accepted.close()  # nobody else does, where the task never ran
 
 
 class TlsListener:
