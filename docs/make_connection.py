@@ -35,7 +35,8 @@ _BETWEEN = """```
 
 Left out of the diagram: a connection can be closed in each phase (`close`, then it is closing until what is
 written is sent), and lost in each (`lost`). The server closes one that is overdue, one whose client has ended
-its side, one that has to give its place to another client's, and all of them when it stops.
+its side, and all of them when it stops. One that has to give its place to another client's is cut off at
+once, as it is counted no longer.
 
 Where a listener has a certificate, TLS is agreed before the first phase. Such a connection counts for its
 source from its first packet on, gives way to others as one that waits, and has as long as a head. Where there

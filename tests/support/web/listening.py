@@ -130,6 +130,13 @@ class SmallProtocol(PatientProtocol):
     limits = Limits(connections_max=2, turned_away_max=1)
 
 
+class OneProtocol(PatientProtocol):
+    """One connection a source; a new one takes its place at once. To close may take as long as a test."""
+
+    answer_timeout_s = linger_timeout_s = 2 * PATIENCE_S
+    limits = Limits(per_source_max=1, waited_least_s=0.0)
+
+
 class Server:
     """uvicorn with the protocol under test, in a thread of its own."""
 
@@ -187,6 +194,19 @@ class Server:
     def connect(self) -> "Client":
         """A new connection."""
         return Client(socket.create_connection(self.address, timeout=PATIENCE_S))
+
+    def connect_slowly(self) -> "Client":
+        """A new connection, whose client takes little at a time."""
+        client = Client(socket.socket())
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.socket.settimeout(PATIENCE_S)
+        client.socket.connect(self.address)
+        return client
+
+    @property
+    def connections(self) -> int:
+        """How many connections it has open, whether they are counted or not."""
+        return len(self._server.server_state.connections)
 
     def catch_up(self) -> None:
         """Wait until the server has taken all that was sent so far."""

@@ -1,6 +1,5 @@
 """How long an HTTP connection may take for what, and how many there may be."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
@@ -8,12 +7,13 @@ import pytest
 
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.phases import BODY_TIMEOUT_S, HEAD_BYTES_MAX, HEAD_TIMEOUT_S
+from support.waiting import until
 from support.web.listening import (
     IDLE_S,
     PATIENCE_S,
-    Client,
     HastyAsgiProtocol,
     HastyProtocol,
+    OneProtocol,
     Patient,
     Server,
     SmallProtocol,
@@ -183,9 +183,7 @@ class TestTime:
         self, narrow: Server, connection: str
     ) -> None:
         """The same when the application is done with it."""
-        with Client(socket.socket()) as client:
-            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            client.socket.connect(narrow.address)
+        with narrow.connect_slowly() as client:
             client.send(post("/large", b"", f"Connection: {connection}"))
             narrow.pass_time(IDLE_S)
             assert client.is_gone()
@@ -196,9 +194,7 @@ class TestTime:
         self, protocol: type[GuardedHttpProtocol]
     ) -> None:
         """Another request does not give it more time to read the answers before."""
-        with Server(protocol, buffer_bytes=4096) as server, Client(socket.socket()) as client:
-            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            client.socket.connect(server.address)
+        with Server(protocol, buffer_bytes=4096) as server, server.connect_slowly() as client:
             client.send(post("/large") * 20)
             assert client.is_gone()
 
@@ -249,6 +245,18 @@ class TestRoom:
             with small.connect(), small.connect() as fourth, suppress(ConnectionError):
                 fourth.send(post())
                 assert fourth.end() == b""
+
+    def test_a_connection_that_gives_way_is_gone_whatever_its_client_reads(self) -> None:
+        """Or a source could keep more connections open than it may have."""
+        with Server(OneProtocol, buffer_bytes=4096) as server:
+            for _ in range(3):
+                with server.connect_slowly() as slow:
+                    slow.send(post("/large"))
+                    assert not slow.hears_nothing(PATIENCE_S)  # the rest is written, and not read
+                    with server.connect() as client:
+                        client.send(post())
+                        assert client.answer().status == 200
+                        until(lambda: server.connections == 1)
 
     def test_a_connection_that_ends_makes_room(self, small: Server) -> None:
         """The count goes down."""

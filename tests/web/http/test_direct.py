@@ -1,7 +1,6 @@
 """How the public listener answers: in one piece, no faster than the client reads, and at the end too."""
 
 import logging
-import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,8 +8,6 @@ import pytest
 from licet.web.http.direct import HEADS_MAX, _head, _kept_head, _known_target
 from support.waiting import until
 from support.web.listening import (
-    PATIENCE_S,
-    Client,
     Patient,
     PatientProtocol,
     Server,
@@ -30,15 +27,6 @@ def narrow() -> Iterator[Server]:
         yield server
 
 
-def slow_reader(server: Server) -> Client:
-    """A client whose system takes little at a time."""
-    client = Client(socket.socket())
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    client.socket.settimeout(PATIENCE_S)
-    client.socket.connect(server.address)
-    return client
-
-
 def held() -> list[Patient]:
     """The connections whose client does not read; one that is only being made has no flow yet."""
     return [it for it in Patient.living if getattr(it.flow, "write_paused", False)]
@@ -46,7 +34,7 @@ def held() -> list[Patient]:
 
 def test_answers_wait_while_the_client_does_not_read(narrow: Server) -> None:
     """Requests in a row cannot fill the memory with answers: one is written when the last has been read."""
-    with slow_reader(narrow) as client:
+    with narrow.connect_slowly() as client:
         client.send(post("/large") * MANY)
         until(lambda: bool(held()))
         narrow.catch_up()
@@ -57,7 +45,7 @@ def test_answers_wait_while_the_client_does_not_read(narrow: Server) -> None:
 
 def test_a_client_that_leaves_while_its_answer_waits_leaves_nothing(narrow: Server) -> None:
     """Neither the answer nor the connection."""
-    with slow_reader(narrow) as client:
+    with narrow.connect_slowly() as client:
         client.send(post("/large") * MANY)
         until(lambda: bool(held()))
         client.reset()

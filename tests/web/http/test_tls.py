@@ -11,11 +11,13 @@ import pytest
 
 from licet.web.http.certificate import Certificate
 from licet.web.http.connections import Limits
+from support.waiting import until
 from support.web.certificates import Pair, put
 from support.web.listening import (
     HASTE_S,
     PATIENCE_S,
     Client,
+    OneProtocol,
     PatientProtocol,
     Server,
     SmallProtocol,
@@ -24,12 +26,6 @@ from support.web.listening import (
     silent,
 )
 from support.web.treatments import LARGE
-
-
-class OneProtocol(PatientProtocol):
-    """One connection a source; a new one takes its place at once."""
-
-    limits: ClassVar[Limits] = Limits(per_source_max=1, waited_least_s=0.0)
 
 
 class HurriedProtocol(PatientProtocol):
@@ -182,6 +178,17 @@ def test_who_waits_in_a_handshake_gives_way(site: Site) -> None:
             assert b"HTTP" not in slow.end()
             client.send(post("/token", b"a=b"))
             assert client.answer().json["body"] == "a=b"
+
+
+def test_a_connection_that_gives_way_does_not_wait_for_the_end_of_tls(site: Site) -> None:
+    """RFC 8446 section 6.1: who is idle may not close its side, and keeps no connection open by that."""
+    with site.serve(OneProtocol) as server, site.connect(server) as idle:
+        idle.send(post())
+        assert idle.answer().status == 200
+        with site.connect(server) as client:
+            client.send(post())
+            assert client.answer().status == 200
+            until(lambda: server.connections == 1)
 
 
 def test_a_request_is_answered_by_the_certificate_it_came_with(site: Site) -> None:

@@ -168,8 +168,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         return self.loop.time() - self._deadline + timeout_s
 
     def give_way(self) -> None:
-        """End this connection, for another one that needs its place."""
-        self._close()
+        """End this connection at once, for another one that needs its place: it is counted no longer."""
+        self._abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more. True keeps the connection open for the answer to what it has sent."""
