@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from licet.web.http import phases
 from licet.web.http.connection import GuardedHttpProtocol
-from licet.web.http.phases import BOUNDS, TRANSITIONS, Bounds, Event, Phase
+from licet.web.http.phases import BLANK_LINE_BYTES, BOUNDS, TRANSITIONS, Bounds, Event, Phase
 
 # They are possible in every phase, and would hide the rest of the diagram.
 _EVERYWHERE = (Event.CLOSE, Event.LOST)
@@ -46,7 +46,10 @@ is no room it is closed at once: an answer would cost a handshake.
 
 """
 
-_EVENTS = """
+_EVENTS = f"""
+A blank line that ends no message, as before a head or in a chunk, counts as {BLANK_LINE_BYTES} bytes more.
+The parser is fed up to each blank line, and a flood of them would keep the server from others.
+
 ## The events
 
 """

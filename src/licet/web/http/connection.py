@@ -26,11 +26,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from licet.web.http.blank_lines import BlankLines
 from licet.web.http.connections import Connections, Entry, Limits
 from licet.web.http.exchange import NOTHING, UnderWay, refusal
 from licet.web.http.head import objection_to, without_upgrade
 from licet.web.http.phases import (
     ANSWER_TIMEOUT_S,
+    BLANK_LINE_BYTES,
     BODY_BYTES_MAX,
     BODY_TIMEOUT_S,
     BOUNDS,
@@ -48,8 +50,6 @@ from licet.web.http.phases import (
 )
 from licet.web.http.timer import NEVER, OneTimer
 
-_BLANK_LINE: Final = b"\r\n\r\n"
-_BLANK_LINE_BYTES: Final = 4
 _ROOM: Final = "room"
 _FULL: Final = {
     Entry.SOURCE_IS_FULL: "There are too many connections from this address.",
@@ -126,7 +126,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._body_bytes = 0
         self._body_length: int | None = None
         self._reusable = False
-        self._last_bytes = b""
+        self._blank_lines = BlankLines()
         # What follows it.
         self._held = bytearray()
         self._discardable = LINGER_BYTES_MAX
@@ -202,13 +202,14 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client: a part of a message, or many messages."""
-        while data:
+        at, end = 0, len(data)
+        while at < end:
             if self._phase in _EXPECTING:
-                data = self._take_head(data)
+                at = self._take_head(data, at)
             elif self._phase is _BODY:
-                data = self._take_body(data)
+                at = self._take_body(data, at)
             else:
-                self._take_surplus(data)
+                self._take_surplus(data[at:])
                 break
         else:
             if self._phase is not _ANSWER:
@@ -238,28 +239,32 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         if not self.flow.write_paused:
             self._deadline = NEVER
 
-    def _take_head(self, data: bytes) -> bytes:
-        """Parse a head as far as it has come; returns the bytes after it."""
-        piece = self._through_blank_line(data)
-        self._head_bytes += len(piece)
+    def _take_head(self, data: bytes, at: int) -> int:
+        """Parse a head as far as it has come; returns where the bytes after it begin."""
+        end = self._blank_lines.end_of(data, at)
+        self._head_bytes += end - at
         if self._head_bytes > HEAD_BYTES_MAX:
             self._refuse(431, f"The request line and headers are larger than {HEAD_BYTES_MAX} bytes.")
         else:
-            self._parse(piece)
-        return data[len(piece) :]
+            self._parse(data[at:end])
+            if self._phase in _EXPECTING and self._blank_lines.is_behind_one:  # it comes before a head
+                self._head_bytes += BLANK_LINE_BYTES
+        return end
 
-    def _take_body(self, data: bytes) -> bytes:
-        """Parse a body as far as it has come; returns the bytes after it."""
+    def _take_body(self, data: bytes, at: int) -> int:
+        """Parse a body as far as it has come; returns where the bytes after it begin."""
         if self._body_length is None:
-            piece = self._through_blank_line(data)
+            end = self._blank_lines.end_of(data, at)
         else:
-            piece = data[: self._body_length - self._body_bytes]
-        self._body_bytes += len(piece)
+            end = min(len(data), at + self._body_length - self._body_bytes)
+        self._body_bytes += end - at
         if self._body_bytes > self.body_bytes_max:
             self._refuse(413, f"The request body is larger than {self.body_bytes_max} bytes.")
         else:
-            self._parse(piece)
-        return data[len(piece) :]
+            self._parse(data[at:end])
+            if self._phase is _BODY and self._body_length is None and self._blank_lines.is_behind_one:
+                self._body_bytes += BLANK_LINE_BYTES
+        return end
 
     def _take_surplus(self, data: bytes) -> None:
         """Bytes for which there is no request."""
@@ -281,20 +286,6 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._step(Event.TOO_MUCH_HELD)
             self._under_way.be_last()
         self._under_way.is_followed()
-
-    def _through_blank_line(self, data: bytes) -> bytes:
-        """The first of the bytes, up to a blank line and with it; all of them if there is none.
-
-        Heads and chunked bodies end with a blank line and nowhere else: the parser, as it is configured,
-        takes no line end but CR LF.
-        """
-        last = self._last_bytes
-        at = (last + data if last else data).find(_BLANK_LINE)
-        if at < 0:
-            self._last_bytes = (last + data)[1 - _BLANK_LINE_BYTES :]
-            return data
-        self._last_bytes = b""
-        return data[: at + _BLANK_LINE_BYTES - len(last)]
 
     # The parser
 

@@ -20,6 +20,10 @@ BODY_BYTES_MAX: Final = 64 * 1024
 """The body of one request, its chunk framing included. Well above what the application takes (8 KiB), as the
 refusal is the application's to give: this bound is for clients that send faster than it can answer."""
 
+BLANK_LINE_BYTES: Final = 64
+"""As so many more bytes counts a blank line that ends no message. The parser is fed up to each blank line,
+which costs far more than four bytes. A guess: a head has 240 of them at most, and a body a thousand."""
+
 HELD_BYTES_MAX: Final = 64 * 1024
 """Pipelined bytes that wait for the answer before them: some two hundred token requests."""
 
