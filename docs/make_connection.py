@@ -11,7 +11,16 @@ from enum import StrEnum
 
 from licet.web.http import phases
 from licet.web.http.connection import GuardedHttpProtocol
-from licet.web.http.phases import BLANK_LINE_BYTES, BOUNDS, TRANSITIONS, Bounds, Event, Phase
+from licet.web.http.phases import (
+    ANSWER_TIMEOUT_S,
+    BLANK_LINE_BYTES,
+    BOUNDS,
+    TAKEN_BYTES_LEAST,
+    TRANSITIONS,
+    Bounds,
+    Event,
+    Phase,
+)
 
 # They are possible in every phase, and would hide the rest of the diagram.
 _EVERYWHERE = (Event.CLOSE, Event.LOST)
@@ -49,6 +58,11 @@ is no room it is closed at once: an answer would cost a handshake.
 _EVENTS = f"""
 A blank line that ends no message, as before a head or in a chunk, counts as {BLANK_LINE_BYTES} bytes more.
 The parser is fed up to each blank line, and a flood of them would keep the server from others.
+
+No time limit cuts off a client that takes an answer slowly but steadily. Who has taken
+{TAKEN_BYTES_LEAST // 1024} KiB of it when the time is over has {ANSWER_TIMEOUT_S:g} seconds for as much
+again. Who has not taken all of it when a connection has been closing for its time has, once,
+{ANSWER_TIMEOUT_S:g} seconds more.
 
 ## The events
 

@@ -12,6 +12,7 @@ whether a name is there, not the name of the system:
     hard links                   a rename, which Windows refuses where the name is taken
     replacing an open file       it is tried again for two seconds; a store is closed before
     a directory to sync          nothing: NTFS has a journal for its names
+    TCP_INFO                     what has left the buffer of a connection counts as taken by the client
     a terminal's attributes      the keyboard functions of msvcrt
     select on a pipe             the pipe is looked at a hundred times a second
 """

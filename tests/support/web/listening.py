@@ -320,6 +320,11 @@ class Client:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
+    def take(self, size: int) -> None:
+        """Read until there are so many bytes, and leave them for the next answer."""
+        while len(self._received) < size:
+            self._more()
+
     def answer(self) -> Answer:
         """The next answer."""
         lines = self._until(b"\r\n\r\n").decode("ascii").split("\r\n")
@@ -366,8 +371,7 @@ class Client:
         return found
 
     def _exactly(self, size: int) -> bytes:
-        while len(self._received) < size:
-            self._more()
+        self.take(size)
         found, self._received = self._received[:size], self._received[size:]
         return found
 

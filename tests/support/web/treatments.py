@@ -21,6 +21,9 @@ BODY_LIMIT = 8 * 1024
 LARGE = 50_000
 """Bytes of an answer: more than small socket buffers, less than the high-water mark of uvicorn."""
 
+HUGE = 1_000_000
+"""Bytes of an answer: more than all high-water marks, also those of TLS."""
+
 LAST_PATH: contextvars.ContextVar[str] = contextvars.ContextVar("LAST_PATH", default="")
 
 
@@ -144,6 +147,10 @@ class Application(Gate):
         """Answer with a large body."""
         return response(200, {"x": "x" * LARGE})
 
+    async def huge(self, _: Exchange) -> Response:
+        """Answer with a huge body."""
+        return response(200, {"x": "x" * HUGE})
+
     async def head(self, _: Exchange) -> Response:
         """Answer without a body."""
         return Response(status=204, headers=(), body=b"")
@@ -250,6 +257,10 @@ class AsgiApplication(Gate):
     async def large(self, _scope: Any, _receive: Any, send: Any) -> None:
         """Answer with a large body."""
         await answer(send, 200, {"x": "x" * LARGE})
+
+    async def huge(self, _scope: Any, _receive: Any, send: Any) -> None:
+        """Answer with a huge body."""
+        await answer(send, 200, {"x": "x" * HUGE})
 
     async def head(self, _scope: Any, _receive: Any, send: Any) -> None:
         """Answer without a body."""

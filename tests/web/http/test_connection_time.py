@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from licet.web.http.connection import GuardedHttpProtocol
-from licet.web.http.phases import BODY_TIMEOUT_S, HEAD_BYTES_MAX, HEAD_TIMEOUT_S
+from licet.web.http.phases import BODY_TIMEOUT_S, HEAD_BYTES_MAX, HEAD_TIMEOUT_S, TAKEN_BYTES_LEAST
 from support.waiting import until
 from support.web.listening import (
     IDLE_S,
@@ -15,6 +15,8 @@ from support.web.listening import (
     HastyProtocol,
     OneProtocol,
     Patient,
+    PatientAsgiProtocol,
+    PatientProtocol,
     Server,
     SmallProtocol,
     assert_refusal,
@@ -24,8 +26,9 @@ from support.web.listening import (
     post,
     silent,
 )
-from support.web.treatments import LARGE
+from support.web.treatments import HUGE, LARGE
 
+TAKEN_BYTES = 4 * TAKEN_BYTES_LEAST  # between two time limits: well above what counts as steady
 QUIET_S = 0.01  # in which there would be something, as what was sent after it has been answered
 
 
@@ -45,6 +48,12 @@ def hasty() -> Iterator[Server]:
     """A server that gives a client no time to take what it is sent."""
     with Server(HastyProtocol) as server:
         yield server
+
+
+class ClosedProtocol(HastyAsgiProtocol):
+    """It answers nobody who has ended its side, as the admin listener."""
+
+    serves_half_closed = False
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +207,42 @@ class TestTime:
             client.send(post("/large") * 20)
             assert client.is_gone()
 
+    @pytest.mark.parametrize("connection", ["close", "keep-alive"])
+    @pytest.mark.parametrize("protocol", [PatientProtocol, PatientAsgiProtocol])
+    def test_a_client_that_reads_slowly_but_steadily_gets_its_whole_answer(
+        self, protocol: type[GuardedHttpProtocol], connection: str
+    ) -> None:
+        """TAKEN_BYTES_LEAST: the time limits are for who takes nothing."""
+        with Server(protocol, buffer_bytes=4096) as server, server.connect_slowly() as client:
+            client.send(post("/huge", b"", f"Connection: {connection}"))
+            for taken in range(TAKEN_BYTES, HUGE, TAKEN_BYTES):
+                client.take(taken)
+                server.pass_time(IDLE_S)
+            assert len(client.answer().json["x"]) == HUGE
+
+    @pytest.mark.parametrize("connection", ["close", "keep-alive"])
+    @pytest.mark.parametrize("protocol", [PatientProtocol, PatientAsgiProtocol])
+    def test_a_client_that_takes_almost_nothing_is_dropped(
+        self, protocol: type[GuardedHttpProtocol], connection: str
+    ) -> None:
+        """TAKEN_BYTES_LEAST: a few bytes in each time limit do not keep a connection."""
+        with Server(protocol, buffer_bytes=4096) as server, server.connect_slowly() as client:
+            client.send(post("/huge", b"", f"Connection: {connection}"))
+            with suppress(ConnectionError, AssertionError):  # it may be cut off while it reads
+                for taken in range(1, 4):
+                    client.take(taken)
+                    server.pass_time(IDLE_S)
+            until(lambda: server.connections == 0)
+
+    def test_a_client_that_ends_its_side_and_reads_nothing_is_dropped(self) -> None:
+        """It may wait for an answer that it does not get; the one before is not read."""
+        with Server(ClosedProtocol, buffer_bytes=4096) as server, server.connect_slowly() as client:
+            client.send(post("/large") + post("/gated"))
+            server.wait_at_the_gate()
+            client.say_no_more()
+            assert client.is_gone()
+            server.open_the_gate()
+
     def test_whole_requests_set_no_timers(self, patient: Server) -> None:
         """One alarm for the connection and one for its first idle time, however many requests."""
         with patient.connect() as client:
@@ -257,6 +302,17 @@ class TestRoom:
                         client.send(post())
                         assert client.answer().status == 200
                         until(lambda: server.connections == 1)
+
+    def test_a_client_that_takes_an_answer_slowly_gives_way_too(self) -> None:
+        """That it has more time is no reason to keep another one out."""
+        one = Server(OneProtocol, buffer_bytes=4096, idle_s=int(PATIENCE_S))
+        with one as server, server.connect_slowly() as slow:
+            slow.send(post("/huge"))
+            slow.take(TAKEN_BYTES)
+            server.pass_time_now(PATIENCE_S)
+            with server.connect() as client:
+                client.send(post())
+                assert client.answer().status == 200
 
     def test_a_connection_that_ends_makes_room(self, small: Server) -> None:
         """The count goes down."""

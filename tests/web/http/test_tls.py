@@ -11,10 +11,12 @@ import pytest
 
 from licet.web.http.certificate import Certificate
 from licet.web.http.connections import Limits
+from licet.web.http.phases import TAKEN_BYTES_LEAST
 from support.waiting import until
 from support.web.certificates import Pair, put
 from support.web.listening import (
     HASTE_S,
+    IDLE_S,
     PATIENCE_S,
     Client,
     OneProtocol,
@@ -25,7 +27,7 @@ from support.web.listening import (
     post,
     silent,
 )
-from support.web.treatments import LARGE
+from support.web.treatments import HUGE, LARGE
 
 
 class HurriedProtocol(PatientProtocol):
@@ -210,6 +212,49 @@ def test_a_request_is_answered_by_the_certificate_it_came_with(site: Site) -> No
         with pytest.raises(ssl.SSLCertVerificationError), site.connect(server):
             pass
     assert [reason is None for reason in site.said] == [False, True]
+
+
+def secured(site: Site, plain: Client) -> Client:
+    """The same client, when it has agreed on TLS."""
+    return Client(site.pair.context().wrap_socket(plain.socket, server_hostname="127.0.0.1"))
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_a_client_that_reads_slowly_but_steadily_gets_its_whole_answer(site: Site, connection: str) -> None:
+    """TAKEN_BYTES_LEAST, though what is not sent yet is out of sight below TLS."""
+    with (
+        Server(PatientProtocol, buffer_bytes=4096, certificate=site.certificate) as server,
+        secured(site, server.connect_slowly()) as client,
+    ):
+        client.send(post("/huge", b"", f"Connection: {connection}"))
+        for taken in range(4 * TAKEN_BYTES_LEAST, HUGE, 4 * TAKEN_BYTES_LEAST):
+            client.take(taken)
+            server.pass_time_now(IDLE_S)
+        assert len(client.answer().json["x"]) == HUGE
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_a_client_that_takes_almost_nothing_is_dropped(site: Site, connection: str) -> None:
+    """TAKEN_BYTES_LEAST, too."""
+    with (
+        Server(PatientProtocol, buffer_bytes=4096, certificate=site.certificate) as server,
+        secured(site, server.connect_slowly()) as client,
+    ):
+        client.send(post("/huge", b"", f"Connection: {connection}"))
+        with suppress(OSError, AssertionError):  # it may be cut off while it reads
+            for taken in range(1, 4):
+                client.take(taken)
+                server.pass_time_now(IDLE_S)
+        until(lambda: server.connections == 0)
+
+
+def test_a_server_that_stops_waits_for_no_idle_client(site: Site) -> None:
+    """RFC 8446 section 6.1: it has ended its side, and the client may never do so."""
+    with site.serve(PatientProtocol) as server, site.connect(server) as client:
+        client.send(post())
+        assert client.answer().status == 200
+        server.stop()
+        assert client.end() == b""
 
 
 def test_a_server_that_stops_waits_for_no_handshake(site: Site) -> None:

@@ -48,6 +48,7 @@ from licet.web.http.phases import (
     Phase,
     no_transition,
 )
+from licet.web.http.taking import Taking
 from licet.web.http.timer import NEVER, OneTimer
 
 _ROOM: Final = "room"
@@ -130,6 +131,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         # What follows it.
         self._held = bytearray()
         self._discardable = LINGER_BYTES_MAX
+        # What came out of it.
+        self._taking = Taking()
 
     # The connection
 
@@ -165,7 +168,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         if not bounds.is_waiting or is_answering:
             return None
         timeout_s: float = getattr(self, bounds.timeout_s)
-        return self.loop.time() - self._deadline + timeout_s
+        # The deadline is later where the client takes an answer slowly.
+        return max(0.0, self.loop.time() - self._deadline + timeout_s)
 
     def give_way(self) -> None:
         """End this connection at once, for another one that needs its place: it is counted no longer."""
@@ -183,6 +187,8 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         if is_answering and self.transport.can_write_eof():
             return True
         self._step(Event.CLOSE)  # and the caller closes
+        if self._deadline == NEVER:
+            self._must_end_by(self.linger_timeout_s)
         return False
 
     def shutdown(self) -> None:
@@ -190,12 +196,14 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._reusable = False
         if self._phase in _ANSWERING and not self._under_way.response_complete:
             self._under_way.be_last()
-        elif self._phase is not Phase.LINGER:  # which has a short deadline anyway
+        elif self._phase not in _OVER:  # which have a deadline anyway
             self._close()
+            self._must_end_by(self.linger_timeout_s)
 
     def pause_writing(self) -> None:
         """The client does not read its answers: it has until the deadline to begin."""
         super().pause_writing()
+        self._taking.begin(self.transport)
         self._must_end_by(self.answer_timeout_s)
 
     # What comes in
@@ -425,7 +433,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         """The last answer is complete, or never will be."""
         if self._phase is _ANSWER and not self._held:
             self._close()
-            self._must_end_by(self.answer_timeout_s)
+            self._must_end_by(self.linger_timeout_s)
         else:
             self._step(Event.LAST_COMPLETE)
             if self._phase is Phase.LINGER:
@@ -448,6 +456,7 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def _close(self) -> None:
         """Close once everything written is sent."""
         self._step(Event.CLOSE)
+        self._taking.begin_later()
         self.transport.close()
 
     def _abort(self) -> None:
@@ -479,7 +488,10 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
     def _on_deadline(self) -> None:
         overdue = BOUNDS[self._phase].overdue
         if overdue is Overdue.ABORT or self.transport.is_closing() or self.flow.write_paused:
-            self._abort()
+            if self._taking.goes_on(self.transport):
+                self._must_end_by(self.answer_timeout_s)
+            else:
+                self._abort()
         elif overdue is Overdue.REFUSE:
             self._refuse(408, "The request was not complete in time.")
         elif overdue is Overdue.CLOSE:

@@ -38,7 +38,11 @@ BODY_TIMEOUT_S: Final = 10.0
 """For the body after the head, for the same reason; 8 KiB fit in the first flight of packets (RFC 6928)."""
 
 ANSWER_TIMEOUT_S: Final = 10.0
-"""For the client to take answers off a connection that is full of them."""
+"""For the client to take answers off a connection that is full of them, or that is closing."""
+
+TAKEN_BYTES_LEAST: Final = 16 * 1024
+"""Who takes so much of what was written within a time limit has ANSWER_TIMEOUT_S for as much again: a large
+answer over a slow link takes as long as it does. A guess: 13 kbit/s, slower than any link of today."""
 
 LINGER_TIMEOUT_S: Final = 1.0
 """Between the last answer and the close: several round trips for the client to see the end and stop."""

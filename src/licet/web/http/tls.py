@@ -23,6 +23,10 @@ from licet.web.http.certificate import Certificate
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.connections import Connections, Entry
 
+SHUTDOWN_S: Final = 86_400.0
+"""The event loop's own time limit for what is left to send at a close, and for the end of TLS. The deadlines
+of a connection end it earlier, and know whether the client takes anything."""
+
 ACCEPT_AGAIN_S: Final = 1.0  # after no file was left for a connection; asyncio waits as long
 
 
@@ -73,7 +77,7 @@ class Handshake:
                 accepted,
                 ssl=certificate.context(),
                 ssl_handshake_timeout=protocol.head_timeout_s,
-                ssl_shutdown_timeout=protocol.linger_timeout_s,
+                ssl_shutdown_timeout=SHUTDOWN_S,
             )
 
     def _end(self, task: asyncio.Task[None], accepted: socket.socket) -> None:
