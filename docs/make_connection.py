@@ -56,13 +56,13 @@ is no room it is closed at once: an answer would cost a handshake.
 """
 
 _EVENTS = f"""
-A blank line that ends no message, as before a head or in a chunk, counts as {BLANK_LINE_BYTES} bytes more.
-The parser is fed up to each blank line, and a flood of them would keep the server from others.
+A blank line that does not end a message, such as one before a head or in a chunk, counts as
+{BLANK_LINE_BYTES} bytes more, because the parser is fed up to each of them: a flood of blank lines would delay
+the requests of others.
 
-No time limit cuts off a client that takes an answer slowly but steadily. Who has taken
-{TAKEN_BYTES_LEAST // 1024} KiB of it when the time is over has {ANSWER_TIMEOUT_S:g} seconds for as much
-again. Who has not taken all of it when a connection has been closing for its time has, once,
-{ANSWER_TIMEOUT_S:g} seconds more.
+A client that takes an answer slowly but steadily is not cut off: if it has taken {TAKEN_BYTES_LEAST // 1024} KiB
+when its time limit ends, it has {ANSWER_TIMEOUT_S:g} seconds for the next {TAKEN_BYTES_LEAST // 1024} KiB. A client
+that has not taken all of an answer when its connection should be closed has {ANSWER_TIMEOUT_S:g} seconds more, once.
 
 ## The events
 
