@@ -4,10 +4,12 @@ What every store promises is in the files beside this one, whose tests run on a 
 fails is in test_postgres_faults.py.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,6 +22,7 @@ from licet.lanes.commit import COLLISIONS_MAX, apply_all, commit
 from licet.ledger.commands import Command, Denied, Granted, SessionUnknown
 from licet.ledger.prefetch import Need
 from licet.model import Pool
+from licet.platforms.processes import open_files_max
 from licet.setup.change import changing
 from licet.store import schema
 from licet.store.contract import Purpose, Store
@@ -28,13 +31,15 @@ from licet.store.postgres import load_statements
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
 from licet.store.postgres.batch import TENANT_LOCK
 from licet.store.postgres.book import _COUNTING, parameters
+from licet.store.postgres.connection import DriverConnection
 from licet.store.postgres.load_statements import Statement
 from licet.store.postgres.store import PostgresStore
+from licet.store.postgres.watcher import Watcher
 from support.examples import FULL, bump, client, end, grant, jim_test, refresh, sid
 from support.store.faults import answers, unavailable, works
 from support.store.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
 from support.store.postgres import Postgres
-from support.waiting import PATIENCE_S, until
+from support.waiting import PATIENCE_S, STEP_S, until
 
 START_MS = 1_700_000_040_000
 OTHER = jim_test(
@@ -292,6 +297,30 @@ class TestWatching:
         assert not other.is_leader()
         store.close()
         until(other.is_leader)
+
+    @pytest.mark.parametrize("files", [0, 1024], ids=["few files", "many files"])
+    def test_the_leader_keeps_its_connection_and_leads_while_nothing_happens(
+        self, place: Place, files: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also beside more clients than `select` can number. A turn of upkeep needs a leader that stays."""
+        monkeypatch.setattr("licet.store.postgres.watcher.HEARTBEAT_S", STEP_S)
+        stood = list[tuple[DriverConnection, bool]]()
+
+        class Noted(Watcher):
+            def _stand(self, raw: DriverConnection) -> None:
+                stood.append((raw, self.is_leader))
+                super()._stand(raw)
+
+        if open_files_max(2 * files) < 2 * files:
+            pytest.skip("so many files may not be opened")
+        with ExitStack() as opened:
+            for _ in range(files):
+                opened.enter_context(Path(os.devnull).open("rb"))
+            with closing(Noted(place.url, lambda: None, PATIENCE_S)) as watcher:
+                watcher.start()
+                until(lambda: len(stood) >= 5)
+        assert [is_leader for _, is_leader in stood[:5]] == [False, True, True, True, True]
+        assert {raw for raw, _ in stood} == {stood[0][0]}
 
 
 class TestConnecting:

@@ -102,10 +102,12 @@ class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as the driver does, until the deadline at most."""
         longest = min(self.step_s, max(0.0, self.deadline - monotonic()))
-        if longest != math.inf:
-            timeout = longest if timeout is None else min(longest, timeout)
-        try:
+        if (
+            timeout is not None and timeout < longest
+        ):  # Whoever asks for less time goes on with the connection.
             return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, None if longest == math.inf else longest)
         except errors._WaitTimeout:  # noqa: SLF001 - it has no other name
             self.pgconn.finish()
             with suppress(Exception):  # What is left of the query would go on waiting.

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from select import select
+from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
 
 from licet.store.postgres.connection import DriverConnection, Link
@@ -57,7 +57,10 @@ class Watcher:
 
     def _listen(self) -> None:
         """Listen until it is closed, or the connection is lost: then another node may become leader."""
-        with self._link.using(self._answer_s) as wire:
+        # Not `select.select`, which takes no file number above 1023: a server with many clients has such.
+        with self._link.using(self._answer_s) as wire, DefaultSelector() as either:
+            either.register(wire.raw, EVENT_READ)
+            either.register(self._woken, EVENT_READ)
             wire.raw.execute(f"LISTEN {CHANNEL}".encode())
             self._on_change()  # What changed while nobody listened.
             while not self._closed.is_set():
@@ -65,7 +68,7 @@ class Watcher:
                 self._stand(wire.raw)
                 if any(True for _ in wire.raw.notifies(timeout=0)):
                     self._on_change()
-                select([wire.raw.fileno(), self._woken.fileno()], [], [], HEARTBEAT_S)
+                either.select(HEARTBEAT_S)
 
     def _stand(self, raw: DriverConnection) -> None:
         """Take the leader's lock if it is free. It ends with the connection, so check that this is alive."""
