@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 from licet.lanes.contract import QueueFull
 from licet.lanes.frames import frame
 from licet.lanes.process import RESTART_AFTER_S
-from licet.ledger.commands import Granted, Sweep, Swept
+from licet.ledger.commands import Granted, Outcome, Sweep, Swept
 from licet.store.errors import StoreUnavailable
 from support.examples import grant, sid, view
 from support.store.kinds import SqlitePlaces
@@ -21,7 +21,7 @@ from support.store.store_site import START_MS, begin
 
 if TYPE_CHECKING:
     import subprocess
-from support.server.lane_site import ENDS_AT_ONCE, HANGS_AFTER_S, WORKS, answering, at, in_turn, until
+from support.server.lane_site import ENDS_AT_ONCE, HANGS_AFTER_S, WORKS, Site, answering, at, in_turn, until
 
 
 @pytest.fixture
@@ -89,6 +89,24 @@ class TestClosing:
                 await closing_it
             with pytest.raises(StoreUnavailable):
                 await task
+            assert site.committer._process.returncode == -signal.SIGKILL
+        assert site.told == []
+
+    async def test_a_process_that_is_stopped_keeps_nobody_however_much_it_has_not_taken(
+        self, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The pipe to it is full, and nobody reads: a stopping server gives that up as well."""
+        monkeypatch.setattr("licet.lanes.process.FINISH_WITHIN_S", 0.0)
+        monkeypatch.setattr("licet.lanes.process.END_WITHIN_S", 0.0)
+        async with at(data, queue_max=100_000) as site:
+            await site.working()
+            with site.stopped():
+                tasks = list[asyncio.Task[Outcome]]()
+                while not unwritten(site):
+                    tasks += await site.waiting(*(view(1, number) for number in range(100)))
+                await site.committer.close()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {StoreUnavailable}
             assert site.committer._process.returncode == -signal.SIGKILL
         assert site.told == []
 
@@ -204,3 +222,10 @@ class TestDeath:
             await site.working()
         assert len(site.told) == 1
         assert faults
+
+
+def unwritten(site: Site) -> int:
+    """How many bytes wait until the process reads."""
+    transport = site.committer._transport
+    assert transport is not None
+    return transport.get_write_buffer_size()

@@ -137,7 +137,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         if self._restarting is not None:
             await asyncio.wait([self._restarting])  # let a start that has begun finish first
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()  # `close` would wait until a process that is stopped has read all
             await self._ended.wait()
         await asyncio.to_thread(self._bury)
 
