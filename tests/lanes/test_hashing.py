@@ -11,6 +11,7 @@ import pytest
 
 from licet.lanes.contract import QueueFull
 from licet.lanes.hashing import ADMINS_WAITING_MAX, AT_ONCE_MAX, Check, Hashing, Part, TooManyFailures
+from support.threads import no_thread_starts
 
 pytestmark = pytest.mark.anyio
 
@@ -315,6 +316,21 @@ class TestEqual:
                 await future
         assert [it.told for it in attempts] == [["begun", None], [None]]
         assert await site.ask("right")
+
+    async def test_where_no_thread_can_be_started_each_is_told_and_nobody_is_kept_out_later(
+        self, site: Site
+    ) -> None:
+        """It counts as no failure, and what nobody waits for any more is not hashed."""
+        attempts = [Attempt(f"line {at}") for at in range(3)]
+        with no_thread_starts():
+            for attempt in attempts:
+                with pytest.raises(QueueFull):
+                    await site.ask("too early", attempt=attempt)
+        assert [it.told for it in attempts] == [["begun", None]] * 3
+        assert site.hashing.queue_length == 0
+        site.gate.set()
+        assert await site.ask("right")
+        assert site.order == ["right"]
 
 
 class TestEnd:

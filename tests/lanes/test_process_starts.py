@@ -21,6 +21,7 @@ from licet.store.opening import SQLITE_NAME, StoreAt
 from support.examples import grant, sid
 from support.store.kinds import SqlitePlaces
 from support.store.store_site import START_MS, begin
+from support.threads import no_thread_starts
 
 if TYPE_CHECKING:
     import subprocess
@@ -83,6 +84,19 @@ class TestStarting:
         assert all(wait >= RESTART_AFTER_S * 2 ** (at + 1) for at, wait in enumerate(waits))
         assert site.told[0] == "exit code -9"
         assert all("/nowhere/python" in why for why in site.told[1:])
+
+    async def test_it_is_started_again_also_where_no_thread_is_left_to_wait_for_the_last_one(
+        self, data: Path
+    ) -> None:
+        """As beside a program that takes all threads of a container for a moment: that moment is all."""
+        async with at(data) as site:
+            await site.working()
+            with no_thread_starts():
+                os.kill(site.pid, signal.SIGKILL)
+                await until(lambda: bool(site.told))
+            await until(lambda: site.committer.is_open)
+            await site.working()
+        assert site.told == ["exit code -9"]
 
     def test_the_wait_before_a_start_has_a_bound(self) -> None:
         """Everything has a limit: 503 is not for ever once the cause is mended."""

@@ -90,8 +90,8 @@ class Hashing:
     """
 
     def __init__(self, *, workers: int, queue_max: int) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="licet-hash")
-        self._idle = workers
+        self._workers = self._idle = workers
+        self._pool = self._new_pool()
         half, share = queue_max // 2, max(1, workers // 2)
         self._parts = {
             Part.KNOWN: _Part(waiting_max=half, running_max=workers),
@@ -197,8 +197,23 @@ class Hashing:
         self._idle -= 1
         ticket.part.begun(ticket, 1)
         ticket.attempt.begin()
-        running = asyncio.get_running_loop().run_in_executor(self._pool, job.check.do)
-        running.add_done_callback(lambda done: self._finished(ticket, done))
+        self._begun(job).add_done_callback(lambda done: self._finished(ticket, done))
+
+    def _begun(self, job: "_Job") -> Future[Any]:
+        loop = asyncio.get_running_loop()
+        try:
+            return loop.run_in_executor(self._pool, job.check.do)
+        except (
+            RuntimeError
+        ):  # No thread can be started, and the pool keeps what it was given for a later one.
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = self._new_pool()
+            failed = loop.create_future()
+            failed.set_exception(QueueFull())
+            return failed
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._workers, thread_name_prefix="licet-hash")
 
     def _finished(self, ticket: "_Ticket", done: Future[Any]) -> None:
         job = ticket.job

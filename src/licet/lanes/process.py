@@ -139,7 +139,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         if self._transport is not None:
             self._transport.abort()  # `close` would wait until a process that is stopped has read all
             await self._ended.wait()
-        await asyncio.to_thread(self._bury)
+        await self._buried()
 
     def _send(self) -> None:
         if self._transport is not None and self._unsent:
@@ -178,7 +178,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
             self._restarting = self._loop.create_task(self._restart())
 
     async def _restart(self) -> None:
-        why = f"exit code {await asyncio.to_thread(self._bury)}"
+        why = f"exit code {await self._buried()}"
         while True:
             self._on_end(why)
             with contextlib.suppress(TimeoutError):
@@ -193,13 +193,24 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
             else:
                 return
 
-    def _bury(self) -> int:
+    async def _buried(self) -> int:
         """Wait for the process, which is ending; return its exit code."""
-        try:
-            return self._process.wait(END_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+        while True:
+            try:
+                return await asyncio.to_thread(_bury, self._process)
+            except RuntimeError:  # no thread is left to wait in
+                if (code := self._process.poll()) is not None:
+                    return code
+                self._process.kill()
+                await asyncio.sleep(RESTART_AFTER_S)
+
+
+def _bury(process: "subprocess.Popen[bytes]") -> int:
+    try:
+        return process.wait(END_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _answer(waiter: Waiter[Outcome], reply: Reply) -> None:

@@ -31,7 +31,7 @@ from licet.store.postgres import load_statements
 from licet.store.postgres.arrays import byte_strings, flags, numbers, texts
 from licet.store.postgres.batch import TENANT_LOCK
 from licet.store.postgres.book import _COUNTING, parameters
-from licet.store.postgres.connection import DriverConnection
+from licet.store.postgres.connection import DriverConnection, Link
 from licet.store.postgres.load_statements import Statement
 from licet.store.postgres.store import PostgresStore
 from licet.store.postgres.watcher import Watcher
@@ -39,6 +39,7 @@ from support.examples import FULL, bump, client, end, grant, jim_test, refresh, 
 from support.store.faults import answers, unavailable, works
 from support.store.kinds import Place, PostgresPlaces, begun_in_postgres, opened_in_postgres
 from support.store.postgres import Postgres
+from support.threads import no_thread_starts
 from support.waiting import PATIENCE_S, STEP_S, until
 
 START_MS = 1_700_000_040_000
@@ -335,6 +336,16 @@ class TestConnecting:
             until(lambda: store._writer._wire is not None)
         with closing(PostgresStore(url, answer_s=PATIENCE_S)) as reader:
             assert reader._writer._wire is None
+
+    def test_where_no_thread_can_be_started_the_next_use_connects(
+        self, postgres_places: PostgresPlaces
+    ) -> None:
+        """A database that is back is found, also where the system had no thread left when it was lost."""
+        with closing(Link(postgres_places.url, "reader")) as link:
+            with no_thread_starts(), unavailable("can't start new thread"), link.using(PATIENCE_S):
+                pass
+            with link.using(PATIENCE_S) as wire:
+                assert list(wire.ask("SELECT 1")) == [(1,)]
 
     def test_where_there_is_no_database_it_says_so_and_tries_no_more(self) -> None:
         """A server ends then, with exit code 3."""

@@ -254,7 +254,12 @@ class Link:
     def _make(self) -> None:
         self._tried.clear()
         self._maker = threading.Thread(target=self._try, name=f"licet-connect-{self._name}", daemon=True)
-        self._maker.start()
+        try:
+            self._maker.start()
+        except RuntimeError as fault:  # no thread is left: the next use tries again
+            self._maker = None
+            self._down = f"{self.place}: {fault}"
+            self._tried.set()
 
     def _try(self) -> None:
         """Try to connect until it succeeds."""
