@@ -57,12 +57,13 @@ is no room it is closed at once: an answer would cost a handshake.
 
 _EVENTS = f"""
 A blank line that does not end a message, such as one before a head or in a chunk, counts as
-{BLANK_LINE_BYTES} bytes more, because the parser is fed up to each of them: a flood of blank lines would delay
-the requests of others.
+{BLANK_LINE_BYTES} bytes more, because the parser is fed up to each of them: a flood of blank lines
+would delay the requests of others.
 
-A client that takes an answer slowly but steadily is not cut off: if it has taken {TAKEN_BYTES_LEAST // 1024} KiB
-when its time limit ends, it has {ANSWER_TIMEOUT_S:g} seconds for the next {TAKEN_BYTES_LEAST // 1024} KiB. A client
-that has not taken all of an answer when its connection should be closed has {ANSWER_TIMEOUT_S:g} seconds more, once.
+A client that takes an answer slowly but steadily is not cut off: if it has taken
+{TAKEN_BYTES_LEAST // 1024} KiB when its time limit ends, it has {ANSWER_TIMEOUT_S:g} seconds for the
+next {TAKEN_BYTES_LEAST // 1024} KiB. A client that has not taken all of an answer when its connection
+should be closed has {ANSWER_TIMEOUT_S:g} seconds more, once.
 
 ## The events
 

@@ -203,9 +203,8 @@ class Hashing:
         loop = asyncio.get_running_loop()
         try:
             return loop.run_in_executor(self._pool, job.check.do)
-        except (
-            RuntimeError
-        ):  # No thread can be started, and the pool keeps what it was given for a later one.
+        except RuntimeError:  # no thread can be started
+            # The pool keeps what it was given for a later thread: nobody waits for that any more.
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = self._new_pool()
             failed = loop.create_future()

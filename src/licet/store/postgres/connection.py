@@ -102,9 +102,8 @@ class DriverConnection(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as the driver does, until the deadline at most."""
         longest = min(self.step_s, max(0.0, self.deadline - monotonic()))
-        if (
-            timeout is not None and timeout < longest
-        ):  # Whoever asks for less time goes on with the connection.
+        if timeout is not None and timeout < longest:
+            # Whoever asks for less time goes on with the connection afterwards.
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, None if longest == math.inf else longest)
