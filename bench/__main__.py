@@ -150,6 +150,7 @@ def _add_scale(verbs: Any) -> None:
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
     parser.add_argument("--seconds", type=int, default=3, help="length of a server's round")
+    parser.add_argument("--before", type=Path, help="result of which the other curves are kept")
     parser.set_defaults(do=_scale)
 
 
@@ -158,6 +159,8 @@ def _scale(asked: argparse.Namespace) -> None:
     length = scale.Length(asked.rounds, asked.seconds, tuple(asked.sessions))
     with tempfile.TemporaryDirectory(prefix="licet-bench-") as scratch:
         found = scale.measure(curves, tuple(asked.store) or KINDS, length, Path(scratch))
+    if asked.before is not None:
+        found = scale.with_curves_of(found, json.loads(asked.before.read_text(encoding="utf-8")))
     path = _new_result("scale")
     path.write_text(json.dumps(found, indent=1))
     print(f"Kept. Into docs/explanation/scale.md: make bench-page WITH='--scale {path}'")

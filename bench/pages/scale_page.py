@@ -42,11 +42,11 @@ def _page(found: Mapping[str, Any], simulation: Mapping[str, Any]) -> Iterator[s
         f" Python {machine['python']}, SQLite {machine['sqlite']}; medians of {found['rounds']} rounds."
         " Processor time is that of the server's processes, after the plus that of the database."
     )
-    for name in CURVES:
+    for name in (*CURVES, "nodes"):
         if name in found["curves"]:
-            yield from _curve(found, name)
-    if "nodes" in found["curves"]:
-        yield from _nodes(found)
+            yield from _nodes(found) if name == "nodes" else _curve(found, name)
+            if later := found.get("later", {}).get(name):
+                yield from ("", f"Measured on {later['at']} UTC; medians of {later['rounds']} rounds.")
     if simulation:
         yield from paper.table(simulation)
 

@@ -111,6 +111,16 @@ def measure(names: Sequence[str], stores: tuple[str, ...], length: Length, direc
     return found
 
 
+def with_curves_of(found: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """An earlier result with the curves of this one in the place of its own, and when they were measured."""
+    later = {name: {"at": found["at"], "rounds": found["rounds"]} for name in found["curves"]}
+    return {
+        **before,
+        "curves": {**before["curves"], **found["curves"]},
+        "later": {**before.get("later", {}), **later},
+    }
+
+
 def _empty_mb(kind: Kind) -> float:
     """The memory of a server that has one client, after its first grant."""
     loaded = Loaded(kind, keyring(), Shape(clients=1, sessions=1))

@@ -18,6 +18,7 @@ from bench.counted.work import KINDS
 from bench.measured.wire import Request, form
 from bench.pages.made import made
 from bench.pages.svg import Bar, Line, bars, lines
+from bench.timed.scale import with_curves_of
 from bench.timed.scenarios import Row, events
 from bench.timed.wrk import read_report
 from licet.lanes.commit import commit
@@ -128,6 +129,16 @@ def test_a_request_as_it_travels() -> None:
     raw = form("/a/token", ("Authorization", "Basic eA=="), scope="a b").raw("127.0.0.1:1")
     assert raw.startswith(b"POST /a/token HTTP/1.1\r\nHost: 127.0.0.1:1\r\nAuthorization: Basic eA==\r\n")
     assert raw.endswith(b"Content-Length: 9\r\n\r\nscope=a+b")
+
+
+def test_a_curve_that_is_measured_anew_says_when() -> None:
+    """The others stay as they were."""
+    before = {"at": "monday", "rounds": 3, "curves": {"tenants": {"sqlite": [1]}, "nodes": {"postgres": [2]}}}
+    found = {"at": "sunday", "rounds": 2, "curves": {"nodes": {"postgres": [3]}}}
+    assert with_curves_of(found, before) == before | {
+        "curves": {"tenants": {"sqlite": [1]}, "nodes": {"postgres": [3]}},
+        "later": {"nodes": {"at": "sunday", "rounds": 2}},
+    }
 
 
 def test_what_is_made_is_made_from_the_results_that_are_kept() -> None:
