@@ -68,7 +68,6 @@ ALLOWED = {
         "client/at_exit.py",
         "os.register_at_fork",
     ): "the client stands alone; it looks first whether this is there",
-    ("store/postgres/watcher.py", "select.select"): "of sockets, which Windows has as well",
     ("cli/stores.py", ".st_mode"): "whether it is a directory",
     ("lanes/thread.py", ".add_reader"): "a server asks `platforms.loops.watches_sockets` first",
 }
