@@ -313,7 +313,7 @@ class TestWatching:
                 super()._stand(raw)
 
         if open_files_max(2 * files) < 2 * files:
-            pytest.skip("so many files may not be opened")
+            pytest.skip("no process may have a file number above 1023 here, so there is nothing to see")
         with ExitStack() as opened:
             for _ in range(files):
                 opened.enter_context(Path(os.devnull).open("rb"))
