@@ -1,7 +1,7 @@
 """How long an HTTP connection may take for what, and how many there may be."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -11,6 +11,7 @@ from support.waiting import until
 from support.web.listening import (
     IDLE_S,
     PATIENCE_S,
+    Client,
     HastyAsgiProtocol,
     HastyProtocol,
     OneProtocol,
@@ -48,6 +49,14 @@ def hasty() -> Iterator[Server]:
     """A server that gives a client no time to take what it is sent."""
     with Server(HastyProtocol) as server:
         yield server
+
+
+@contextmanager
+def asked_for_much(protocol: type[GuardedHttpProtocol], connection: str) -> Iterator[tuple[Server, Client]]:
+    """A server and its client, which has asked for a large answer and reads only what it says."""
+    with Server(protocol, buffer_bytes=4096) as server, server.connect_slowly() as client:
+        client.send(post("/huge", b"", f"Connection: {connection}"))
+        yield server, client
 
 
 class ClosedProtocol(HastyAsgiProtocol):
@@ -213,8 +222,7 @@ class TestTime:
         self, protocol: type[GuardedHttpProtocol], connection: str
     ) -> None:
         """TAKEN_BYTES_LEAST: the time limits are for who takes nothing."""
-        with Server(protocol, buffer_bytes=4096) as server, server.connect_slowly() as client:
-            client.send(post("/huge", b"", f"Connection: {connection}"))
+        with asked_for_much(protocol, connection) as (server, client):
             for taken in range(TAKEN_BYTES, HUGE, TAKEN_BYTES):
                 client.take(taken)
                 server.pass_time(IDLE_S)
@@ -226,8 +234,7 @@ class TestTime:
         self, protocol: type[GuardedHttpProtocol], connection: str
     ) -> None:
         """TAKEN_BYTES_LEAST: a few bytes in each time limit do not keep a connection."""
-        with Server(protocol, buffer_bytes=4096) as server, server.connect_slowly() as client:
-            client.send(post("/huge", b"", f"Connection: {connection}"))
+        with asked_for_much(protocol, connection) as (server, client):
             with suppress(ConnectionError, AssertionError):  # it may be cut off while it reads
                 for taken in range(1, 4):
                     client.take(taken)

@@ -214,19 +214,20 @@ def test_a_request_is_answered_by_the_certificate_it_came_with(site: Site) -> No
     assert [reason is None for reason in site.said] == [False, True]
 
 
-def secured(site: Site, plain: Client) -> Client:
-    """The same client, when it has agreed on TLS."""
-    return Client(site.pair.context().wrap_socket(plain.socket, server_hostname="127.0.0.1"))
+@contextmanager
+def asked_for_much(site: Site, connection: str) -> Iterator[tuple[Server, Client]]:
+    """A server and its client, which has asked for a large answer and reads only what it says."""
+    with Server(PatientProtocol, buffer_bytes=4096, certificate=site.certificate) as server:
+        plain = server.connect_slowly().socket
+        with Client(site.pair.context().wrap_socket(plain, server_hostname="127.0.0.1")) as client:
+            client.send(post("/huge", b"", f"Connection: {connection}"))
+            yield server, client
 
 
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 def test_a_client_that_reads_slowly_but_steadily_gets_its_whole_answer(site: Site, connection: str) -> None:
     """TAKEN_BYTES_LEAST, though what is not sent yet is out of sight below TLS."""
-    with (
-        Server(PatientProtocol, buffer_bytes=4096, certificate=site.certificate) as server,
-        secured(site, server.connect_slowly()) as client,
-    ):
-        client.send(post("/huge", b"", f"Connection: {connection}"))
+    with asked_for_much(site, connection) as (server, client):
         for taken in range(4 * TAKEN_BYTES_LEAST, HUGE, 4 * TAKEN_BYTES_LEAST):
             client.take(taken)
             server.pass_time_now(IDLE_S)
@@ -236,11 +237,7 @@ def test_a_client_that_reads_slowly_but_steadily_gets_its_whole_answer(site: Sit
 @pytest.mark.parametrize("connection", ["close", "keep-alive"])
 def test_a_client_that_takes_almost_nothing_is_dropped(site: Site, connection: str) -> None:
     """TAKEN_BYTES_LEAST, too."""
-    with (
-        Server(PatientProtocol, buffer_bytes=4096, certificate=site.certificate) as server,
-        secured(site, server.connect_slowly()) as client,
-    ):
-        client.send(post("/huge", b"", f"Connection: {connection}"))
+    with asked_for_much(site, connection) as (server, client):
         with suppress(OSError, AssertionError):  # it may be cut off while it reads
             for taken in range(1, 4):
                 client.take(taken)
