@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import update
 
 from licet.ledger.book import Book, Counts, SeatFreed, SeatKey, SeatTaken
-from licet.ledger.commands import Command, Grant, Outcome, Sweep, UseAssertion
+from licet.ledger.commands import Command, Grant, Outcome, Sweep
 from licet.ledger.prefetch import SPARE, Need, Sharing
 from licet.ledger.rules import apply, free_expired
 from licet.model import Duplicates, Pool, Scope, Seat, Session, Tenant
@@ -25,7 +26,7 @@ from licet.store.postgres import book as postgres_book
 from licet.store.postgres import load_statements
 from licet.store.rows import rows_of
 from licet.store.sqlite import book as sqlite_book
-from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh
+from support.examples import VIEW, add_tenant, bump, client, end, grant, jim_test, refresh, used
 from support.ledger.whole_book import Everything
 from support.licences.signed_pools import put_licences, text_of, trust
 from support.many import one_in
@@ -72,6 +73,7 @@ COMMANDS = st.one_of(
     st.tuples(st.just("refresh"), PICKED),
     st.tuples(st.just("end"), PICKED),
     st.tuples(st.just("use"), KEYS, st.integers(0, 2)),
+    st.tuples(st.just("carry"), KEYS, POOL_IDS, st.integers(0, 2)),
     st.tuples(st.just("other"), st.booleans()),
 )
 RENEWED_AND_ENDED = st.lists(PICKED, min_size=1, max_size=3).map(
@@ -114,8 +116,10 @@ def steps(*batches: Sequence[Asked]) -> list[Step]:
 
 # What is rare among those that are drawn: it is tried first.
 EXAMPLES = (
-    # An assertion that was used before; both seats of a pool expired, and one is asked for; a sweep.
+    # An assertion that was used before, also with a grant. Both seats of a pool expired, and one is asked
+    # for. A sweep.
     steps([("use", 1, 0)], [("use", 1, 0)]),
+    steps([("carry", 1, 1, 0)], [("carry", 1, 1, 0)], [("use", 1, 1)], [("carry", 1, None, 1)]),
     [*steps([("grant", 2, 1)], [("grant", 3, 1)]), (None, 1_201_000, [("grant", 4, 1)])],
     [*steps([("grant", 1, None), ("grant", 2, 1)]), (None, 1_201_000, [("sweep",)])],
     # Phone is on the seat of a session of Desktop that begins and ends in one batch.
@@ -235,19 +239,18 @@ class Licence:
             bump(transaction.connection, TENANT.id)
 
     def _command(self, everything: Everything, kind: str, *what: Any) -> Command:
-        if kind == "grant":
+        if kind in {"grant", "carry"}:
             self._granted += 1
-            key, pool_id = what
+            key, pool_id, *numbers = what
             scope, queue = SCOPE_OF_POOL[pool_id], pool_id == QUEUED
-            return grant(key, self._granted, scope=scope, pool_id=pool_id, queue=queue)
+            asked = grant(key, self._granted, scope=scope, pool_id=pool_id, queue=queue)
+            return replace(asked, assertion=used(key, numbers[0])) if numbers else asked
         if kind == "other":
             self._granted += 1
             key, tenant_id = (11, 2) if what[0] else (UNKNOWN, 1)
             return grant(key, self._granted, scope="all", pool_id=9, tenant_id=tenant_id)
         if kind == "use":
-            key, number = what
-            until_ms = START_MS + 10_000_000_000
-            return UseAssertion(tenant_id=1, client_key=key, jti=bytes([number]) * 32, until_ms=until_ms)
+            return used(*what)
         if kind == "sweep":
             return Sweep(sessions_max=1000)
         live = everything.live(TENANT.id)

@@ -17,6 +17,7 @@ from support.examples import (
     grant,
     jim_test,
     refresh,
+    used,
     view,
 )
 from support.ledger.asking import without_standings
@@ -70,6 +71,8 @@ def test_stores_that_grant_again_answer_as_one_that_never_does(  # noqa: PLR0917
 def _story(draw: random.Random) -> Iterator[Sequence[Command]]:
     """Batches of grants, mostly of the same few clients; a batch with an end is that alone.
 
+    Some carry an assertion, of which some were used before.
+
     A client asks once in a batch: of sessions that begin in the same millisecond, either may count as older.
     """
     begun: dict[int, int] = {}
@@ -90,5 +93,8 @@ def _story(draw: random.Random) -> Iterator[Sequence[Command]]:
             else:
                 named = draw.choice([*begun][-8:])
                 asked = refresh(begun[named], named, *(["all"] if draw.random() < 0.05 else []))
+            # Each of three assertions is sent again by somebody, now or later.
+            carried = used(asked.client_key, draw.choice([number + at] * 3 + [draw.randrange(number + 1)]))
+            asked = replace(asked, assertion=carried if draw.random() < 0.3 else None)
             batch.append(replace(asked, address=f"192.0.2.{draw.choice([1] * 9 + [asked.client_key])}"))
         yield batch

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, Table, insert, select, text, update
 
-from licet.ledger.commands import End, Grant, Refresh
+from licet.ledger.commands import End, Grant, Refresh, UseAssertion
 from licet.model import Client, Duplicates, EndReason, Group, Pool, Scope, Tenant, User, Value, options_of
 from licet.store import schema
 from licet.store.setup_rows import columns_of, rule_rows
@@ -89,6 +89,12 @@ def grant(
         pool_id=pool_id,
         address="192.0.2.1",
     )
+
+
+def used(client_key: int, number: int, *, tenant_id: int = 1, until_ms: int = 2**50) -> UseAssertion:
+    """A client uses the assertion that has this number among its own."""
+    jti = number.to_bytes(16, "big")
+    return UseAssertion(tenant_id=tenant_id, client_key=client_key, jti=jti, until_ms=until_ms)
 
 
 def view(client_key: int, number: int) -> Grant:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from licet.credentials.client_assertions import parse, signing_key
-from licet.ledger.commands import AssertionUse, Outcome, UseAssertion
+from licet.ledger.commands import AssertionUse
 from licet.model import User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials
@@ -251,16 +251,12 @@ class TestAssertions:
         now_s = harness.clock.now_ms() / 1000
         assertion = parse(signer.sign(claims(client_id, self.ISSUER, now_s=now_s)))
 
-        async def spend(_: UseAssertion) -> Outcome:
-            return AssertionUse(is_first=True)
-
         try:
-            proved = await harness.authenticator.check_assertion(
-                self.KEYED, assertion, [self.ISSUER], at, spend
-            )
+            verified = await harness.authenticator.check_assertion(self.KEYED, assertion, [self.ISSUER], at)
+            verified.settle(AssertionUse(is_first=True))
         except OAuthError as error:
             return str(error.fields.get("reason", error.error))
-        return proved.client_id
+        return verified.client.client_id
 
     @pytest.mark.parametrize("client_id", ["TestClientId", "Nobody"])
     async def test_from_a_source_over_its_limit_no_signature_is_checked(

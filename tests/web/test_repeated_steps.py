@@ -46,6 +46,12 @@ class Lane:
         return response(503, {"fault": type(fault).__name__})
 
 
+def is_open(connection: Patient) -> bool:
+    """Whether it is connected; of another listener it may not be yet."""
+    transport: Any = connection.transport
+    return transport is not None and not transport.is_closing()
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A listener that knows the request, and has no patience at its end."""
@@ -125,7 +131,7 @@ def test_a_client_that_leaves_meanwhile_hurts_nobody(server: Server, lane: Lane)
     with server.connect() as client:
         asked(server, client)
         client.reset()
-    until(lambda: len([it for it in Patient.living if it.transport.is_closing() is False]) <= 1)
+    until(lambda: sum(map(is_open, Patient.living)) <= 1)
     with server.connect() as other:
         asked(server, other)
         for waiter in lane.waiting:

@@ -16,7 +16,7 @@ The rules:
 - None is kept where each session has a seat of its own, nor of a grant in a pool with options. Options touch
   no refresh (L5).
 - It covers only who asks for the same: client, scope, pool and address. `later.py` says until when time makes
-  no difference.
+  no difference. Whether the assertion of a command was used before, the store finds out.
 - A grant has to meet more rules than a refresh (L1, L7, L12, L13). So the decision of a refresh covers
   refreshes only.
 - The store checks L8: it counts the client's sessions, and grants by a decision only while the client may

@@ -350,14 +350,14 @@ class Book:
             self.sessions_of_seat[key].discard(sid)
 
 
-_RENEWING = frozenset((SessionStarted, SessionRenewed, SeatKept))
+_RENEWING = frozenset((SessionStarted, SessionRenewed, SeatKept, AssertionUsed))
 
 
 def only_renews(book: Book) -> bool:
     """Whether nothing was decided but sessions that begin or go on with seats that their holders have.
 
-    Or denials by a pool that the store knows is full. What is decided on a book that it has filled from
-    memory counts only then.
+    With assertions that are used. Or denials by a pool that the store knows is full. What is decided on a
+    book that it has filled from memory counts only then.
     """
     if _RENEWING.issuperset(map(type, book.changes)):
         return True

@@ -4,6 +4,8 @@ They cross from the event loop to the commit lane and back as MessagePack: each 
 field is added at the end.
 """
 
+from collections.abc import Iterable
+
 from licet.model import (
     EndReason,
     NoSeatReason,
@@ -12,11 +14,26 @@ from licet.model import (
 )
 
 
+class UseAssertion(Value, frozen=True, kw_only=True, tag=True, array_like=True):
+    """A client authenticates with a signed assertion, which can be used once (RFC 7523 3).
+
+    `jti` is a hash of the assertion's identifier, which no other of this client has; it is remembered until
+    `until_ms`.
+    """
+
+    tenant_id: int
+    client_key: int
+    jti: bytes
+    until_ms: int
+
+
 class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A client that authenticated asks for a new session.
 
     `scope`, `pool_id` and `other_pool_ids` come from `resolve_scope`: a seat of the first pool that gives one
     will do (L20). `sid` is new and random. `queue` is whether it waits in line where none does (L19).
+    `assertion` is the one by which the client authenticated, if it is not marked as used yet: it is with
+    this command, whatever becomes of the grant.
     """
 
     tenant_id: int
@@ -27,6 +44,7 @@ class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     address: str
     other_pool_ids: tuple[int, ...] = ()
     queue: bool = False
+    assertion: UseAssertion | None = None
 
     @property
     def pool_ids(self) -> tuple[int, ...]:
@@ -35,13 +53,17 @@ class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class Refresh(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """A client that authenticated renews its session; `scope` narrows the new access token."""
+    """A client that authenticated renews its session; `scope` narrows the new access token.
+
+    `assertion` as in `Grant`.
+    """
 
     tenant_id: int
     client_key: int
     sid: bytes
     scope: tuple[str, ...] | None = None
     address: str = ""
+    assertion: UseAssertion | None = None
 
 
 class End(Value, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -59,20 +81,19 @@ class Sweep(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     sessions_max: int
 
 
-class UseAssertion(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """A client authenticates with a signed assertion, which can be used once (RFC 7523 3).
-
-    `jti` is a hash of the assertion's identifier, which no other of this client has; it is remembered until
-    `until_ms`.
-    """
-
-    tenant_id: int
-    client_key: int
-    jti: bytes
-    until_ms: int
-
-
 Command = Grant | Refresh | End | Sweep | UseAssertion
+
+
+def assertion_of(command: Command) -> UseAssertion | None:
+    """The assertion that a command marks as used, if any."""
+    if isinstance(command, Grant | Refresh):
+        return command.assertion
+    return command if isinstance(command, UseAssertion) else None
+
+
+def uses_of(commands: Iterable[Command]) -> list[UseAssertion]:
+    """The assertions that these commands mark as used."""
+    return [use for command in commands if (use := assertion_of(command)) is not None]
 
 
 class Granted(Value, frozen=True, kw_only=True, tag=True, array_like=True):
@@ -153,7 +174,10 @@ class Swept(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
 
 class AssertionUse(Value, frozen=True, kw_only=True, tag=True, array_like=True):
-    """The assertion is marked as used; `is_first` is whether this was its first use."""
+    """The assertion is marked as used; `is_first` is whether this was its first use.
+
+    If it was not, this is also the outcome of a grant or refresh with this assertion, which is not made.
+    """
 
     is_first: bool
 

@@ -19,7 +19,8 @@ The rules:
 - The store forgets the clients when the set-up changes. A suspension (L12) that is over stays over.
 - The store checks that the holder has no seat (L2). It counts the client's sessions, and repeats the denial
   only if the client may have one more: otherwise the grant ends a session (L8), which may free a seat.
-- The address is in the journal only: it is that of the repeated grant.
+- The address is in the journal only: it is that of the repeated grant. Whether its assertion was used before,
+  the store finds out.
 
 The functions here are pure. They give no seat.
 """

@@ -11,8 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from licet.ledger.book import Book, GrantDenied, SeatKept, SeatKey, SessionRenewed, SessionStarted
-from licet.ledger.commands import Command, Denied, Grant, Granted, Outcome
+from licet.ledger.book import (
+    AssertionUsed,
+    Book,
+    GrantDenied,
+    SeatKept,
+    SeatKey,
+    SessionRenewed,
+    SessionStarted,
+)
+from licet.ledger.commands import AssertionUse, Command, Denied, Grant, Granted, Outcome
 from licet.ledger.prefetch import EVER_MS
 from licet.ledger.seat_rows import is_near, lag_ms, may_lag
 from licet.model import NoSeatReason, Pool, Seat, Session, Tenant
@@ -31,9 +39,9 @@ def holds_until_ms(
 ) -> int | None:
     """The moment before which these commands would be decided as at `now_ms`, with only their times moved.
 
-    `commands` is their number; `seats` and `sessions` are those of the book before it was decided. None if
-    the decision would differ even a moment later, or if it is anything but denials, and sessions that begin
-    or go on with these seats.
+    `commands` is how many grants and refreshes they are; `seats` and `sessions` are those of the book before
+    it was decided. None if the decision would differ even a moment later, or if it is anything but denials,
+    and sessions that begin or go on with these seats. Time makes no difference to the use of an assertion.
     """
     lives = [seat.expires_at_ms for seat in seats.values()]
     lives += [session.expires_at_ms for session in sessions.values()]
@@ -46,6 +54,8 @@ def holds_until_ms(
                 end_ms = session_moves_until_ms(book.tenants[session.tenant_id], session, now_ms)
             case SeatKept(seat=seat) if seat.key in seats:
                 end_ms = _seat_moves_until_ms(book.tenants[seat.tenant_id], seat, seats[seat.key], now_ms)
+            case AssertionUsed():
+                continue
             case GrantDenied():
                 decided += 1
                 end_ms = denied_until_ms(book, change, now_ms)
@@ -73,13 +83,14 @@ def move(book: Book, by_ms: int) -> None:
 
 
 def outcomes_moved(commands: Sequence[Command], outcomes: Sequence[Outcome], by_ms: int) -> Sequence[Outcome]:
-    """The outcomes of these commands, which are granted or denied, `by_ms` later."""
+    """The outcomes of these commands, which are granted or denied or use assertions, `by_ms` later."""
     if not by_ms:
         return outcomes
     started = {command.sid for command in commands if isinstance(command, Grant)}
     found: list[Outcome] = []
     for outcome in outcomes:
-        if isinstance(outcome, Denied):  # It says in how many seconds to try again, and that is as it was.
+        # A denial says in how many seconds to try again, and that is as it was.
+        if isinstance(outcome, Denied | AssertionUse):
             found.append(outcome)
             continue
         assert isinstance(outcome, Granted), "nothing else is moved"

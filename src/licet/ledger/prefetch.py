@@ -21,7 +21,7 @@ from operator import add, attrgetter, gt
 from typing import NamedTuple
 
 from licet.ledger.book import Counts, SeatKey
-from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion
+from licet.ledger.commands import Command, End, Grant, Refresh, Sweep, UseAssertion, uses_of
 from licet.ledger.holders import CLIENT_HOLDER, SESSION_HOLDER, holder_of
 from licet.ledger.signed_pools import room_of
 from licet.model import Duplicates, Place, Pool, Seat, Session, Tenant
@@ -116,7 +116,8 @@ class Need:
         #   Sweep(100), Sweep(50)     sweep = 150
         self.sweep = 0
 
-        # assertions: those which may have been used before (RFC 7523 3): {(tenant, client, jti)}.
+        # assertions: those which may have been used before (RFC 7523 3), by themselves or with a command:
+        # {(tenant, client, jti)}.
         self.assertions: set[tuple[int, int, bytes]] = set()
         self._tenants = tenants
         self._pools: dict[int, Pool] = {}  # those that are asked
@@ -129,6 +130,7 @@ class Need:
 
     def _add(self, commands: Sequence[Command]) -> None:
         asked: list[tuple[bytes, int, SeatKey]] = []
+        self.assertions.update((use.tenant_id, use.client_key, use.jti) for use in uses_of(commands))
         for command in commands:
             match command:
                 case Grant():
@@ -141,7 +143,7 @@ class Need:
                 case Sweep():
                     self.sweep += command.sessions_max
                 case UseAssertion():
-                    self.assertions.add((command.tenant_id, command.client_key, command.jti))
+                    pass
         for pool_id, applied in self._applied.items():
             names = self._asked[pool_id] = Counter(chain.from_iterable(map(_COUNTED, applied)))
             self.counts[pool_id] = names.keys()

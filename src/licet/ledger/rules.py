@@ -42,6 +42,7 @@ from licet.ledger.commands import (
     Sweep,
     Swept,
     UseAssertion,
+    assertion_of,
 )
 from licet.ledger.denials import deny, seconds_until
 from licet.ledger.holders import holder_of
@@ -85,6 +86,19 @@ def free_expired(book: Book, now_ms: int) -> None:
 
 def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Change]]:
     """Answer a command. The book holds no expired seat (`free_expired` went before)."""
+    use = assertion_of(command)
+    if use is None:
+        return _decide(book, command, now_ms)
+    if (use.client_key, use.jti) in book.assertions_used:
+        return AssertionUse(is_first=False), []
+    used = AssertionUsed(
+        tenant_id=use.tenant_id, client_key=use.client_key, jti=use.jti, until_ms=use.until_ms
+    )
+    outcome, changes = _decide(book, command, now_ms)
+    return outcome, [used, *changes]
+
+
+def _decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Change]]:
     match command:
         case Grant():
             return _grant(book, command, now_ms)
@@ -95,7 +109,7 @@ def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Cha
         case Sweep():
             return _sweep(book, command)
         case UseAssertion():
-            return _use_assertion(book, command)
+            return AssertionUse(is_first=True), []
         case _:
             assert_never(command)
 
@@ -270,15 +284,6 @@ def _sweep(book: Book, sweep: Sweep) -> tuple[Outcome, list[Change]]:
         for session in islice(book.expired.values(), sweep.sessions_max)
     ]
     return Swept(sessions=len(changes)), changes
-
-
-def _use_assertion(book: Book, use: UseAssertion) -> tuple[Outcome, list[Change]]:
-    if (use.client_key, use.jti) in book.assertions_used:
-        return AssertionUse(is_first=False), []
-    used = AssertionUsed(
-        tenant_id=use.tenant_id, client_key=use.client_key, jti=use.jti, until_ms=use.until_ms
-    )
-    return AssertionUse(is_first=True), [used]
 
 
 def _session_expiry(tenant: Tenant, pool: Pool | None, number: int, now_ms: int) -> int:

@@ -6,14 +6,14 @@ found only under the same mark.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec.structs import astuple
 
 from licet.ledger.again import Again, Standing, standing
 from licet.ledger.book import Book, SeatKept, SeatKey, SessionEnded, SessionRenewed, SessionStarted
-from licet.ledger.commands import Grant, Refresh
+from licet.ledger.commands import Grant, Refresh, UseAssertion
 from licet.ledger.denied_again import DeniedAgain
 from licet.ledger.holders import USER_HOLDER
 from licet.model import EndReason, Seat, Session
@@ -121,7 +121,7 @@ class Standings:
 def with_repeated(
     rows: Saving[Sequence[Row]], repeated: Sequence[Again], now_ms: int
 ) -> Saving[Sequence[Row]]:
-    """These rows, and those of what is granted again: sessions, journal entries (L11) and seats."""
+    """These rows, and those of what is granted again: sessions, journal entries (L11), seats, assertions."""
     sessions, entries, renewed, seats = [*rows.sessions_new], [*rows.entries], {}, {}
     for command, it, session in repeated:
         if session is None:
@@ -140,7 +140,7 @@ def with_repeated(
     if seats:
         seats |= {(row[0], row[1]): row for row in rows.seats_kept}
         saved = saved._replace(seats_kept=[*seats.values()])
-    return saved
+    return _with_used(saved, [it.command.assertion for it in repeated])
 
 
 def with_denied(
@@ -160,4 +160,9 @@ def with_denied(
                 *(times[it.client_key], said.seats, said.in_use, command.address),
             )
         )
-    return rows._replace(denials=denials)
+    return _with_used(rows._replace(denials=denials), [it.command.assertion for it in denied])
+
+
+def _with_used(rows: Saving[Sequence[Row]], used: Iterable[UseAssertion | None]) -> Saving[Sequence[Row]]:
+    more = [astuple(use) for use in used if use is not None]
+    return rows._replace(assertions_used=[*rows.assertions_used, *more]) if more else rows

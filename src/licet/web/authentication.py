@@ -5,9 +5,9 @@ before, and otherwise hashed on a worker thread when its turn comes (`licet.lane
 takes the same path and the same time as a wrong secret.
 
 An assertion is checked at once as well: a tenth of a millisecond, by the key of the client that it names.
-Then the commit lane marks it as used, for all nodes, and only its first use is accepted. From a source that
-has sent too many wrong ones none is checked, unless the client authenticated there before, and then in a
-thread.
+Then the commit lane marks it as used, for all nodes, by itself or with the command that the client asks for,
+and only its first use is accepted (`Verified`). From a source that has sent too many wrong ones none is
+checked, unless the client authenticated there before, and then in a thread.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
+from typing import NamedTuple
 
 from licet.clock import Clock
 from licet.credentials.client_assertions import USABLE_S_MAX, Assertion, flaw, may_be_used_before, signing_key
@@ -39,7 +40,7 @@ from licet.store.errors import StoreUnavailable
 from licet.web.known_headers import KnownHeaders, Proven, secret_of
 from licet.web.last_uses import LastUses
 from licet.web.source import source_of
-from licet.web.throttle import KNOWN_MAX, Throttle
+from licet.web.throttle import KNOWN_MAX, Subject, Throttle
 
 RECALLS_MAX, RECALL_PAUSE_S = 3, 0.1  # a guess: a store that is there answers by then
 BESIDE_MAX = 4  # assertions that are checked in threads at once
@@ -47,6 +48,24 @@ BESIDE_MAX = 4  # assertions that are checked in threads at once
 Upgrade = Callable[[Tenant, User, str], None]
 Gone = Callable[[], Awaitable[object]]
 Candidates = Sequence[tuple[str, str]]
+
+
+class Verified(NamedTuple):
+    """A client whose assertion is valid: it has authenticated if this `use` of it is the first one.
+
+    Whoever gets it submits `use`, or a command that carries it, and calls `settle` with the outcome.
+    """
+
+    client: Client
+    use: UseAssertion
+    accepted: Callable[[], None]
+    refused: Callable[[str, FailureCause], OAuthError]
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take note of whether it was the first use. Raises OAuthError if it was not."""
+        if isinstance(outcome, AssertionUse) and not outcome.is_first:
+            raise self.refused("the assertion was used before", FailureCause.USED_ASSERTION)
+        self.accepted()
 
 
 class Authenticator:
@@ -143,12 +162,10 @@ class Authenticator:
         assertion: Assertion,
         ours: Collection[str],
         address: str,
-        use: Callable[[UseAssertion], Awaitable[Outcome]],
-    ) -> Client:
+    ) -> Verified:
         """The client that this assertion authenticates, which it does once.
 
-        `ours` are the audiences that it may name; `use` marks it as used where all nodes see it, and is
-        called only for what the client has signed. Raises OAuthError, QueueFull, StoreUnavailable.
+        `ours` are the audiences that it may name. Raises OAuthError.
         """
         if not self._signatures.is_ready:
             await asyncio.to_thread(self._signatures.prepare)
@@ -179,20 +196,18 @@ class Authenticator:
         if may_be_used_before(assertion, self._restored_at_ms):
             why = "the assertion may have been used before the store was restored from a copy"
             raise refused(why, FailureCause.USED_ASSERTION)
-        used = await use(
-            UseAssertion(
-                tenant_id=tenant.id,
-                client_key=client.key,
-                jti=assertion.jti_hash,
-                until_ms=assertion.until_ms,
-            )
+        use = UseAssertion(
+            tenant_id=tenant.id,
+            client_key=client.key,
+            jti=assertion.jti_hash,
+            until_ms=assertion.until_ms,
         )
-        assert isinstance(used, AssertionUse)
-        if not used.is_first:
-            raise refused("the assertion was used before", FailureCause.USED_ASSERTION)
+        known_by = (client.key, key.thumbprint)
+        return Verified(client, use, partial(self._accepted, subject, source, known_by, now_ms), refused)
+
+    def _accepted(self, subject: Subject, source: str, known_by: tuple[int, str], now_ms: int) -> None:
         self._throttle.succeeded(subject, source)
-        self.keys_used.note((client.key, key.thumbprint), now_ms)
-        return client
+        self.keys_used.note(known_by, now_ms)
 
     async def _checked_beside(self, signed: Callable[[], PublicKey | None]) -> PublicKey | None:
         """Check a signature of a client known at a source that has failed too often: off the event loop.

@@ -62,14 +62,23 @@ class Endpoints:
 
     async def token(self, exchange: Exchange) -> Response:
         """A grant or a refresh."""
-        request, tenant, client = await self._authenticated(exchange, "token")
-        command = token.read(request, tenant, client, self.tokens, new_sid(self.clock.now_ms()))
+        request, tenant, client = await self._authenticated(exchange, "token", is_carried=True)
+        try:
+            command = token.read(request, tenant, client, self.tokens, new_sid(self.clock.now_ms()))
+        except OAuthError:
+            await self._use(exchange)
+            raise
         if isinstance(command, Grant) and command.queue:
             if wait_s := prefer.wait_s(exchange.headers):
+                await self._use(exchange)  # it may ask several times
                 return await self._token_in_time(request, command, tenant, client, exchange, wait_s)
         elif isinstance(command, Grant) or len(command.scope or ()) <= SCOPES_KEPT_MAX:
             self._keep(exchange, self._by_secret(exchange, tenant, TokenRequest(self, command)))
-        outcome = await self.commits.submit(command)
+        if exchange.verified is None:
+            outcome = await self.commits.submit(command)
+        else:
+            outcome = await self.commits.submit(replace(command, assertion=exchange.verified.use))
+            _settle(exchange, outcome)
         return token.respond(outcome, tenant, self.tokens)
 
     async def _token_in_time(  # noqa: PLR0917 - who asks for what, and for how long
@@ -194,8 +203,12 @@ class Endpoints:
             return None
         return KeptRequest(self, read, tenant, client_id=proven.client_id, secret=secret)
 
-    async def _authenticated(self, exchange: Exchange, endpoint: str) -> tuple[Request, Tenant, Client]:
+    async def _authenticated(
+        self, exchange: Exchange, endpoint: str, *, is_carried: bool = False
+    ) -> tuple[Request, Tenant, Client]:
         """A request with a form, whole, with the tenant and the client that it authenticates.
+
+        `is_carried` as in `authenticate`.
 
         A header by which a client authenticated before is not read again, but whose it is counts only beside
         a form that names no client, and by the set-up of the instant at which the form is here.
@@ -211,16 +224,18 @@ class Endpoints:
                     exchange.named, exchange.proven = client.client_id, seen
                     return request, tenant, client
             request = replace(request, basic=exchange.basic())
-        tenant, client = await self.authenticate(exchange, request, endpoint)
+        tenant, client = await self.authenticate(exchange, request, endpoint, is_carried=is_carried)
         if client.secrets and NAMING.isdisjoint(request.form):
             exchange.proven = self.authenticator.seen(exchange.authorization)
         return request, tenant, client
 
     async def authenticate(
-        self, exchange: Exchange, request: Request, endpoint: str
+        self, exchange: Exchange, request: Request, endpoint: str, *, is_carried: bool = False
     ) -> tuple[Tenant, Client]:
         """The tenant, and the client that the request's credentials authenticate (RFC 6749 2.3).
 
+        An assertion is marked as used, unless it `is_carried` by the command that the caller submits: then it
+        is left in `exchange.verified`, and the client has authenticated when that is settled.
         Raises OAuthError, QueueFull, StoreUnavailable.
         """
         exchange.is_authenticating, exchange.named = True, request.form.get("client_id")
@@ -230,13 +245,12 @@ class Endpoints:
             is_strict = tenant is not None and tenant.strict_assertions
             issuer = f"{self.public_url}/{exchange.tenant}"
             exchange.audiences = audiences(issuer, endpoint, is_strict=is_strict)
-            client = await self.authenticator.check_assertion(
-                tenant,
-                credentials,
-                exchange.audiences,
-                exchange.address,
-                self.commits.submit,
+            exchange.verified = await self.authenticator.check_assertion(
+                tenant, credentials, exchange.audiences, exchange.address
             )
+            client = exchange.verified.client
+            if not is_carried:
+                await self._use(exchange)
         else:
             header = None if request.basic is None else exchange.authorization
             check = partial(self.authenticator.check, gone=exchange.gone, header=header)
@@ -248,3 +262,23 @@ class Endpoints:
         exchange.is_authenticating = False
         assert tenant is not None  # without a tenant no client is authenticated
         return tenant, client
+
+    async def _use(self, exchange: Exchange) -> None:
+        """Mark the assertion of a request as used, if it has one that no command carries.
+
+        Raises OAuthError, QueueFull, StoreUnavailable.
+        """
+        if exchange.verified is not None:
+            _settle(exchange, await self.commits.submit(exchange.verified.use))
+
+
+def _settle(exchange: Exchange, outcome: Outcome) -> None:
+    """Let the client of a request have authenticated, if its assertion was used by this for the first time.
+
+    Raises OAuthError.
+    """
+    verified, exchange.verified = exchange.verified, None
+    exchange.is_authenticating = True
+    if verified is not None:
+        verified.settle(outcome)
+    exchange.is_authenticating = False

@@ -22,6 +22,7 @@ from licet.protocol.message import (
     check_content_type,
     parse_form,
 )
+from licet.web.authentication import Verified
 from licet.web.known_headers import Proven
 
 Sent = Credentials | Assertion
@@ -47,6 +48,7 @@ class Exchange:
     proven: Proven | None = None  # the known header by which its client authenticated
     named: str | None = None  # the client_id in the form or of the known header, if there are no credentials
     is_authenticating = False  # a refusal meanwhile is a failed authentication
+    verified: Verified | None = None  # a client whose assertion is still to be marked as used
     waited_s = 0.0  # in line for a seat
     again: "Repetition | None" = None  # what was kept of it, if it came before (`keep`)
     asked_of: Tenant | None = None  # its tenant when it came again, if it came before

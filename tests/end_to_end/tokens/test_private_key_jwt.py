@@ -125,6 +125,30 @@ class TestOnce:
         assert keyed.ask("revoke", keyed.sign("Api", jti=same_number), token="x").status_code == 200
         refused(keyed.ask("revoke", keyed.sign("Api", jti=same_number, iat=None), token="x"))
 
+    @pytest.mark.parametrize("wrong", [{"scope": "nothing"}, {"grant_type": "password"}, {"queue": "maybe"}])
+    def test_a_request_that_is_refused_for_something_else_uses_it_too(
+        self, keyed: Keyed, wrong: dict[str, str]
+    ) -> None:
+        """RFC 7523 3, 7. Who has overheard it must not get a token by asking better."""
+        assertion = keyed.sign()
+        first = keyed.ask("token", assertion, **(GRANT | wrong))
+        assert first.status_code == 400
+        assert first.json()["error"] != "invalid_client"
+        refused(keyed.ask("token", assertion, **(GRANT | wrong)))
+        refused(keyed.grant(assertion))
+
+    def test_a_denial_and_a_refresh_use_it_too(self, keyed: Keyed) -> None:
+        """RFC 7523 3, 7. Each is one command with its assertion; no session begins by one that was used."""
+        granted = keyed.grant().json()
+        assertion = keyed.sign()
+        renewing = {"grant_type": "refresh_token", "refresh_token": granted["refresh_token"]}
+        assert keyed.ask("token", assertion, **renewing).status_code == 200
+        refused(keyed.ask("token", assertion, **renewing))
+        refused(keyed.grant(assertion))
+        waiting = keyed.sign()
+        keyed.tenant.post("token", urlencode(proof(waiting) | GRANT | {"queue": "true"}))
+        refused(keyed.ask("token", waiting, **GRANT))
+
     def test_the_twin_of_its_signature_proves_nothing_more(self, keyed: Keyed) -> None:
         """It verifies as well, and anybody can make it: what is spent is the number."""
         first, second = keyed.sign("Api"), keyed.sign("Api")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from licet.ledger.book import Book
-from licet.ledger.commands import Command, Outcome
+from licet.ledger.commands import Grant, Outcome, Refresh, UseAssertion
 from licet.ledger.holders import holder_of
 from licet.ledger.later import holds_until_ms
 from licet.ledger.numbers import Numbers
@@ -18,7 +18,7 @@ from licet.store.contract import Store
 from licet.store.sqlite.store import SqliteStore
 from licet.store.standings import Standings
 from licet.units import DAY_MS
-from support.examples import BY_USER, FULL, TWINS, client, grant, jim_test, refresh, sid, view
+from support.examples import BY_USER, FULL, TWINS, client, grant, jim_test, refresh, sid, used, view
 
 TODAY = 19_676
 NOW_MS = TODAY * DAY_MS + DAY_MS - 900_000  # a quarter of an hour before midnight
@@ -69,7 +69,8 @@ class Case:
 
     def until(self, book: Book) -> int | None:
         """Until when the decision of now stays the same."""
-        return holds_until_ms(book, len(self.commands), NOW_MS, seats=self.seats, sessions=self.sessions)
+        asked = sum(not isinstance(it, UseAssertion) for it in self.commands)
+        return holds_until_ms(book, asked, NOW_MS, seats=self.seats, sessions=self.sessions)
 
     def _later(self) -> int:
         return NOW_MS + self.draw.choice(MOMENTS) + self.draw.randint(-1, 1)
@@ -130,8 +131,8 @@ class Case:
             )
             self.sessions[session.sid] = session
 
-    def _commands(self) -> list[Command]:
-        made: list[Command] = []
+    def _commands(self) -> list[Grant | Refresh | UseAssertion]:
+        made: list[Grant | Refresh | UseAssertion] = []
         for at in range(self.draw.randint(1, 3)):
             key = self.draw.randint(1, 4)
             kind = self.draw.random()
@@ -143,6 +144,10 @@ class Case:
                 made.append(refresh(key, self.draw.choice([key] * 9 + [5])))
             else:
                 made.append(refresh(key, 100))
+            if self.draw.random() < 0.3:
+                made[-1] = replace(made[-1], assertion=used(made[-1].client_key, self.draw.randint(1, 8)))
+            elif self.draw.random() < 0.1:
+                made.append(used(key, self.draw.randint(1, 8)))
         return made
 
 

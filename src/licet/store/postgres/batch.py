@@ -23,7 +23,7 @@ from licet.ledger.book import (
     PlaceLeft,
     PlaceTaken,
 )
-from licet.ledger.commands import Command, Sweep
+from licet.ledger.commands import Command, Sweep, UseAssertion, uses_of
 from licet.ledger.denied_again import DeniedAgain
 from licet.ledger.later import holds_until_ms, move
 from licet.ledger.prefetch import Need
@@ -105,12 +105,14 @@ class Batch:
     def repeat(self, commands: Sequence[Command]) -> "Sequence[Repeated | None]":
         """What standing decisions grant or deny again of the commands, in their order; `commit` writes it.
 
-        Empty where there is none, and where another command needs a book that has to be loaded: one call
-        writes all commands or none.
+        Empty where there is none, and where another command needs a book that has to be loaded, or an
+        assertion may have been used: one call writes all commands or none.
         """
         memory, heard_ms = self._raw.memory, self._clock.heard_ms
         # Before an upgrade is finished, code may be at work that believes the row of a seat.
         if memory is None or not memory.rows_lag or memory.setup_version != self._tenants.version:
+            return ()
+        if (uses := uses_of(commands)) and not memory.may_use(uses):
             return ()
         # Now and then the denials that wait to be folded must be counted: then a batch is loaded.
         may_deny = memory.knows_full and not self._unfolded.must_look
@@ -303,6 +305,8 @@ class Batch:
                 memory.forget_tenants(self._locked)
             case Refused.LATE:
                 memory.forget_askers(self._commands)
+            case Refused.USED:
+                memory.doubt(self._commands)
             case _:
                 self.now_ms = answer
                 self._clock.hear(answer)
@@ -320,7 +324,8 @@ class Batch:
         if book is not None:
             assert self._remembered is not None
             seats, sessions = self._remembered
-            others = len(self._commands) - len(self.repeated) - len(self.denied)
+            others = sum(not isinstance(it, UseAssertion) for it in self._commands)
+            others -= len(self.repeated) + len(self.denied)
             held_ms = holds_until_ms(book, others, self.now_ms, seats=seats, sessions=sessions)
             if held_ms is None:
                 return None

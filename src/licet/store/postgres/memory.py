@@ -1,6 +1,6 @@
 """Remembers what a connection has committed, so that a batch that moves no seat needs nothing loaded.
 
-Such batches are grants to holders that have a seat, refreshes, and denials by a full pool.
+Such batches are grants to holders that have a seat, refreshes, denials by a full pool, uses of assertions.
 
 The rules:
 
@@ -14,6 +14,7 @@ The rules:
   freed, the holder of the first seat uses it again, or the whole seconds until its expiry change: for a
   second at most. It also has the holders that were denied and have no seat. A client that is denied by this
   memory is denied without a book from then on (`ledger/denied_again.py`).
+- No assertions are remembered. Those of a batch count as new, and the call checks that (`one_call.py`).
 - If nodes take turns in a tenant, the memory costs more than it saves: the second node writes NOBODY as the
   writer, and a node takes the tenant again after `TURNS` batches.
 - Everything is bounded, and the oldest is forgotten.
@@ -40,7 +41,7 @@ from licet.ledger.book import (
     SessionRenewed,
     SessionStarted,
 )
-from licet.ledger.commands import Command, Grant, Refresh
+from licet.ledger.commands import Command, Grant, Refresh, UseAssertion, uses_of
 from licet.ledger.denied_again import (
     DeniedAgain,
     FullPool,
@@ -95,6 +96,7 @@ class Memory:
         self._used: set[tuple[int | None, str | None]] = set()
         self._denied: set[int] = set()
         self._denying: dict[int, FullPool] = {}
+        self._doubted: frozenset[UseAssertion] = frozenset()  # assertions of the last batch to be loaded
 
     def forget(self) -> None:
         """Forget everything: it is not known what became of a batch, or it should not have failed."""
@@ -124,12 +126,21 @@ class Memory:
 
     def forget_askers(self, commands: Iterable[Command]) -> None:
         """Forget what these commands need: it did not decide them, so it is loaded the next time."""
+        self.doubt(commands)
         for command in commands:
             if isinstance(command, Grant):
                 self._live.pop(command.client_key, None)
             elif isinstance(command, Refresh):
                 self._sessions.pop(command.sid, None)
                 self._again.pop(command.sid, None)
+
+    def doubt(self, commands: Iterable[Command]) -> None:
+        """Have the next batch with any of the assertions of these commands loaded."""
+        self._doubted = frozenset(uses_of(commands))
+
+    def may_use(self, uses: Sequence[UseAssertion]) -> bool:
+        """Whether these assertions may be new: no two are the same, and the database has doubted none."""
+        return len({*uses}) == len(uses) and self._doubted.isdisjoint(uses)
 
     def must_be(self, setup_version: int, setup_writer: int, *, rows_lag: bool) -> None:
         """Forget everything unless it was remembered of this set-up; `rows_lag` as in `Book`."""
@@ -221,9 +232,10 @@ class Memory:
         """The book of these commands, if all that they need is remembered and lives at `at_ms`.
 
         None if not, and where a grant has to end another session (L8). `denied_at_ms` is what the time may be
-        by now; where it is None, nobody may be denied by the book.
+        by now; where it is None, nobody may be denied by the book. In the book no assertion is used, which
+        the database checks.
         """
-        if not commands or need.ended or need.sweep or need.assertions or need.has_own_seats:
+        if not commands or need.ended or need.sweep or need.has_own_seats:
             return None
         asked = self._asked_by(commands, need, at_ms)
         if asked is None:
@@ -261,10 +273,12 @@ class Memory:
         sessions: list[Session] = []
         live: dict[int, int] = {}
         for command in commands:
-            assert isinstance(command, Grant | Refresh)
+            assert isinstance(command, Grant | Refresh | UseAssertion)
             mark = self._tenants.get(command.tenant_id)
             if mark is None:
                 return None
+            if isinstance(command, UseAssertion):
+                continue
             if isinstance(command, Grant):
                 key = command.client_key
                 count, asked = _of(mark, self._live.get(key)), self._asked.get(key, 0)

@@ -114,8 +114,9 @@ _LAPSED = (
     " (SELECT * FROM queue_place WHERE until_ms <= ? ORDER BY until_ms LIMIT ?)"
 )
 _ASSERTIONS = (
-    "SELECT json_group_array(json_array(client_key, hex(jti))) FROM assertion_used"
-    " WHERE tenant_id = ? AND client_key = ? AND jti IN (%s)"
+    "SELECT json_group_array(json_array(it.client_key, hex(it.jti))) FROM (VALUES %s) AS asked"
+    " CROSS JOIN assertion_used AS it ON it.tenant_id = asked.column1 AND it.client_key = asked.column2"
+    " AND it.jti = asked.column3"
 )
 
 
@@ -136,6 +137,16 @@ def read_numbered(raw: sqlite3.Connection, sids: Sequence[bytes], now_ms: int) -
             if number:
                 numbers[session.sid] = number
     return LiveSessions(now_ms, sessions, numbers)
+
+
+def read_used(
+    raw: sqlite3.Connection, assertions: Iterable[tuple[int, int, bytes]]
+) -> Iterator[tuple[int, bytes]]:
+    """Those of these assertions, by tenant, client and `jti`, that are used: by client and `jti`."""
+    for part in parts([*assertions]):
+        rows = ", ".join(["(?, ?, ?)"] * len(part))
+        for client_key, jti in _json(raw, _ASSERTIONS % rows, *chain.from_iterable(part)):
+            yield client_key, bytes.fromhex(jti)
 
 
 def load_book(
@@ -205,7 +216,7 @@ class _Loading:
             expired=self._expired,
             live_sessions=self._live,
             started=self._oldest,
-            assertions_used=self._used_assertions(),
+            assertions_used=read_used(self._raw, need.assertions),
             numbers=self._numbers() if need.numbers else None,
             rows=self._rows,
             rows_lag=rows_lag,
@@ -328,15 +339,6 @@ class _Loading:
             for pool_id, clients in found.own.items():
                 for client_key in clients:
                     self._add_seats(_COUNTING_OWN, pool_id, client_key, self._now_ms, FEW)
-
-    def _used_assertions(self) -> Iterator[tuple[int, bytes]]:
-        asked: dict[tuple[int, int], list[bytes]] = {}
-        for tenant_id, client_key, jti in self._need.assertions:
-            asked.setdefault((tenant_id, client_key), []).append(jti)
-        for key, hashes in asked.items():
-            for part in parts(hashes):
-                for client_key, jti in _json(self._raw, _ASSERTIONS % _places(part), *key, *part):
-                    yield client_key, bytes.fromhex(jti)
 
     def _add(self, sessions: Iterable[Session]) -> None:
         self._sessions.update((session.sid, session) for session in sessions)

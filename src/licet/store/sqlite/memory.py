@@ -20,7 +20,7 @@ The rules:
 - Everything is bounded: a full part is emptied.
 
     memory = Memory()
-    book = memory.recall(commands, tenants, sessions, now_ms)  # grants and refreshes
+    book = memory.recall(commands, tenants, sessions, used, now_ms)  # grants, refreshes, uses of assertions
     ... decide; if only_renews(book): save, COMMIT, memory.learn(book, saved)
 """
 
@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from licet.ledger.again import Again
 from licet.ledger.book import Book, SeatKey, SessionEnded, SessionRenewed
-from licet.ledger.commands import Command, End, Grant, Refresh
+from licet.ledger.commands import Command, End, Grant, Refresh, UseAssertion
 from licet.ledger.holders import SESSION_HOLDER, holder_of
 from licet.model import Seat, Session, Tenant
 from licet.store.known_counts import COUNTS_MAX, KnownCounts
@@ -78,12 +78,15 @@ class Memory:
         """The row of a seat, if it is known: its `expires_at_ms` is a lower bound."""
         return self._rows.get(key)
 
-    def repeat(self, commands: Sequence[Command], version: int, now_ms: int) -> Sequence[Again | None]:
+    def repeat(
+        self, commands: Sequence[Command], version: int, used: set[tuple[int, bytes]], now_ms: int
+    ) -> Sequence[Again | None]:
         """The commands that standing decisions of this version grant again, and None for the others.
 
         In their order; empty where there is none. A command is not granted again after one by which a session
         of its client may end, with its seat: an end, or a grant that is decided on a book (L8). Each client
-        that is granted a session has one more from now on.
+        that is granted a session has one more from now on. `used` are the assertions that are used, as in
+        `Book`: those of what is granted again are added.
         """
         if _REPEATED.isdisjoint(map(type, commands)):
             return ()
@@ -95,18 +98,32 @@ class Memory:
             if isinstance(command, Grant):
                 key = command.client_key
                 if not ending or ending.isdisjoint((None, key)):
-                    kept = self._granted(command, version, now_ms)
+                    kept = self._again(command, version, used, now_ms)
                 if kept is None:
                     ending.add(key)
             elif isinstance(command, Refresh):
                 if not ending or ending.isdisjoint((None, command.client_key)):
-                    kept = self._renewed(command, version, now_ms)
+                    kept = self._again(command, version, used, now_ms)
             elif isinstance(command, End):
                 ending.add(command.client_key)
             if kept is not None:
                 is_any = True
             found.append(kept)
         return found if is_any else ()
+
+    def _again(
+        self, command: Grant | Refresh, version: int, used: set[tuple[int, bytes]], now_ms: int
+    ) -> Again | None:
+        use = command.assertion
+        if use is not None and (use.client_key, use.jti) in used:
+            return None  # The ledger refuses it.
+        if isinstance(command, Grant):
+            kept = self._granted(command, version, now_ms)
+        else:
+            kept = self._renewed(command, version, now_ms)
+        if kept is not None and use is not None:
+            used.add((use.client_key, use.jti))
+        return kept
 
     def _granted(self, grant: Grant, version: int, now_ms: int) -> Again | None:
         kept = self._standings.find(grant, version, now_ms)
@@ -131,15 +148,19 @@ class Memory:
         commands: Sequence[Command],
         tenants: Mapping[int, Tenant],
         sessions: Mapping[bytes, Session],
+        used: AbstractSet[tuple[int, bytes]],
         now_ms: int,
     ) -> Book | None:
-        """A book of these grants and refreshes; None where too little is known, or a session may end (L8).
+        """A book of these grants, refreshes and uses of assertions.
 
-        `sessions` are the sessions to be refreshed that live.
+        None where too little is known, or a session may end (L8). `sessions` are the sessions to be refreshed
+        that live; `used` are the assertions of these commands that are used.
         """
         rows: dict[SeatKey, Seat] = {}
         asking: dict[int, int] = {}
         for command in commands:
+            if isinstance(command, UseAssertion):
+                continue
             if isinstance(command, Refresh):
                 session = sessions.get(command.sid)
                 key = None if session is None else session.seat_key
@@ -170,6 +191,7 @@ class Memory:
             seats=rows.values(),
             sessions=sessions.values(),
             live_sessions={key: self.sessions_at_most[key] - asked for key, asked in asking.items()},
+            assertions_used=used,
             rows_lag=True,
         )
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from licet.ledger.book import AssertionUsed, Book, Change, GrantDenied, PlaceKept, PlaceLeft, PlaceTaken
-from licet.ledger.commands import Command, Grant, Refresh
+from licet.ledger.commands import Command, Grant, Refresh, UseAssertion, uses_of
 from licet.model import Session, Tenant
 from licet.store.contract import Purpose
 from licet.store.rows import NO_ROWS
 from licet.store.snapshots import Tenants, read_version
-from licet.store.sqlite.book import load_book, read_live
+from licet.store.sqlite.book import load_book, read_live, read_used
 from licet.store.sqlite.connecting import asking
 from licet.store.sqlite.memory import Memory
 from licet.store.sqlite.saving import save_book, write
@@ -52,6 +52,7 @@ class SqliteTransaction:
         self.changes: list[Change] = []  # that were saved
         self.repeated: list[Again] = []
         self.entries = self.denials = 0  # that were appended to the journal
+        self._used: set[tuple[int, bytes]] = set()  # the assertions of the batch that are used
         self._saved: tuple[Book, Saving[Sequence[Row]]] | None = None
         self._is_saved_twice = False
         self._memory = memory
@@ -86,7 +87,10 @@ class SqliteTransaction:
         """What is granted again of these commands by standing decisions, in their order; it is saved."""
         if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
             return ()
-        found = self._memory.repeat(commands, self._version, self.now_ms)
+        if uses := uses_of(commands):
+            asked = {(use.tenant_id, use.client_key, use.jti) for use in uses}
+            self._used.update(read_used(self._raw, asked))
+        found = self._memory.repeat(commands, self._version, self._used, self.now_ms)
         if found:
             self.repeated = [it for it in found if it is not None]
             rows = with_repeated(NO_ROWS, self.repeated, self.now_ms)
@@ -99,13 +103,14 @@ class SqliteTransaction:
         if self._purpose is not Purpose.BATCH or not self._row.seats_lag:
             return None
         kinds = set(map(type, commands))
-        if not kinds <= {Grant, Refresh}:
+        if not kinds <= {Grant, Refresh, UseAssertion}:
             return None
         sessions: dict[bytes, Session] = {}
         if Refresh in kinds:
             sids = [it.sid for it in commands if isinstance(it, Refresh)]
             sessions = {it.sid: it for it in read_live(self._raw, sids, self.now_ms)}
-        return self._memory.recall(commands, self._current_tenants(), sessions, self.now_ms)
+        tenants = self._current_tenants()
+        return self._memory.recall(commands, tenants, sessions, self._used, self.now_ms)
 
     def load(self, commands: Sequence[Command]) -> Book:
         """Fill the book of these commands, as `licet.ledger.prefetch` says."""
