@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 from sqlalchemy import update
 
 from licet.ledger.book import Book, Counts, SeatFreed, SeatKey, SeatTaken
@@ -116,8 +115,7 @@ def steps(*batches: Sequence[Asked]) -> list[Step]:
 
 # What is rare among those that are drawn: it is tried first.
 EXAMPLES = (
-    # An assertion that was used before, also with a grant. Both seats of a pool expired, and one is asked
-    # for. A sweep.
+    # An assertion that was used before; both seats of a pool expired, and one is asked for; a sweep.
     steps([("use", 1, 0)], [("use", 1, 0)]),
     steps([("carry", 1, 1, 0)], [("carry", 1, 1, 0)], [("use", 1, 1)], [("carry", 1, None, 1)]),
     [*steps([("grant", 2, 1)], [("grant", 3, 1)]), (None, 1_201_000, [("grant", 4, 1)])],
@@ -242,9 +240,8 @@ class Licence:
         if kind in {"grant", "carry"}:
             self._granted += 1
             key, pool_id, *numbers = what
-            scope, queue = SCOPE_OF_POOL[pool_id], pool_id == QUEUED
-            asked = grant(key, self._granted, scope=scope, pool_id=pool_id, queue=queue)
-            return replace(asked, assertion=used(key, numbers[0])) if numbers else asked
+            more = {"queue": pool_id == QUEUED, "assertion": used(key, *numbers) if numbers else None}
+            return grant(key, self._granted, scope=SCOPE_OF_POOL[pool_id], pool_id=pool_id, **more)
         if kind == "other":
             self._granted += 1
             key, tenant_id = (11, 2) if what[0] else (UNKNOWN, 1)

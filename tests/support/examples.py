@@ -77,6 +77,7 @@ def grant(
     other_pool_ids: tuple[int, ...] = (),
     tenant_id: int = 1,
     queue: bool = False,
+    assertion: UseAssertion | None = None,
 ) -> Grant:
     """A client asks for a session with the id `sid(number)`."""
     return Grant(
@@ -88,6 +89,7 @@ def grant(
         scope=scope,
         pool_id=pool_id,
         address="192.0.2.1",
+        assertion=assertion,
     )
 
 
