@@ -17,6 +17,7 @@ from licet.setup.last_used import note_keys_used
 from licet.store import schema
 from licet.store.contract import Purpose, Store
 from licet.store.postgres import book as postgres_book
+from licet.store.postgres import one_call
 from licet.store.sqlite import book as sqlite_book
 from licet.store.sqlite.store import SqliteStore
 from support.examples import add_tenant, client, grant, jim_test
@@ -164,16 +165,20 @@ def test_when_a_key_was_last_used_is_kept_without_a_new_set_up(place: Place, sto
     ]
 
 
-def test_one_is_found_by_its_key_however_many_there_are(store: Store) -> None:
-    """A batch waits for it."""
+@pytest.mark.parametrize("is_called", [False, True])
+def test_one_is_found_by_its_key_however_many_there_are(store: Store, is_called: bool) -> None:
+    """A batch waits for it; on PostgreSQL before its load, or in the statement that commits it."""
     with store.transaction(Purpose.UPKEEP) as transaction:
         if isinstance(store, SqliteStore):
             explain = f"EXPLAIN QUERY PLAN {sqlite_book._ASSERTIONS}" % "(1, 1, x'00'), (1, 2, x'00')"
             wanted = "SEARCH it USING PRIMARY KEY (tenant_id=? AND client_key=? AND jti=?)"
         else:
-            arrays = iter(("'{1}'", "'{1}'", "'{x}'"))
-            explain = f"EXPLAIN {re.sub('%s', lambda _: next(arrays), postgres_book._ASSERTIONS)}"
-            wanted = "using pk_assertion_used"
+            statement = re.sub("%s", "'{1}'", postgres_book._ASSERTIONS)
+            if is_called:
+                statement = one_call._statement(denies=True, uses=True)[1].decode()
+                statement = re.sub(r"\$\d+::(\w+\[\])", r"'{1}'::\1", statement)
+                statement = re.sub(r"\$\d+::", "1::", statement)
+            explain, wanted = f"EXPLAIN {statement}", "using pk_assertion_used"
         rows = transaction.connection.execute(text(explain.replace(":", r"\:")))
         plan = "\n".join(str(row) for row in rows)
     assert wanted in plan
