@@ -122,7 +122,7 @@ class Work:
             authenticator=self._authenticator,
             tokens=Tokens(self._keyring),
             public_url=f"http://{_HOST}",
-            is_ready=lambda: True,
+            trouble=lambda: "",
             store_failed=lambda: _fail("the store failed"),
             measures=measures,
             refusals=LogRateLimit(structlog.wrap_logger(None, processors=[_drop])),

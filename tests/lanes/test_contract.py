@@ -83,7 +83,7 @@ def make(request: pytest.FixtureRequest) -> Callable[[_Work], Any]:
 async def test_each_item_gets_its_own_answer(make: Callable[[_Work], Any]) -> None:
     """Also one that fails: it fails for the one who submitted it."""
     submitter: Submits = await make(_Work())
-    assert submitter.is_open
+    assert (submitter.is_open, submitter.trouble) == (True, "")
     assert await submitter.submit(Sweep(sessions_max=1)) == Swept(sessions=1)
     with pytest.raises(StoreUnavailable, match="the store is down"):
         await submitter.submit(Sweep(sessions_max=13))
@@ -97,5 +97,6 @@ async def test_one_that_is_closed_takes_nothing_and_says_so(make: Callable[[_Wor
     submitter: Submits = await make(_Work())
     await submitter.close()
     assert not submitter.is_open
+    assert submitter.trouble
     with pytest.raises(QueueFull):
         await submitter.submit(Sweep(sessions_max=1))

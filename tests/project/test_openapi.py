@@ -131,7 +131,7 @@ class TestRoutes:
             authenticator=nobody,
             tokens=nobody,
             public_url="",
-            is_ready=nobody,
+            trouble=nobody,
             store_failed=nobody,
             measures=nobody,
             refusals=nobody,

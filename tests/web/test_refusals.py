@@ -80,7 +80,7 @@ def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
         authenticator=nobody,
         tokens=nobody,
         public_url="",
-        is_ready=nobody,
+        trouble=nobody,
         store_failed=nobody,
         measures=Measures(),
         refusals=LogRateLimit(nobody, lines_max=0, later=lambda *_: None),

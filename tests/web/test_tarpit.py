@@ -100,7 +100,7 @@ def application(tarpit: Tarpit) -> PublicApp:
         ),
         tokens=nobody,
         public_url="",
-        is_ready=lambda: True,
+        trouble=lambda: "",
         store_failed=lambda: None,
         measures=Measures(),
         refusals=LogRateLimit(nobody, lines_max=0, later=lambda *_: None),

@@ -97,6 +97,11 @@ class Submitter(Protocol[Item_contra, Answer_co]):
         """Whether work is taken: its thread or process runs."""
 
     @property
+    def trouble(self) -> str:
+        """Why what is submitted now would not be done; '' where nothing is known against it."""
+        return "" if self.is_open else "no work is taken"
+
+    @property
     @abstractmethod
     def queue_length(self) -> int:
         """How many items wait for an answer."""

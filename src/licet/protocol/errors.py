@@ -184,15 +184,25 @@ def rate_limited(retry_after_s: int) -> OAuthError:
     )
 
 
-def unavailable(detail: str, retry_after_s: int = 1, refusal: Refusal = Refusal.UNAVAILABLE) -> OAuthError:
+def unavailable(
+    detail: str,
+    retry_after_s: int = 1,
+    refusal: Refusal = Refusal.UNAVAILABLE,
+    description: str = "The server cannot answer now; try again soon.",
+) -> OAuthError:
     """The store does not answer, or the queue is full."""
     return OAuthError(
         refusal,
-        "The server cannot answer now; try again soon.",
+        description,
         detail=detail,
         headers=(_retry_after(retry_after_s),),
         fields={"retry_after": retry_after_s},
     )
+
+
+def not_ready(trouble: str) -> OAuthError:
+    """This server should get no requests for now: who asks may know why, and the log has had it."""
+    return unavailable(trouble, description=f"The server is not ready: {trouble}.")
 
 
 def setup_changed(detail: str) -> OAuthError:

@@ -65,6 +65,8 @@ class ThisNode:
             await self.note()
 
     @property
-    def is_ready(self) -> bool:
-        """Whether the store answers, and accepts writes as far as is known."""
-        return self._is_writable and self._clock.now_ms() - self._answered_at_ms < SILENT_MS_MAX
+    def trouble(self) -> str:
+        """Why the store is of no use now; '' where it answers, and accepts writes as far as is known."""
+        if self._clock.now_ms() - self._answered_at_ms >= SILENT_MS_MAX:
+            return "the store does not answer"
+        return "" if self._is_writable else "the store has failed, and has accepted no write since"

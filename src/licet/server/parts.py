@@ -41,6 +41,11 @@ class Parts(NamedTuple):
     waiting: WaitingRequests
 
     @property
+    def trouble(self) -> str:
+        """Why this server should get no requests, as `/health/ready` says it; '' where it should."""
+        return self.commits.trouble or self.node.trouble
+
+    @property
     def is_ready(self) -> bool:
-        """Whether this server should get requests: `/health/ready`."""
-        return self.commits.is_open and self.node.is_ready
+        """Whether this server should get requests."""
+        return not self.trouble

@@ -259,7 +259,7 @@ class Server:
             authenticator=parts.authenticator,
             tokens=self._keys.tokens(self._clock.now_ms()),
             public_url=self._public_url,
-            is_ready=lambda: parts.is_ready,
+            trouble=lambda: parts.trouble,
             store_failed=self._node.store_failed,
             measures=self._measures,
             refusals=self._refusals,

@@ -288,6 +288,11 @@ class _TracedSubmitter(Submitter[Item, Answer]):
         return self._inner.is_open
 
     @property
+    def trouble(self) -> str:
+        """Why what is submitted now would not be done."""
+        return self._inner.trouble
+
+    @property
     def queue_length(self) -> int:
         """How many items wait for an answer."""
         return self._inner.queue_length

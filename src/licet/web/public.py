@@ -21,7 +21,7 @@ from licet.lanes.contract import QueueFull, Submitter, Waiter
 from licet.ledger.commands import Command, Outcome
 from licet.model import Tenant
 from licet.protocol import jwks, metadata
-from licet.protocol.errors import OAuthError, Refusal, fault, unavailable
+from licet.protocol.errors import OAuthError, Refusal, fault, not_ready, unavailable
 from licet.protocol.message import Response, answer, check_query, refusal
 from licet.store.errors import StoreUnavailable
 from licet.telemetry.measures import Measures
@@ -52,7 +52,7 @@ class PublicApp:
         authenticator: Authenticator,
         tokens: Tokens,
         public_url: str,
-        is_ready: Callable[[], bool],
+        trouble: Callable[[], str],
         store_failed: Callable[[], None],
         measures: Measures,
         refusals: LogRateLimit,
@@ -63,7 +63,7 @@ class PublicApp:
     ) -> None:
         self._find_tenant = find_tenant
         self._public_url = public_url
-        self._is_ready = is_ready
+        self._trouble = trouble
         self._store_failed = store_failed
         self._measures = measures
         self._refusals = refusals
@@ -200,9 +200,8 @@ class PublicApp:
 
     def _readiness(self, exchange: Exchange) -> Response:
         # Not logged: it is asked every few seconds, and the log has the cause once.
-        if self._is_ready():
-            return answer({"status": "ready"})
-        return refusal(unavailable(""), exchange.request_id)
+        trouble = self._trouble()
+        return refusal(not_ready(trouble), exchange.request_id) if trouble else answer({"status": "ready"})
 
     # What is refused
 

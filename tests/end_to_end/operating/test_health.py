@@ -6,7 +6,7 @@ from pathlib import Path
 
 from licet.store.opening import SQLITE_NAME
 from support.server.callers import GRANT, TENANT
-from support.server.operating import events, health
+from support.server.operating import events, health, told_of_health
 from support.server.running import RunningServer, children
 from support.waiting import until
 
@@ -26,7 +26,8 @@ class TestHealth:
             assert (health(server, "live"), health(server, "ready")) == (200, 200)
             file.rename(away)
             self._must_be_unavailable(server)
-            until(lambda: health(server, "ready") == 503)
+            silent = "The server is not ready: the store does not answer."
+            until(lambda: told_of_health(server) == (503, silent))
             until(lambda: bool(_looks_in_vain(server)))
             assert health(server, "live") == 200
             shutil.copy(away, file)
@@ -46,7 +47,9 @@ class TestHealth:
             limited = [server.process.pid, *children(server.process.pid)]
             before = [resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, -1)) for pid in limited]
             self._must_be_unavailable(server)
-            assert health(server, "ready") == 503
+            status, told = told_of_health(server)
+            assert status == 503
+            assert "has accepted no write since" in told
             assert health(server, "live") == 200
             for pid, limit in zip(limited, before, strict=True):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)

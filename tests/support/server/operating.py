@@ -64,6 +64,12 @@ def environment(**variables: str) -> dict[str, str]:
     return others | {"LICET_ADMIN_PORT": "0"} | variables
 
 
+def told_of_health(server: RunningServer) -> tuple[int, str]:
+    """The HTTP status of `ready`, and what it says is wrong."""
+    answer = server.http.get("/health/ready")
+    return answer.status_code, answer.json().get("error_description", "")
+
+
 def health(server: RunningServer, which: str) -> int:
     """The HTTP status of `live` or `ready`."""
     return server.http.get(f"/health/{which}").status_code
