@@ -8,7 +8,9 @@ the process commits a batch, the loop reads and answers other requests, whose co
 (`portions.py`). So neither waits for the other, and there is nothing to tune.
 
 A `Lane` does the same in a thread, more slowly: see docs/explanation/performance.md. If the process dies, the
-outcome of commands in progress is unknown, and their clients get an error; another process is started.
+outcome of commands in progress is unknown, and their clients get an error; another process is started. One
+that lives and does not answer is killed (`silence.py`), and is then one that died: what was under way may be
+committed or not. The next is started when it has ended, so two never work at the same time.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from licet.lanes.contract import QUEUE_MAX, QueueFull, Submitter, Waiter
 from licet.lanes.deadlines import Deadlines
 from licet.lanes.frames import Failed, Frames, Reply, decode_replies, encode, frame
 from licet.lanes.portions import Portion
+from licet.lanes.silence import KILL_AFTER_S, TELL_AFTER_S, Silence
 from licet.ledger.commands import Command, Outcome
 from licet.store.errors import StoreUnavailable
 
@@ -33,6 +36,11 @@ RESTART_AFTER_S: Final = 0.05  # the first time; twice as long each further time
 RESTART_AFTER_S_MAX: Final = 1.0
 FINISH_WITHIN_S: Final = 10.0  # what is under way; a store that does not answer is given up long before
 END_WITHIN_S: Final = 5.0  # a process whose socket was closed, and that has nothing left to do
+DIE_WITHIN_S: Final = 5.0  # a process that was killed; one that waits for a disk dies when that has answered
+
+_BEING_STARTED: Final = "the committing process is being started again"
+_NOT_ENDED: Final = "the committing process was killed, as it did not answer, and has not ended yet"
+_SILENT: Final = "the committing process does not answer"
 
 
 class CommitFault(Exception):
@@ -44,8 +52,9 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
 
     `begun` is the first one, where it has been started already, and our end.
 
-    Use it from one event loop. It calls `on_end` with the reason when the process ended by itself;
-    `saw_version` with the version of the set-up that the process decides on; `committed` after each batch,
+    Use it from one event loop. It calls `on_end` with the reason when the process ended, and was not told
+    to; `on_kill` before, when it is killed for its silence, with the length of that; `saw_version` with the
+    version of the set-up that the process decides on; `committed` after each batch,
     with how many commands it had, how many seconds it took, and what it counted.
     """
 
@@ -55,19 +64,30 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         *,
         begun: "tuple[subprocess.Popen[bytes], socket.socket] | None" = None,
         on_end: Callable[[str], None],
+        on_kill: Callable[[str], None] = lambda _: None,
         saw_version: Callable[[int], None],
         committed: Callable[[int, float, Mapping[str, int]], None] = lambda *_: None,
         queue_max: int = QUEUE_MAX,
         answer_within_s: float = math.inf,
+        kill_after_s: float = KILL_AFTER_S,
     ) -> None:
         self._start = start
         self._begun = begun
         self._on_end = on_end
+        self._on_kill = on_kill
         self._saw_version = saw_version
         self._committed = committed
         self._queue_max = queue_max
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self._loop, answer_within_s)
+        self._silence = Silence(
+            self._loop,
+            lambda: bool(self._waiters),
+            self._kill,
+            tell_after_s=min(answer_within_s, TELL_AFTER_S),
+            kill_after_s=kill_after_s,
+        )
+        self._absent = _BEING_STARTED
         self._portion = Portion()
         self._unsent: list[msgspec.Raw] = []
         self._waiters: deque[Waiter[Outcome]] = deque()
@@ -101,6 +121,13 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         return self._transport is not None
 
     @property
+    def trouble(self) -> str:
+        """Why the process does not commit at the moment; '' where nothing is known against it."""
+        if self._transport is None:
+            return self._absent
+        return _SILENT if self._silence.is_long and self._waiters else ""
+
+    @property
     def pid(self) -> int:
         """The process, or the last one."""
         return self._process.pid
@@ -118,10 +145,11 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         if self._closing.is_set() or len(self._waiters) >= self._queue_max:
             raise QueueFull
         if self._transport is None:
-            raise StoreUnavailable("the committing process is being started again")
+            raise StoreUnavailable(self._absent)
         encoded = msgspec.Raw(encode(command))  # What cannot be encoded fails here, alone.
         if not self._unsent:
             self._idle.clear()
+            self._silence.watch()
             self._loop.call_soon(self._send)
         self._unsent.append(encoded)
         self._waiters.append(waiter)
@@ -160,6 +188,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
             for reply in replies:
                 _answer(self._waiters.popleft(), reply)
             self._restart_after_s = RESTART_AFTER_S
+            self._silence.end()
         if not self._waiters:
             self._idle.set()
 
@@ -167,6 +196,7 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         """The process is gone: what was under way is unknown, and another process is started."""
         del exc
         self._transport = None
+        self._silence.begin_anew()
         self._ended.set()
         lost = Failed(is_unavailable=True, text="the committing process ended; what was under way is unknown")
         for waiter in self._waiters:
@@ -177,8 +207,19 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
         if not self._closing.is_set():
             self._restarting = self._loop.create_task(self._restart())
 
+    def _kill(self, silent_s: float) -> None:
+        """End a process that hangs. If it is stopped, it would not see that its socket is closed."""
+        assert self._transport is not None, "who is gone is asked nothing"
+        self._on_kill(f"no answer for {silent_s:g} s")
+        self._absent = _NOT_ENDED
+        self._process.kill()
+        self._transport.abort()  # it may live on in a wait for the disk: nobody has to wait for that
+
     async def _restart(self) -> None:
-        why = f"exit code {await self._buried()}"
+        code = await self._buried()
+        if code is None:
+            return
+        self._absent, why = _BEING_STARTED, f"exit code {code}"
         while True:
             self._on_end(why)
             with contextlib.suppress(TimeoutError):
@@ -193,24 +234,32 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
             else:
                 return
 
-    async def _buried(self) -> int:
-        """Wait for the process, which is ending; return its exit code."""
+    async def _buried(self) -> int | None:
+        """Wait for the process, which is ending; return its exit code.
+
+        None if it has not ended though it was killed, and this is to close: it waits for a disk that hangs.
+        """
         while True:
             try:
-                return await asyncio.to_thread(_bury, self._process)
+                code = await asyncio.to_thread(_bury, self._process)
             except RuntimeError:  # no thread is left to wait in
                 if (code := self._process.poll()) is not None:
                     return code
                 self._process.kill()
                 await asyncio.sleep(RESTART_AFTER_S)
+            else:
+                if code is not None or self._closing.is_set():
+                    return code
 
 
-def _bury(process: "subprocess.Popen[bytes]") -> int:
+def _bury(process: "subprocess.Popen[bytes]") -> int | None:
     try:
         return process.wait(END_WITHIN_S)
     except subprocess.TimeoutExpired:
         process.kill()
-        return process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(DIE_WITHIN_S)
+    return None
 
 
 def _answer(waiter: Waiter[Outcome], reply: Reply) -> None:

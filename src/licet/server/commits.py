@@ -53,6 +53,9 @@ async def process_of(
         measures.restarts += 1
         log.error("committing_process_ended", detail=why)
 
+    def killed(why: str) -> None:
+        log.error("committing_process_killed", detail=why)
+
     first = None if begun is None else begun.taken()
     if first is not None:
         instruct(first[0], at, store.identity, settings.batch_commands_max)
@@ -60,6 +63,7 @@ async def process_of(
         partial(start_committer, command, at, store.identity, settings.batch_commands_max),
         begun=first,
         on_end=ended,
+        on_kill=killed,
         saw_version=SetupFollower(store).follow,
         committed=measures.committed,
         queue_max=settings.queue_commands_max,

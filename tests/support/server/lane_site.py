@@ -117,6 +117,7 @@ async def at(
     committer = Committer(
         started,
         on_end=told.append,
+        on_kill=lambda why: told.append(f"killed: {why}"),
         saw_version=versions.append,
         queue_max=queue_max,
         answer_within_s=answer_within_s,
@@ -180,10 +181,15 @@ WORKS = answering(frame((1, 0.0, {}, [Swept(sessions=0)])))
 
 def in_turn(*commands: Sequence[str]) -> Start:
     """Start these processes one after the other, and the last one again and again."""
-    waiting = deque(commands)
+    return one_after_the_other(*(partial(start, command, StoreAt(Path()), "", 1) for command in commands))
+
+
+def one_after_the_other(*starts: Start) -> Start:
+    """Start these processes one after the other, and the last one again and again."""
+    waiting = deque(starts)
 
     def start_at(theirs: socket.socket) -> "subprocess.Popen[bytes]":
-        command = waiting.popleft() if len(waiting) > 1 else waiting[0]
-        return start(command, StoreAt(Path()), "", 1, theirs)
+        start_one = waiting.popleft() if len(waiting) > 1 else waiting[0]
+        return start_one(theirs)
 
     return start_at

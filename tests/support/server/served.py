@@ -21,6 +21,7 @@ import uvicorn
 from licet.credentials.passwords import Passwords
 from licet.lanes import process_main as committing
 from licet.lanes.begun import FOR_POSTGRES, FOR_SQLITE
+from licet.lanes.process import Committer
 from licet.model import User
 from licet.protocol.message import Response
 from licet.server import commits, wiring
@@ -44,6 +45,8 @@ COMMITTER = (sys.executable, "-W", "error", str(Path(__file__).with_name("commit
 HASHED_WITH = {"memory_kib": 8, "time_cost": 1}
 HASHES = "hashes"  # the file in which passwords are counted
 LOGS_ALL = "logs-all"  # the file that lifts the bound on lines of a second
+KILLS_SOON = "kills-soon"  # the file that has a server kill what commits after fewer seconds of silence
+SILENT_S = 7.5  # so many; more than it may be silent and ready
 STOPS_AT_START = "stops-at-start"  # the file that has a server stopped before it listens
 DATES_BY_CLOCK = "dates-by-clock"  # the file that has answers dated by the server's clock
 _ORDER_BYTES_MAX = 1 << 16
@@ -132,6 +135,8 @@ def _dated_config(answering: Answering, parts: Parts, _: object) -> uvicorn.Conf
 
 def _adjust_modules() -> None:
     vars(wiring)["Passwords"] = _counting  # before a server hashes anything
+    if (Path(os.environ["LICET_DATA"]) / KILLS_SOON).exists():
+        vars(commits)["Committer"] = partial(Committer, kill_after_s=SILENT_S)
     if (Path(os.environ["LICET_DATA"]) / DATES_BY_CLOCK).exists():
         vars(wiring)["public_config"] = _dated_config
 
