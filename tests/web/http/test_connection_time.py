@@ -1,5 +1,6 @@
 """How long an HTTP connection may take for what, and how many there may be."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -330,6 +331,7 @@ class TestRoom:
 
     def test_a_connection_that_ended_leaves_nothing_behind(self, patient: Server) -> None:
         """Not even until the next garbage collection."""
+        gc.collect()  # connections of tests before
         last = post("/early", b"", "Connection: close") + post()
         for message in (post(), get(), post("/early", b"x")[:-1], last, head_of(HEAD_BYTES_MAX + 1), b"\0"):
             with patient.connect() as client:
