@@ -340,7 +340,45 @@ class Final(Record, frozen=True, kw_only=True, tag="final"):
     lines: tuple[LineRow, ...] = ()
 
 
-AnyRecord = RunPlan | Operation | Action | Fault | Figure | Sample | Final
+class DueRow(Record, frozen=True, kw_only=True):
+    """A row that is due for upkeep since `due_ms`; `name` is its session, holder or client."""
+
+    tenant: str
+    name: str
+    due_ms: int
+
+
+class Backlog(Record, frozen=True, kw_only=True):
+    """How many rows of a table are due for upkeep, and those that are due for the longest.
+
+    `done` is how many were cleared away or folded before, if the tables tell.
+    """
+
+    table: str
+    rows: int
+    done: int = 0
+    oldest: tuple[DueRow, ...] = ()
+
+
+class Upkeep(Record, frozen=True, kw_only=True, tag="upkeep"):
+    """What the nodes had to clear away and to fold after the end of the load, while nothing was broken.
+
+    It is about the rows that are due at `due_ms`, soon after `begun_us`: `first` are those that were there at
+    first, and `left` those of the last look, at `now_ms`. `is_led` is whether a node was the leader then, not
+    just for a moment. The harness looks until a node leads and none is left, or gives up when it is certain
+    that upkeep should have been done.
+    """
+
+    begun_us: int
+    ended_us: int
+    due_ms: int
+    now_ms: int
+    is_led: bool
+    first: tuple[Backlog, ...]
+    left: tuple[Backlog, ...]
+
+
+AnyRecord = RunPlan | Operation | Action | Fault | Figure | Sample | Final | Upkeep
 
 
 class Writer:

@@ -23,6 +23,7 @@ _TEXTS = {
     "two_holders": "calls let in beside another holder",
     "refused_live": "live tokens refused by a guard",
     "tables": "contradictions in the tables",
+    "neglected": "tables in which upkeep left what was due, and stores without a leader",
     "slow_failover": "failovers that took more than ten seconds",
     "slow_seat": "seats that were free too early or too late",
 }

@@ -29,11 +29,15 @@ from chaos.site.nodes import PATIENCE_S, Node
 from chaos.site.plans import Made, TenantSite, make_site, plan
 from chaos.site.postgres import PostgresDatabase
 from chaos.site.tables import final
+from chaos.site.upkeep import plant_expired_session, plant_old_rows, watch_upkeep
 from chaos.site.vendor import Vendor
 
 REPORT_EVERY_S = 5.0
 POLL_EVERY_S = 0.05
 RARELY_S = 10.0  # between two actions of the administrator, where the load is mostly renewals
+# Until a paused or dead leader's lock is free, ten seconds and some; then the turns of upkeep, of which the
+# rarest comes every thirty seconds.
+UPKEEP_S = 60.0
 KNOWN_S = 1.0  # until every node knows of a change of the set-up
 
 
@@ -45,7 +49,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     `rest_operations` are done. After each random fault, at least `between` operations are done: so a busy
     machine does not spend all of its time on restarting nodes. At the end there is no fault for `calm_s`:
     after that it is known what became of each request without an answer, and denials can be compared with the
-    holders of seats.
+    holders of seats. After the load, the nodes have `upkeep_s` to clear away what has expired and to fold the
+    journal, which takes them some seconds; 0 does not look.
 
     If `renewals`, the load is mostly renewals (`chaos.load.clients`). If `with_options`, clients ask only for
     seats of pools with options, and call one API.
@@ -75,6 +80,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rest_operations: int = 0
     between: int = 0
     calm_s: float = 30.0
+    upkeep_s: float = UPKEEP_S
     expiries: int = 5
     is_quiet: bool = False
 
@@ -130,6 +136,9 @@ class Run:
         store = database.open()
         try:
             writer.write(final(store))
+            if self.options.upkeep_s:
+                plant_expired_session(store)
+                writer.write(watch_upkeep(store, self.options.upkeep_s))
             sites = [make_expiry_site(store, database.keyring, ttl_s) for ttl_s in (SHORT_S, FULL_S)]
         finally:
             store.close()
@@ -179,7 +188,9 @@ class Run:
     def _make_site(self, database: Database, run_plan: RunPlan) -> Made:
         store = database.open()
         try:
-            return make_site(store, database.keyring, run_plan, Vendor())
+            made = make_site(store, database.keyring, run_plan, Vendor())
+            plant_old_rows(store)
+            return made
         finally:
             store.close()
 

@@ -27,6 +27,7 @@ from chaos.checks.lives import Lives
 from chaos.checks.numbers import check_numbers
 from chaos.checks.signed import Room
 from chaos.checks.times import Faults, StoreClock
+from chaos.checks.upkeep import check_upkeep
 from chaos.history import (
     FOREVER,
     Action,
@@ -38,11 +39,13 @@ from chaos.history import (
     RunPlan,
     Sample,
     TenantPlan,
+    Upkeep,
 )
 
 FAILOVER_S_MAX = 10.0
 EXPIRY_S_MAX = 1.0
 PROMOTED, FAILOVER, EXPIRY = "promoted", "failover", "expiry"
+UPKEEP = "upkeep after the load"
 GRANTS_AFTER_PROMOTION = 1000  # among these is the one that was answered first
 
 
@@ -76,6 +79,7 @@ class _Sorted:
         self.figures: list[Figure] = []
         self.samples: list[Sample] = []
         self.final: Final | None = None
+        self.upkeep: Upkeep | None = None
         self.clocks: dict[str, StoreClock] = defaultdict(StoreClock)
         for record in records:
             self._put(record)
@@ -104,6 +108,8 @@ class _Sorted:
                 self.samples.append(record)
             case Final():
                 self.final = record
+            case Upkeep():
+                self.upkeep = record
             case RunPlan():
                 self.run_plan = record
 
@@ -128,6 +134,8 @@ def check(records: Iterable[AnyRecord]) -> Report:
         check_counts(sample, findings)
     if found.final is not None:
         check_counts(found.final, findings)
+    if found.upkeep is not None:
+        check_upkeep(found.upkeep, findings)
     return _report(found, found.run_plan, findings)
 
 
@@ -178,6 +186,8 @@ def _measured(found: _Sorted, findings: Findings) -> dict[str, list[float]]:
             figures[figure.name].append(figure.seconds)
             if figure.name.startswith(EXPIRY) and not 0 <= figure.seconds <= EXPIRY_S_MAX:
                 findings.add("slow_seat", f"free {figure.seconds:.3f} s after its life", figure)
+    if found.upkeep is not None:
+        figures[UPKEEP].append((found.upkeep.ended_us - found.upkeep.begun_us) / 1e6)
     return dict(figures)
 
 

@@ -27,6 +27,7 @@ FindingKind = Literal[
     "two_holders",  # a guard let in two holders of one number at the same time
     "refused_live",  # a guard refused a token of a session that must live
     "tables",  # the tables contradict each other, or the answers
+    "neglected",  # no node leads, or what has expired is still there, or the journal is not folded
     "slow_failover",  # no grant within ten seconds of a promotion
     "slow_seat",  # the seat of a client that died was free too late, or too early
 ]
