@@ -27,6 +27,9 @@
 - `deaf`: a request that waits in line is never answered with a denial.
 - `hasty`: neither a seat nor its number is held after the last token.
 - `clinging`: a number is held for ten seconds too long, so that grants are denied although it is free.
+- `idle`: no node is ever the leader, so that none does its upkeep.
+- `restless`: a node closes the connection on which it listens whenever it finds no notification, so that it
+  is the leader for moments only (PostgreSQL).
 - `blind`: the memory of a guard lets every client in. It is a defect of the APIs; the nodes are `hasty` then.
 
 Where a constraint of the tables would catch a defect, it is switched off, so that only the checker can find
@@ -370,6 +373,30 @@ def _answer_nobody_who_waits() -> None:
     Waiter.end = Waiter.is_over_for = lambda *_: None  # type: ignore[method-assign,assignment]
 
 
+def _never_lead() -> None:
+    from licet.store.postgres.store import PostgresStore  # noqa: PLC0415 - an extra that not everybody has
+
+    sqlite.SqliteStore.is_leader = PostgresStore.is_leader = lambda _: False  # type: ignore[method-assign,assignment]
+
+
+def _close_what_is_silent() -> None:
+    from psycopg import errors  # noqa: PLC0415 - as above
+
+    from licet.store.postgres.connection import DriverConnection  # noqa: PLC0415 - as above
+
+    original = DriverConnection.wait
+
+    def wait(connection: DriverConnection, *args: Any, **named: Any) -> Any:
+        try:
+            return original(connection, *args, **named)
+        except errors._WaitTimeout:
+            connection.pgconn.finish()
+            # The driver passes over the time-out, and this error shows the watcher at once what was closed.
+            raise errors.OperationalError("the connection is closed") from None
+
+    DriverConnection.wait = wait  # type: ignore[method-assign,assignment]
+
+
 def _ignore_check_constraints() -> None:
     """Switch off the constraints of SQLite that would refuse what the rules should prevent."""
     pragmas = (*connecting.PRAGMAS, "PRAGMA ignore_check_constraints = ON")
@@ -403,5 +430,7 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "deaf": _answer_nobody_who_waits,
     HASTY: _hold_no_number,
     "clinging": _hold_numbers_for_longer,
+    "idle": _never_lead,
+    "restless": _close_what_is_silent,
     BLIND: _let_everybody_in,
 }

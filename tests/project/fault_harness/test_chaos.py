@@ -12,6 +12,7 @@ from chaos.checks.claims import AGREE
 from chaos.checks.findings import FindingKind
 from chaos.checks.limits import OWN
 from chaos.checks.line import LEFT, ORDER
+from chaos.checks.upkeep import DUE
 from chaos.history import read_history
 from chaos.report import summary
 from chaos.run import Options, Run
@@ -76,6 +77,7 @@ _RESTS_S = {
     "deaf": 14,  # until who waits for a wait of three seconds gives up
     "clinging": 6,  # until the holds of three seconds are over, on however quick a machine
 }
+_UPKEEP_S = {"idle": 6, "restless": 6}  # a turn of folding, and more; all else is not about upkeep
 REST_OPERATIONS = 300  # in each rest, as quick as the machine is
 RAREST_MIN = 20  # of three rests of three times as many operations, of which 1.6 in a hundred are the rarest
 RAREST_MIN_FEW = 2  # of as many
@@ -145,6 +147,7 @@ class TestLicet:
             "introspections that had to be active",
             "sessions that had to be over",
             "calls that were let in",
+            *(DUE[table].done for table in DUE if table not in {"seat", "queue_place"}),
         ):
             assert report.findings.checked[what] > 0
 
@@ -179,6 +182,7 @@ class TestLicet:
             ORDER,
             OWN,
             AGREE,
+            DUE["session"].done,
         ):
             assert report.findings.checked[what] > 0
 
@@ -218,6 +222,8 @@ class TestBroken:
             pytest.param("sqlite", "keeping", "ghost_seat", marks=pytest.mark.wide),
             pytest.param("sqlite", "misnaming", "false_token", marks=pytest.mark.wide),
             pytest.param("sqlite", "enduring", "undone_logoff", marks=pytest.mark.wide),
+            pytest.param("sqlite", "idle", "neglected", marks=pytest.mark.wide),
+            pytest.param("postgres", "restless", "neglected", marks=pytest.mark.wide),
         ],
     )
     @pytest.mark.timeout(900)
@@ -230,7 +236,7 @@ class TestBroken:
 
         Or seats, or their numbers, that are somebody else's though they have to be held, or nobody's though
         they need not be; or more seats than options allow, or for whom they keep out; or a line that is none;
-        or a guard whose memory lets everybody in.
+        or a guard whose memory lets everybody in; or no node that leads, so that nothing is cleared away.
 
         It makes a difference by chance, so that one run may show nothing.
         """
@@ -262,6 +268,7 @@ def with_mistake(store: str, broken: str, seed: int) -> Options:
         copies=_COPIES.get(broken, 1),
         apis=0 if broken in _WITHOUT_APIS else len(apis.PLANS),
         calm_s=0,
+        upkeep_s=_UPKEEP_S.get(broken, 0),
         broken=broken,
         expiries=0,
         is_quiet=True,
