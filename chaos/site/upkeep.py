@@ -23,6 +23,7 @@ AHEAD_S = 2.0  # what expires so soon is due as well, so that there is something
 OLDEST_MAX = 5  # rows of each table that a finding names
 LONG_AGO_MS = 1  # a moment of 1970, which no retention reaches
 OLD = "old"  # the name of what was planted
+NOBODY = 0  # the key of no client
 SID_BYTES = 20  # of a session's id
 
 # The lock has two keys, which is what the 2 says. The clock of a test may hide that of PostgreSQL.
@@ -52,7 +53,7 @@ def plant_old_rows(store: Store) -> None:
 
     Raises StoreUnavailable.
     """
-    assertion = {"client_key": 0, "jti": OLD.encode(), "until_ms": LONG_AGO_MS}
+    assertion = {"client_key": NOBODY, "jti": OLD.encode(), "until_ms": LONG_AGO_MS}
     failure = {
         "minute": 0,
         "who": "client",
@@ -156,13 +157,14 @@ def _kinds(due_ms: int) -> tuple[_Kind, ...]:
     is_held = exists().where(
         session.pool_id == seat.pool_id, session.holder == seat.holder, session.expires_at_ms > due_ms
     )
-    is_old, is_denial = failure.c.minute == 0, journal.kind == schema.DENIED
+    is_planted, is_old = assertion.c.client_key == NOBODY, failure.c.minute == 0
+    is_denial = journal.kind == schema.DENIED
     folded = select(func.coalesce(func.sum(journal.times), 0))
     return (
         _Kind(schema.session, session.sid, session.expires_at_ms),
         _Kind(schema.seat, seat.holder, seat.expires_at_ms, ~is_held),
         _Kind(schema.queue_place, place.holder, place.until_ms),
-        _Kind(assertion, assertion.c.jti, assertion.c.until_ms, done=_gone(assertion)),
+        _Kind(assertion, assertion.c.jti, assertion.c.until_ms, done=_gone(assertion, is_planted)),
         _Kind(failure, failure.c.name, failure.c.last_at_ms, is_old, done=_gone(failure, is_old)),
         _Kind(schema.journal_entry, entry.client_id, entry.at_ms, done=folded.where(~is_denial)),
         _Kind(schema.denial_entry, denial.client_id, denial.at_ms, done=folded.where(is_denial)),
