@@ -266,14 +266,22 @@ class TestACall:
         assert [type(it) for it in outcomes] == [Granted, AssertionUse]
         assert called == []
 
+    @pytest.mark.parametrize("is_forgotten", [False, True], ids=["prepared", "to be prepared anew"])
     def test_of_two_calls_at_once_the_second_writes_nothing(
-        self, place: Place, store: PostgresStore, called: list[int]
+        self, place: Place, store: PostgresStore, called: list[int], *, is_forgotten: bool
     ) -> None:
-        """Its statement began before the first one was committed, and did not see it: the table's key did."""
+        """Its statement began before the first one was committed, and did not see it: the table's key did.
+
+        Also where the connection has forgotten the statement, as after a ROLLBACK of the driver.
+        """
         second = opened_in_postgres(place)
         do(store, grant(1, 20))
         before = len(called)
         holder = store._writer._wire.raw  # type: ignore[union-attr]
+        if is_forgotten:
+            do(store, by(grant(1, 23), 9))
+            holder.execute(b"DEALLOCATE ALL")
+            before = len(called)
         with opened_in_postgres(place).transaction(Purpose.UPKEEP) as other:
             other.execute("INSERT INTO assertion_used VALUES (%s, %s, %s, %s)", astuple(used(1, 7)))
             found: list[Outcome] = []

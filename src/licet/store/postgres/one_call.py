@@ -91,9 +91,6 @@ def commit_by_call(raw: DriverConnection, memory: Memory, call: Call, rows: Savi
     sent = [argument.encode() for argument in arguments]
     try:
         answer = _call(raw, name, statement, sent)
-    except errors.InvalidSqlStatementName:  # A ROLLBACK of the driver may have dropped it.
-        raw.prepared_calls.discard(name)
-        answer = _call(raw, name, statement, sent)
     except errors.UniqueViolation as violated:
         if violated.diag.constraint_name != _USED_KEY:
             raise
@@ -140,6 +137,14 @@ def _unnest(types: Sequence[str], first: int) -> str:
 
 
 def _call(raw: DriverConnection, name: bytes, statement: bytes, arguments: Sequence[bytes]) -> PGresult:
+    try:
+        return _call_once(raw, name, statement, arguments)
+    except errors.InvalidSqlStatementName:  # A ROLLBACK of the driver may have dropped it.
+        raw.prepared_calls.discard(name)
+        return _call_once(raw, name, statement, arguments)
+
+
+def _call_once(raw: DriverConnection, name: bytes, statement: bytes, arguments: Sequence[bytes]) -> PGresult:
     if name not in raw.prepared_calls:
         raw.pgconn.send_prepare(name, statement)
         _result(raw)
