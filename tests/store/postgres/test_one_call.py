@@ -7,7 +7,9 @@ loaded and decided again, so that a caller sees no difference.
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -40,7 +42,14 @@ from support.examples import (
 from support.ledger.asking import without_standings
 from support.store.alike import said
 from support.store.faults import answers, unavailable, works
-from support.store.kinds import Place, PostgresPlaces, SqlitePlaces, begun_in_postgres, opened_in_postgres
+from support.store.kinds import (
+    Place,
+    PostgresPlaces,
+    SqlitePlaces,
+    begun_in_postgres,
+    open_postgres,
+    opened_in_postgres,
+)
 from support.store.store_site import START_MS, begin, do, in_use, rows
 from support.waiting import until
 
@@ -336,6 +345,31 @@ class TestLocks:
             holder.execute("COMMIT")
             assert waiting.result() == [SessionUnknown]
         assert called == [Refused.SETUP]
+
+    @pytest.mark.parametrize("isolation", [r"repeatable\ read", "serializable"])
+    def test_a_call_sees_what_was_written_while_it_waited_whatever_the_database_has_as_default(
+        self,
+        place: Place,
+        postgres_places: PostgresPlaces,
+        called: list[int],
+        isolation: str,
+    ) -> None:
+        """L6. Else it would see what there was when it began to wait: here a seat that is gone by now."""
+        default = quote(f" -cdefault_transaction_isolation={isolation}")
+        opener = partial(open_postgres, f"{place.url}{default}")
+        with closing(Place(opener, place.clock)) as site:
+            store = begun_in_postgres(site, jim_test(pools=(FULL,)))
+            do(store, grant(1, 1))
+            with ThreadPoolExecutor(1) as pool, psycopg.connect(postgres_places.url) as holder:
+                holder.execute(f"SELECT pg_advisory_xact_lock({TENANT_LOCK}, 1)".encode())
+                waiting = pool.submit(do, store, grant(1, 2))
+                query = b"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                until(lambda: holder.execute(query).fetchall() == [(1,)])
+                holder.execute("DELETE FROM session; DELETE FROM seat; UPDATE pool SET in_use = 0")
+                holder.execute("COMMIT")
+                waiting.result()
+            assert called == [Refused.SETUP]
+            assert in_use(store) == 1
 
     def test_the_wait_of_a_call_has_an_end(
         self,

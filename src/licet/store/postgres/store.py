@@ -81,6 +81,9 @@ _TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND pg_table_is_visi
 _NOTIFY = f"SELECT pg_notify('{CHANNEL}', '') FROM setup WHERE version <> %s::bigint".encode()
 
 _WRITER = {
+    # A batch that is one call says no BEGIN, and the default of a database or role may be another: then the
+    # call would see what there was before it had its locks.
+    "default_transaction_isolation": "read\\ committed",
     # One plan for all batches, made once; it must be good for any number of rows. So it is made of indexes
     # and loops, whatever the statistics say of tables that were empty when it was made.
     "plan_cache_mode": "force_generic_plan",
