@@ -32,8 +32,8 @@ class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
 
     `scope`, `pool_id` and `other_pool_ids` come from `resolve_scope`: a seat of the first pool that gives one
     will do (L20). `sid` is new and random. `queue` is whether it waits in line where none does (L19).
-    `assertion` is the one by which the client authenticated, if it is not marked as used yet: it is with
-    this command, whatever becomes of the grant.
+    `assertion` is the one by which the client authenticated, if it is not marked as used yet. This command
+    marks it, whatever becomes of the grant.
     """
 
     tenant_id: int

@@ -278,7 +278,7 @@ def _settle(exchange: Exchange, outcome: Outcome) -> None:
     Raises OAuthError.
     """
     verified, exchange.verified = exchange.verified, None
+    assert verified is not None
     exchange.is_authenticating = True
-    if verified is not None:
-        verified.settle(outcome)
+    verified.settle(outcome)
     exchange.is_authenticating = False

@@ -93,7 +93,7 @@ class Memory:
         # Of this batch: how many sessions each client is granted again, and the seats of those; which clients
         # are denied again, and by which pools.
         self._asked: dict[int, int] = {}
-        self._used: set[tuple[int | None, str | None]] = set()
+        self._seats_used: set[tuple[int | None, str | None]] = set()
         self._denied: set[int] = set()
         self._denying: dict[int, FullPool] = {}
         self._doubted: frozenset[UseAssertion] = frozenset()  # assertions of the last batch to be loaded
@@ -157,15 +157,15 @@ class Memory:
         `denied_at_ms` as in `book`.
         """
         self._asked.clear()
-        self._used.clear()
+        self._seats_used.clear()
         self._denied.clear()
         self._denying.clear()
         full_ms = None if denied_at_ms is None else max(at_ms, denied_at_ms)
         found = [self._repeat(command, at_ms, full_ms) for command in commands]
         if self._full:
             again = [it for it in found if type(it) is Again]
-            self._used.update([(it.standing.pool_id, it.standing.holder) for it in again])
-            if self._denying and _is_first(self._denying, self._used):
+            self._seats_used.update([(it.standing.pool_id, it.standing.holder) for it in again])
+            if self._denying and _is_first(self._denying, self._seats_used):
                 self._denied.clear()
                 self._denying.clear()
                 return [it if type(it) is Again else None for it in found]
@@ -248,7 +248,7 @@ class Memory:
             elif denied_at_ms is None or not self._is_denied(key, full, max(at_ms, denied_at_ms)):
                 return None
         if (full or self._denying) and _is_first(
-            full | self._denying, self._used | {seat.key for seat, _ in known}
+            full | self._denying, self._seats_used | {seat.key for seat, _ in known}
         ):
             return None  # The first seat to expire is used again in this batch.
         if full and any(_is_behind(full.get(seat.pool_id), seat) for seat, _ in known):

@@ -12,6 +12,7 @@ The rules:
   connection, and that it is not too late; otherwise it does nothing and says so.
 - The database's clock is the only one, and is read under the locks. So the rows are sent with how long they
   live, not until when; the batch was decided for the last known moment of that clock (`ledger/later.py`).
+  But an assertion says itself until when it has to be remembered.
 - An assertion that was used before is found by the statement, which then calls no function. If another node
   uses it at the same time, the key of the table is violated, and nothing of the call is written.
 - The call is a transaction of its own, with the deadlines of every other statement. If no reply comes, or one
@@ -57,7 +58,7 @@ _USED_KEY = "pk_assertion_used"
 
 
 class Refused(IntEnum):
-    """Why the function did nothing."""
+    """Why nothing was written."""
 
     SETUP = -1  # The set-up has changed, somebody else wrote sessions by it, or it is another connection.
     WRITER = -2  # Another connection has written in one of the tenants.
