@@ -130,8 +130,8 @@ def respond(outcome: Outcome, tenant: Tenant, tokens: Tokens) -> Response:
             raise invalid_grant("no live session of this client")
         case ClientRefused():
             raise invalid_client("disabled since it authenticated", FailureCause.CLIENT_DISABLED)
-        case Ended() | Swept() | AssertionUse():
-            raise AssertionError("not an outcome of a grant or refresh")
+        case Ended() | Swept() | AssertionUse():  # whoever submits an assertion settles it before
+            raise AssertionError("not an outcome of a grant or refresh of a client that has authenticated")
         case _:
             assert_never(outcome)
 

@@ -251,6 +251,12 @@ def _note_refusal(span: "Span", body: bytes) -> None:
             span.set_attribute(f"licet.{key}", content[key])
 
 
+def _name_of(outcome: object) -> str | None:
+    if isinstance(outcome, AssertionUse) and not outcome.is_first:
+        return "refused"
+    return _OUTCOMES.get(type(outcome))
+
+
 class _TracedSubmitter(Submitter[Item, Answer]):
     """One span for each wait; the request's span gets the outcome, too."""
 
@@ -273,7 +279,7 @@ class _TracedSubmitter(Submitter[Item, Answer]):
             if (command := _COMMANDS.get(type(item))) is not None:
                 span.set_attribute("licet.command", command)
             outcome = await self._inner.submit(item)
-            if (name := _OUTCOMES.get(type(outcome))) is not None:
+            if (name := _name_of(outcome)) is not None:
                 span.set_attribute("licet.outcome", name)
                 request.set_attribute("licet.outcome", name)
             return outcome

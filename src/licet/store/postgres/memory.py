@@ -96,7 +96,7 @@ class Memory:
         self._seats_used: set[tuple[int | None, str | None]] = set()
         self._denied: set[int] = set()
         self._denying: dict[int, FullPool] = {}
-        self._doubted: frozenset[UseAssertion] = frozenset()  # assertions of the last batch to be loaded
+        self._doubted: frozenset[tuple[int, bytes]] = frozenset()  # assertions that are to be looked up
 
     def forget(self) -> None:
         """Forget everything: it is not known what became of a batch, or it should not have failed."""
@@ -135,12 +135,13 @@ class Memory:
                 self._again.pop(command.sid, None)
 
     def doubt(self, commands: Iterable[Command]) -> None:
-        """Have the next batch with any of the assertions of these commands loaded."""
-        self._doubted = frozenset(uses_of(commands))
+        """Have each batch with any of the assertions of these commands loaded."""
+        self._doubted = frozenset((use.client_key, use.jti) for use in uses_of(commands))
 
     def may_use(self, uses: Sequence[UseAssertion]) -> bool:
-        """Whether these assertions may be new: no two are the same, and the database has doubted none."""
-        return len({*uses}) == len(uses) and self._doubted.isdisjoint(uses)
+        """Whether these assertions may be new: no two are the same, and none is doubted."""
+        keys = {(use.client_key, use.jti) for use in uses}
+        return len(keys) == len(uses) and self._doubted.isdisjoint(keys)
 
     def must_be(self, setup_version: int, setup_writer: int, *, rows_lag: bool) -> None:
         """Forget everything unless it was remembered of this set-up; `rows_lag` as in `Book`."""
