@@ -46,11 +46,15 @@ class Record(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
 
 
 class ClientPlan(Record, frozen=True, kw_only=True):
-    """A client, its user, and how many sessions it may have."""
+    """A client, its user, and how many sessions it may have.
+
+    `has_key` is whether it authenticates by signed assertions, and not by a secret.
+    """
 
     client_id: str
     user: str
     sessions_max: int
+    has_key: bool = False
 
 
 class Limits(Record, frozen=True, kw_only=True):
@@ -157,7 +161,8 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     seconds the answer might be delayed. For a grant that waited, the checker sets `sent_us` to the earliest
     moment of its decision, and `asked_us` to that of its sending. `lost_us` is when it was known that no
     answer comes. `left_us` is when its client left before the answer: it closed the connection, or its
-    sending half, and then may have received an answer.
+    sending half, and then may have received an answer. `assertion` is the identifier of the assertion that
+    it carried instead of a secret; several requests may carry the same.
     """
 
     kind: Kind
@@ -184,6 +189,7 @@ class Operation(Record, frozen=True, kw_only=True, tag="op"):
     lost_us: int = 0
     left_us: int = 0
     claims: Claims | None = None
+    assertion: str = ""
 
     @property
     def due_us(self) -> int:

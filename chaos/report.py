@@ -22,6 +22,7 @@ _TEXTS = {
     "early_number": "numbers of seats given too early",
     "two_holders": "calls let in beside another holder",
     "refused_live": "live tokens refused by a guard",
+    "used_twice": "assertions that were accepted twice",
     "tables": "contradictions in the tables",
     "neglected": "tables in which upkeep left what was due, and stores without a leader",
     "slow_failover": "failovers that took more than ten seconds",

@@ -15,6 +15,7 @@ from itertools import islice
 import msgspec
 
 from chaos.checks.answers import check_answers
+from chaos.checks.assertions import check_assertions, not_in_vain
 from chaos.checks.claims import check_claims
 from chaos.checks.final_state import check_final, check_sample
 from chaos.checks.findings import Findings
@@ -147,6 +148,8 @@ def _check_tenant(
     for action in actions:
         if action.done == "contradiction":
             findings.add("tables", f"an administrator's change was refused: {action.why}", action)
+    check_assertions(operations, actions, found.faults, faults, findings)
+    operations = not_in_vain(operations, findings)
     seats = Room(plan, actions)
     lives = Lives(plan, operations, actions, faults, seats.signed)
     limits = limiting(plan, lives, seats, actions)

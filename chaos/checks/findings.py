@@ -26,6 +26,7 @@ FindingKind = Literal[
     "early_number",  # the number of a seat was given again before it was free
     "two_holders",  # a guard let in two holders of one number at the same time
     "refused_live",  # a guard refused a token of a session that must live
+    "used_twice",  # one assertion authenticated two requests
     "tables",  # the tables contradict each other, or the answers
     "neglected",  # no node leads, or what has expired is still there, or the journal is not folded
     "slow_failover",  # no grant within ten seconds of a promotion
