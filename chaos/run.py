@@ -235,6 +235,7 @@ class Run:
                 history=str(self.directory / f"load{number}.history"),
                 apis=apis,
                 renewals=self.options.renewals,
+                public_url=self._nodes[0].url,
             )
             self._loads.append(LoadProcess(spec, self.directory / f"load{number}.json"))
         try:

@@ -24,11 +24,11 @@ from chaos.load import leaving
 from chaos.load.leaving import Leavers
 from chaos.load.outcomes import Held
 from chaos.load.process import Spec
-from chaos.load.requests import Requests, Target, home_of
+from chaos.load.requests import Requests, Target, grant_form, home_of
 from chaos.load.wire import basic
 from chaos.site.plans import ASKER, TenantSite
 
-GRANT, REFRESH = "client_credentials", "refresh_token"
+REFRESH = "refresh_token"
 ENDED_REMEMBERED = 4  # ended sessions of one client that it still asks about
 HELD_MAX = 8  # sessions of one client; it logs off further ones
 DENIED_S = 0.4  # the longest pause of a client without a seat before it asks again
@@ -202,7 +202,7 @@ class Actor:
 
     async def _grant(self) -> None:
         licensed = self._dice.random() < self._wants
-        form = {"grant_type": GRANT, "scope": "all" if licensed else "view"}
+        form = grant_form(licensed=licensed)
         wait_s = 0
         if self._dice.random() < self._queues:
             form["queue"] = "true"
@@ -215,16 +215,16 @@ class Actor:
                 sid=operation.sid,
                 access=answer.said.access_token,
                 refresh=answer.said.refresh_token,
-                licensed=licensed,
+                licensed=operation.licensed,
                 sent_us=operation.sent_us,
                 received_us=operation.received_us,
                 issued_ms=operation.issued_ms,
                 number=operation.number,
             )
             self._held.append(held)
-            if self._calls and licensed and not held.number:
+            if self._calls and held.licensed and not held.number:
                 await self._introspect(held, by_access=True)
-            if licensed and self._dice.random() < self._kept:
+            if held.licensed and self._dice.random() < self._kept:
                 await self._keep(held)
         elif answer is not None and operation.seats:
             if self._queues:

@@ -14,7 +14,10 @@ from chaos.site.plans import TenantSite
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """The specification of a load process: its seed, the nodes and APIs, and the clients that it plays."""
+    """The specification of a load process: its seed, the nodes and APIs, and the clients that it plays.
+
+    `public_url` is that of all nodes: clients with keys name it in what they sign.
+    """
 
     seed: int
     ports: tuple[int, ...]
@@ -23,6 +26,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     actors_per_client: int = 1
     apis: tuple[int, ...] = ()
     renewals: bool = False
+    public_url: str = ""
 
 
 class Count(msgspec.Struct, kw_only=True):

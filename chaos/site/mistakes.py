@@ -9,6 +9,7 @@
 - `folding away`: folding the journal deletes denials without counting them.
 - `letting go`: a seat is given back when its last session ends, although it has to be held.
 - `leaking`: a seat is not given back when its last session ends.
+- `replayable`: an assertion that was used is accepted again, and none is marked as used.
 - `uncounted`: the counters of a pool's options are dropped before each decision.
 - `trusting`: the counters of options stay cached although another node has written.
 - `unreserved`: a reserved seat is given to any client.
@@ -161,6 +162,10 @@ def _leak_seats() -> None:
         return [change for change in changes if not isinstance(change, SeatFreed)]
 
     rules._ending = ending
+
+
+def _accept_again() -> None:
+    rules.assertion_of = lambda _: None  # type: ignore[attr-defined,assignment]
 
 
 def _believe_rows() -> None:
@@ -409,6 +414,7 @@ _MISTAKES: dict[str, Callable[[], None]] = {
     "forgetful": _answer_before_it_is_durable,
     "remembering": _remember_what_was_read,
     "leaking": _leak_seats,
+    "replayable": _accept_again,
     "believing": _believe_rows,
     "unmarked": _write_under_one_name,
     "folding away": _fold_denials_away,

@@ -2,7 +2,8 @@
 
 Every tenant is of another kind: seats are held by clients, users or sessions (L2), sessions live for seconds
 or twenty minutes (L3), clients may have few of them (L8). Each client has two secrets: an administrator
-removes one and adds it again, so the load knows both from the start. Three pools are signed by a vendor, with
+removes one and adds it again, so the load knows both from the start. Every fifth client also has a key, and
+authenticates by assertions that it signs. Three pools are signed by a vendor, with
 reference tokens and with JWTs; guards in front of APIs count their seats again.
 
 A run with options has other kinds of tenants, each with a line:
@@ -18,11 +19,12 @@ import msgspec
 from msgspec.structs import replace
 
 from chaos.history import POOL, ApiPlan, ClientPlan, HolderKind, Limits, RunPlan, TenantPlan
+from chaos.site.keys import new_key
 from chaos.site.vendor import Vendor, first
 from licet.accounts.administrators import changing as changing_accounts
 from licet.credentials.generated import ApiKeys, ClientSecrets, NewClientSecret
 from licet.credentials.keyring import Keyring
-from licet.model import Duplicates, Role, TokenFormat
+from licet.model import Duplicates, PublicKey, Role, TokenFormat
 from licet.options import Priority, Share
 from licet.setup.change import SetupChange, changing
 from licet.setup.licences import install, trust
@@ -32,6 +34,7 @@ from licet.store.contract import Store
 ACTOR = "chaos"
 ASKER = "Asker"  # the client that introspects; no administrator changes it
 SECRETS = 2
+KEY_EVERY, KEY_FIRST = 5, 3  # clients, of which one has a key: so there are some in each group below
 
 _Kind = tuple[str, int, HolderKind, int, int, int, int, int, int]
 # Name, seats, who holds a seat, life of a session and of a token in seconds, clients, users, sessions of each
@@ -100,10 +103,14 @@ _CAPPED = slice(5, 8)  # one user of `sales`, and two of no limited group
 
 
 class ClientSite(msgspec.Struct, frozen=True, kw_only=True):
-    """A client as the load knows it. At any time one of its secrets may not work."""
+    """A client as the load knows it. At any time one of its secrets may not work.
+
+    With a `private_key`, in PEM, it authenticates by assertions and uses no secret.
+    """
 
     client_id: str
     secrets: tuple[str, ...]
+    private_key: str = ""
 
 
 class TenantSite(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +182,12 @@ def _tenant_plan(kind: _Kind, share: float, *, is_signed: bool = False) -> Tenan
         signed=seats if is_signed else 0,
         is_jwt=name.partition("-")[0] in _JWT,
         clients=tuple(
-            ClientPlan(client_id=f"{name}{number}", user=f"{number % users:03}", sessions_max=sessions_max)
+            ClientPlan(
+                client_id=f"{name}{number}",
+                user=f"{number % users:03}",
+                sessions_max=sessions_max,
+                has_key=number % KEY_EVERY == KEY_FIRST,
+            )
             for number in range(max(seats + 2, round(clients * share)))
         ),
     )
@@ -248,9 +260,17 @@ def make_site(store: Store, keyring: Keyring, run_plan: RunPlan, vendor: Vendor)
         for client in tenant.clients
     }
     askers = {tenant.name: generating.generate() for tenant in run_plan.tenants}
+    keys = {
+        (tenant.name, client.client_id): new_key()
+        for tenant in run_plan.tenants
+        for client in tenant.clients
+        if client.has_key
+    }
     with changing(store, ACTOR) as change:
         for tenant in run_plan.tenants:
             _add(change, tenant, secrets, askers[tenant.name])
+        for (name, client_id), (_, key) in keys.items():
+            change.tenant(name).add_key(client_id, key)
     with changing(store, ACTOR) as change:
         trust(change, vendor.file)
         for tenant in run_plan.tenants:
@@ -260,7 +280,9 @@ def make_site(store: Store, keyring: Keyring, run_plan: RunPlan, vendor: Vendor)
     with changing_accounts(store, ACTOR) as accounts:
         accounts.add_api_key(ACTOR, operator_key, role=Role.OPERATOR)
     return Made(
-        tenants=tuple(_tenant_site(plan, secrets, askers[plan.name].secret) for plan in run_plan.tenants),
+        tenants=tuple(
+            _tenant_site(plan, secrets, askers[plan.name].secret, keys) for plan in run_plan.tenants
+        ),
         secrets=secrets,
         vendor=vendor,
         operator_key=operator_key.key,
@@ -302,7 +324,10 @@ def _add(
 
 
 def _tenant_site(
-    plan: TenantPlan, secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]], asker_secret: str
+    plan: TenantPlan,
+    secrets: dict[tuple[str, str], tuple[NewClientSecret, ...]],
+    asker_secret: str,
+    keys: dict[tuple[str, str], tuple[str, PublicKey]],
 ) -> TenantSite:
     return TenantSite(
         name=plan.name,
@@ -311,6 +336,7 @@ def _tenant_site(
             ClientSite(
                 client_id=client.client_id,
                 secrets=tuple(secret.secret for secret in secrets[plan.name, client.client_id]),
+                private_key=keys[plan.name, client.client_id][0] if client.has_key else "",
             )
             for client in plan.clients
         ),

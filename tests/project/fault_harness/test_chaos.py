@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.checks.assertions import AGAIN, REFUSED
 from chaos.checks.checker import Report, check
 from chaos.checks.claims import AGREE
 from chaos.checks.findings import FindingKind
@@ -148,6 +149,7 @@ class TestLicet:
             "sessions that had to be over",
             "calls that were let in",
             *(DUE[table].done for table in DUE if table not in {"seat", "queue_place"}),
+            AGAIN,
         ):
             assert report.findings.checked[what] > 0
 
@@ -183,6 +185,7 @@ class TestLicet:
             OWN,
             AGREE,
             DUE["session"].done,
+            REFUSED,
         ):
             assert report.findings.checked[what] > 0
 
@@ -198,6 +201,8 @@ class TestBroken:
             pytest.param("sqlite", "forgetful", "lost_grant", marks=pytest.mark.long),
             pytest.param("sqlite", "remembering", "undone_logoff", marks=pytest.mark.long),
             pytest.param("sqlite", "leaking", "tables", marks=pytest.mark.long),
+            pytest.param("sqlite", "replayable", "used_twice", marks=pytest.mark.wide),
+            pytest.param("postgres", "replayable", "used_twice", marks=pytest.mark.long),
             pytest.param("sqlite", "believing", "over_issued", marks=pytest.mark.long),
             pytest.param("postgres", "believing", "over_issued", marks=pytest.mark.long),
             pytest.param("postgres", "unmarked", "over_issued", marks=pytest.mark.wide),
@@ -231,6 +236,8 @@ class TestBroken:
         """L4, L6, L9, L15 to L19: no lock, or an old number; answers before they are durable; seats lost.
 
         Or a node that does not see that another has written, under a load that is mostly renewals.
+
+        Or assertions that are accepted again (RFC 7523 3).
 
         Or places in line that stay, or come back; seats of who has left; JWTs that say what is not so.
 
