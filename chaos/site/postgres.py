@@ -151,15 +151,19 @@ class PostgresDatabase:
 
     def mend(self) -> None:
         """Start the primary if it does not run, and add a standby if there is none."""
-        primary = self._first()
-        if not self.pids(self.primary):
-            self._forget_pid(primary)
-            primary.start()
-        wait_until(self.answers, "the primary to answer")
+        wait_until(self._answers_or_starts, "the primary to answer")
         if self._with_standby:
             if not self.has_standby:
                 self.add_standby()
             wait_until(self.is_synchronous, "the standby to follow")
+
+    def _answers_or_starts(self) -> bool:
+        """Whether the primary answers; one that does not run, or ends only now, is started."""
+        if not self.pids(self.primary):
+            primary = self._first()
+            self._forget_pid(primary)
+            primary.start()
+        return self.answers()
 
     def answers(self) -> bool:
         """Whether the primary accepts connections."""

@@ -1,6 +1,7 @@
 """Many operations under faults are made in parts, and who asks again goes on where it was broken off."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from chaos.campaign import PARTS, Part, in_all, make_many, read_parts
 from chaos.run import Options
 from chaos.site import apis, nodes
+from chaos.site.postgres import PostgresDatabase
 from support.server.nursery import has_forked
 
 OPTIONS = Options(
@@ -83,3 +85,33 @@ def test_a_part_that_was_broken_off_is_made_again(tmp_path: Path, monkeypatch: p
     assert made[1].operations > 0
     assert made[1].seed != OPTIONS.seed
     assert not (directory / "2").exists()
+
+
+def test_a_primary_that_ends_only_while_it_is_waited_for_is_started() -> None:
+    """A full disk may end it when everything else is mended: else the run would wait for it in vain."""
+
+    class Server:
+        data = Path("/nowhere")
+        starts = 0
+
+        def start(self) -> None:
+            self.starts += 1
+
+    class Database(PostgresDatabase):
+        primary, _with_standby = 0, False
+
+        def __init__(self) -> None:
+            self.server, self._lives = Server(), [[1], [1], []]
+
+        def pids(self, *_: object) -> list[int]:
+            return self._lives.pop(0) if self._lives else [2]
+
+        def answers(self) -> bool:
+            return self.server.starts > 0
+
+        def _first(self) -> Any:
+            return self.server
+
+    database = Database()
+    database.mend()
+    assert database.server.starts == 1
