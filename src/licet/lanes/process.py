@@ -54,8 +54,8 @@ class Committer(asyncio.Protocol, Submitter[Command, Outcome]):
 
     Use it from one event loop. It calls `on_end` with the reason when the process ended, and was not told
     to; `on_kill` before, when it is killed for its silence, with the length of that; `saw_version` with the
-    version of the set-up that the process decides on; `committed` after each batch,
-    with how many commands it had, how many seconds it took, and what it counted.
+    version of the set-up that the process decides on; `committed` after each batch, with how many commands it
+    had, how many seconds it took, and what it counted.
     """
 
     def __init__(

@@ -26,6 +26,11 @@ class UseAssertion(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     jti: bytes
     until_ms: int
 
+    @property
+    def key(self) -> tuple[int, bytes]:
+        """By which a book and a memory know it."""
+        return self.client_key, self.jti
+
 
 class Grant(Value, frozen=True, kw_only=True, tag=True, array_like=True):
     """A client that authenticated asks for a new session.

@@ -89,7 +89,7 @@ def decide(book: Book, command: Command, now_ms: int) -> tuple[Outcome, list[Cha
     use = assertion_of(command)
     if use is None:
         return _decide(book, command, now_ms)
-    if (use.client_key, use.jti) in book.assertions_used:
+    if use.key in book.assertions_used:
         return AssertionUse(is_first=False), []
     used = AssertionUsed(
         tenant_id=use.tenant_id, client_key=use.client_key, jti=use.jti, until_ms=use.until_ms

@@ -136,11 +136,11 @@ class Memory:
 
     def doubt(self, commands: Iterable[Command]) -> None:
         """Have each batch with any of the assertions of these commands loaded."""
-        self._doubted = frozenset((use.client_key, use.jti) for use in uses_of(commands))
+        self._doubted = frozenset(use.key for use in uses_of(commands))
 
     def may_use(self, uses: Sequence[UseAssertion]) -> bool:
         """Whether these assertions may be new: no two are the same, and none is doubted."""
-        keys = {(use.client_key, use.jti) for use in uses}
+        keys = {use.key for use in uses}
         return len(keys) == len(uses) and self._doubted.isdisjoint(keys)
 
     def must_be(self, setup_version: int, setup_writer: int, *, rows_lag: bool) -> None:

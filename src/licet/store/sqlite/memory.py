@@ -115,14 +115,14 @@ class Memory:
         self, command: Grant | Refresh, version: int, used: set[tuple[int, bytes]], now_ms: int
     ) -> Again | None:
         use = command.assertion
-        if use is not None and (use.client_key, use.jti) in used:
+        if use is not None and use.key in used:
             return None  # The ledger refuses it.
         if isinstance(command, Grant):
             kept = self._granted(command, version, now_ms)
         else:
             kept = self._renewed(command, version, now_ms)
         if kept is not None and use is not None:
-            used.add((use.client_key, use.jti))
+            used.add(use.key)
         return kept
 
     def _granted(self, grant: Grant, version: int, now_ms: int) -> Again | None:
