@@ -226,6 +226,13 @@ def sqlite_places(tmp_path_factory: pytest.TempPathFactory) -> SqlitePlaces:
     return SqlitePlaces(tmp_path_factory.mktemp("empty"))
 
 
+@pytest.fixture
+def data(sqlite_places: SqlitePlaces, tmp_path: Path) -> Path:
+    """A directory with a store of `Jim_Test`."""
+    begin(sqlite_places.make(tmp_path, START_MS)).close()
+    return tmp_path
+
+
 @pytest.fixture(params=KINDS)
 def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], Place]:
     """For each kind of store: a function that makes an empty one, with its clock at the given time."""

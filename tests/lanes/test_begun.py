@@ -11,21 +11,12 @@ from licet.ledger.commands import Granted
 from licet.store.opening import StoreAt
 from support.examples import grant
 from support.server.lane_site import HANGS_AFTER_S, STRICT, identity_of
-from support.store.kinds import SqlitePlaces
-from support.store.store_site import START_MS, begin
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """The event loop that the server runs on."""
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-def data(sqlite_places: SqlitePlaces, tmp_path: Path) -> Path:
-    """A directory with a store of `Jim_Test`."""
-    begin(sqlite_places.make(tmp_path, START_MS)).close()
-    return tmp_path
 
 
 def _ended(begun: Begun) -> int | None:

@@ -19,21 +19,12 @@ from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
 from support.examples import bump, end, grant, refresh, sid, view
 from support.server.lane_site import Site, at
-from support.store.kinds import SqlitePlaces
-from support.store.store_site import START_MS, begin
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """The event loop that the server runs on."""
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-def data(sqlite_places: SqlitePlaces, tmp_path: Path) -> Path:
-    """A directory with a store of `Jim_Test`."""
-    begin(sqlite_places.make(tmp_path, START_MS)).close()
-    return tmp_path
 
 
 @pytest.mark.anyio

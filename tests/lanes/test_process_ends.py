@@ -16,8 +16,6 @@ from licet.lanes.process import RESTART_AFTER_S
 from licet.ledger.commands import Granted, Outcome, Sweep, Swept
 from licet.store.errors import StoreUnavailable
 from support.examples import grant, sid, view
-from support.store.kinds import SqlitePlaces
-from support.store.store_site import START_MS, begin
 
 if TYPE_CHECKING:
     import subprocess
@@ -28,13 +26,6 @@ from support.server.lane_site import ENDS_AT_ONCE, HANGS_AFTER_S, WORKS, Site, a
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """The event loop that the server runs on."""
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-def data(sqlite_places: SqlitePlaces, tmp_path: Path) -> Path:
-    """A directory with a store of `Jim_Test`."""
-    begin(sqlite_places.make(tmp_path, START_MS)).close()
-    return tmp_path
 
 
 @pytest.mark.anyio

@@ -18,8 +18,6 @@ from licet.store.errors import StoreUnavailable
 from licet.store.opening import SQLITE_NAME, StoreAt
 from support.examples import grant, sid, view
 from support.server.lane_site import Site, at, one_after_the_other, script, starting, until
-from support.store.kinds import SqlitePlaces
-from support.store.store_site import START_MS, begin
 
 SOON_S = LOOK_EVERY_S
 
@@ -28,13 +26,6 @@ SOON_S = LOOK_EVERY_S
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """The event loop that the server runs on."""
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-def data(sqlite_places: SqlitePlaces, tmp_path: Path) -> Path:
-    """A directory with a store of `Jim_Test`."""
-    begin(sqlite_places.make(tmp_path, START_MS)).close()
-    return tmp_path
 
 
 def _killed_soon(site: Site) -> None:

@@ -19,8 +19,6 @@ from licet.ledger.commands import Granted
 from licet.store.errors import StoreUnavailable
 from licet.store.opening import SQLITE_NAME, StoreAt
 from support.examples import grant, sid
-from support.store.kinds import SqlitePlaces
-from support.store.store_site import START_MS, begin
 from support.threads import no_thread_starts
 
 if TYPE_CHECKING:
@@ -47,13 +45,6 @@ needs_proc = pytest.mark.skipif(not PROC.exists(), reason="looks at a process by
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """The event loop that the server runs on."""
     return "asyncio", {"use_uvloop": True}
-
-
-@pytest.fixture
-def data(sqlite_places: SqlitePlaces, tmp_path: Path) -> Path:
-    """A directory with a store of `Jim_Test`."""
-    begin(sqlite_places.make(tmp_path, START_MS)).close()
-    return tmp_path
 
 
 @pytest.mark.anyio
