@@ -29,7 +29,7 @@ def narrow() -> Iterator[Server]:
 
 def held() -> list[Patient]:
     """The connections whose client does not read; one that is only being made has no flow yet."""
-    return [it for it in Patient.living if getattr(it.flow, "write_paused", False)]
+    return [it for it in Patient.living if hasattr(it, "flow") and it.flow.write_paused]
 
 
 def test_answers_wait_while_the_client_does_not_read(narrow: Server) -> None:

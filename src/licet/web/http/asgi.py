@@ -5,8 +5,9 @@ that only the connection can end itself properly.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -14,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from licet.web.http.connection import GuardedHttpProtocol
 from licet.web.http.exchange import UnderWay
 from licet.web.http.head import scope_of
+
+_LOGGER: Final = logging.getLogger("uvicorn.error")
 
 
 class AsgiHttpProtocol(GuardedHttpProtocol):
@@ -27,16 +30,16 @@ class AsgiHttpProtocol(GuardedHttpProtocol):
             version=self.parser.get_http_version(),
             headers=self.headers,
             ends=(self.server, self.client),
-            scheme=self.scheme or "http",
+            scheme=self.scheme,
         )
         outlet = _Outlet(self.transport, self._end)
-        self.cycle = cycle = Cycle(
+        return Cycle(
             let_go=outlet.let_go,
             scope=scope,
             transport=cast("asyncio.Transport", outlet),
             flow=self.flow,
-            logger=self.logger,
-            access_logger=self.logger,
+            logger=_LOGGER,
+            access_logger=_LOGGER,
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
@@ -44,10 +47,11 @@ class AsgiHttpProtocol(GuardedHttpProtocol):
             keep_alive=False,
             on_response=self.on_response_complete,
         )
-        return cycle
 
-    def _start(self, _: UnderWay) -> None:
-        self._start_asgi_task(self.cycle, self.app)
+    def _start(self, under_way: Any) -> None:  # a Cycle, of `_begin`
+        task = self.loop.create_task(under_way.run_asgi(self.app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
 
 class _Outlet:
@@ -108,7 +112,9 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
 
     def lost(self) -> None:
-        """The connection is gone; uvicorn has let the application know."""
+        """The connection is gone: the application learns it."""
+        self.disconnected = not self.response_complete
+        self.message_event.set()
         self._let_go()
 
     async def receive(self) -> Any:

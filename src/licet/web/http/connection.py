@@ -1,62 +1,44 @@
-"""Speaks HTTP on one connection, and bounds what a client may send and how long it may take.
+"""Reads the requests of one connection, and bounds what a client may send.
 
-httptools parses HTTP; a subclass answers the requests (`direct.py`, `asgi.py`). One table defines the phases
-of a connection, the events that lead from one to the next, and what each allows (`phases.py`). The rules:
+httptools parses HTTP; a subclass answers the requests (`direct.py`, `asgi.py`). The rules:
 
-- A request gets a complete answer or none: an error is never written into another answer.
-- Every buffer has a maximum size, and every wait that depends on the client has a time limit.
+- A request gets a complete answer or none.
+- Every buffer has a maximum size.
 - One request at a time: bytes after it stay unparsed until it is answered, so that each is counted alone and
   no request begins on a connection that is about to be closed.
-- A connection is reused only after a request that was received completely; after any other it is closed in
-  such a way that the client still gets the answer (RFC 9112 section 9.6).
+- A connection is reused only after a request that was received completely.
 - Nothing that the client sent is logged, or repeated in an answer.
 
 It is independent of the application: of its paths, its clients and its own smaller limits.
 """
 
-import asyncio
 import contextvars
-import os
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Final
 
 import httptools
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from licet.web.http.blank_lines import BlankLines
-from licet.web.http.connections import Connections, Entry, Limits
-from licet.web.http.exchange import NOTHING, UnderWay, refusal
+from licet.web.http.connections import Entry
+from licet.web.http.exchange import UnderWay
 from licet.web.http.head import objection_to, without_upgrade
+from licet.web.http.lifetime import OVER, Lifetime
 from licet.web.http.phases import (
-    ANSWER_TIMEOUT_S,
     BLANK_LINE_BYTES,
-    BODY_BYTES_MAX,
-    BODY_TIMEOUT_S,
-    BOUNDS,
     HEAD_BYTES_MAX,
-    HEAD_TIMEOUT_S,
     HEADERS_MAX,
     HELD_BYTES_MAX,
     LINGER_BYTES_MAX,
-    LINGER_TIMEOUT_S,
-    TRANSITIONS,
     Event,
-    Overdue,
     Phase,
-    no_transition,
 )
-from licet.web.http.taking import Taking
-from licet.web.http.timer import NEVER, OneTimer
+from licet.web.http.timer import NEVER
 
-_ROOM: Final = "room"
 _FULL: Final = {
     Entry.SOURCE_IS_FULL: "There are too many connections from this address.",
     Entry.LISTENER_IS_FULL: "The server has no room for another connection.",
 }
-
 
 # Short names, because each request uses them several times, and in Python 3.11 a member of an enum costs a
 # call.
@@ -71,111 +53,34 @@ _ANSWER_COMPLETE: Final = Event.ANSWER_COMPLETE
 _CAME_AGAIN: Final = Event.CAME_AGAIN
 _EXPECTING: Final = (_IDLE, _NEW, _HEAD)
 _ANSWERING: Final = (_BODY, _ANSWER, Phase.LAST_ANSWER)
-_OVER: Final = (Phase.LINGER, Phase.CLOSING)
 
 
-class Handshake(Protocol):
-    """What came before, on a connection by TLS: its place is this connection's."""
-
-    def is_over(self) -> None:
-        """Leave the place."""
-
-
-class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
-    """One connection, from the first byte to the last.
+class GuardedHttpProtocol(Lifetime):
+    """One connection, and the requests on it.
 
     The parser is fed one message at a time and never past its end: that is how a head is counted to the
     byte, and why a malformed request cannot reach into the answer of the one before.
     """
 
-    body_bytes_max: ClassVar[int] = BODY_BYTES_MAX
-    head_timeout_s: ClassVar[float] = HEAD_TIMEOUT_S
-    body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
-    answer_timeout_s: ClassVar[float] = ANSWER_TIMEOUT_S
-    linger_timeout_s: ClassVar[float] = LINGER_TIMEOUT_S
-    serves_half_closed: ClassVar[bool] = True
-    limits: ClassVar[Limits] = Limits()
-
-    @staticmethod
-    def report(request_id: str, status: int, description: str, address: str) -> None:
-        """Report a refusal; a subclass may log it."""
-
-    @staticmethod
-    def refusal(status: int, description: str, request_id: str) -> bytes:
-        """A refusal as this listener writes it."""
-        return refusal(status, description, request_id)
-
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._phase: Phase = _NEW
-        self._client_is_done = False
-        self._under_way: UnderWay = NOTHING
+    def __init__(self, *of_uvicorn: Any, **named: Any) -> None:
+        super().__init__(*of_uvicorn, **named)
+        self.parser = httptools.HttpRequestParser(self)
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
         self._starting: UnderWay | None = None
-        # One for all connections of the server.
-        self.room: Connections = vars(server_state).setdefault(_ROOM, Connections(self.limits))
-        self.handshake: Handshake | None = None
-        self._entry = Entry.SHUT_OUT
-        self.peer = ""
-        # The request that is coming in.
         self._head_bytes = 0
         self._body_bytes = 0
         self._body_length: int | None = None
         self._reusable = False
         self._blank_lines = BlankLines()
-        # What follows it.
-        self._held = bytearray()
         self._discardable = LINGER_BYTES_MAX
-        # What came out of it.
-        self._taking = Taking()
-
-    # The connection
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has connected: serve it, answer that there is no room, or close at once."""
-        super().connection_made(transport)
-        if self.handshake is not None:
-            self.handshake.is_over()
-        self.peer = self.client[0] if self.client else ""
-        self._entry = self.room.enter(self, self.peer)
-        if self._entry is Entry.SERVED:
-            self._must_end_by(self.head_timeout_s)
-        elif self._entry is Entry.SHUT_OUT:
-            self._abort()
-        else:
-            self._step(Event.NO_ROOM)
-            self._must_end_by(self.linger_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone: drop all references, without waiting for the garbage collector."""
+        """The connection is gone."""
         super().connection_lost(exc)
-        self.room.leave(self)
-        self._under_way.lost()
-        self._under_way = NOTHING
-        self._step(Event.LOST)
-        self._held.clear()
-        self._cancel_alarm()
+        del self.parser  # which refers to its connection
 
-    def waiting_s(self) -> float | None:
-        """For how long it has waited for the client; None while a request is being answered."""
-        bounds = BOUNDS[self._phase]
-        is_answering = self._phase is _BODY and (self._deadline == NEVER or self._under_way.response_started)
-        if not bounds.is_waiting or is_answering:
-            return None
-        timeout_s: float = getattr(self, bounds.timeout_s)
-        # The deadline is later where the client takes an answer slowly.
-        return max(0.0, self.loop.time() - self._deadline + timeout_s)
-
-    def give_way(self) -> None:
-        """End this connection at once, for another one that needs its place: it is counted no longer."""
-        self._abort()
-
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:
         """The client sends no more. True keeps the connection open for the answer to what it has sent."""
         self._client_is_done = True
         if self._phase in (_BODY, _HEAD):
@@ -196,15 +101,9 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self._reusable = False
         if self._phase in _ANSWERING and not self._under_way.response_complete:
             self._under_way.be_last()
-        elif self._phase not in _OVER:  # which have a deadline anyway
+        elif self._phase not in OVER:  # which have a deadline anyway
             self._close()
             self._must_end_by(self.linger_timeout_s)
-
-    def pause_writing(self) -> None:
-        """The client does not read its answers: it has until the deadline to begin."""
-        super().pause_writing()
-        self._taking.begin(self.transport)
-        self._must_end_by(self.answer_timeout_s)
 
     # What comes in
 
@@ -295,12 +194,27 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
             self._under_way.be_last()
         self._under_way.is_followed()
 
+    def _limit_the_wait(self) -> None:
+        """The bytes so far end within a message: its rest has a deadline, which more bytes do not move."""
+        if self._phase is _BODY:
+            if self._deadline == NEVER:
+                self._must_end_by(self.body_timeout_s)
+        elif self._phase is _IDLE:
+            self._step(Event.HEAD_BEGUN)
+            self._must_end_by(self.head_timeout_s)
+        elif self._phase is _NEW:  # which has the deadline of the first head already
+            self._step(Event.HEAD_BEGUN)
+
     # The parser
 
     def on_message_begin(self) -> None:
         """The parser has the first byte of a request."""
         self.url = b""
         self.headers = []
+
+    def on_url(self, url: bytes) -> None:
+        """The parser has a part of a request target."""
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser has a header field."""
@@ -405,95 +319,3 @@ class GuardedHttpProtocol(OneTimer, HttpToolsProtocol):
         self.data_received(held)
         if self._client_is_done:
             self.eof_received()
-
-    def _refuse(self, status: int, description: str) -> None:
-        """Answer instead of the application; it is the last answer on this connection."""
-        if self._phase in _OVER:
-            return  # The parser objects too, to what is refused already.
-        if self._phase is _BODY:
-            if self._under_way.response_started:
-                # The application was faster. Its answer says `connection: close` already.
-                self._step(Event.SPOILT)
-                self._must_end_by(self.answer_timeout_s)
-                return
-            self._under_way.refused()
-        request_id = os.urandom(8).hex()
-        self.report(request_id, status, description, self.peer)
-        self.transport.write(self.whole_refusal(status, description, request_id))
-        self._step(Event.REFUSED)
-        self._linger()
-
-    def whole_refusal(self, status: int, description: str, request_id: str) -> bytes:
-        """A refusal with the header fields of every answer."""
-        status_line, line_end, rest = self.refusal(status, description, request_id).partition(b"\r\n")
-        common = b"".join(b"%s: %s\r\n" % field for field in self.server_state.default_headers)
-        return status_line + line_end + common + rest
-
-    def _end(self) -> None:
-        """The last answer is complete, or never will be."""
-        if self._phase is _ANSWER and not self._held:
-            self._close()
-            self._must_end_by(self.linger_timeout_s)
-        else:
-            self._step(Event.LAST_COMPLETE)
-            if self._phase is Phase.LINGER:
-                self._linger()
-
-    def _linger(self) -> None:
-        """Close in stages (RFC 9112 section 9.6).
-
-        A close with unread bytes, or with bytes still to come, makes the client's system discard an answer
-        that the client has not read yet.
-        """
-        self._held.clear()
-        if self._client_is_done:
-            self._close()
-        elif self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.flow.resume_reading()
-        self._must_end_by(self.linger_timeout_s)
-
-    def _close(self) -> None:
-        """Close once everything written is sent."""
-        self._step(Event.CLOSE)
-        self._taking.begin_later()
-        self.transport.close()
-
-    def _abort(self) -> None:
-        """Close at once, even if not everything written is sent."""
-        self._step(Event.CLOSE)
-        self.transport.abort()
-
-    def _step(self, event: Event) -> None:
-        """Enter the next phase."""
-        try:
-            self._phase = TRANSITIONS[self._phase][event]
-        except KeyError:
-            self.transport.abort()
-            raise no_transition(self._phase, event) from None
-
-    # The timer
-
-    def _limit_the_wait(self) -> None:
-        """The bytes so far end within a message: its rest has a deadline, which more bytes do not move."""
-        if self._phase is _BODY:
-            if self._deadline == NEVER:
-                self._must_end_by(self.body_timeout_s)
-        elif self._phase is _IDLE:
-            self._step(Event.HEAD_BEGUN)
-            self._must_end_by(self.head_timeout_s)
-        elif self._phase is _NEW:  # which has the deadline of the first head already
-            self._step(Event.HEAD_BEGUN)
-
-    def _on_deadline(self) -> None:
-        overdue = BOUNDS[self._phase].overdue
-        if overdue is Overdue.ABORT or self.transport.is_closing() or self.flow.write_paused:
-            if self._taking.goes_on(self.transport):
-                self._must_end_by(self.answer_timeout_s)
-            else:
-                self._abort()
-        elif overdue is Overdue.REFUSE:
-            self._refuse(408, "The request was not complete in time.")
-        elif overdue is Overdue.CLOSE:
-            self._close()
-            self._must_end_by(self.linger_timeout_s)

@@ -153,7 +153,7 @@ class DirectExchange(Exchange):
         expects_100: bool,
     ) -> None:
         super().__init__(method, target, headers, fields, connection.peer)
-        self.scheme = connection.scheme or "http"
+        self.scheme = connection.scheme
         self._connection = connection
         self._expects_100 = expects_100
 
@@ -308,7 +308,7 @@ class RepeatedExchange(DirectExchange):
     def __init__(self, connection: DirectHttpProtocol, found: Repeated, tenant: Tenant) -> None:
         self._connection = connection
         self.method, self.path, self.headers = found.method, found.path, found.headers
-        self.address, self.scheme = connection.peer, connection.scheme or "http"
+        self.address, self.scheme = connection.peer, connection.scheme
         self.again = repetition = found.repetition
         self.asked_of, self.tenant, self.named = tenant, tenant.name, repetition.client_id
 
