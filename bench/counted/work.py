@@ -34,6 +34,7 @@ from licet.lanes.process import Committer
 from licet.lanes.process_main import commit_until_closed
 from licet.lanes.thread import Lane
 from licet.ledger.commands import Command, Outcome
+from licet.server.latest_setup import LatestSetup
 from licet.store.counters import taken
 from licet.store.opening import SQLITE_NAME
 from licet.store.sqlite.store import SqliteStore
@@ -136,6 +137,7 @@ class Work:
                 log=structlog.wrap_logger(None, processors=[_drop]),
                 store_failed=lambda: _fail("the store failed"),
             ),
+            latest_setup=LatestSetup(store.refresh_tenants),
         )
         of_all = {"repeated": RepeatedRequests(), "quick": public}
         protocol = type("HttpProtocol", (DirectHttpProtocol,), of_all)

@@ -24,6 +24,7 @@ from support.paths import DOCS
 from support.server.running import RunningServer
 from support.server.served_tenant import ServedTenant, suspend
 from support.web.described import send_all
+from support.web.exchanges import never_newer
 
 DOCUMENT: dict[str, Any] = json.loads((DOCS / "reference" / "openapi.json").read_text(encoding="utf-8"))
 METHODS = frozenset({"get", "head", "post"})
@@ -138,6 +139,7 @@ class TestRoutes:
             tarpit=nobody,
             recorder=nobody,
             waiting=nobody,
+            latest_setup=never_newer,
         )
         served = {
             f"/{{tenant}}/{name}": {method.lower() for method in methods}

@@ -23,7 +23,7 @@ from licet.web.throttle import Throttle
 from support.examples import jim_test
 from support.store.kinds import Place
 from support.store.store_site import begin
-from support.web.exchanges import Whole
+from support.web.exchanges import Whole, never_newer
 from support.web.signing import Signer, claims, proof
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +107,7 @@ class Site:
             tokens=Tokens(new_keyring(self._clock.now_ms())),
             public_url=ISSUER,
             waiting=cast("Any", NobodyWaits()),
+            latest_setup=never_newer,
         )
 
     def sign(self) -> str:

@@ -16,7 +16,7 @@ from licet.web.known_headers import KnownHeaders
 from licet.web.request import Repetition
 from support.examples import jim_test, sid
 from support.web.authenticating import PASSWORD, SECRET, SECRETS, TENANT, AuthenticatorHarness, client, kept
-from support.web.exchanges import Whole
+from support.web.exchanges import Whole, never_newer
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +55,7 @@ class Site:
             tokens=self._tokens,
             public_url="",
             waiting=nobody,
+            latest_setup=never_newer,
         )
 
     async def ask(self, header: bytes = RIGHT, form: bytes = b"token=x", tenant: str = TENANT.name) -> str:

@@ -20,7 +20,7 @@ from licet.web.log_rate_limit import KINDS_MAX, LINES_MAX, Kind, LogRateLimit
 from licet.web.public import PublicApp
 from support.server.running import PATIENCE_S, RunningServer
 from support.waiting import until
-from support.web.exchanges import Whole
+from support.web.exchanges import Whole, never_newer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,7 @@ def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
         tarpit=nobody,
         recorder=nobody,
         waiting=nobody,
+        latest_setup=never_newer,
     )
     gc.collect()
     gc.disable()

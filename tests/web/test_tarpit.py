@@ -14,7 +14,7 @@ from licet.web.public import PublicApp
 from licet.web.recording import Recorder
 from licet.web.tarpit import Tarpit
 from licet.web.throttle import Throttle
-from support.web.exchanges import Whole
+from support.web.exchanges import Whole, never_newer
 
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 ALLOWED = 2  # failures of one source in a minute
@@ -107,6 +107,7 @@ def application(tarpit: Tarpit) -> PublicApp:
         tarpit=tarpit,
         recorder=Recorder(clock, ClientSecrets(b"pepper" * 8)),
         waiting=nobody,
+        latest_setup=never_newer,
     )
 
 

@@ -27,6 +27,7 @@ from licet.platforms.processes import STOP_SIGNALS
 from licet.server.admin import AdminListener
 from licet.server.commits import Commits, process_of, thread_of
 from licet.server.keys import Keys
+from licet.server.latest_setup import LatestSetup
 from licet.server.node import ThisNode
 from licet.server.parts import Parts
 from licet.server.public import PublicServer, per_source_max, public_config
@@ -87,6 +88,7 @@ class Server:
             self._store.close()
             raise
         self._clock = self._store.clock
+        self._latest_setup = LatestSetup(self._store.refresh_tenants)
         self._node = ThisNode(
             self._store,
             self._keys,
@@ -127,6 +129,7 @@ class Server:
                 await keeping_up
             await upkeep.close()
             await parts.waiting.ended()
+            await self._latest_setup.close()
             await parts.commits.close()
             await parts.reads.close()
             with contextlib.suppress(StoreUnavailable):
@@ -270,6 +273,7 @@ class Server:
             ),
             recorder=parts.recorder,
             waiting=parts.waiting,
+            latest_setup=self._latest_setup,
         )
 
     def _note_stop(self, *_: object) -> None:

@@ -47,6 +47,7 @@ BESIDE_MAX = 4  # assertions that are checked in threads at once
 
 Upgrade = Callable[[Tenant, User, str], None]
 Gone = Callable[[], Awaitable[object]]
+Latest = Callable[[], Awaitable[Tenant | None]]
 Candidates = Sequence[tuple[str, str]]
 
 
@@ -56,6 +57,7 @@ class Verified(NamedTuple):
     Whoever gets it submits `use`, or a command that carries it, and calls `settle` with the outcome.
     """
 
+    tenant: Tenant
     client: Client
     use: UseAssertion
     accepted: Callable[[], None]
@@ -140,17 +142,20 @@ class Authenticator:
         gone: Gone | None = None,
         *,
         header: bytes | None = None,
+        latest: Latest | None = None,
     ) -> Client:
         """The client that these credentials authenticate; `header` is where they are from, if from one.
 
-        Where it waits for a hash and `gone` returns meanwhile, it gives its place back.
+        Where it waits for a hash and `gone` returns meanwhile, it gives its place back. `latest` returns the
+        tenant of the set-up as it is now: before an attempt counts as a failure, it is checked by that.
         Raises OAuthError, QueueFull.
         """
-        for client_id, secret in credentials.candidates:
-            client = _usable(tenant, client_id)
-            if tenant is not None and self._authenticates_at_once(tenant, client, secret, header):
-                assert client is not None
-                return client
+        client = self._check_at_once(tenant, credentials, header)
+        if client is None and latest is not None and self._may_fail(tenant, credentials, address):
+            tenant = await latest()
+            client = self._check_at_once(tenant, credentials, header)
+        if client is not None:
+            return client
         try:
             return await self._check_slowly(tenant, credentials, source_of(address), gone)
         except TooManyFailures as refused:
@@ -162,10 +167,13 @@ class Authenticator:
         assertion: Assertion,
         ours: Collection[str],
         address: str,
+        *,
+        latest: Callable[[], Awaitable[tuple[Tenant | None, Collection[str]]]] | None = None,
     ) -> Verified:
         """The client that this assertion authenticates, which it does once.
 
-        `ours` are the audiences that it may name. Raises OAuthError.
+        `ours` are the audiences that it may name; `latest` is as in `check`, and also returns those.
+        Raises OAuthError.
         """
         if not self._signatures.is_ready:
             await asyncio.to_thread(self._signatures.prepare)
@@ -191,6 +199,9 @@ class Authenticator:
             raise refused(why)
         signed = partial(signing_key, assertion, client, self._signatures, now_ms)
         key = signed() if wait_s is None else await self._checked_beside(signed)
+        if key is None and wait_s is None and latest is not None:
+            tenant, ours = await latest()
+            return await self.check_assertion(tenant, assertion, ours, address)
         if tenant is None or client is None or key is None:
             raise refused("unknown or disabled client, or signed by none of its keys")
         if may_be_used_before(assertion, self._restored_at_ms):
@@ -203,7 +214,9 @@ class Authenticator:
             until_ms=assertion.until_ms,
         )
         known_by = (client.key, key.thumbprint)
-        return Verified(client, use, partial(self._accepted, subject, source, known_by, now_ms), refused)
+        return Verified(
+            tenant, client, use, partial(self._accepted, subject, source, known_by, now_ms), refused
+        )
 
     def _accepted(self, subject: Subject, source: str, known_by: tuple[int, str], now_ms: int) -> None:
         self._throttle.succeeded(subject, source)
@@ -252,6 +265,23 @@ class Authenticator:
         """End the worker threads."""
         self.hashing.close()
 
+    def _check_at_once(
+        self, tenant: Tenant | None, credentials: Credentials, header: bytes | None
+    ) -> Client | None:
+        """The client, if that takes no hash."""
+        for client_id, secret in credentials.candidates:
+            client = _usable(tenant, client_id)
+            if tenant is not None and self._authenticates_at_once(tenant, client, secret, header):
+                return client
+        return None
+
+    def _may_fail(self, tenant: Tenant | None, credentials: Credentials, address: str) -> bool:
+        """Whether there may be one more failure, from here and with this client."""
+        source = source_of(address)
+        if _passwords(credentials):
+            return self._throttle.wait_s(_subject(tenant, credentials), source) is None
+        return self._throttle.source_wait_s(source) is None
+
     def _authenticates_at_once(
         self, tenant: Tenant, client: Client | None, secret: str, header: bytes | None
     ) -> bool:
@@ -271,19 +301,18 @@ class Authenticator:
         self, tenant: Tenant | None, credentials: Credentials, source: str, gone: Gone | None
     ) -> Client:
         """Check a password by its hash. Two candidates are one attempt: one check, counted once."""
-        subject = (tenant.id if tenant else 0, credentials.candidates[0][0])
         wrong = (
             invalid_request(credentials.flaw)
             if credentials.flaw
             else invalid_client("unknown or disabled client, or a wrong secret")
         )
-        passwords = [pair for pair in credentials.candidates if not pair[1].startswith(SECRET_PREFIX)]
+        passwords = _passwords(credentials)
         if not passwords:
             if (wait_s := self._throttle.source_wait_s(source)) is not None:
                 raise rate_limited(wait_s)
             self._throttle.source_failed(source)
             raise wrong
-        attempt = self._throttle.attempt(subject, source)
+        attempt = self._throttle.attempt(_subject(tenant, credentials), source)
         future = self.hashing.start(
             self._check_of(tenant, passwords), attempt, Part.KNOWN if attempt.is_known else Part.NEW
         )
@@ -337,6 +366,16 @@ class Authenticator:
         if is_right and tenant and user and kept and self._passwords.is_outdated(kept):
             self._upgrade(tenant, user, password)
         return is_right
+
+
+def _passwords(credentials: Credentials) -> Candidates:
+    """Those of the candidates that may be passwords."""
+    return [pair for pair in credentials.candidates if not pair[1].startswith(SECRET_PREFIX)]
+
+
+def _subject(tenant: Tenant | None, credentials: Credentials) -> Subject:
+    """Whose failures an attempt counts among. Two candidates are one attempt."""
+    return (tenant.id if tenant else 0, credentials.candidates[0][0])
 
 
 def _usable(tenant: Tenant | None, client_id: str) -> Client | None:

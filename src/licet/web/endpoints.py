@@ -6,7 +6,7 @@ What a request means is in `licet.protocol`, who may have a seat in `licet.ledge
 `OAuthError`, which `licet.web.public` turns into an answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -16,13 +16,13 @@ from licet.clock import Clock
 from licet.credentials.client_assertions import Assertion
 from licet.credentials.tokens import Tokens, new_sid
 from licet.lanes.contract import Submitter
-from licet.ledger.commands import Command, End, Ended, Grant, Outcome, ScopeRefused
+from licet.ledger.commands import Command, End, Ended, Grant, Outcome, Refresh, ScopeRefused
 from licet.model import Client, EndReason, Tenant
 from licet.protocol import forward_auth, introspect, licences, logoff, prefer, revoke, token
 from licet.protocol.client_authentication import NAMING, audiences, read_credentials
-from licet.protocol.errors import OAuthError, no_token
+from licet.protocol.errors import OAuthError, Refusal, no_token
 from licet.protocol.message import Request, Response
-from licet.web.authentication import Authenticator
+from licet.web.authentication import Authenticator, Verified
 from licet.web.last_uses import LastUses
 from licet.web.read_requests import IntrospectionRequest, KeptRequest, TokenRequest, VerifyRequest
 from licet.web.request import Exchange, ReadRequest
@@ -49,6 +49,7 @@ class Endpoints:
         tokens: Tokens,
         public_url: str,
         waiting: WaitingRequests,
+        latest_setup: Callable[[], Awaitable[None]],
     ) -> None:
         self.tokens = tokens
         self.uses: LastUses[bytes, Read] = LastUses()
@@ -59,12 +60,13 @@ class Endpoints:
         self.authenticator = authenticator
         self.public_url = public_url
         self._waiting = waiting
+        self._latest_setup = latest_setup
 
     async def token(self, exchange: Exchange) -> Response:
         """A grant or a refresh."""
         request, tenant, client = await self._authenticated(exchange, "token", is_carried=True)
         try:
-            command = token.read(request, tenant, client, self.tokens, new_sid(self.clock.now_ms()))
+            command, tenant, client = await self._command(request, exchange, tenant, client)
         except OAuthError:
             await self._use(exchange)
             raise
@@ -80,6 +82,21 @@ class Endpoints:
             outcome = await self.commits.submit(replace(command, assertion=exchange.verified.use))
             _settle(exchange, outcome)
         return token.respond(outcome, tenant, self.tokens)
+
+    async def _command(
+        self, request: Request, exchange: Exchange, tenant: Tenant, client: Client
+    ) -> tuple[Grant | Refresh, Tenant, Client]:
+        """What a client asks for, and the set-up by which it may. Raises OAuthError."""
+        sid = new_sid(self.clock.now_ms())
+        try:
+            return token.read(request, tenant, client, self.tokens, sid), tenant, client
+        except OAuthError as refused:
+            if refused.refusal is not Refusal.INVALID_SCOPE:
+                raise
+        # The scope may have been added a moment ago.
+        tenant = await self._latest(exchange) or tenant
+        client = tenant.clients_by_key.get(client.key, client)
+        return token.read(request, tenant, client, self.tokens, sid), tenant, client
 
     async def _token_in_time(  # noqa: PLR0917 - who asks for what, and for how long
         self,
@@ -240,28 +257,52 @@ class Endpoints:
         """
         exchange.is_authenticating, exchange.named = True, request.form.get("client_id")
         exchange.credentials = credentials = read_credentials(request)
-        tenant = self.find_tenant(exchange.tenant)
+        tenant: Tenant | None
         if isinstance(credentials, Assertion):
-            is_strict = tenant is not None and tenant.strict_assertions
-            issuer = f"{self.public_url}/{exchange.tenant}"
-            exchange.audiences = audiences(issuer, endpoint, is_strict=is_strict)
-            exchange.verified = await self.authenticator.check_assertion(
-                tenant, credentials, exchange.audiences, exchange.address
-            )
-            client = exchange.verified.client
+            exchange.verified = await self._verified(exchange, credentials, endpoint)
+            tenant, client = exchange.verified.tenant, exchange.verified.client
             if not is_carried:
                 await self._use(exchange)
         else:
             header = None if request.basic is None else exchange.authorization
-            check = partial(self.authenticator.check, gone=exchange.gone, header=header)
+            check = partial(
+                self.authenticator.check,
+                gone=exchange.gone,
+                header=header,
+                latest=partial(self._latest, exchange),
+            )
+            tenant = self.find_tenant(exchange.tenant)
             client = await check(tenant, credentials, exchange.address)
             while (now := self.find_tenant(exchange.tenant)) is not tenant:
-                # It waited for a hash, and the password may have been changed meanwhile.
+                # It waited, and the password may have been changed meanwhile.
                 tenant = now
                 client = await check(tenant, credentials, exchange.address)
         exchange.is_authenticating = False
         assert tenant is not None  # without a tenant no client is authenticated
         return tenant, client
+
+    async def _verified(self, exchange: Exchange, assertion: Assertion, endpoint: str) -> Verified:
+        """The client that an assertion authenticates. Raises OAuthError."""
+
+        def known() -> tuple[Tenant | None, Collection[str]]:
+            tenant = self.find_tenant(exchange.tenant)
+            is_strict = tenant is not None and tenant.strict_assertions
+            issuer = f"{self.public_url}/{exchange.tenant}"
+            exchange.audiences = audiences(issuer, endpoint, is_strict=is_strict)
+            return tenant, exchange.audiences
+
+        async def latest() -> tuple[Tenant | None, Collection[str]]:
+            await self._latest_setup()
+            return known()
+
+        check = partial(self.authenticator.check_assertion, latest=latest)
+        tenant, ours = known()
+        return await check(tenant, assertion, ours, exchange.address)
+
+    async def _latest(self, exchange: Exchange) -> Tenant | None:
+        """The tenant of a request, by the set-up as it is now."""
+        await self._latest_setup()
+        return self.find_tenant(exchange.tenant)
 
     async def _use(self, exchange: Exchange) -> None:
         """Mark the assertion of a request as used, if it has one that no command carries.

@@ -60,6 +60,7 @@ class PublicApp:
         dashboard_url: str = "",
         recorder: Recorder,
         waiting: WaitingRequests,
+        latest_setup: Callable[[], Awaitable[None]],
     ) -> None:
         self._find_tenant = find_tenant
         self._public_url = public_url
@@ -79,6 +80,7 @@ class PublicApp:
             tokens=tokens,
             public_url=public_url,
             waiting=waiting,
+            latest_setup=latest_setup,
         )
         self._routes: dict[str, Route] = {
             "token": (frozenset({"POST"}), self.endpoints.token),

@@ -18,7 +18,7 @@ from licet.web.authentication import Authenticator
 from licet.web.endpoints import Endpoints
 from licet.web.throttle import Throttle
 from support.examples import jim_test
-from support.web.exchanges import Whole
+from support.web.exchanges import Whole, never_newer
 
 PATIENCE_S = 60.0
 HERE, THERE = "192.0.2.1", "198.51.100.1"
@@ -167,6 +167,7 @@ def prove(
         tokens=nobody,
         public_url="",
         waiting=nobody,
+        latest_setup=never_newer,
     )
     exchange = Whole("/", method="POST", address=HERE)
     exchange.tenant = TENANT.name

@@ -32,3 +32,7 @@ class Whole(Exchange):
     async def gone(self) -> None:
         """Never return: the client does not disconnect."""
         await asyncio.Event().wait()
+
+
+async def never_newer() -> None:
+    """What is known of the set-up is the latest."""
