@@ -109,9 +109,9 @@ class PostgresFaults:
     @contextmanager
     def fill_disk(self) -> Iterator[tuple[int, ...]]:
         """No file of the primary may grow any more: it cannot write its WAL, and crashes."""
-        limit_files(self._database.pids(self._database.primary), QUOTA_BYTES)
+        limit_files(self._of_primary, QUOTA_BYTES)
         yield ()
-        limit_files(self._database.pids(self._database.primary), None)
+        limit_files(self._of_primary, None)
 
     @contextmanager
     def move_clock(self) -> Iterator[tuple[int, ...]]:
@@ -145,6 +145,9 @@ class PostgresFaults:
         at_us = self._database.promote(silently=silently)
         if at_us is not None:
             self._writer.write(Figure(name="promoted", at_us=at_us, seconds=0.0))
+
+    def _of_primary(self) -> list[int]:
+        return self._database.pids(self._database.primary)
 
     def _some_node(self) -> int:
         return self._dice.randrange(len(self._nodes))

@@ -120,7 +120,7 @@ class Node:
 
     def limit_files(self, size: int | None) -> None:
         """Let no file of its processes grow beyond so many bytes; None removes the limit."""
-        limit_files(self.pids(), size)
+        limit_files(self.pids, size)
 
     def pids(self) -> list[int]:
         """The ids of its processes, the server's first."""

@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,19 +38,28 @@ def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-def limit_files(pids: Iterable[int], size: int | None) -> None:
+def limit_files(processes: Callable[[], Iterable[int]], size: int | None) -> None:
     """Let no file of these processes grow beyond so many bytes, as a quota does; None removes the limit.
 
-    `prlimit` runs as the owner of each process, because in a container not even root may limit others.
+    They are asked for until there is no new one: what one of them starts before its own limit is changed
+    keeps the old one.
     """
-    limit = "unlimited" if size is None else str(size)
-    for pid in pids:
-        with suppress(FileNotFoundError):
-            owner = Path(f"/proc/{pid}").stat()
-            as_owner: Mapping[str, Any] = {}
-            if os.geteuid() == 0:
-                as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()}
-            command = ["prlimit", f"--fsize={limit}:", "--pid", str(pid)]
-            done = subprocess.run(command, capture_output=True, check=False, **as_owner)
-            if done.returncode and Path(f"/proc/{pid}").exists():
-                raise RuntimeError(f"{command}: {done.stderr.decode()}")
+    changed: set[int] = set()
+    while new := [pid for pid in processes() if pid not in changed]:
+        for pid in new:
+            _limit_files_of(pid, size)
+        changed.update(new)
+
+
+def _limit_files_of(pid: int, size: int | None) -> None:
+    """`prlimit` runs as the owner of the process, because in a container not even root may limit others."""
+    with suppress(FileNotFoundError):
+        owner = Path(f"/proc/{pid}").stat()
+        as_owner: Mapping[str, Any] = {}
+        if os.geteuid() == 0:
+            as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": ()}
+        limit = "unlimited" if size is None else str(size)
+        command = ["prlimit", f"--fsize={limit}:", "--pid", str(pid)]
+        done = subprocess.run(command, capture_output=True, check=False, **as_owner)
+        if done.returncode and Path(f"/proc/{pid}").exists():
+            raise RuntimeError(f"{command}: {done.stderr.decode()}")
