@@ -163,15 +163,15 @@ class Node:
                 log.flush()
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
+def wait_until(holds: Callable[[], bool], what: str, within_s: float = PATIENCE_S) -> None:
     """Wait until a condition holds.
 
     Raises TimeoutError.
     """
-    give_up_s = time.monotonic() + PATIENCE_S
+    give_up_s = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > give_up_s:
-            raise TimeoutError(f"waited {PATIENCE_S:.0f} s for {what}")
+            raise TimeoutError(f"waited {within_s:.0f} s for {what}")
         time.sleep(POLL_S)
 
 

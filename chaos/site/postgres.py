@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DATABASE = "licet"
 PLACES = 2
+RECOVERY_S = 15.0  # of a primary; it takes a second or two, also after a full disk
 _MOVABLE_CLOCK = (
     "CREATE SCHEMA moved",
     "CREATE TABLE moved.clock (ahead interval NOT NULL)",
@@ -150,8 +151,13 @@ class PostgresDatabase:
         signal_all(self.pids(self.primary), signal.SIGKILL)
 
     def mend(self) -> None:
-        """Start the primary if it does not run, and add a standby if there is none."""
-        wait_until(self._answers_or_starts, "the primary to answer")
+        """Start the primary if it does not run or recover, and add a standby if there is none."""
+        try:
+            wait_until(self._answers_or_starts, "the primary to answer", RECOVERY_S)
+        except TimeoutError:
+            # PostgreSQL 18.4 waits for ever if its startup process fails just when the redo starts.
+            self.crash()
+            wait_until(self._answers_or_starts, "the primary to answer")
         if self._with_standby:
             if not self.has_standby:
                 self.add_standby()

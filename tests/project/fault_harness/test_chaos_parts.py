@@ -8,7 +8,7 @@ import pytest
 
 from chaos.campaign import PARTS, Part, in_all, make_many, read_parts
 from chaos.run import Options
-from chaos.site import apis, nodes
+from chaos.site import apis, nodes, postgres
 from chaos.site.postgres import PostgresDatabase
 from support.server.nursery import has_forked
 
@@ -87,31 +87,47 @@ def test_a_part_that_was_broken_off_is_made_again(tmp_path: Path, monkeypatch: p
     assert not (directory / "2").exists()
 
 
+class _Server:
+    data = Path("/nowhere")
+    starts = 0
+
+    def start(self) -> None:
+        self.starts += 1
+
+
+class _Database(PostgresDatabase):
+    """A primary that answers once it has been started again. `lives` is what runs at each look."""
+
+    primary, _with_standby = 0, False
+
+    def __init__(self, *lives: list[int]) -> None:
+        self.server, self._lives = _Server(), list(lives)
+
+    def pids(self, *_: object) -> list[int]:
+        return self._lives.pop(0) if len(self._lives) > 1 else self._lives[0]
+
+    def answers(self) -> bool:
+        return self.server.starts > 0
+
+    def crash(self) -> None:
+        self._lives = [[]]
+
+    def _first(self) -> Any:
+        return self.server
+
+
 def test_a_primary_that_ends_only_while_it_is_waited_for_is_started() -> None:
     """A full disk may end it when everything else is mended: else the run would wait for it in vain."""
+    database = _Database([1], [1], [], [2])
+    database.mend()
+    assert database.server.starts == 1
 
-    class Server:
-        data = Path("/nowhere")
-        starts = 0
 
-        def start(self) -> None:
-            self.starts += 1
-
-    class Database(PostgresDatabase):
-        primary, _with_standby = 0, False
-
-        def __init__(self) -> None:
-            self.server, self._lives = Server(), [[1], [1], []]
-
-        def pids(self, *_: object) -> list[int]:
-            return self._lives.pop(0) if self._lives else [2]
-
-        def answers(self) -> bool:
-            return self.server.starts > 0
-
-        def _first(self) -> Any:
-            return self.server
-
-    database = Database()
+def test_a_primary_that_runs_and_does_not_recover_is_killed_and_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A PostgreSQL whose startup process failed may wait for it for ever."""
+    monkeypatch.setattr(postgres, "RECOVERY_S", 0.0)
+    database = _Database([1])
     database.mend()
     assert database.server.starts == 1
