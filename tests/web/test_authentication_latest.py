@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from licet.credentials.client_assertions import parse
 from licet.ledger.commands import AssertionUse
@@ -10,7 +11,16 @@ from licet.model import Tenant, User
 from licet.protocol.errors import OAuthError
 from licet.protocol.message import Credentials
 from support.examples import jim_test
-from support.web.authenticating import HERE, PASSWORD, SECRET, TENANT, WRONG, AuthenticatorHarness, client
+from support.web.authenticating import (
+    HERE,
+    PASSWORD,
+    SECRET,
+    TENANT,
+    WRONG,
+    AuthenticatorHarness,
+    client,
+    prove,
+)
 from support.web.signing import Signer, claims
 
 ISSUER = "https://licence.example.com/Jim_Test"
@@ -129,3 +139,29 @@ async def test_a_password_that_was_changed_a_moment_ago_is_the_only_one_that_cou
     changed = jim_test(clients=(client(1, "TestClientId", user=user),))
     assert await ask(harness, TENANT, Latest(changed), "TestClientId", "another word") == "TestClientId"
     assert await ask(harness, TENANT, Latest(changed), "TestClientId", PASSWORD) == "invalid_client"
+
+
+@pytest.mark.parametrize("hashes", [1, 2])
+async def test_a_set_up_that_changes_at_each_look_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, hashes: int
+) -> None:
+    """As one that other nodes change all the time: all hashes but the last see a change, too."""
+    harness = AuthenticatorHarness(remember_s=0)
+    versions, looks = [TENANT], list[int]()
+    verify = harness.passwords.verify
+
+    def changed_meanwhile(user: User | None, password: str) -> bool:
+        if harness.passwords.checks < hashes - 1:
+            versions.append(replace(TENANT))
+        return verify(user, password)
+
+    async def look() -> None:
+        looks.append(len(looks))
+        versions.append(replace(TENANT))
+        assert len(looks) < 100
+
+    monkeypatch.setattr(harness.passwords, "verify", changed_meanwhile)
+    found, _ = await prove(harness, lambda _: versions[-1], look)
+    assert found is versions[-1]
+    assert len(looks) == 1
+    assert harness.passwords.checks == hashes

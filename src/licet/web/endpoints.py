@@ -86,16 +86,19 @@ class Endpoints:
     async def _command(
         self, request: Request, exchange: Exchange, tenant: Tenant, client: Client
     ) -> tuple[Grant | Refresh, Tenant, Client]:
-        """What a client asks for, and the set-up by which it may. Raises OAuthError."""
+        """What a client asks for, and the set-up by which it may.
+
+        Raises OAuthError, QueueFull, StoreUnavailable.
+        """
         sid = new_sid(self.clock.now_ms())
         try:
             return token.read(request, tenant, client, self.tokens, sid), tenant, client
         except OAuthError as refused:
             if refused.refusal is not Refusal.INVALID_SCOPE:
                 raise
-        # The scope may have been added a moment ago.
-        tenant = await self._latest(exchange) or tenant
-        client = tenant.clients_by_key.get(client.key, client)
+        # The scope may have been added a moment ago, and what the client has authenticated by be removed.
+        if await self._latest(exchange) is not tenant:
+            request, tenant, client = await self._authenticated(exchange, "token", is_carried=True)
         return token.read(request, tenant, client, self.tokens, sid), tenant, client
 
     async def _token_in_time(  # noqa: PLR0917 - who asks for what, and for how long
@@ -265,16 +268,18 @@ class Endpoints:
                 await self._use(exchange)
         else:
             header = None if request.basic is None else exchange.authorization
-            check = partial(
-                self.authenticator.check,
-                gone=exchange.gone,
-                header=header,
-                latest=partial(self._latest, exchange),
-            )
+            check = partial(self.authenticator.check, gone=exchange.gone, header=header)
             tenant = self.find_tenant(exchange.tenant)
-            client = await check(tenant, credentials, exchange.address)
+
+            async def latest() -> Tenant | None:
+                nonlocal tenant
+                tenant = await self._latest(exchange)
+                return tenant
+
+            client = await check(tenant, credentials, exchange.address, latest=latest)
             while (now := self.find_tenant(exchange.tenant)) is not tenant:
-                # It waited, and the password may have been changed meanwhile.
+                # It waited for a hash, and the password may have been changed meanwhile. There is no further
+                # look: that could find another change each time, and this would never end.
                 tenant = now
                 client = await check(tenant, credentials, exchange.address)
         exchange.is_authenticating = False

@@ -63,6 +63,7 @@ class PublicApp:
         latest_setup: Callable[[], Awaitable[None]],
     ) -> None:
         self._find_tenant = find_tenant
+        self._latest_setup = latest_setup
         self._public_url = public_url
         self._trouble = trouble
         self._store_failed = store_failed
@@ -158,6 +159,13 @@ class PublicApp:
 
     # What needs no client
 
+    async def _tenant(self, name: str) -> Tenant | None:
+        """A tenant, which may have been added a moment ago."""
+        if (found := self._find_tenant(name)) is None:
+            await self._latest_setup()
+            found = self._find_tenant(name)
+        return found
+
     async def _document(self, exchange: Exchange, segments: list[str]) -> Response:
         """A page for browsers, health, the public keys, and metadata at both of its addresses.
 
@@ -172,11 +180,11 @@ class PublicApp:
             case ["health", "ready"]:
                 _check_method(exchange, _READ)
                 return self._readiness(exchange)
-            case [name, "jwks.json"] if (tenant := self._find_tenant(name)) is not None:
+            case [name, "jwks.json"] if (tenant := await self._tenant(name)) is not None:
                 _check_method(exchange, _READ)
                 return jwks.respond(tenant, self.endpoints.tokens)
         sought = metadata.tenant_at(segments, self._public_url)
-        tenant = self._find_tenant(sought) if sought is not None else None
+        tenant = await self._tenant(sought) if sought is not None else None
         if tenant is not None:
             _check_method(exchange, _READ)
             return metadata.respond(self._public_url, tenant)

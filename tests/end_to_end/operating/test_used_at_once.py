@@ -62,6 +62,25 @@ def tenant(server: RunningServer, change: SetupChange, name: str) -> Callable[[]
     return lambda: server.ask(f"{name}/token", **GRANT)
 
 
+def metadata(server: RunningServer, change: SetupChange, name: str) -> Callable[[], httpx.Response]:
+    """A tenant, whose metadata a library reads first of all."""
+    change.add_tenant(name, seats=1)
+    return lambda: server.http.get(f"/.well-known/oauth-authorization-server/{name}")
+
+
+def keys(server: RunningServer, change: SetupChange, name: str) -> Callable[[], httpx.Response]:
+    """A tenant, whose keys an API reads first of all."""
+    change.add_tenant(name, seats=1)
+    return lambda: server.http.get(f"/{name}/jwks.json")
+
+
+def permission(server: RunningServer, change: SetupChange, name: str) -> Callable[[], httpx.Response]:
+    """A scope that a client may have which had to do with fewer."""
+    change.tenant(TENANT).add_scope(name, read_only=True)
+    change.tenant(TENANT).set_client("Client2", scopes=frozenset({"view", name}))
+    return lambda: server.ask(f"{TENANT}/token", "Client2", PASSWORD, **GRANT, scope=name)
+
+
 def add_client(change: SetupChange, at: str, name: str) -> None:
     initials = f"{next(NUMBERS):03}"
     change.tenant(at).add_user(initials, password_hash=PASSWORD_HASH)
@@ -79,7 +98,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.mark.parametrize("added", [password, secret, key, scope, tenant], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    "added", [password, secret, key, scope, permission, tenant, metadata, keys], ids=lambda it: it.__name__
+)
 def test_what_was_added_a_moment_ago_counts(served: RunningServer, added: Added) -> None:
     for _ in range(TIMES):
         name = f"New{next(NUMBERS)}"
@@ -109,6 +130,21 @@ def test_a_tenant_that_was_just_added_is_as_strict_as_it_is_set(served: RunningS
             add_client(change, name, "TestClientId")
             change.tenant(name).add_key("TestClientId", SIGNER.key)
         assert signed(served, name, "TestClientId", end).status_code == status
+
+
+def test_who_may_no_longer_authenticate_gets_no_scope_that_was_added_with_that(
+    served: RunningServer,
+) -> None:
+    """The look for the scope shows that the secret is removed."""
+    name, made = f"New{next(NUMBERS)}", ClientSecrets(read_keyring(served.data / FILE_NAME).pepper).generate()
+    with served.changing() as change:
+        add_client(change, TENANT, name)
+        change.tenant(TENANT).add_secret(name, made)
+    assert served.ask(f"{TENANT}/token", name, made.secret, **GRANT, scope="view").status_code == 200
+    with served.store() as store, changing(store, "a test") as change:
+        change.tenant(TENANT).remove_secret(name, made.secret_id)
+        change.tenant(TENANT).add_scope(name, read_only=True)
+    assert served.ask(f"{TENANT}/token", name, made.secret, **GRANT, scope=name).status_code == 401
 
 
 def run(data: Path, *words: str) -> str:

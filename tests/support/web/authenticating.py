@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -154,7 +154,9 @@ class AuthenticatorHarness:
 
 
 def prove(
-    harness: AuthenticatorHarness, find_tenant: Callable[[str], Tenant]
+    harness: AuthenticatorHarness,
+    find_tenant: Callable[[str], Tenant],
+    latest_setup: Callable[[], Awaitable[None]] = never_newer,
 ) -> Coroutine[Any, Any, tuple[Tenant, Client]]:
     """How the public listener authenticates a request with the right password."""
     nobody = cast("Any", None)
@@ -167,7 +169,7 @@ def prove(
         tokens=nobody,
         public_url="",
         waiting=nobody,
-        latest_setup=never_newer,
+        latest_setup=latest_setup,
     )
     exchange = Whole("/", method="POST", address=HERE)
     exchange.tenant = TENANT.name

@@ -1,8 +1,8 @@
 """Defines the phases of an HTTP connection as one table: which event leads from which to which.
 
-`connection.py` keeps its phase and turns its input into events; every change of phase is a look-up here. An
-event that is not in the table for a phase is a bug in Licet: no client can cause one.
-docs/explanation/connection.md is made from this file (docs/make_connection.py).
+`lifetime.py` keeps the phase of a connection, and `connection.py` turns its input into events; every change
+of phase is a look-up here. An event that is not in the table for a phase is a bug in Licet: no client can
+cause one. docs/explanation/connection.md is made from this file (docs/make_connection.py).
 """
 
 from collections.abc import Mapping
