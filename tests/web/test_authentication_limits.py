@@ -183,15 +183,42 @@ class TestLimit:
         ids=["password", "secret"],
     )
     async def test_a_client_that_authenticated_is_not_shut_out(self, client_id: str, secret: str) -> None:
-        """Neither from the source of the guesses nor while others guess at it."""
+        """Neither while others guess at it, nor by guesses from where it is."""
         harness = AuthenticatorHarness(per_source_max=1, per_client_max=1)
         assert await harness.check(client_id, secret) == client_id
         for _ in range(3):
             await harness.check(client_id, WRONG)
             await harness.check(client_id, WRONG, source=THERE)
         assert await harness.check(client_id, WRONG) == "rate_limited"
-        for source in (HERE, THERE):
-            assert await harness.check(client_id, secret, source=source) == client_id
+        assert await harness.check(client_id, secret, source=HERE) == client_id
+
+    async def test_guesses_at_a_password_that_is_remembered_are_limited(self) -> None:
+        """The right one is told from a wrong one only as often as one may fail."""
+        harness = AuthenticatorHarness(per_source_max=3)
+        assert await harness.check() == "TestClientId"
+        told = [await harness.check(secret=f"guess {at}", source=THERE) for at in range(5)]
+        assert told == ["invalid_client"] * 3 + ["rate_limited"] * 2
+        assert await harness.check(source=THERE) == "rate_limited"
+        assert await harness.check(source=HERE) == "TestClientId"
+        harness.clock.advance(seconds=60)
+        assert await harness.check(source=THERE) == "TestClientId"
+
+    async def test_where_a_remembered_password_was_right_its_client_is_known(self) -> None:
+        """It has moved, and guesses follow it there."""
+        harness = AuthenticatorHarness(per_source_max=3)
+        assert await harness.check() == "TestClientId"
+        assert await harness.check(source=THERE) == "TestClientId"
+        assert harness.passwords.checks == 1
+        told = [await harness.check("Other", f"guess {at}", source=THERE) for at in range(5)]
+        assert told == ["invalid_client"] * 3 + ["rate_limited"] * 2
+        assert await harness.check(source=THERE) == "TestClientId"
+
+    async def test_a_generated_secret_is_right_wherever_others_guess(self) -> None:
+        """Nobody can guess it."""
+        harness = AuthenticatorHarness(per_source_max=1, per_client_max=1)
+        for _ in range(3):
+            await harness.check("WithSecret", WRONG, source=THERE)
+        assert await harness.check("WithSecret", SECRET.secret, source=THERE) == "WithSecret"
 
     async def test_a_client_that_nobody_has_seen_yet_is_not_shut_out_by_guesses_elsewhere(self) -> None:
         """The server may have been started anew a moment ago."""

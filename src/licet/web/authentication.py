@@ -150,14 +150,15 @@ class Authenticator:
         tenant of the set-up as it is now: before an attempt counts as a failure, it is checked by that.
         Raises OAuthError, QueueFull.
         """
-        client = self._check_at_once(tenant, credentials, header)
-        if client is None and latest is not None and self._may_fail(tenant, credentials, address):
+        source = source_of(address)
+        client = self._check_at_once(tenant, credentials, source, header)
+        if client is None and latest is not None and self._may_fail(tenant, credentials, source):
             tenant = await latest()
-            client = self._check_at_once(tenant, credentials, header)
+            client = self._check_at_once(tenant, credentials, source, header)
         if client is not None:
             return client
         try:
-            return await self._check_slowly(tenant, credentials, source_of(address), gone)
+            return await self._check_slowly(tenant, credentials, source, gone)
         except TooManyFailures as refused:
             raise rate_limited(refused.wait_s) from None
 
@@ -266,36 +267,53 @@ class Authenticator:
         self.hashing.close()
 
     def _check_at_once(
-        self, tenant: Tenant | None, credentials: Credentials, header: bytes | None
+        self, tenant: Tenant | None, credentials: Credentials, source: str, header: bytes | None
     ) -> Client | None:
         """The client, if that takes no hash."""
+        if tenant is None:
+            return None
         for client_id, secret in credentials.candidates:
             client = _usable(tenant, client_id)
-            if tenant is not None and self._authenticates_at_once(tenant, client, secret, header):
+            if secret.startswith(SECRET_PREFIX):
+                is_right = self._is_generated(tenant, client, secret, header)
+            else:
+                is_right = self._is_remembered(tenant, client, secret, _subject(tenant, credentials), source)
+            if is_right:
                 return client
         return None
 
-    def _may_fail(self, tenant: Tenant | None, credentials: Credentials, address: str) -> bool:
+    def _may_fail(self, tenant: Tenant | None, credentials: Credentials, source: str) -> bool:
         """Whether there may be one more failure, from here and with this client."""
-        source = source_of(address)
         if _passwords(credentials):
             return self._throttle.wait_s(_subject(tenant, credentials), source) is None
         return self._throttle.source_wait_s(source) is None
 
-    def _authenticates_at_once(
-        self, tenant: Tenant, client: Client | None, secret: str, header: bytes | None
+    def _is_generated(self, tenant: Tenant, client: Client | None, secret: str, header: bytes | None) -> bool:
+        now_ms = self._clock.now_ms()
+        kept = self._client_secrets.find(client, secret, now_ms)
+        if kept is not None and client is not None:
+            self.secrets_used.note(kept.secret_id, now_ms)
+            if header is not None:
+                self._headers.add(header, tenant, client, secret, kept)
+        return kept is not None
+
+    def _is_remembered(
+        self, tenant: Tenant, client: Client | None, password: str, subject: Subject, source: str
     ) -> bool:
-        if secret.startswith(SECRET_PREFIX):
-            now_ms = self._clock.now_ms()
-            kept = self._client_secrets.find(client, secret, now_ms)
-            if kept is not None and client is not None:
-                self.secrets_used.note(kept.secret_id, now_ms)
-                if header is not None:
-                    self._headers.add(header, tenant, client, secret, kept)
-            return kept is not None
-        return (
-            client is not None and client.password_allowed and self._remembered.knows(tenant, client, secret)
-        )
+        """Whether a password was right before, and the limits permit to say so.
+
+        Where the client never was before, they do as for one that is hashed: else a guess that is right would
+        be told from a wrong one, however many there were.
+        """
+        if client is None or not client.password_allowed:
+            return False
+        if not self._remembered.knows(tenant, client, password):
+            return False
+        if not self._throttle.is_known(subject, source):
+            if self._throttle.wait_s(subject, source) is not None:
+                return False
+            self._throttle.succeeded(subject, source)
+        return True
 
     async def _check_slowly(
         self, tenant: Tenant | None, credentials: Credentials, source: str, gone: Gone | None

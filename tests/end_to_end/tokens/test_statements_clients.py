@@ -289,7 +289,7 @@ def test_guessing_is_limited_and_does_not_shut_out_the_real_client(strict_server
     assert [attempt("wrong", f"203.0.113.{at}") for at in range(3)] == [401, 401, 401]
     assert attempt("wrong", "203.0.113.0") == 429  # nor from many sources, each below its limit
     assert attempt(PASSWORD, home) == 200
-    assert attempt(PASSWORD, guesser) == 200
+    assert attempt(PASSWORD, guesser) == 429  # nor is the right guess told from a wrong one
     strict_server.advance(seconds=600)  # long enough for everything to be forgotten
     assert [attempt("wrong", guesser) for _ in range(4)] == [401, 401, 401, 429]
     assert attempt(PASSWORD, home) == 200
