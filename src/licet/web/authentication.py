@@ -152,7 +152,7 @@ class Authenticator:
         """
         source = source_of(address)
         client = self._check_at_once(tenant, credentials, source, header)
-        if client is None and latest is not None and self._may_fail(tenant, credentials, source):
+        if client is None and latest is not None and self._wait_s(tenant, credentials, source) is None:
             tenant = await latest()
             client = self._check_at_once(tenant, credentials, source, header)
         if client is not None:
@@ -282,11 +282,11 @@ class Authenticator:
                 return client
         return None
 
-    def _may_fail(self, tenant: Tenant | None, credentials: Credentials, source: str) -> bool:
-        """Whether there may be one more failure, from here and with this client."""
+    def _wait_s(self, tenant: Tenant | None, credentials: Credentials, source: str) -> int | None:
+        """Seconds to wait; None where there may be one more failure, from here and with this client."""
         if _passwords(credentials):
-            return self._throttle.wait_s(_subject(tenant, credentials), source) is None
-        return self._throttle.source_wait_s(source) is None
+            return self._throttle.wait_s(_subject(tenant, credentials), source)
+        return self._throttle.source_wait_s(source)
 
     def _is_generated(self, tenant: Tenant, client: Client | None, secret: str, header: bytes | None) -> bool:
         now_ms = self._clock.now_ms()
@@ -326,7 +326,7 @@ class Authenticator:
         )
         passwords = _passwords(credentials)
         if not passwords:
-            if (wait_s := self._throttle.source_wait_s(source)) is not None:
+            if (wait_s := self._wait_s(tenant, credentials, source)) is not None:
                 raise rate_limited(wait_s)
             self._throttle.source_failed(source)
             raise wrong
