@@ -42,12 +42,18 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latest_setup, "WAIT_S", float(PATIENCE_S))
 
 
-async def test_who_asks_during_a_look_waits_for_the_next_one() -> None:
-    """The one under way may have read the set-up before the change."""
+async def one_under_way() -> tuple[Looks, LatestSetup, asyncio.Task[None]]:
+    """Somebody waits for a look, which has begun."""
     looks = Looks()
     latest = LatestSetup(looks)
-    first = asyncio.create_task(latest())
+    asking = asyncio.create_task(latest())
     await looks.wait_until_one_has_begun()
+    return looks, latest, asking
+
+
+async def test_who_asks_during_a_look_waits_for_the_next_one() -> None:
+    """The one under way may have read the set-up before the change."""
+    looks, latest, first = await one_under_way()
     second = asyncio.create_task(latest())
     looks.go.release()
     await first
@@ -58,10 +64,7 @@ async def test_who_asks_during_a_look_waits_for_the_next_one() -> None:
 
 
 async def test_all_that_ask_during_a_look_share_the_next_one() -> None:
-    looks = Looks()
-    latest = LatestSetup(looks)
-    first = asyncio.create_task(latest())
-    await looks.wait_until_one_has_begun()
+    looks, latest, first = await one_under_way()
     others = [asyncio.create_task(latest()) for _ in range(500)]
     looks.go.release(2)
     await asyncio.gather(first, *others)
@@ -131,10 +134,7 @@ async def test_a_request_whose_client_is_gone_ends_no_look_of_others() -> None:
 
 async def test_at_its_end_no_look_is_under_way() -> None:
     """The store closes after that, and must not be read any more."""
-    looks = Looks()
-    latest = LatestSetup(looks)
-    asking = asyncio.create_task(latest())
-    await looks.wait_until_one_has_begun()
+    looks, latest, asking = await one_under_way()
     another = asyncio.create_task(latest())
     ending = asyncio.create_task(latest.close())
     await asyncio.sleep(0)
